@@ -1,0 +1,121 @@
+// Step scores -> one number per trace.
+#pragma once
+
+#include <cstdint>
+
+#include "stepscore/scalar_math.h"
+
+namespace stepscore {
+
+enum class Reduction {
+  kMin, kMax, kMean, kSum, kProd, kLast, kFirst, kGeometricMean, kLogitMean, kOddsMean, kSoftmin
+};
+
+enum class EmptyPolicy { kValue, kError };
+
+struct AggregateOptions {
+  EmptyPolicy empty = EmptyPolicy::kValue;
+  double empty_value = kNaN;
+  bool propagate_nan = false;  // false: a NaN raises
+  double clip = 0.0;           // kLogitMean, kOddsMean: scores are clipped to [clip, 1 - clip]
+  double temperature = 0.1;    // kSoftmin
+};
+
+// out[s, r] = reductions[r] over values[offsets[s] .. offsets[s + 1]), accumulated in float64
+//
+// InvalidArgument, naming the first segment at fault: a NaN, a score outside [0, 1] under kProd,
+// kGeometricMean, kLogitMean or kOddsMean, a score of exactly 0 or 1 under the last two without
+// clip, an empty segment under kError.
+template <class T>                       // float or double
+void aggregate(const T* values,          // [n]
+               int64_t n,
+               const int64_t* offsets,   // [segments + 1]
+               int64_t segments,
+               const Reduction* reductions,  // [count]
+               int64_t count, const AggregateOptions& options,
+               T* out);                  // [segments, count]
+
+// Below this a score counts as 0 in a product: its binary exponent cannot be read off.
+constexpr double kSmallestNormal = 0x1p-1022;
+
+// What a set of reductions needs to know about a segment.
+struct Needs {
+  bool product = false;
+  bool odds = false;
+  bool softmin = false;
+  double clip = 0.0;
+  double temperature = 0.1;
+};
+
+// A product of numbers in (0, 1] as mantissa * 2^exponent, which cannot underflow.
+struct ScaledProduct {
+  double mantissa = 1.0;
+  int64_t exponent = 0;
+};
+
+struct Statistics {
+  int64_t size;
+  double first, last, min, max, sum;
+  bool has_nan;
+  ScaledProduct product;     // of the scores
+  ScaledProduct right;       // of the clipped scores p
+  ScaledProduct wrong;       // of 1 - p
+  double odds;               // sum of p / (1 - p)
+  double weight;             // sum of exp((min - r) / temperature)
+  double weighted;           // sum of r exp((min - r) / temperature)
+};
+
+// Moves the binary exponent of the mantissa (positive, normal) into the exponent.
+STEPSCORE_HD void normalise(ScaledProduct& product) {
+  const uint64_t bits = bits_as<uint64_t>(product.mantissa);
+  product.exponent += static_cast<int64_t>(bits >> 52) - 1023;
+  product.mantissa = bits_as<double>((bits & 0x000fffffffffffffull) | 0x3ff0000000000000ull);
+}
+
+STEPSCORE_HD double logarithm(const ScaledProduct& product) {
+  const double k = static_cast<double>(product.exponent);
+  return k * kLn2High + (k * kLn2Low + logarithm(product.mantissa));
+}
+
+STEPSCORE_HD double value_of(const ScaledProduct& product) {
+  if (product.exponent < -1100) return 0.0;
+  const int64_t half = product.exponent / 2;
+  return product.mantissa * power_of_two(half) * power_of_two(product.exponent - half);
+}
+
+STEPSCORE_HD double finish(Reduction reduction, const Statistics& s) {
+  const double n = static_cast<double>(s.size);
+  switch (reduction) {
+    case Reduction::kLast:
+      return s.last;
+    case Reduction::kFirst:
+      return s.first;
+    default:
+      break;
+  }
+  if (s.has_nan) return kNaN;
+  switch (reduction) {
+    case Reduction::kMin:
+      return s.min;
+    case Reduction::kMax:
+      return s.max;
+    case Reduction::kSum:
+      return s.sum;
+    case Reduction::kMean:
+      return s.sum / n;
+    case Reduction::kProd:
+      return s.min < kSmallestNormal ? 0.0 : value_of(s.product);
+    case Reduction::kGeometricMean:
+      return s.min < kSmallestNormal ? 0.0 : exponential(logarithm(s.product) / n);
+    case Reduction::kLogitMean:
+      return sigmoid((logarithm(s.right) - logarithm(s.wrong)) / n);
+    case Reduction::kOddsMean:
+      return s.odds / n;
+    case Reduction::kSoftmin:
+      return s.weighted / s.weight;
+    default:
+      return kNaN;
+  }
+}
+
+}  // namespace stepscore

@@ -1,0 +1,52 @@
+// Splitting work over threads.
+//
+// The work is split statically and no result depends on where the cuts fall, so the number of
+// threads never changes a bit. A pool of our own rather than OpenMP: a second OpenMP runtime beside
+// torch's oversubscribes the cores and can deadlock after a fork.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace stepscore {
+
+// Threads that parallel_for may use, the caller included: STEPSCORE_NUM_THREADS, or the processors
+// that this process may run on.
+int num_threads();
+void set_num_threads(int threads);  // InvalidArgument below 1
+
+namespace detail {
+using RangeFunction = void (*)(void* context, int64_t begin, int64_t end);
+void parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void* context);
+}  // namespace detail
+
+// Calls body(begin, end) over disjoint ranges that cover [0, count). `grain` is the least number of
+// items that is worth a thread. The body must not throw.
+template <class Body>
+void parallel_for(int64_t count, int64_t grain, Body&& body) {
+  detail::parallel_ranges(
+      count, grain,
+      [](void* context, int64_t begin, int64_t end) {
+        (*static_cast<std::remove_reference_t<Body>*>(context))(begin, end);
+      },
+      &body);
+}
+
+// The smallest index that any thread reports, so that an error names the same item every time.
+class FirstFault {
+ public:
+  void report(int64_t index) {
+    int64_t seen = index_.load();
+    while (index < seen && !index_.compare_exchange_weak(seen, index)) {
+    }
+  }
+  bool none() const { return index() == std::numeric_limits<int64_t>::max(); }
+  int64_t index() const { return index_.load(); }
+
+ private:
+  std::atomic<int64_t> index_{std::numeric_limits<int64_t>::max()};
+};
+
+}  // namespace stepscore

@@ -1,0 +1,131 @@
+// Arithmetic of single numbers, for both devices.
+//
+// exp and log are our own: the ones of the C library differ in the last bit between machines (they
+// pick a fused variant at run time) and between CPU and GPU. Compiled without contraction these give
+// the same bits everywhere, and a loop over them vectorises.
+#pragma once
+
+#include <cstdint>
+
+#include "stepscore/tensor_view.h"
+
+// Internal linkage on purpose: the same lines are compiled for several instruction sets, and the
+// linker must not keep one of them for all.
+#if defined(__CUDACC__)
+#define STEPSCORE_HD static __host__ __device__ __forceinline__
+#else
+#define STEPSCORE_HD static inline __attribute__((always_inline))
+#endif
+
+namespace stepscore {
+
+template <class To, class From>
+STEPSCORE_HD To bits_as(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(To));
+  return to;
+}
+
+STEPSCORE_HD float bfloat16_to_float(uint16_t bits) {
+  return bits_as<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+// No step of this goes through a subnormal float, so a flush-to-zero mode of the caller is harmless.
+STEPSCORE_HD float float16_to_float(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
+  const uint32_t magnitude = static_cast<uint32_t>(bits & 0x7fffu) << 13;
+  const uint32_t exponent = magnitude & 0x0f800000u;
+  const uint32_t normal = magnitude + (112u << 23);
+  const uint32_t special = magnitude + (224u << 23);  // infinities and NaN
+  const uint32_t subnormal = bits_as<uint32_t>(bits_as<float>(magnitude + (113u << 23)) -
+                                               bits_as<float>(113u << 23));
+  const uint32_t value = exponent == 0x0f800000u ? special : exponent == 0 ? subnormal : normal;
+  return bits_as<float>(value | sign);
+}
+
+constexpr double kLn2High = 0x1.62e42fee00000p-1;  // 20 trailing zero bits: k * kLn2High is exact
+constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
+constexpr double kInfinity = __builtin_huge_val();
+constexpr double kNaN = __builtin_nan("");
+
+// 2^k for k in [-1022, 1023].
+STEPSCORE_HD double power_of_two(int64_t k) {
+  return bits_as<double>(static_cast<uint64_t>(k + 1023) << 52);
+}
+
+// e^x. Taylor to the 13th power on |r| <= ln(2)/2, about one unit in the last place.
+STEPSCORE_HD double exponential(double x) {
+  constexpr double kLog2e = 0x1.71547652b82fep+0;
+  constexpr double kRound = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
+  const double clamped = x > 710.0 ? 710.0 : (x < -746.0 ? -746.0 : x);
+  const double shifted = clamped * kLog2e + kRound;
+  const int64_t k = static_cast<int64_t>(bits_as<uint64_t>(shifted) << 13) >> 13;
+  const double kd = shifted - kRound;
+  const double r = (clamped - kd * kLn2High) - kd * kLn2Low;
+  double p = 1.0 / 6227020800.0;
+  p = p * r + 1.0 / 479001600.0;
+  p = p * r + 1.0 / 39916800.0;
+  p = p * r + 1.0 / 3628800.0;
+  p = p * r + 1.0 / 362880.0;
+  p = p * r + 1.0 / 40320.0;
+  p = p * r + 1.0 / 5040.0;
+  p = p * r + 1.0 / 720.0;
+  p = p * r + 1.0 / 120.0;
+  p = p * r + 1.0 / 24.0;
+  p = p * r + 1.0 / 6.0;
+  p = p * r + 0.5;
+  p = p * r * r + r + 1.0;
+  const int64_t half = k >> 1;  // two factors, because 2^k itself may not be representable
+  const double result = p * power_of_two(half) * power_of_two(k - half);
+  return x != x ? x : result;
+}
+
+// ln(x). atanh series of s = f / (2 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1].
+STEPSCORE_HD double logarithm(double x) {
+  const bool tiny = x < 0x1p-1022;
+  const double scaled = tiny ? x * 0x1p54 : x;
+  const uint64_t bits = bits_as<uint64_t>(scaled);
+  // Moves the mantissa into [sqrt(1/2), sqrt(2)) by borrowing from the exponent.
+  const uint64_t moved = bits - 0x3fe6a09e667f3bcdull;
+  const int64_t k = (static_cast<int64_t>(moved) >> 52) - (tiny ? 54 : 0);
+  const double m = bits_as<double>((moved & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull);
+  const double f = m - 1.0;
+  const double s = f / (2.0 + f);
+  const double z = s * s;
+  double p = 2.0 / 23.0;
+  p = p * z + 2.0 / 21.0;
+  p = p * z + 2.0 / 19.0;
+  p = p * z + 2.0 / 17.0;
+  p = p * z + 2.0 / 15.0;
+  p = p * z + 2.0 / 13.0;
+  p = p * z + 2.0 / 11.0;
+  p = p * z + 2.0 / 9.0;
+  p = p * z + 2.0 / 7.0;
+  p = p * z + 2.0 / 5.0;
+  p = p * z + 2.0 / 3.0;
+  const double half_square = 0.5 * f * f;
+  // An integer of at most 11 bits: the magic addition converts it in any vector unit.
+  const double kd = bits_as<double>(static_cast<uint64_t>(k) + 0x4338000000000000ull) - 0x1.8p52;
+  const double result =
+      kd * kLn2High - ((half_square - (s * (half_square + p * z) + kd * kLn2Low)) - f);
+  if (x == 0.0) return -kInfinity;
+  if (x < 0.0) return kNaN;
+  return x - x == 0.0 ? result : x;  // infinity and NaN map to themselves
+}
+
+// 1 / (1 + e^-z), without overflow on either side.
+STEPSCORE_HD double sigmoid(double z) {
+  const double e = exponential(z < 0.0 ? z : -z);
+  return (z < 0.0 ? e : 1.0) / (1.0 + e);
+}
+
+STEPSCORE_HD double hyperbolic_tangent(double z) {
+  const double magnitude = z < 0.0 ? -z : z;
+  if (magnitude < 1e-5) return z - z * z * z / 3.0;  // the quotient below would cancel
+  const double e = exponential(-2.0 * magnitude);
+  const double result = (1.0 - e) / (1.0 + e);
+  return z < 0.0 ? -result : result;
+}
+
+}  // namespace stepscore

@@ -1,0 +1,151 @@
+#include "stepscore/parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+#include "stepscore/check.h"
+
+namespace stepscore {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+int processors() {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return CPU_COUNT(&allowed);
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+int initial_threads() {
+  const char* text = std::getenv("STEPSCORE_NUM_THREADS");
+  if (text == nullptr || *text == '\0') return processors();
+  char* end = nullptr;
+  const long threads = std::strtol(text, &end, 10);
+  check(*end == '\0' && threads >= 1 && threads <= kMaxThreads,
+        "STEPSCORE_NUM_THREADS must be a number from 1 to ", kMaxThreads, "; got '", text, "'");
+  return static_cast<int>(threads);
+}
+
+std::atomic<int>& thread_setting() {
+  static std::atomic<int> threads{initial_threads()};
+  return threads;
+}
+
+// Workers sleep on `generation` and run one range of each job. One job at a time: a caller that
+// finds the pool busy runs its whole job itself. A pool is never destroyed: its threads sleep until
+// the process ends.
+class Pool {
+ public:
+  // False when the pool is busy, or when the system refuses another thread.
+  bool try_run(int64_t count, int parts, detail::RangeFunction function, void* context) {
+    std::unique_lock<std::mutex> only(mutex_, std::try_to_lock);
+    if (!only.owns_lock()) return false;
+    if (!grow(parts - 1)) return false;
+    count_ = count;
+    parts_ = parts;
+    function_ = function;
+    context_ = context;
+    pending_.store(workers_);
+    generation_.fetch_add(1);
+    generation_.notify_all();
+    run_part(0);
+    for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
+    return true;
+  }
+
+ private:
+  bool grow(int workers) {
+    try {
+      for (int have = workers_; have < workers; ++have) {
+        std::thread([this, part = have + 1, seen = generation_.load()] { serve(part, seen); })
+            .detach();
+        ++workers_;
+      }
+    } catch (const std::system_error&) {
+      return false;
+    }
+    return true;
+  }
+
+  void run_part(int part) {
+    const int64_t begin = count_ * part / parts_;
+    const int64_t end = count_ * (part + 1) / parts_;
+    if (begin < end) function_(context_, begin, end);
+  }
+
+  void serve(int part, uint32_t seen) {
+    for (;;) {
+      generation_.wait(seen);
+      ++seen;
+      if (part < parts_) run_part(part);
+      if (pending_.fetch_sub(1) == 1) pending_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  int workers_ = 0;
+  std::atomic<uint32_t> generation_{0};
+  std::atomic<int> pending_{0};
+  int64_t count_ = 0;
+  int parts_ = 0;
+  detail::RangeFunction function_ = nullptr;
+  void* context_ = nullptr;
+};
+
+std::atomic<Pool*>& current_pool() {
+  static std::atomic<Pool*> pool{nullptr};
+  return pool;
+}
+
+Pool& pool() {
+  Pool* existing = current_pool().load();
+  if (existing != nullptr) return *existing;
+#if defined(__unix__) || defined(__APPLE__)
+  // Threads do not survive a fork. The child forgets the parent's pool (leaked on purpose: its
+  // threads cannot be joined there) and makes its own at the next call.
+  static std::once_flag registered;
+  std::call_once(registered, [] {
+    pthread_atfork(nullptr, nullptr, [] { current_pool().store(nullptr); });
+  });
+#endif
+  auto made = std::make_unique<Pool>();
+  if (current_pool().compare_exchange_strong(existing, made.get())) return *made.release();
+  return *existing;
+}
+
+}  // namespace
+
+int num_threads() { return thread_setting().load(); }
+
+void set_num_threads(int threads) {
+  check(threads >= 1 && threads <= kMaxThreads, "set_num_threads: threads must be 1 to ",
+        kMaxThreads, "; got ", threads);
+  thread_setting().store(threads);
+}
+
+namespace detail {
+
+void parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void* context) {
+  if (count <= 0) return;
+  const int64_t worthwhile = std::max<int64_t>(1, count / std::max<int64_t>(1, grain));
+  const int parts = static_cast<int>(std::min<int64_t>(num_threads(), worthwhile));
+  if (parts > 1 && pool().try_run(count, parts, function, context)) return;
+  function(context, 0, count);
+}
+
+}  // namespace detail
+}  // namespace stepscore

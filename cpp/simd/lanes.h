@@ -1,0 +1,61 @@
+// N numbers side by side, held in as many registers of the level's own width as it takes.
+// Included by leaf_loops.cc only, inside the level's namespace.
+
+#if defined(__AVX512F__)
+constexpr int kRegisterBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kRegisterBytes = 32;
+#else
+constexpr int kRegisterBytes = 16;
+#endif
+
+template <class T, int N>
+struct Lanes {
+  static constexpr int kWidth = kRegisterBytes / static_cast<int>(sizeof(T)) < N
+                                    ? kRegisterBytes / static_cast<int>(sizeof(T))
+                                    : N;
+  static constexpr int kParts = N / kWidth;
+  typedef T Register __attribute__((vector_size(sizeof(T) * kWidth)));
+
+  Register part[kParts];
+
+  static inline __attribute__((always_inline)) Lanes all(T value) {
+    Lanes out;
+    for (int i = 0; i < kParts; ++i) out.part[i] = Register{} + value;
+    return out;
+  }
+  static inline __attribute__((always_inline)) Lanes load(const T* from) {
+    Lanes out;
+    __builtin_memcpy(&out, from, sizeof(out));
+    return out;
+  }
+  inline __attribute__((always_inline)) void store(T* to) const {
+    __builtin_memcpy(to, this, sizeof(*this));
+  }
+};
+
+#define STEPSCORE_LANES_OPERATOR(OP)                                                    \
+  template <class T, int N>                                                             \
+  static inline __attribute__((always_inline)) Lanes<T, N> operator OP(Lanes<T, N> a,   \
+                                                                       Lanes<T, N> b) { \
+    for (int i = 0; i < Lanes<T, N>::kParts; ++i) a.part[i] = a.part[i] OP b.part[i];   \
+    return a;                                                                           \
+  }
+STEPSCORE_LANES_OPERATOR(+)
+STEPSCORE_LANES_OPERATOR(-)
+STEPSCORE_LANES_OPERATOR(*)
+STEPSCORE_LANES_OPERATOR(/)
+STEPSCORE_LANES_OPERATOR(|)
+STEPSCORE_LANES_OPERATOR(&)
+#undef STEPSCORE_LANES_OPERATOR
+
+// The lanes folded in halves, by `fold(a, b)`.
+template <class T, int N, class Fold>
+static inline __attribute__((always_inline)) T fold_lanes(const Lanes<T, N>& lanes, Fold fold) {
+  T lane[N];
+  lanes.store(lane);
+  for (int half = N / 2; half >= 1; half /= 2) {
+    for (int j = 0; j < half; ++j) lane[j] = fold(lane[j], lane[j + half]);
+  }
+  return lane[0];
+}

@@ -1,0 +1,38 @@
+// Compiled once per instruction set, with STEPSCORE_LEVEL naming the namespace. Nothing here may
+// call an inline function of the standard library: the linker would keep one copy for all levels,
+// and a baseline machine could meet AVX-512 code.
+#include "simd/leaf_loops.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#if !defined(__AVX2__) && !defined(__aarch64__)
+#include <math.h>
+#endif
+
+namespace stepscore::simd::STEPSCORE_LEVEL {
+namespace {
+
+#include "simd/lanes.h"
+
+#include "simd/dot_rows.h"
+#include "simd/multiply_tile.h"
+#include "simd/reduce_segments.h"
+
+}  // namespace
+
+extern const LeafLoops kLeafLoops;
+const LeafLoops kLeafLoops = {
+    dot_rows,
+    load_row,
+    multiply_tile,
+    reduce_segments<float>,
+    reduce_segments<double>,
+    finish_segments<float>,
+    finish_segments<double>,
+};
+
+}  // namespace stepscore::simd::STEPSCORE_LEVEL

@@ -1,0 +1,57 @@
+// The loops that are compiled once per instruction set, as a table of functions.
+//
+// Whatever the level, an accumulator has the same number of lanes, element i goes to lane
+// i mod lanes, and the lanes are folded in halves (j with j + lanes/2, and so on). So every level
+// gives the same bits.
+#pragma once
+
+#include <cstdint>
+
+#include "stepscore/aggregate.h"
+#include "stepscore/tensor_view.h"
+
+namespace stepscore::simd {
+
+constexpr int64_t kDotLanes = 32;
+constexpr int64_t kReduceLanes = 8;
+
+// Tile of the matrix product; panels are padded to it with zeros.
+constexpr int64_t kTileRows = 12;
+constexpr int64_t kTileColumns = 32;
+
+constexpr int64_t padded_width(int64_t width) {
+  return (width + kDotLanes - 1) / kDotLanes * kDotLanes;
+}
+
+struct LeafLoops {
+  // z[i, c] = sum_j hidden[positions[first + i], j] * weight[c, j] for i in [0, count), in float32,
+  // one multiplication and one addition per element. positions null: row first + i.
+  void (*dot_rows)(const MatrixView& hidden, const int64_t* positions, int64_t first, int64_t count,
+                   const float* weight,  // [outputs, padded_width(hidden.columns)], zero padded
+                   int64_t outputs,
+                   float* z);  // [count, outputs]
+
+  // out[0 .. count) = row of hidden as float32
+  void (*load_row)(const MatrixView& hidden, int64_t row, float* out);
+
+  // tile[r, c] += sum_k a[k, r] * b[k, c], k ascending, every step a fused multiply-add.
+  void (*multiply_tile)(const float* a,  // [depth, kTileRows]
+                        const float* b,  // [depth, kTileColumns]
+                        int64_t depth,
+                        float* tile,  // kTileRows x kTileColumns, rows `tile_stride` apart
+                        int64_t tile_stride);
+
+  // The statistics of the segments [begin, end); out[s - begin].
+  void (*reduce_float32)(const float* values, int64_t values_size, const int64_t* offsets,
+                         int64_t begin, int64_t end, Needs needs, Statistics* out);
+  void (*reduce_float64)(const double* values, int64_t values_size, const int64_t* offsets,
+                         int64_t begin, int64_t end, Needs needs, Statistics* out);
+
+  // out[i, r] = finish(reductions[r], statistics[i])
+  void (*finish_float32)(const Statistics* statistics, int64_t count, const Reduction* reductions,
+                         int64_t reduction_count, double empty, float* out);
+  void (*finish_float64)(const Statistics* statistics, int64_t count, const Reduction* reductions,
+                         int64_t reduction_count, double empty, double* out);
+};
+
+}  // namespace stepscore::simd

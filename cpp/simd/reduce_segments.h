@@ -1,0 +1,201 @@
+// The statistics of ragged segments, and the reductions made of them. Included by leaf_loops.cc
+// only.
+
+using Reals = Lanes<double, kReduceLanes>;
+using Integers = Lanes<int64_t, kReduceLanes>;
+
+#define STEPSCORE_LANEWISE(TYPE, NAME, EXPRESSION)                             \
+  inline __attribute__((always_inline)) TYPE NAME(Reals a, Reals b) {          \
+    TYPE out;                                                                  \
+    for (int i = 0; i < Reals::kParts; ++i) {                                  \
+      const auto x = a.part[i];                                                \
+      const auto y = b.part[i];                                                \
+      out.part[i] = EXPRESSION;                                                \
+    }                                                                          \
+    return out;                                                                \
+  }
+STEPSCORE_LANEWISE(Reals, smaller, (y < x ? y : x))
+STEPSCORE_LANEWISE(Reals, larger, (y > x ? y : x))
+STEPSCORE_LANEWISE(Integers, differ, (x != y))
+#undef STEPSCORE_LANEWISE
+
+inline __attribute__((always_inline)) Reals select(Integers mask, Reals yes, Reals no) {
+  for (int i = 0; i < Reals::kParts; ++i) {
+    yes.part[i] = mask.part[i] != 0 ? yes.part[i] : no.part[i];
+  }
+  return yes;
+}
+
+inline __attribute__((always_inline)) Reals load_reals(const double* from) {
+  return Reals::load(from);
+}
+inline __attribute__((always_inline)) Reals load_reals(const float* from) {
+  typedef float Half __attribute__((vector_size(4 * Reals::kWidth)));
+  Reals out;
+  for (int i = 0; i < Reals::kParts; ++i) {
+    Half half;
+    __builtin_memcpy(&half, from + i * Reals::kWidth, sizeof(half));
+    out.part[i] = __builtin_convertvector(half, Reals::Register);
+  }
+  return out;
+}
+
+// kReduceLanes products side by side.
+struct LaneProducts {
+  Reals mantissa = Reals::all(1.0);
+  Integers exponent = Integers::all(0);
+
+  // Factors are positive and normal, or zero, which the caller notices by the minimum.
+  inline __attribute__((always_inline)) void multiply(Reals factor) {
+    Integers bits;
+    __builtin_memcpy(&bits, &factor, sizeof(bits));
+    for (int i = 0; i < Integers::kParts; ++i) {
+      exponent.part[i] += (bits.part[i] >> 52) - 1023;
+    }
+    bits = (bits & Integers::all(0x000fffffffffffff)) | Integers::all(0x3ff0000000000000);
+    __builtin_memcpy(&factor, &bits, sizeof(bits));
+    mantissa = mantissa * factor;
+  }
+  // A mantissa grows by less than 2 per factor: due before 2^100, so that eight fit in one.
+  void normalise_lanes() {
+    const Reals grown = mantissa;
+    mantissa = Reals::all(1.0);
+    multiply(grown);
+  }
+  inline __attribute__((always_inline)) ScaledProduct fold() const {
+    ScaledProduct out;
+    out.mantissa = fold_lanes(mantissa, [](double a, double b) { return a * b; });
+    out.exponent = fold_lanes(exponent, [](int64_t a, int64_t b) { return a + b; });
+    stepscore::normalise(out);
+    return out;
+  }
+};
+
+constexpr int64_t kNormaliseEvery = 100;
+
+// The lanes of values[i .. i + kReduceLanes) that exist; the others are absent in `present`.
+template <class T>
+inline __attribute__((always_inline)) Reals load_chunk(const T* values, int64_t size, int64_t i) {
+  if (i + kReduceLanes <= size) return load_reals(values + i);
+  T padded[kReduceLanes] = {};
+  for (int64_t j = i; j < size; ++j) padded[j - i] = values[j];
+  return load_reals(padded);
+}
+
+// Calls body(chunk, present) over the chunks of a segment; body says what an absent lane is.
+template <class T, class Body>
+inline __attribute__((always_inline)) void for_each_chunk(const T* values, int64_t size,
+                                                          int64_t begin, int64_t end, Body body) {
+  static constexpr int64_t kIota[2 * kReduceLanes] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  int64_t i = begin;
+  const Integers everything = Integers::all(-1);
+  for (; i + kReduceLanes <= end; i += kReduceLanes) body(load_reals(values + i), everything);
+  if (i < end) {
+    body(load_chunk(values, size, i), Integers::load(kIota + kReduceLanes - (end - i)));
+  }
+}
+
+template <bool kProduct, bool kOdds, bool kSoftmin, class T>
+inline __attribute__((always_inline)) void reduce_one(const T* values, int64_t size, int64_t begin,
+                                                      int64_t end, const Needs& needs,
+                                                      Statistics& out) {
+  Reals low = Reals::all(kInfinity), high = Reals::all(-kInfinity), sum = Reals::all(0.0);
+  Reals odds = Reals::all(0.0);
+  Integers nan = Integers::all(0);
+  LaneProducts product, right, wrong;
+  int64_t until_normalise = kNormaliseEvery;
+  for_each_chunk(values, size, begin, end, [&](Reals x, Integers present) {
+    low = smaller(low, select(present, x, low));
+    high = larger(high, select(present, x, high));
+    const Reals here = select(present, x, Reals::all(0.0));
+    sum = sum + here;
+    nan = nan | differ(here, here);
+    if constexpr (kProduct) product.multiply(select(present, x, Reals::all(1.0)));
+    if constexpr (kOdds) {
+      const Reals floor = Reals::all(needs.clip), ceiling = Reals::all(1.0 - needs.clip);
+      const Reals p = smaller(larger(x, floor), ceiling);
+      const Reals q = Reals::all(1.0) - p;
+      right.multiply(select(present, p, Reals::all(1.0)));
+      wrong.multiply(select(present, q, Reals::all(1.0)));
+      odds = odds + select(present, p / select(present, q, Reals::all(1.0)), Reals::all(0.0));
+    }
+    if constexpr (kProduct || kOdds) {
+      if (--until_normalise == 0) {
+        until_normalise = kNormaliseEvery;
+        if constexpr (kProduct) product.normalise_lanes();
+        if constexpr (kOdds) {
+          right.normalise_lanes();
+          wrong.normalise_lanes();
+        }
+      }
+    }
+  });
+  const auto add = [](double a, double b) { return a + b; };
+  out.size = end - begin;
+  out.first = begin < end ? static_cast<double>(values[begin]) : kNaN;
+  out.last = begin < end ? static_cast<double>(values[end - 1]) : kNaN;
+  out.min = fold_lanes(low, [](double a, double b) { return b < a ? b : a; });
+  out.max = fold_lanes(high, [](double a, double b) { return b > a ? b : a; });
+  out.sum = fold_lanes(sum, add);
+  out.has_nan = fold_lanes(nan, [](int64_t a, int64_t b) { return a | b; }) != 0;
+  if constexpr (kProduct) out.product = product.fold();
+  if constexpr (kOdds) {
+    out.right = right.fold();
+    out.wrong = wrong.fold();
+    out.odds = fold_lanes(odds, add);
+  }
+  if constexpr (kSoftmin) {
+    Reals weight = Reals::all(0.0), weighted = Reals::all(0.0);
+    const double inverse = 1.0 / needs.temperature;
+    for_each_chunk(values, size, begin, end, [&](Reals x, Integers present) {
+      double lane[kReduceLanes];
+      ((Reals::all(out.min) - x) * Reals::all(inverse)).store(lane);
+      for (int j = 0; j < kReduceLanes; ++j) lane[j] = exponential(lane[j]);
+      const Reals w = select(present, Reals::load(lane), Reals::all(0.0));
+      weight = weight + w;
+      weighted = weighted + select(present, w * x, Reals::all(0.0));
+    });
+    out.weight = fold_lanes(weight, add);
+    out.weighted = fold_lanes(weighted, add);
+  }
+}
+
+template <bool kProduct, bool kOdds, bool kSoftmin, class T>
+void reduce_range(const T* values, int64_t size, const int64_t* offsets, int64_t begin, int64_t end,
+                  const Needs& needs, Statistics* out) {
+  for (int64_t s = begin; s < end; ++s) {
+    reduce_one<kProduct, kOdds, kSoftmin>(values, size, offsets[s], offsets[s + 1], needs,
+                                          out[s - begin]);
+  }
+}
+
+template <class T>
+void reduce_segments(const T* values, int64_t size, const int64_t* offsets, int64_t begin,
+                     int64_t end, Needs needs, Statistics* out) {
+  if (needs.odds && !needs.softmin) {
+    return reduce_range<true, true, false>(values, size, offsets, begin, end, needs, out);
+  }
+  if (needs.odds) {
+    return reduce_range<true, true, true>(values, size, offsets, begin, end, needs, out);
+  }
+  if (needs.softmin) {
+    return reduce_range<true, false, true>(values, size, offsets, begin, end, needs, out);
+  }
+  if (needs.product) {
+    return reduce_range<true, false, false>(values, size, offsets, begin, end, needs, out);
+  }
+  reduce_range<false, false, false>(values, size, offsets, begin, end, needs, out);
+}
+
+template <class T>
+void finish_segments(const Statistics* statistics, int64_t count, const Reduction* reductions,
+                     int64_t reduction_count, double empty, T* out) {
+  for (int64_t r = 0; r < reduction_count; ++r) {
+    const Reduction reduction = reductions[r];
+    for (int64_t i = 0; i < count; ++i) {
+      const Statistics& s = statistics[i];
+      out[i * reduction_count + r] =
+          static_cast<T>(s.size == 0 ? empty : finish(reduction, s));
+    }
+  }
+}

@@ -1,0 +1,144 @@
+#include "stepscore/vote.h"
+
+#include <vector>
+
+#include "stepscore/check.h"
+#include "stepscore/parallel.h"
+
+namespace stepscore {
+namespace {
+
+constexpr int64_t kProblemsPerThread = 64;
+
+// The classes of one problem at a time, found by answer id through an open-addressing table whose
+// slots are stamped with the problem, so that it is never cleared.
+class Classes {
+ public:
+  void start(int64_t candidates) {
+    classes_.clear();
+    ++stamp_;
+    size_t slots = 16;
+    while (slots < 2 * static_cast<size_t>(candidates)) slots *= 2;
+    if (slots_.size() < slots) slots_.assign(slots, Slot{});
+    mask_ = slots - 1;
+  }
+
+  // The class of an id; `added` says that it is new.
+  AnswerClass& find(int64_t id, bool& added) {
+    // Fibonacci hashing: ids are small and dense in practice, but need not be.
+    size_t at = (static_cast<uint64_t>(id) * 0x9e3779b97f4a7c15ull >> 32) & mask_;
+    while (slots_[at].stamp == stamp_) {
+      AnswerClass& found = classes_[slots_[at].index];
+      if (found.id == id) {
+        added = false;
+        return found;
+      }
+      at = (at + 1) & mask_;
+    }
+    slots_[at] = {stamp_, static_cast<uint32_t>(classes_.size())};
+    added = true;
+    return classes_.emplace_back();
+  }
+
+  const std::vector<AnswerClass>& all() const { return classes_; }
+
+ private:
+  struct Slot {
+    uint32_t stamp = 0;
+    uint32_t index = 0;
+  };
+  std::vector<Slot> slots_;
+  std::vector<AnswerClass> classes_;
+  size_t mask_ = 0;
+  uint32_t stamp_ = 0;
+};
+
+// False at a candidate that may not be counted.
+bool collect(const Ballot& ballot, int64_t begin, int64_t end, Classes& classes,
+             FirstFault& fault) {
+  classes.start(end - begin);
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t id = ballot.answer_ids == nullptr ? i - begin : ballot.answer_ids[i];
+    const double score = ballot.scores == nullptr ? 0.0 : ballot.scores[i];
+    const bool is_nan = score != score;
+    if (id < kNoAnswer || (is_nan && !ballot.drop_nan)) {
+      fault.report(i);
+      return false;
+    }
+    if (id == kNoAnswer || is_nan) continue;
+    bool added;
+    AnswerClass& answer = classes.find(id, added);
+    if (added) {
+      answer = {id, i, i, 1, score, score};
+      continue;
+    }
+    answer.count += 1;
+    answer.sum += score;
+    if (score > answer.best_score) {
+      answer.best_score = score;
+      answer.best = i;
+    }
+  }
+  return true;
+}
+
+void decide(Rule rule, Ties ties, const std::vector<AnswerClass>& classes, int64_t at,
+            const VoteOutput& out) {
+  if (classes.empty()) {
+    out.winner[at] = kNoWinner;
+    out.answer_id[at] = kNoAnswer;
+    out.score[at] = kNaN;
+    out.tied[at] = false;
+    return;
+  }
+  const AnswerClass* leader = &classes[0];
+  double lead = class_score(rule, *leader);
+  bool tied = false;
+  for (size_t c = 1; c < classes.size(); ++c) {
+    const double score = class_score(rule, classes[c]);
+    if (score > lead) {
+      leader = &classes[c];
+      lead = score;
+      tied = false;
+    } else if (score == lead) {
+      tied = true;
+      if (ties == Ties::kBestScore && classes[c].best_score > leader->best_score) {
+        leader = &classes[c];
+      }
+    }
+  }
+  out.winner[at] = rule == Rule::kBestOfN ? leader->best : leader->first;
+  out.answer_id[at] = leader->id;
+  out.score[at] = lead;
+  out.tied[at] = tied;
+}
+
+}  // namespace
+
+void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const VoteOutput& out) {
+  for (int64_t r = 0; r < rule_count; ++r) {
+    check(ballot.scores != nullptr || rules[r] == Rule::kMajority,
+          "vote: scores may be None only when every rule is 'majority'");
+  }
+  check(ballot.scores != nullptr || ballot.ties == Ties::kFirst,
+        "vote: ties='best_score' needs scores");
+  FirstFault fault;
+  parallel_for(ballot.problems, kProblemsPerThread, [&](int64_t begin, int64_t end) {
+    Classes classes;
+    for (int64_t p = begin; p < end; ++p) {
+      if (!collect(ballot, ballot.offsets[p], ballot.offsets[p + 1], classes, fault)) return;
+      for (int64_t r = 0; r < rule_count; ++r) {
+        decide(rules[r], ballot.ties, classes.all(), p * rule_count + r, out);
+      }
+    }
+  });
+  if (fault.none()) return;
+  const int64_t i = fault.index();
+  check(ballot.answer_ids == nullptr || ballot.answer_ids[i] >= kNoAnswer, "vote: answer_ids[", i,
+        "] is ", ballot.answer_ids == nullptr ? 0 : ballot.answer_ids[i],
+        "; ids are 0 or more, and -1 for a candidate without an answer");
+  throw InvalidArgument(message("vote: scores[", i,
+                                "] is NaN; pass nan=\"drop\" to leave such candidates out"));
+}
+
+}  // namespace stepscore

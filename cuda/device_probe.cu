@@ -1,0 +1,35 @@
+#include "device_probe.h"
+
+#include <cuda_runtime.h>
+
+namespace stepscore::cuda {
+namespace {
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+}  // namespace
+
+Probe probe_device() {
+  int driver = 0, devices = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+    return {false, "no CUDA driver on this machine"};
+  }
+  const cudaError_t status = cudaGetDeviceCount(&devices);
+  if (status == cudaErrorInsufficientDriver) {
+    return {false, "the CUDA driver is too old: it supports CUDA " + version_text(driver) +
+                       ", this build needs " + version_text(CUDART_VERSION)};
+  }
+  if (status != cudaSuccess) return {false, cudaGetErrorString(status)};
+  if (devices == 0) return {false, "the CUDA driver shows no device"};
+  std::string names;
+  for (int device = 0; device < devices; ++device) {
+    cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) continue;
+    names += (names.empty() ? "" : ", ") + std::string(properties.name);
+  }
+  return {true, names};
+}
+
+}  // namespace stepscore::cuda

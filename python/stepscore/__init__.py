@@ -1,0 +1,52 @@
+"""stepscore: step scores of process reward models, and everything that comes after them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+from stepscore._device import (
+    DeviceError,
+    cpu_level,
+    cuda_available,
+    num_threads,
+    set_num_threads,
+)
+from stepscore.ops import VoteResult, aggregate, find_steps, mlp_head, value_head, vote
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel, Ranked, StepScores, load
+
+__version__ = _version("stepscore")
+
+__all__ = [
+    "DeviceError",
+    "ProcessRewardModel",
+    "Ranked",
+    "StepScores",
+    "VoteResult",
+    "aggregate",
+    "cpu_level",
+    "cuda_available",
+    "find_steps",
+    "load",
+    "mlp_head",
+    "num_threads",
+    "set_num_threads",
+    "value_head",
+    "vote",
+]
+
+# Scoring needs torch and transformers, which cost seconds to import: only on first use.
+_SCORING = ("ProcessRewardModel", "Ranked", "StepScores", "load")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SCORING:
+        return getattr(import_module("stepscore.scoring"), name)
+    raise AttributeError(f"module 'stepscore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,50 @@
+"""Which compiled backends are usable here."""
+
+from __future__ import annotations
+
+import functools
+
+from stepscore import _core
+
+
+class DeviceError(RuntimeError):
+    """A device that is missing, or that failed. The message gives the reason."""
+
+
+@functools.cache
+def cuda_available() -> tuple[bool, str]:
+    """Whether the compiled CUDA ops can run here, and why not.
+
+    Returns:
+        ``(True, names of the devices)`` or ``(False, reason)``: not built, no driver, a driver
+        that is too old, or no device.
+    """
+    try:
+        from stepscore import _cuda
+    except ImportError as error:
+        return False, f"this build of stepscore has no CUDA module ({error})"
+    available, reason = _cuda.probe_device()
+    return available, reason
+
+
+def num_threads() -> int:
+    """Threads that the CPU ops use: ``STEPSCORE_NUM_THREADS``, or the processors allowed."""
+    return _core.num_threads()
+
+
+def set_num_threads(threads: int) -> None:
+    """Set the number of threads of the CPU ops. No result depends on it.
+
+    Raises:
+        ValueError: fewer than 1 or more than 1024.
+    """
+    _core.set_num_threads(threads)
+
+
+def cpu_level() -> str:
+    """The instruction level in force: ``avx512``, ``avx2`` or ``baseline``.
+
+    It is the best of this machine, or the one that the environment variable ``STEPSCORE_CPU``
+    names. Every level gives the same bits.
+    """
+    return _core.cpu_level()

@@ -1,0 +1,71 @@
+#include "bindings.h"
+#include "stepscore/aggregate.h"
+
+namespace stepscore {
+namespace {
+
+Reduction reduction_of(const std::string& name) {
+  static const std::pair<const char*, Reduction> kNames[] = {
+      {"min", Reduction::kMin},
+      {"max", Reduction::kMax},
+      {"mean", Reduction::kMean},
+      {"sum", Reduction::kSum},
+      {"prod", Reduction::kProd},
+      {"last", Reduction::kLast},
+      {"first", Reduction::kFirst},
+      {"geometric_mean", Reduction::kGeometricMean},
+      {"logit_mean", Reduction::kLogitMean},
+      {"odds_mean", Reduction::kOddsMean},
+      {"softmin", Reduction::kSoftmin},
+  };
+  std::string known;
+  for (const auto& [known_name, reduction] : kNames) {
+    if (name == known_name) return reduction;
+    known += (known.empty() ? "" : ", ") + std::string(known_name);
+  }
+  throw InvalidArgument(
+      message("aggregate: unknown aggregation '", name, "'; choose from ", known));
+}
+
+// empty: None raises at an empty segment, a number is what it gets.
+void bound_aggregate(const TensorView& values, const TensorView& offsets,
+                     const std::vector<std::string>& how, std::optional<double> empty,
+                     bool propagate_nan, double clip, double temperature, const TensorView& out) {
+  check_view("aggregate", "values", values, 1, {DType::kFloat32, DType::kFloat64});
+  const int64_t n = values.shape[0];
+  const int64_t segments = check_offsets("aggregate", offsets, "values", n);
+  check(!how.empty(), "aggregate: how must name at least one aggregation; got an empty list");
+  std::vector<Reduction> reductions;
+  for (const std::string& name : how) reductions.push_back(reduction_of(name));
+  const int64_t count = static_cast<int64_t>(reductions.size());
+  check_view("aggregate", "out", out, 2, {values.dtype});
+  check(out.shape[0] == segments && out.shape[1] == count &&
+            (segments <= 1 || out.stride[0] == count),
+        "aggregate: out must be contiguous with shape [", segments, ", ", count, "]; got ",
+        shape_of(out));
+  AggregateOptions options;
+  options.empty = empty.has_value() ? EmptyPolicy::kValue : EmptyPolicy::kError;
+  options.empty_value = empty.value_or(kNaN);
+  options.propagate_nan = propagate_nan;
+  options.clip = clip;
+  options.temperature = temperature;
+  // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
+  py::gil_scoped_release unlocked;
+  if (values.dtype == DType::kFloat32) {
+    aggregate(pointer<const float>(values), n, pointer<const int64_t>(offsets), segments,
+              reductions.data(), count, options, pointer<float>(out));
+  } else {
+    aggregate(pointer<const double>(values), n, pointer<const int64_t>(offsets), segments,
+              reductions.data(), count, options, pointer<double>(out));
+  }
+}
+
+}  // namespace
+
+void bind_aggregate(py::module_& module) {
+  module.def("aggregate", bound_aggregate, py::arg("values"), py::arg("offsets"), py::arg("how"),
+             py::arg("empty").none(true), py::arg("propagate_nan"), py::arg("clip"),
+             py::arg("temperature"), py::arg("out"));
+}
+
+}  // namespace stepscore

@@ -1,0 +1,103 @@
+#include "bindings.h"
+#include "stepscore/value_head.h"
+
+namespace stepscore {
+namespace {
+
+constexpr auto kReals = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+
+Activation activation_of(const char* op, const std::string& name) {
+  if (name == "identity") return Activation::kIdentity;
+  if (name == "sigmoid") return Activation::kSigmoid;
+  if (name == "softmax") return Activation::kSoftmax;
+  if (name == "difference") return Activation::kDifference;
+  throw InvalidArgument(message(
+      op, ": activation must be identity, sigmoid, softmax or difference; got '", name, "'"));
+}
+
+Inner inner_of(const std::string& name) {
+  if (name == "relu") return Inner::kRelu;
+  if (name == "tanh") return Inner::kTanh;
+  throw InvalidArgument(message("mlp_head: inner must be relu or tanh; got '", name, "'"));
+}
+
+Layer layer_of(const char* op, const TensorView& weight, const std::optional<TensorView>& bias,
+               int64_t width, const char* source) {
+  check_view(op, "weight", weight, 2, kReals);
+  check(weight.shape[1] == width && weight.shape[0] >= 1, op, ": weight must have shape [k, ",
+        width, "] to match ", source, "; got ", shape_of(weight));
+  if (!bias.has_value()) return {as_matrix(weight), nullptr};
+  check_view(op, "bias", *bias, 1, {DType::kFloat32});
+  check(bias->shape[0] == weight.shape[0], op, ": bias must have shape [", weight.shape[0],
+        "] to match weight; got ", shape_of(*bias));
+  return {as_matrix(weight), pointer<const float>(*bias)};
+}
+
+Rows rows_of(const char* op, const TensorView& hidden, const std::optional<TensorView>& positions) {
+  check_view(op, "hidden", hidden, 2, kReals);
+  if (!positions.has_value()) return {as_matrix(hidden), nullptr, hidden.shape[0]};
+  check_view(op, "positions", *positions, 1, {DType::kInt64});
+  return {as_matrix(hidden), pointer<const int64_t>(*positions), positions->shape[0]};
+}
+
+void check_out(const char* op, const TensorView& out, int64_t rows, int64_t width) {
+  check_view(op, "out", out, 2, {DType::kFloat32});
+  check(out.shape[0] == rows && out.shape[1] == width, op, ": out must have shape [", rows, ", ",
+        width, "]; got ", shape_of(out));
+  check(rows <= 1 || out.stride[0] == width, op, ": out must be contiguous");
+}
+
+void check_activation(const char* op, Activation activation, int64_t outputs) {
+  check(activation != Activation::kDifference || outputs == 2, op,
+        ": activation 'difference' is p[1] - p[0] and needs 2 outputs; weight gives ", outputs);
+}
+
+void bound_value_head(const TensorView& hidden, const TensorView& weight,
+                      const std::optional<TensorView>& bias,
+                      const std::optional<TensorView>& positions, const std::string& activation,
+                      const TensorView& out) {
+  const Rows rows = rows_of("value_head", hidden, positions);
+  const Layer layer = layer_of("value_head", weight, bias, hidden.shape[1], "hidden");
+  const Activation kind = activation_of("value_head", activation);
+  check_activation("value_head", kind, layer.weight.rows);
+  check_out("value_head", out, rows.count, activated_width(kind, layer.weight.rows));
+  // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
+  py::gil_scoped_release unlocked;
+  value_head(rows, layer, kind, pointer<float>(out));
+}
+
+void bound_mlp_head(const TensorView& hidden,
+                    const std::vector<std::pair<TensorView, std::optional<TensorView>>>& layers,
+                    const std::optional<TensorView>& positions, const std::string& inner,
+                    const std::string& activation, const TensorView& out) {
+  check(!layers.empty(), "mlp_head: layers must hold at least one (weight, bias) pair");
+  const Rows rows = rows_of("mlp_head", hidden, positions);
+  std::vector<Layer> checked;
+  int64_t width = hidden.shape[1];
+  for (const auto& [weight, bias] : layers) {
+    checked.push_back(layer_of("mlp_head", weight, bias, width,
+                               checked.empty() ? "hidden" : "the layer before it"));
+    width = weight.shape[0];
+  }
+  const Activation kind = activation_of("mlp_head", activation);
+  const Inner between = inner_of(inner);
+  check_activation("mlp_head", kind, width);
+  check_out("mlp_head", out, rows.count, activated_width(kind, width));
+  // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
+  py::gil_scoped_release unlocked;
+  mlp_head(rows, checked.data(), static_cast<int64_t>(checked.size()), between, kind,
+           pointer<float>(out));
+}
+
+}  // namespace
+
+void bind_value_head(py::module_& module) {
+  module.def("value_head", bound_value_head, py::arg("hidden"), py::arg("weight"),
+             py::arg("bias").none(true), py::arg("positions").none(true), py::arg("activation"),
+             py::arg("out"));
+  module.def("mlp_head", bound_mlp_head, py::arg("hidden"), py::arg("layers"),
+             py::arg("positions").none(true), py::arg("inner"), py::arg("activation"),
+             py::arg("out"));
+}
+
+}  // namespace stepscore

@@ -1,0 +1,87 @@
+#include "bindings.h"
+
+#include <algorithm>
+
+namespace stepscore {
+namespace {
+
+DType dtype_of(const std::string& name) {
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64,
+                            DType::kInt32, DType::kInt64}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  throw InvalidArgument(message("TensorView: unknown dtype '", name, "'"));
+}
+
+}  // namespace
+
+void bind_tensor_view(py::module_& module) {
+  py::class_<TensorView>(module, "TensorView")
+      .def(py::init([](uintptr_t data, const std::string& dtype, const std::vector<int64_t>& shape,
+                       const std::vector<int64_t>& stride) {
+             check(shape.size() == stride.size() && shape.size() <= kMaxRank,
+                   "TensorView: at most ", kMaxRank, " dimensions; got ", shape.size());
+             TensorView view;
+             view.data = reinterpret_cast<void*>(data);
+             view.dtype = dtype_of(dtype);
+             view.rank = static_cast<int>(shape.size());
+             std::copy(shape.begin(), shape.end(), view.shape);
+             std::copy(stride.begin(), stride.end(), view.stride);
+             return view;
+           }),
+           py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("stride"));
+}
+
+void register_exceptions(py::module_& module) {
+  py::register_local_exception<InvalidArgument>(module, "InvalidArgument", PyExc_ValueError);
+  py::register_local_exception<DeviceError>(module, "DeviceError", PyExc_RuntimeError);
+}
+
+std::string shape_of(const TensorView& view) {
+  std::string text = "[";
+  for (int d = 0; d < view.rank; ++d) {
+    text += (d == 0 ? "" : ", ") + std::to_string(view.shape[d]);
+  }
+  return text + "]";
+}
+
+void check_view(const char* op, const char* argument, const TensorView& view, int rank,
+                std::initializer_list<DType> dtypes) {
+  check(view.rank == rank, op, ": ", argument, " must have ", rank, " dimension",
+        rank == 1 ? "" : "s", "; got shape ", shape_of(view));
+  std::string expected;
+  for (const DType dtype : dtypes) {
+    if (view.dtype == dtype) {
+      expected.clear();
+      break;
+    }
+    expected += (expected.empty() ? "" : ", ") + std::string(name_of(dtype));
+  }
+  check(expected.empty(), op, ": ", argument, " must be ", expected, "; got ",
+        name_of(view.dtype));
+  const int last = rank - 1;
+  check(view.shape[last] <= 1 || view.stride[last] == 1, op, ": ", argument,
+        " must be contiguous in its last dimension (stride 1, got ", view.stride[last],
+        "); pass a contiguous copy of it");
+}
+
+int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total) {
+  check_view(op, "offsets", offsets, 1, {DType::kInt64});
+  const int64_t size = offsets.shape[0];
+  check(size >= 1, op, ": offsets must hold at least the leading 0; got none");
+  const int64_t* offset = pointer<const int64_t>(offsets);
+  check(offset[0] == 0, op, ": offsets must begin at 0; got ", offset[0]);
+  for (int64_t s = 1; s < size; ++s) {
+    check(offset[s] >= offset[s - 1], op, ": offsets must not decrease; offsets[", s, "] is ",
+          offset[s], " after ", offset[s - 1]);
+  }
+  check(offset[size - 1] == total, op, ": offsets must end at ", total, " (the number of ", what,
+        "); got ", offset[size - 1]);
+  return size - 1;
+}
+
+MatrixView as_matrix(const TensorView& view) {
+  return {view.data, view.dtype, view.shape[0], view.shape[1], view.stride[0]};
+}
+
+}  // namespace stepscore

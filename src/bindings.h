@@ -1,0 +1,48 @@
+// What every bind_<op>.cc shares: how an array arrives from Python and how its shape is checked.
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "stepscore/check.h"
+#include "stepscore/tensor_view.h"
+
+namespace stepscore {
+
+namespace py = pybind11;
+
+// One line per op in the module files.
+void bind_aggregate(py::module_& module);
+void bind_step_boundary(py::module_& module);
+void bind_value_head(py::module_& module);
+void bind_vote(py::module_& module);
+
+// stepscore._core.TensorView: a pointer with its shape. Python keeps the array alive meanwhile.
+void bind_tensor_view(py::module_& module);
+
+// Throws InvalidArgument as ValueError and DeviceError as stepscore.DeviceError.
+void register_exceptions(py::module_& module);
+
+std::string shape_of(const TensorView& view);
+
+// `rank` dimensions, one of the dtypes, contiguous in the last dimension.
+void check_view(const char* op, const char* argument, const TensorView& view, int rank,
+                std::initializer_list<DType> dtypes);
+
+// Rank 1, int64, contiguous, offsets[0] == 0, non-decreasing, last == total. Returns the number of
+// segments.
+int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total);
+
+MatrixView as_matrix(const TensorView& view);
+
+template <class T>
+T* pointer(const TensorView& view) {
+  return static_cast<T*>(view.data);
+}
+
+}  // namespace stepscore

@@ -1,0 +1,17 @@
+#include "bindings.h"
+#include "simd/level.h"
+#include "stepscore/parallel.h"
+
+PYBIND11_MODULE(_core, module) {
+  using namespace stepscore;
+  register_exceptions(module);
+  bind_tensor_view(module);
+  bind_aggregate(module);
+  bind_step_boundary(module);
+  bind_value_head(module);
+  bind_vote(module);
+  module.def("cpu_level", simd::level_name);
+  module.def("set_cpu_level", simd::set_level, py::arg("name"));
+  module.def("num_threads", num_threads);
+  module.def("set_num_threads", set_num_threads, py::arg("threads"));
+}
