@@ -4,7 +4,6 @@
 #include <memory>
 #include <new>
 #include <utility>
-#include <vector>
 
 #include "simd/level.h"
 #include "stepscore/check.h"
@@ -18,10 +17,11 @@ using simd::kTileRows;
 
 constexpr int64_t kBytesPerThread = 128 * 1024;  // less than this is read faster than a wake-up
 constexpr int64_t kBlockRows = 32;               // head outputs held before they are activated
-constexpr int64_t kDepthBlock = 256;             // 32 KiB of a weight panel stay in the first cache
-constexpr int64_t kProductRows = 4080;           // rows multiplied at once; bounds the memory
-
-constexpr int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+constexpr int64_t kCachedDepth = 256;            // 32 KiB of a weight panel stay in the first cache
+constexpr int64_t kCachedRows = 240;             // 240 KiB of the rows stay in the second
+constexpr int64_t kPanelGroup = 8;               // weight panels packed at once
+constexpr int64_t kProductRows = 3840;           // rows multiplied at once; bounds the memory
+static_assert(kCachedRows % kTileRows == 0 && kProductRows % kTileRows == 0);
 
 // Cache-line aligned, uninitialised.
 class Buffer {
@@ -84,64 +84,85 @@ void affine_head(const Rows& rows, const Layer& layer, Activation activation, fl
   });
 }
 
-// panels[p][k][j] = column k of row p * kPanel + j, zero beyond the last row
+// packed[p][k][j] = column k of row (first_panel + p) * kPanel + j, zero beyond the last row
 template <int64_t kPanel>
-Buffer pack_panels(const simd::LeafLoops& loops, const Rows& rows) {
+void pack_panels(const simd::LeafLoops& loops, const Rows& rows, int64_t first_panel,
+                 int64_t panels, float* packed) {
   const int64_t depth = rows.hidden.columns;
-  const int64_t panels = (rows.count + kPanel - 1) / kPanel;
-  const int64_t width = simd::padded_width(depth);
-  Buffer packed(panels * depth * kPanel);
-  parallel_for(panels, 1, [&](int64_t begin, int64_t end) {
-    const Buffer panel(kPanel * width);
-    for (int64_t p = begin; p < end; ++p) {
-      for (int64_t j = 0; j < kPanel; ++j) {
-        const int64_t i = p * kPanel + j;
-        float* row = panel.get() + j * width;
-        if (i < rows.count) {
-          loops.load_row(rows.hidden, rows.positions == nullptr ? i : rows.positions[i], row);
-        } else {
-          std::fill(row, row + depth, 0.0f);
-        }
-      }
-      float* out = packed.get() + p * depth * kPanel;
-      for (int64_t k = 0; k < depth; ++k) {
-        for (int64_t j = 0; j < kPanel; ++j) out[k * kPanel + j] = panel.get()[j * width + k];
+  // One cache line more than the row, or the rows of a power-of-two width share a few cache sets.
+  const int64_t width = simd::padded_width(depth) + 16;
+  const Buffer panel(kPanel * width);
+  for (int64_t p = 0; p < panels; ++p) {
+    for (int64_t j = 0; j < kPanel; ++j) {
+      const int64_t i = (first_panel + p) * kPanel + j;
+      float* row = panel.get() + j * width;
+      if (i < rows.count) {
+        loops.load_row(rows.hidden, rows.positions == nullptr ? i : rows.positions[i], row);
+      } else {
+        std::fill(row, row + depth, 0.0f);
       }
     }
-  });
-  return packed;
+    float* out = packed + p * depth * kPanel;
+    for (int64_t k = 0; k < depth; ++k) {
+      for (int64_t j = 0; j < kPanel; ++j) out[k * kPanel + j] = panel.get()[j * width + k];
+    }
+  }
+}
+
+// sums[c][i][j] = row i . weight row j of panel c, for a block of rows and a group of panels.
+//
+// A depth block of the rows stays in the second cache, of a weight panel in the first; the sums
+// wait in their buffer between depth blocks.
+void multiply_group(const simd::LeafLoops& loops, const float* row_panels, int64_t row_panel_count,
+                    const float* weight_panels, int64_t weight_panel_count, int64_t depth,
+                    float* sums) {
+  std::fill(sums, sums + weight_panel_count * kCachedRows * kTileColumns, 0.0f);
+  for (int64_t k = 0; k < depth; k += kCachedDepth) {
+    const int64_t block = std::min(kCachedDepth, depth - k);
+    for (int64_t c = 0; c < weight_panel_count; ++c) {
+      for (int64_t r = 0; r < row_panel_count; ++r) {
+        loops.multiply_tile(row_panels + (r * depth + k) * kTileRows,
+                            weight_panels + (c * depth + k) * kTileColumns, block,
+                            sums + (c * kCachedRows + r * kTileRows) * kTileColumns,
+                            kTileColumns);
+      }
+    }
+  }
 }
 
 // out[i, c] = inner(row i . weight[c] + bias[c])
-void inner_layer(const Rows& rows, const Layer& layer, const Buffer& weight_panels, Inner inner,
-                 float* out) {
+void inner_layer(const Rows& rows, const Layer& layer, Inner inner, float* out) {
   const simd::LeafLoops& loops = simd::leaf_loops();
   const int64_t depth = layer.weight.columns;
   const int64_t outputs = layer.weight.rows;
-  const int64_t row_panels = (rows.count + kTileRows - 1) / kTileRows;
-  const int64_t column_panels = (outputs + kTileColumns - 1) / kTileColumns;
-  const int64_t tile = kTileRows * kTileColumns;
-  const Buffer row_data = pack_panels<kTileRows>(loops, rows);
+  const Rows weight_rows{layer.weight, nullptr, outputs};
+  const int64_t row_panel_count = (rows.count + kTileRows - 1) / kTileRows;
+  const Buffer row_panels(row_panel_count * depth * kTileRows);
+  parallel_for(row_panel_count, 1, [&](int64_t begin, int64_t end) {
+    pack_panels<kTileRows>(loops, rows, begin, end - begin,
+                           row_panels.get() + begin * depth * kTileRows);
+  });
 
-  parallel_for(column_panels, 1, [&](int64_t begin, int64_t end) {
-    const Buffer sums(row_panels * tile);
-    for (int64_t panel = begin; panel < end; ++panel) {
-      std::fill(sums.get(), sums.get() + row_panels * tile, 0.0f);
-      for (int64_t k = 0; k < depth; k += kDepthBlock) {
-        const int64_t block = std::min(kDepthBlock, depth - k);
-        const float* columns = weight_panels.get() + (panel * depth + k) * kTileColumns;
-        for (int64_t r = 0; r < row_panels; ++r) {
-          loops.multiply_tile(row_data.get() + (r * depth + k) * kTileRows, columns, block,
-                              sums.get() + r * tile, kTileColumns);
-        }
-      }
-      const int64_t first = panel * kTileColumns;
-      const int64_t columns = std::min(kTileColumns, outputs - first);
-      for (int64_t i = 0; i < rows.count; ++i) {
-        for (int64_t c = 0; c < columns; ++c) {
-          const float bias = layer.bias == nullptr ? 0.0f : layer.bias[first + c];
-          out[i * outputs + first + c] =
-              inner_activation(inner, sums.get()[i * kTileColumns + c] + bias);
+  parallel_for((outputs + kTileColumns - 1) / kTileColumns, 1, [&](int64_t begin, int64_t end) {
+    const Buffer weight_panels(kPanelGroup * depth * kTileColumns);
+    const Buffer sums(kPanelGroup * kCachedRows * kTileColumns);
+    for (int64_t panel = begin; panel < end; panel += kPanelGroup) {
+      const int64_t panels = std::min(kPanelGroup, end - panel);
+      pack_panels<kTileColumns>(loops, weight_rows, panel, panels, weight_panels.get());
+      const int64_t first_column = panel * kTileColumns;
+      const int64_t columns = std::min(panels * kTileColumns, outputs - first_column);
+      for (int64_t first = 0; first < rows.count; first += kCachedRows) {
+        const int64_t count = std::min(kCachedRows, rows.count - first);
+        multiply_group(loops, row_panels.get() + first * depth, (count + kTileRows - 1) / kTileRows,
+                       weight_panels.get(), panels, depth, sums.get());
+        for (int64_t i = 0; i < count; ++i) {
+          float* to = out + (first + i) * outputs + first_column;
+          for (int64_t c = 0; c < columns; ++c) {
+            const float sum = sums.get()[(c / kTileColumns * kCachedRows + i) * kTileColumns +
+                                         c % kTileColumns];
+            const float bias = layer.bias == nullptr ? 0.0f : layer.bias[first_column + c];
+            to[c] = inner_activation(inner, sum + bias);
+          }
         }
       }
     }
@@ -174,13 +195,7 @@ void value_head(const Rows& rows, const Layer& layer, Activation activation, flo
 void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count, Inner inner,
               Activation activation, float* out) {
   check_positions("mlp_head", rows);
-  const simd::LeafLoops& loops = simd::leaf_loops();
   const Layer& last = layers[layer_count - 1];
-  std::vector<Buffer> panels;
-  for (const Layer* layer = layers; layer != &last; ++layer) {
-    const Rows weight_rows{layer->weight, nullptr, layer->weight.rows};
-    panels.push_back(pack_panels<kTileColumns>(loops, weight_rows));
-  }
   for (int64_t first = 0; first < rows.count; first += kProductRows) {
     const int64_t count = std::min(kProductRows, rows.count - first);
     Rows input = slice(rows, first, count);
@@ -188,7 +203,7 @@ void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count, Inner 
     for (int64_t l = 0; l + 1 < layer_count; ++l) {
       const int64_t width = layers[l].weight.rows;
       Buffer output(count * width);
-      inner_layer(input, layers[l], panels[static_cast<size_t>(l)], inner, output.get());
+      inner_layer(input, layers[l], inner, output.get());
       held = std::move(output);
       input = rows_of(held, count, width);
     }

@@ -15,42 +15,49 @@ constexpr int64_t kProblemsPerThread = 64;
 class Classes {
  public:
   void start(int64_t candidates) {
-    classes_.clear();
-    ++stamp_;
     size_t slots = 16;
     while (slots < 2 * static_cast<size_t>(candidates)) slots *= 2;
-    if (slots_.size() < slots) slots_.assign(slots, Slot{});
+    if (slots_.size() < slots) {
+      slots_.assign(slots, Slot{});
+      classes_.resize(slots / 2);
+      stamp_ = 0;
+    }
     mask_ = slots - 1;
+    count_ = 0;
+    ++stamp_;
   }
 
-  // The class of an id; `added` says that it is new.
-  AnswerClass& find(int64_t id, bool& added) {
+  // Adds a candidate to the class of its answer.
+  void add(int64_t id, int64_t candidate, double score) {
     // Fibonacci hashing: ids are small and dense in practice, but need not be.
     size_t at = (static_cast<uint64_t>(id) * 0x9e3779b97f4a7c15ull >> 32) & mask_;
-    while (slots_[at].stamp == stamp_) {
-      AnswerClass& found = classes_[slots_[at].index];
-      if (found.id == id) {
-        added = false;
-        return found;
-      }
-      at = (at + 1) & mask_;
+    for (; slots_[at].stamp == stamp_; at = (at + 1) & mask_) {
+      AnswerClass& answer = classes_[slots_[at].index];
+      if (answer.id != id) continue;
+      answer.count += 1;
+      answer.sum += score;
+      const bool better = score > answer.best_score;
+      answer.best = better ? candidate : answer.best;
+      answer.best_score = better ? score : answer.best_score;
+      return;
     }
-    slots_[at] = {stamp_, static_cast<uint32_t>(classes_.size())};
-    added = true;
-    return classes_.emplace_back();
+    slots_[at] = {stamp_, static_cast<uint32_t>(count_)};
+    classes_[count_++] = {id, candidate, candidate, 1, score, score};
   }
 
-  const std::vector<AnswerClass>& all() const { return classes_; }
+  const AnswerClass* begin() const { return classes_.data(); }
+  const AnswerClass* end() const { return classes_.data() + count_; }
 
  private:
   struct Slot {
-    uint32_t stamp = 0;
+    uint64_t stamp = 0;
     uint32_t index = 0;
   };
   std::vector<Slot> slots_;
   std::vector<AnswerClass> classes_;
   size_t mask_ = 0;
-  uint32_t stamp_ = 0;
+  size_t count_ = 0;
+  uint64_t stamp_ = 0;
 };
 
 // False at a candidate that may not be counted.
@@ -66,45 +73,31 @@ bool collect(const Ballot& ballot, int64_t begin, int64_t end, Classes& classes,
       return false;
     }
     if (id == kNoAnswer || is_nan) continue;
-    bool added;
-    AnswerClass& answer = classes.find(id, added);
-    if (added) {
-      answer = {id, i, i, 1, score, score};
-      continue;
-    }
-    answer.count += 1;
-    answer.sum += score;
-    if (score > answer.best_score) {
-      answer.best_score = score;
-      answer.best = i;
-    }
+    classes.add(id, i, score);
   }
   return true;
 }
 
-void decide(Rule rule, Ties ties, const std::vector<AnswerClass>& classes, int64_t at,
-            const VoteOutput& out) {
-  if (classes.empty()) {
+void decide(Rule rule, Ties ties, const Classes& classes, int64_t at, const VoteOutput& out) {
+  if (classes.begin() == classes.end()) {
     out.winner[at] = kNoWinner;
     out.answer_id[at] = kNoAnswer;
     out.score[at] = kNaN;
     out.tied[at] = false;
     return;
   }
-  const AnswerClass* leader = &classes[0];
+  const AnswerClass* leader = classes.begin();
   double lead = class_score(rule, *leader);
   bool tied = false;
-  for (size_t c = 1; c < classes.size(); ++c) {
-    const double score = class_score(rule, classes[c]);
+  for (const AnswerClass* answer = leader + 1; answer != classes.end(); ++answer) {
+    const double score = class_score(rule, *answer);
     if (score > lead) {
-      leader = &classes[c];
+      leader = answer;
       lead = score;
       tied = false;
     } else if (score == lead) {
       tied = true;
-      if (ties == Ties::kBestScore && classes[c].best_score > leader->best_score) {
-        leader = &classes[c];
-      }
+      if (ties == Ties::kBestScore && answer->best_score > leader->best_score) leader = answer;
     }
   }
   out.winner[at] = rule == Rule::kBestOfN ? leader->best : leader->first;
@@ -128,7 +121,7 @@ void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const Vot
     for (int64_t p = begin; p < end; ++p) {
       if (!collect(ballot, ballot.offsets[p], ballot.offsets[p + 1], classes, fault)) return;
       for (int64_t r = 0; r < rule_count; ++r) {
-        decide(rules[r], ballot.ties, classes.all(), p * rule_count + r, out);
+        decide(rules[r], ballot.ties, classes, p * rule_count + r, out);
       }
     }
   });

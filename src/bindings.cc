@@ -1,5 +1,7 @@
 #include "bindings.h"
 
+#include <pybind11/numpy.h>
+
 #include <algorithm>
 
 namespace stepscore {
@@ -10,7 +12,34 @@ DType dtype_of(const std::string& name) {
                             DType::kInt32, DType::kInt64}) {
     if (name == name_of(dtype)) return dtype;
   }
-  throw InvalidArgument(message("TensorView: unknown dtype '", name, "'"));
+  throw py::type_error(message("unsupported dtype ", name));
+}
+
+DType dtype_of(const py::dtype& dtype) {
+  const char kind = dtype.kind();
+  const auto size = dtype.itemsize();
+  if (kind == 'f' && size == 4) return DType::kFloat32;
+  if (kind == 'f' && size == 8) return DType::kFloat64;
+  if (kind == 'f' && size == 2) return DType::kFloat16;
+  if (kind == 'i' && size == 8) return DType::kInt64;
+  if (kind == 'i' && size == 4) return DType::kInt32;
+  return dtype_of(py::str(dtype.attr("name")).cast<std::string>());  // bfloat16 of ml_dtypes
+}
+
+TensorView view_of(const py::array& array) {
+  TensorView view;
+  view.dtype = dtype_of(array.dtype());
+  check(array.ndim() <= kMaxRank, "TensorView: at most ", kMaxRank, " dimensions; got ",
+        array.ndim());
+  view.data = const_cast<void*>(array.data());
+  view.rank = static_cast<int>(array.ndim());
+  for (int d = 0; d < view.rank; ++d) {
+    check(array.strides(d) % array.itemsize() == 0, "TensorView: strides must be multiples of the ",
+          array.itemsize(), " bytes of an item; pass a contiguous copy");
+    view.shape[d] = array.shape(d);
+    view.stride[d] = array.strides(d) / array.itemsize();
+  }
+  return view;
 }
 
 }  // namespace
@@ -29,7 +58,8 @@ void bind_tensor_view(py::module_& module) {
              std::copy(stride.begin(), stride.end(), view.stride);
              return view;
            }),
-           py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("stride"));
+           py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("stride"))
+      .def_static("of_numpy", view_of, py::arg("array").noconvert());
 }
 
 void register_exceptions(py::module_& module) {

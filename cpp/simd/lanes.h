@@ -21,7 +21,7 @@ struct Lanes {
 
   static inline __attribute__((always_inline)) Lanes all(T value) {
     Lanes out;
-    for (int i = 0; i < kParts; ++i) out.part[i] = Register{} + value;
+    for (int i = 0; i < kParts; ++i) out.part[i] = value - Register{};  // x - 0 is x
     return out;
   }
   static inline __attribute__((always_inline)) Lanes load(const T* from) {

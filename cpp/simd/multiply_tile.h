@@ -51,7 +51,7 @@ inline __attribute__((always_inline)) void multiply_block(const float* a, const 
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kBlockRows; ++r) {
-      const Register row = Register{} + a[k * kTileRows + r];
+      const Register row = a[k * kTileRows + r] - Register{};  // a broadcast: x - 0 is x
 #pragma GCC unroll 4
       for (int v = 0; v < kBlockRegisters; ++v) sum[r][v] = fused(row, column[v], sum[r][v]);
     }

@@ -13,8 +13,6 @@ from stepscore._device import DeviceError, cuda_available
 if TYPE_CHECKING:
     import torch
 
-REALS = ("float32", "float16", "bfloat16")
-
 
 def is_torch(value: Any) -> bool:
     """Whether the value is a torch tensor; never imports torch."""
@@ -23,7 +21,7 @@ def is_torch(value: Any) -> bool:
 
 
 def _on_cpu(op: str, argument: str, tensor: torch.Tensor) -> None:
-    if tensor.device.type == "cpu":
+    if tensor.is_cpu:
         return
     if tensor.device.type == "cuda":
         usable, reason = cuda_available()
@@ -37,9 +35,7 @@ def _on_cpu(op: str, argument: str, tensor: torch.Tensor) -> None:
 
 
 def _no_grad(op: str, argument: str, tensor: torch.Tensor) -> None:
-    import torch
-
-    if tensor.requires_grad and torch.is_grad_enabled():
+    if tensor.requires_grad and sys.modules["torch"].is_grad_enabled():
         raise ValueError(
             f"{op}: {argument} requires grad, but {op} has no backward pass; call it under "
             f"torch.no_grad(), or pass {argument}.detach()"
@@ -67,14 +63,25 @@ def array(op: str, argument: str, value: Any) -> Any:
                 f"{op}: {argument} must be an array; got a {type(value).__name__} that NumPy "
                 f"cannot read ({error}); ragged data is passed flat, with offsets"
             ) from error
-    if made.dtype.byteorder not in "=|" and not made.dtype.isnative:
+    if not made.dtype.isnative:
         made = made.astype(made.dtype.newbyteorder("="))
     return made
 
 
+# By character code: `str(dtype)` costs more than some of the ops.
+_NAMES = {char: np.dtype(char).name for char in "efdilq"}
+_TORCH_NAMES: dict[Any, str] = {}
+
+
 def dtype_name(value: Any) -> str:
     """``float32`` and so on, whatever the framework."""
-    return str(value.dtype).removeprefix("torch.")
+    dtype = value.dtype
+    if isinstance(dtype, np.dtype):
+        return _NAMES.get(dtype.char) or dtype.name
+    name = _TORCH_NAMES.get(dtype)
+    if name is None:
+        name = _TORCH_NAMES[dtype] = str(dtype).removeprefix("torch.")
+    return name
 
 
 def integers(op: str, argument: str, value: Any) -> Any:
@@ -110,21 +117,13 @@ def empty(like: Any, shape: tuple[int, ...], dtype: str) -> Any:
 
 def view(op: str, argument: str, value: Any) -> _core.TensorView:
     """What the core is given. The caller keeps `value` alive."""
-    name = dtype_name(value)
     try:
         if is_torch(value):
+            name = dtype_name(value)
             return _core.TensorView(value.data_ptr(), name, value.shape, value.stride())
-        size = value.itemsize
-        strides = [stride // size for stride in value.strides]
-        if any(stride % size for stride in value.strides):
-            value_name = f"strides {value.strides} that are not multiples of {size} bytes"
-            raise ValueError(f"{op}: {argument} has {value_name}; pass a contiguous copy of it")
-        pointer = value.__array_interface__["data"][0]
-        return _core.TensorView(pointer, name, value.shape, strides)
-    except ValueError as error:
-        if "TensorView" in str(error):
-            raise TypeError(f"{op}: {argument} has an unsupported type: {error}") from None
-        raise
+        return _core.TensorView.of_numpy(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{op}: {argument}: {error}") from None
 
 
 def optional_view(op: str, argument: str, value: Any) -> _core.TensorView | None:

@@ -72,15 +72,20 @@ STEPSCORE_HD void normalise(ScaledProduct& product) {
   product.mantissa = bits_as<double>((bits & 0x000fffffffffffffull) | 0x3ff0000000000000ull);
 }
 
+STEPSCORE_HD double logarithm(double mantissa, double exponent) {
+  return exponent * kLn2High + (exponent * kLn2Low + logarithm_of_normal(mantissa));
+}
 STEPSCORE_HD double logarithm(const ScaledProduct& product) {
-  const double k = static_cast<double>(product.exponent);
-  return k * kLn2High + (k * kLn2Low + logarithm(product.mantissa));
+  return logarithm(product.mantissa, static_cast<double>(product.exponent));
 }
 
 STEPSCORE_HD double value_of(const ScaledProduct& product) {
   if (product.exponent < -1100) return 0.0;
-  const int64_t half = product.exponent / 2;
-  return product.mantissa * power_of_two(half) * power_of_two(product.exponent - half);
+  return scale(product.mantissa, static_cast<double>(product.exponent));
+}
+
+STEPSCORE_HD double geometric_mean(double mantissa, double exponent, double count) {
+  return exponential(logarithm(mantissa, exponent) / count);
 }
 
 STEPSCORE_HD double finish(Reduction reduction, const Statistics& s) {
@@ -106,7 +111,8 @@ STEPSCORE_HD double finish(Reduction reduction, const Statistics& s) {
     case Reduction::kProd:
       return s.min < kSmallestNormal ? 0.0 : value_of(s.product);
     case Reduction::kGeometricMean:
-      return s.min < kSmallestNormal ? 0.0 : exponential(logarithm(s.product) / n);
+      if (s.min < kSmallestNormal) return 0.0;
+      return geometric_mean(s.product.mantissa, static_cast<double>(s.product.exponent), n);
     case Reduction::kLogitMean:
       return sigmoid((logarithm(s.right) - logarithm(s.wrong)) / n);
     case Reduction::kOddsMean:

@@ -49,20 +49,25 @@ constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
 constexpr double kInfinity = __builtin_huge_val();
 constexpr double kNaN = __builtin_nan("");
 
-// 2^k for k in [-1022, 1023].
-STEPSCORE_HD double power_of_two(int64_t k) {
-  return bits_as<double>(static_cast<uint64_t>(k + 1023) << 52);
+constexpr double kRound = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
+
+// 2^k for integers k in [-1022, 1023].
+STEPSCORE_HD double power_of_two(double k) {
+  return bits_as<double>((bits_as<uint64_t>(k + kRound) + 1023) << 52);
+}
+
+// value * 2^k for integers k in [-2000, 2000]; two factors, because 2^k may not be representable.
+STEPSCORE_HD double scale(double value, double k) {
+  const double half = (k * 0.5 + kRound) - kRound;
+  return value * power_of_two(half) * power_of_two(k - half);
 }
 
 // e^x. Taylor to the 13th power on |r| <= ln(2)/2, about one unit in the last place.
 STEPSCORE_HD double exponential(double x) {
   constexpr double kLog2e = 0x1.71547652b82fep+0;
-  constexpr double kRound = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
   const double clamped = x > 710.0 ? 710.0 : (x < -746.0 ? -746.0 : x);
-  const double shifted = clamped * kLog2e + kRound;
-  const int64_t k = static_cast<int64_t>(bits_as<uint64_t>(shifted) << 13) >> 13;
-  const double kd = shifted - kRound;
-  const double r = (clamped - kd * kLn2High) - kd * kLn2Low;
+  const double k = (clamped * kLog2e + kRound) - kRound;
+  const double r = (clamped - k * kLn2High) - k * kLn2Low;
   double p = 1.0 / 6227020800.0;
   p = p * r + 1.0 / 479001600.0;
   p = p * r + 1.0 / 39916800.0;
@@ -76,21 +81,18 @@ STEPSCORE_HD double exponential(double x) {
   p = p * r + 1.0 / 6.0;
   p = p * r + 0.5;
   p = p * r * r + r + 1.0;
-  const int64_t half = k >> 1;  // two factors, because 2^k itself may not be representable
-  const double result = p * power_of_two(half) * power_of_two(k - half);
+  const double result = scale(p, k);
   return x != x ? x : result;
 }
 
-// ln(x). atanh series of s = f / (2 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1].
-STEPSCORE_HD double logarithm(double x) {
-  const bool tiny = x < 0x1p-1022;
-  const double scaled = tiny ? x * 0x1p54 : x;
-  const uint64_t bits = bits_as<uint64_t>(scaled);
-  // Moves the mantissa into [sqrt(1/2), sqrt(2)) by borrowing from the exponent.
-  const uint64_t moved = bits - 0x3fe6a09e667f3bcdull;
-  const int64_t k = (static_cast<int64_t>(moved) >> 52) - (tiny ? 54 : 0);
-  const double m = bits_as<double>((moved & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull);
-  const double f = m - 1.0;
+// ln(x) for positive normal x. atanh series of s = f / (2 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1].
+STEPSCORE_HD double logarithm_of_normal(double x) {
+  constexpr uint64_t kRootHalf = 0x3fe6a09e667f3bcdull;  // bits of sqrt(1/2)
+  // Moves the mantissa into [sqrt(1/2), sqrt(2)) by borrowing from the exponent. 1024 keeps the
+  // difference positive.
+  const uint64_t moved = bits_as<uint64_t>(x) - kRootHalf + (1024ull << 52);
+  const double k = bits_as<double>((moved >> 52) | 0x4330000000000000ull) - (0x1p52 + 1024.0);
+  const double f = bits_as<double>((moved & 0x000fffffffffffffull) + kRootHalf) - 1.0;
   const double s = f / (2.0 + f);
   const double z = s * s;
   double p = 2.0 / 23.0;
@@ -105,13 +107,15 @@ STEPSCORE_HD double logarithm(double x) {
   p = p * z + 2.0 / 5.0;
   p = p * z + 2.0 / 3.0;
   const double half_square = 0.5 * f * f;
-  // An integer of at most 11 bits: the magic addition converts it in any vector unit.
-  const double kd = bits_as<double>(static_cast<uint64_t>(k) + 0x4338000000000000ull) - 0x1.8p52;
-  const double result =
-      kd * kLn2High - ((half_square - (s * (half_square + p * z) + kd * kLn2Low)) - f);
+  return k * kLn2High - ((half_square - (s * (half_square + p * z) + k * kLn2Low)) - f);
+}
+
+STEPSCORE_HD double logarithm(double x) {
   if (x == 0.0) return -kInfinity;
   if (x < 0.0) return kNaN;
-  return x - x == 0.0 ? result : x;  // infinity and NaN map to themselves
+  if (x - x != 0.0) return x;  // infinity and NaN map to themselves
+  if (x < 0x1p-1022) return logarithm_of_normal(x * 0x1p54) - 54.0 * (kLn2High + kLn2Low);
+  return logarithm_of_normal(x);
 }
 
 // 1 / (1 + e^-z), without overflow on either side.
