@@ -1,5 +1,6 @@
 #include "stepscore/step_boundary.h"
 
+#include "simd/level.h"
 #include "stepscore/check.h"
 #include "stepscore/parallel.h"
 
@@ -7,6 +8,15 @@ namespace stepscore {
 namespace {
 
 constexpr int64_t kSequencesPerThread = 32;
+
+int64_t find_id(const simd::LeafLoops& loops, const int32_t* ids, int64_t begin, int64_t end,
+                int64_t wanted) {
+  return loops.find_int32(ids, begin, end, wanted);
+}
+int64_t find_id(const simd::LeafLoops& loops, const int64_t* ids, int64_t begin, int64_t end,
+                int64_t wanted) {
+  return loops.find_int64(ids, begin, end, wanted);
+}
 
 template <class Id>
 bool matches(const Id* tokens, const Separator& separator) {
@@ -20,10 +30,13 @@ bool matches(const Id* tokens, const Separator& separator) {
 template <class Id, class Found>
 bool for_each_boundary(const Id* token_ids, int64_t begin, int64_t end, const Separator& separator,
                        const BoundaryOptions& options, const int64_t* window, Found found) {
-  const int64_t first = separator.ids[0];
-  int64_t previous_end = -1;  // where the last match stopped
-  for (int64_t i = begin; i + separator.length <= end; ++i) {
-    if (static_cast<int64_t>(token_ids[i]) != first || !matches(token_ids + i, separator)) continue;
+  const simd::LeafLoops& loops = simd::leaf_loops();
+  const int64_t stop = end - separator.length + 1;  // no match begins here or later
+  int64_t previous_end = -1;                        // where the last match stopped
+  for (int64_t i = begin; i < stop; ++i) {
+    i = find_id(loops, token_ids, i, stop, separator.ids[0]);
+    if (i >= stop) break;
+    if (!matches(token_ids + i, separator)) continue;
     const bool touches = i == previous_end;
     const int64_t last = i + separator.length - 1;
     previous_end = last + 1;

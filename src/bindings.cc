@@ -2,8 +2,6 @@
 
 #include <pybind11/numpy.h>
 
-#include <algorithm>
-
 namespace stepscore {
 namespace {
 
@@ -46,16 +44,18 @@ TensorView view_of(const py::array& array) {
 
 void bind_tensor_view(py::module_& module) {
   py::class_<TensorView>(module, "TensorView")
-      .def(py::init([](uintptr_t data, const std::string& dtype, const std::vector<int64_t>& shape,
-                       const std::vector<int64_t>& stride) {
+      .def(py::init([](uintptr_t data, const std::string& dtype, const py::tuple& shape,
+                       const py::tuple& stride) {
              check(shape.size() == stride.size() && shape.size() <= kMaxRank,
                    "TensorView: at most ", kMaxRank, " dimensions; got ", shape.size());
              TensorView view;
              view.data = reinterpret_cast<void*>(data);
              view.dtype = dtype_of(dtype);
              view.rank = static_cast<int>(shape.size());
-             std::copy(shape.begin(), shape.end(), view.shape);
-             std::copy(stride.begin(), stride.end(), view.stride);
+             for (int d = 0; d < view.rank; ++d) {
+               view.shape[d] = py::cast<int64_t>(shape[static_cast<size_t>(d)]);
+               view.stride[d] = py::cast<int64_t>(stride[static_cast<size_t>(d)]);
+             }
              return view;
            }),
            py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("stride"))

@@ -19,6 +19,7 @@ namespace {
 #include "simd/lanes.h"
 
 #include "simd/dot_rows.h"
+#include "simd/find_id.h"
 #include "simd/multiply_tile.h"
 #include "simd/reduce_segments.h"
 
@@ -29,6 +30,8 @@ const LeafLoops kLeafLoops = {
     dot_rows,
     load_row,
     multiply_tile,
+    find_id<int32_t>,
+    find_id<int64_t>,
     reduce_segments<float>,
     reduce_segments<double>,
     finish_segments<float>,

@@ -41,6 +41,10 @@ struct LeafLoops {
                         float* tile,  // kTileRows x kTileColumns, rows `tile_stride` apart
                         int64_t tile_stride);
 
+  // The first i in [begin, end) with ids[i] == wanted, or end.
+  int64_t (*find_int32)(const int32_t* ids, int64_t begin, int64_t end, int64_t wanted);
+  int64_t (*find_int64)(const int64_t* ids, int64_t begin, int64_t end, int64_t wanted);
+
   // The statistics of the segments [begin, end); out[s - begin].
   void (*reduce_float32)(const float* values, int64_t values_size, const int64_t* offsets,
                          int64_t begin, int64_t end, Needs needs, Statistics* out);

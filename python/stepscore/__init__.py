@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 from stepscore._device import (
@@ -18,7 +17,7 @@ from stepscore.ops import VoteResult, aggregate, find_steps, mlp_head, value_hea
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel, Ranked, StepScores, load
 
-__version__ = _version("stepscore")
+__version__: str
 
 __all__ = [
     "DeviceError",
@@ -45,6 +44,8 @@ _SCORING = ("ProcessRewardModel", "Ranked", "StepScores", "load")
 def __getattr__(name: str) -> Any:
     if name in _SCORING:
         return getattr(import_module("stepscore.scoring"), name)
+    if name == "__version__":  # reading the metadata costs more than the rest of this import
+        return import_module("importlib.metadata").version("stepscore")
     raise AttributeError(f"module 'stepscore' has no attribute {name!r}")
 
 

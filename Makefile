@@ -1,0 +1,64 @@
+# make demo   rerank samples of the built-in policy with the built-in PRM
+# make test   all tests: Python and C++
+# make lint | sanitize | bench | wheel | clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+CMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" cmake
+CTEST := PATH="$(CURDIR)/$(BIN):$$PATH" ctest
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
+
+.PHONY: build demo test test-python test-cpp lint sanitize bench wheel clean
+
+build: .venv/built
+
+.venv/tools: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "stepscore needs Python 3.10 or newer: make PYTHON=/path/to/python3.10")'
+	@echo "Installing the development environment into .venv (a few minutes) ..."
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade "pip>=25.1"
+	$(PIP) --group build --group test
+	$(PIP) torch
+	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm
+	@touch $@
+
+.venv/built: .venv/tools $(NATIVE)
+	@echo "Building stepscore ..."
+	$(PIP) --no-build-isolation --editable ".[hf]"
+	@touch $@
+
+demo: build
+	$(BIN)/stepscore demo
+
+test: test-cpp test-python
+
+test-python: build
+	$(BIN)/python -m pytest
+
+test-cpp: .venv/tools
+	$(CMAKE) --preset tests --log-level=WARNING
+	$(CMAKE) --build --preset tests
+	$(CTEST) --preset tests
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The C++ tests under address, undefined-behaviour and thread sanitizers.
+sanitize: .venv/tools
+	for preset in sanitize sanitize-threads; do \
+	  $(CMAKE) --preset $$preset --log-level=WARNING && $(CMAKE) --build --preset $$preset && \
+	  $(CTEST) --preset $$preset || exit 1; done
+
+# Quiet machine, please: every figure is a ratio within one run.
+bench: build
+	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-enable \
+	  --benchmark-group-by=group --benchmark-columns=min,median,rounds
+
+wheel: .venv/tools
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:
+	rm -rf .venv build dist
