@@ -16,6 +16,7 @@ struct Rules {
   Needs needs;
   bool unit_interval = false;  // scores must lie in [0, 1]
   bool open_interval = false;  // and be neither 0 nor 1
+  bool finite = false;         // and be finite
   bool no_empty = false;
   bool no_nan = false;
 };
@@ -33,6 +34,7 @@ Rules rules_of(const Reduction* reductions, int64_t count, const AggregateOption
     rules.needs.odds |= odds;
     rules.needs.softmin |= *r == Reduction::kSoftmin;
     rules.unit_interval |= product || odds;
+    rules.finite |= *r == Reduction::kSoftmin;
     rules.open_interval |= odds && options.clip == 0.0;
   }
   return rules;
@@ -41,6 +43,7 @@ Rules rules_of(const Reduction* reductions, int64_t count, const AggregateOption
 bool breaks(const Statistics& s, const Rules& rules) {
   if (s.size == 0) return rules.no_empty;
   return (rules.no_nan && s.has_nan) || (rules.unit_interval && (s.min < 0.0 || s.max > 1.0)) ||
+         (rules.finite && (s.min == -kInfinity || s.max == kInfinity)) ||
          (rules.open_interval && (s.min < kSmallestNormal || s.max == 1.0));
 }
 
@@ -57,6 +60,8 @@ template <class T>
     check(!(rules.unit_interval && (value < 0 || value > 1)), "aggregate: values[", i,
           "] (segment ", segment, ") is ", value,
           "; prod, geometric_mean, logit_mean and odds_mean need scores in [0, 1]");
+    check(!(rules.finite && (value == kInfinity || value == -kInfinity)), "aggregate: values[", i,
+          "] (segment ", segment, ") is ", value, "; softmin needs finite scores");
     check(!(rules.open_interval && (value < kSmallestNormal || value == 1)), "aggregate: values[", i,
           "] (segment ", segment, ") is ", value,
           "; its odds are not finite: pass clip=1e-7 to read scores as [clip, 1 - clip]");
@@ -87,9 +92,11 @@ template <class T>
 void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
                const Reduction* reductions, int64_t count, const AggregateOptions& options,
                T* out) {
-  check(options.clip >= 0.0 && options.clip < 0.5, "aggregate: clip must lie in [0, 0.5); got ",
-        options.clip);
-  check(options.temperature > 0.0, "aggregate: temperature must be positive; got ",
+  // Below 2^-53, 1 - clip would round to 1.
+  check(options.clip == 0.0 || (options.clip >= 0x1p-53 && options.clip < 0.5),
+        "aggregate: clip must be 0 or lie in [1.2e-16, 0.5); got ", options.clip);
+  check(options.temperature > 0.0 && 1.0 / options.temperature < kInfinity,
+        "aggregate: temperature must be positive, and its inverse finite; got ",
         options.temperature);
   const Rules rules = rules_of(reductions, count, options);
   const simd::LeafLoops& loops = simd::leaf_loops();

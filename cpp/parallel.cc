@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -64,6 +66,9 @@ class Pool {
     generation_.notify_all();
     run_part(0);
     for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
+    const std::exception_ptr error = std::exchange(error_, nullptr);
+    only.unlock();
+    if (error != nullptr) std::rethrow_exception(error);
     return true;
   }
 
@@ -84,7 +89,12 @@ class Pool {
   void run_part(int part) {
     const int64_t begin = count_ * part / parts_;
     const int64_t end = count_ * (part + 1) / parts_;
-    if (begin < end) function_(context_, begin, end);
+    try {
+      if (begin < end) function_(context_, begin, end);
+    } catch (...) {
+      const std::lock_guard<std::mutex> one(error_mutex_);
+      error_ = std::current_exception();
+    }
   }
 
   void serve(int part, uint32_t seen) {
@@ -100,6 +110,8 @@ class Pool {
   int workers_ = 0;
   std::atomic<uint32_t> generation_{0};
   std::atomic<int> pending_{0};
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
   int64_t count_ = 0;
   int parts_ = 0;
   detail::RangeFunction function_ = nullptr;

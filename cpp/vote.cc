@@ -1,5 +1,6 @@
 #include "stepscore/vote.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "stepscore/check.h"
@@ -61,14 +62,16 @@ class Classes {
 };
 
 // False at a candidate that may not be counted.
-bool collect(const Ballot& ballot, int64_t begin, int64_t end, Classes& classes,
+bool collect(const Ballot& ballot, int64_t begin, int64_t end, bool sums, Classes& classes,
              FirstFault& fault) {
   classes.start(end - begin);
   for (int64_t i = begin; i < end; ++i) {
     const int64_t id = ballot.answer_ids == nullptr ? i - begin : ballot.answer_ids[i];
     const double score = ballot.scores == nullptr ? 0.0 : ballot.scores[i];
     const bool is_nan = score != score;
-    if (id < kNoAnswer || (is_nan && !ballot.drop_nan)) {
+    const bool is_infinite = !is_nan && score - score != 0.0;
+    if (id < kNoAnswer || (is_nan && !ballot.drop_nan) ||
+        (is_infinite && sums && id != kNoAnswer)) {
       fault.report(i);
       return false;
     }
@@ -115,11 +118,14 @@ void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const Vot
   }
   check(ballot.scores != nullptr || ballot.ties == Ties::kFirst,
         "vote: ties='best_score' needs scores");
+  const bool sums = std::find(rules, rules + rule_count, Rule::kWeighted) != rules + rule_count;
   FirstFault fault;
   parallel_for(ballot.problems, kProblemsPerThread, [&](int64_t begin, int64_t end) {
     Classes classes;
     for (int64_t p = begin; p < end; ++p) {
-      if (!collect(ballot, ballot.offsets[p], ballot.offsets[p + 1], classes, fault)) return;
+      if (!collect(ballot, ballot.offsets[p], ballot.offsets[p + 1], sums, classes, fault)) {
+        return;
+      }
       for (int64_t r = 0; r < rule_count; ++r) {
         decide(rules[r], ballot.ties, classes, p * rule_count + r, out);
       }
@@ -130,6 +136,9 @@ void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const Vot
   check(ballot.answer_ids == nullptr || ballot.answer_ids[i] >= kNoAnswer, "vote: answer_ids[", i,
         "] is ", ballot.answer_ids == nullptr ? 0 : ballot.answer_ids[i],
         "; ids are 0 or more, and -1 for a candidate without an answer");
+  check(ballot.scores[i] != ballot.scores[i], "vote: scores[", i, "] is ", ballot.scores[i],
+        "; the rule weighted adds scores and needs finite ones: give such a candidate the answer "
+        "id -1 to leave it out");
   throw InvalidArgument(message("vote: scores[", i,
                                 "] is NaN; pass nan=\"drop\" to leave such candidates out"));
 }

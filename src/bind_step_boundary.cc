@@ -18,13 +18,16 @@ Request checked(const TensorView& token_ids, const TensorView& offsets,
   check_view("find_steps", "token_ids", token_ids, 1, {DType::kInt32, DType::kInt64});
   const int64_t sequences = check_offsets("find_steps", offsets, "token_ids", token_ids.shape[0]);
   check(!separator.empty(), "find_steps: separator must hold at least one token id; got none");
+  const int64_t tokens = token_ids.shape[0];
+  check(shift >= -tokens && shift <= tokens, "find_steps: shift must lie in [-", tokens, ", ",
+        tokens, "] for ", tokens, " tokens; got ", shift);
   BoundaryOptions options{shift, collapse, nullptr};
   if (window.has_value()) {
     check_view("find_steps", "window", *window, 2, {DType::kInt64});
-    check(window->shape[0] == sequences && window->shape[1] == 2 &&
-              (sequences <= 1 || window->stride[0] == 2),
-          "find_steps: window must be contiguous with shape [", sequences,
+    check(window->shape[0] == sequences && window->shape[1] == 2,
+          "find_steps: window must have shape [", sequences,
           ", 2], a begin and an end per sequence; got ", shape_of(*window));
+    check_contiguous_rows("find_steps", "window", *window);
     options.window = pointer<const int64_t>(*window);
   }
   check_view("find_steps", "step_offsets", step_offsets, 1, {DType::kInt64});

@@ -44,7 +44,7 @@ void check_out(const char* op, const TensorView& out, int64_t rows, int64_t widt
   check_view(op, "out", out, 2, {DType::kFloat32});
   check(out.shape[0] == rows && out.shape[1] == width, op, ": out must have shape [", rows, ", ",
         width, "]; got ", shape_of(out));
-  check(rows <= 1 || out.stride[0] == width, op, ": out must be contiguous");
+  check_contiguous_rows(op, "out", out);
 }
 
 void check_activation(const char* op, Activation activation, int64_t outputs) {

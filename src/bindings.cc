@@ -2,6 +2,8 @@
 
 #include <pybind11/numpy.h>
 
+#include <algorithm>
+
 namespace stepscore {
 namespace {
 
@@ -63,8 +65,9 @@ void bind_tensor_view(py::module_& module) {
 }
 
 void register_exceptions(py::module_& module) {
-  py::register_local_exception<InvalidArgument>(module, "InvalidArgument", PyExc_ValueError);
-  py::register_local_exception<DeviceError>(module, "DeviceError", PyExc_RuntimeError);
+  // InvalidArgument derives from std::invalid_argument, which pybind11 turns into ValueError.
+  py::register_exception<DeviceError>(module, "DeviceError", PyExc_RuntimeError);
+  module.attr("DeviceError").attr("__module__") = "stepscore";
 }
 
 std::string shape_of(const TensorView& view) {
@@ -79,20 +82,25 @@ void check_view(const char* op, const char* argument, const TensorView& view, in
                 std::initializer_list<DType> dtypes) {
   check(view.rank == rank, op, ": ", argument, " must have ", rank, " dimension",
         rank == 1 ? "" : "s", "; got shape ", shape_of(view));
-  std::string expected;
-  for (const DType dtype : dtypes) {
-    if (view.dtype == dtype) {
-      expected.clear();
-      break;
+  if (std::find(dtypes.begin(), dtypes.end(), view.dtype) == dtypes.end()) {
+    std::string expected;
+    for (const DType dtype : dtypes) {
+      expected += (expected.empty() ? "" : " or ") + std::string(name_of(dtype));
     }
-    expected += (expected.empty() ? "" : ", ") + std::string(name_of(dtype));
+    throw py::type_error(
+        message(op, ": ", argument, " must be ", expected, "; got ", name_of(view.dtype)));
   }
-  check(expected.empty(), op, ": ", argument, " must be ", expected, "; got ",
-        name_of(view.dtype));
   const int last = rank - 1;
+  // The strides of an array without items mean nothing (NumPy gives zeros).
+  if (std::any_of(view.shape, view.shape + rank, [](int64_t size) { return size == 0; })) return;
   check(view.shape[last] <= 1 || view.stride[last] == 1, op, ": ", argument,
         " must be contiguous in its last dimension (stride 1, got ", view.stride[last],
         "); pass a contiguous copy of it");
+}
+
+void check_contiguous_rows(const char* op, const char* argument, const TensorView& view) {
+  check(view.shape[0] <= 1 || view.shape[1] == 0 || view.stride[0] == view.shape[1], op, ": ",
+        argument, " must be contiguous; pass a contiguous copy of it");
 }
 
 int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total) {

@@ -25,14 +25,17 @@ void bind_vote(py::module_& module);
 // stepscore._core.TensorView: a pointer with its shape. Python keeps the array alive meanwhile.
 void bind_tensor_view(py::module_& module);
 
-// Throws InvalidArgument as ValueError and DeviceError as stepscore.DeviceError.
+// InvalidArgument becomes ValueError, DeviceError becomes stepscore.DeviceError.
 void register_exceptions(py::module_& module);
 
 std::string shape_of(const TensorView& view);
 
-// `rank` dimensions, one of the dtypes, contiguous in the last dimension.
+// `rank` dimensions (ValueError), one of the dtypes (TypeError), contiguous in the last dimension.
 void check_view(const char* op, const char* argument, const TensorView& view, int rank,
                 std::initializer_list<DType> dtypes);
+
+// Rows follow each other without a gap.
+void check_contiguous_rows(const char* op, const char* argument, const TensorView& view);
 
 // Rank 1, int64, contiguous, offsets[0] == 0, non-decreasing, last == total. Returns the number of
 // segments.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from stepscore._device import DeviceError, cuda_available
 if TYPE_CHECKING:
     import torch
 
+# By character code: `str(dtype)` costs more than some of the ops.
+_NUMPY_NAMES = {char: np.dtype(char).name for char in "efdilq"}
+_TORCH_NAMES: dict[Any, str] = {}
+
 
 def is_torch(value: Any) -> bool:
     """Whether the value is a torch tensor; never imports torch."""
@@ -20,34 +25,10 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _on_cpu(op: str, argument: str, tensor: torch.Tensor) -> None:
-    if tensor.is_cpu:
-        return
-    if tensor.device.type == "cuda":
-        usable, reason = cuda_available()
-        if usable:
-            reason = f"this version has no CUDA kernel for {op}"
-        raise DeviceError(
-            f"{op}: {argument} is on {tensor.device}, and the CUDA ops are not usable: {reason}; "
-            f"pass {argument}.cpu() to compute on the CPU"
-        )
-    raise DeviceError(f"{op}: {argument} is on {tensor.device}; pass {argument}.cpu()")
-
-
-def _no_grad(op: str, argument: str, tensor: torch.Tensor) -> None:
-    if tensor.requires_grad and sys.modules["torch"].is_grad_enabled():
-        raise ValueError(
-            f"{op}: {argument} requires grad, but {op} has no backward pass; call it under "
-            f"torch.no_grad(), or pass {argument}.detach()"
-        )
-
-
 def array(op: str, argument: str, value: Any) -> Any:
     """The value itself if it is an array of a known framework, else a NumPy array of it."""
     if is_torch(value):
-        _on_cpu(op, argument, value)
-        _no_grad(op, argument, value)
-        return value
+        return _tensor(op, argument, value)
     if type(value) is np.ndarray:
         made = value
     elif hasattr(value, "__cuda_array_interface__"):
@@ -63,54 +44,91 @@ def array(op: str, argument: str, value: Any) -> Any:
                 f"{op}: {argument} must be an array; got a {type(value).__name__} that NumPy "
                 f"cannot read ({error}); ragged data is passed flat, with offsets"
             ) from error
+    if made.dtype.kind not in "fiub" and made.dtype.name != "bfloat16":
+        raise TypeError(f"{op}: {argument} must hold numbers; got {made.dtype.name}")
     if not made.dtype.isnative:
         made = made.astype(made.dtype.newbyteorder("="))
     return made
 
 
-# By character code: `str(dtype)` costs more than some of the ops.
-_NAMES = {char: np.dtype(char).name for char in "efdilq"}
-_TORCH_NAMES: dict[Any, str] = {}
+def _tensor(op: str, argument: str, tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_cpu:
+        raise DeviceError(f"{op}: {argument} is on {tensor.device}; {_why_not(tensor)}")
+    if tensor.requires_grad and sys.modules["torch"].is_grad_enabled():
+        raise ValueError(
+            f"{op}: {argument} requires grad, but {op} has no backward pass; call it under "
+            f"torch.no_grad(), or pass {argument}.detach()"
+        )
+    if tensor.is_complex() or tensor.layout is not sys.modules["torch"].strided:
+        raise TypeError(
+            f"{op}: {argument} must be a dense tensor of numbers; got {tensor.dtype}, "
+            f"{tensor.layout}"
+        )
+    return tensor.resolve_neg()
+
+
+def _why_not(tensor: torch.Tensor) -> str:
+    mend = "pass its .cpu() to compute on the CPU"
+    if tensor.device.type != "cuda":
+        return mend
+    usable, reason = cuda_available()
+    if usable:
+        reason = "this version has no CUDA kernel for the op"
+    return f"the CUDA ops are not usable: {reason}; {mend}"
 
 
 def dtype_name(value: Any) -> str:
     """``float32`` and so on, whatever the framework."""
     dtype = value.dtype
     if isinstance(dtype, np.dtype):
-        return _NAMES.get(dtype.char) or dtype.name
+        return _NUMPY_NAMES.get(dtype.char) or str(dtype.name)
     name = _TORCH_NAMES.get(dtype)
     if name is None:
         name = _TORCH_NAMES[dtype] = str(dtype).removeprefix("torch.")
     return name
 
 
+def length(value: Any) -> int:
+    """Items along the first dimension; 0 for a number, which the core then refuses."""
+    return int(value.shape[0]) if len(value.shape) else 0
+
+
 def integers(op: str, argument: str, value: Any) -> Any:
     """A contiguous int64 array; refuses anything that is not of an integer type."""
     made = array(op, argument, value)
     name = dtype_name(made)
-    if name == "int64":
-        return made.contiguous() if is_torch(made) else np.ascontiguousarray(made)
-    if name in ("int32", "int16", "int8", "uint8", "uint16", "uint32"):
-        return made.long() if is_torch(made) else made.astype(np.int64)
-    if made.shape and made.shape[0] == 0 and not is_torch(made):  # np.asarray([]) is float64
+    if name in ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32"):
+        return contiguous(made, "int64")
+    if 0 in made.shape and not is_torch(made):  # np.asarray([]) is float64
         return np.zeros(made.shape, dtype=np.int64)
-    raise TypeError(f"{op}: {argument} must hold integers; got {name}")
+    raise TypeError(f"{op}: {argument} must hold integers that fit int64; got {name}")
 
 
 def contiguous(value: Any, dtype: str) -> Any:
     """The value as a contiguous array of the dtype, copied only when it is not one already."""
     if is_torch(value):
-        import torch
+        return value.to(getattr(sys.modules["torch"], dtype)).contiguous()
+    return np.asarray(value, dtype=dtype, order="C")  # ascontiguousarray would add a dimension
 
-        return value.to(getattr(torch, dtype)).contiguous()
-    return np.ascontiguousarray(value, dtype=dtype)
+
+def output(op: str, value: Any) -> Any:
+    """The caller's `out`, which must be written where it stands."""
+    if is_torch(value):
+        return _tensor(op, "out", value)
+    if not isinstance(value, np.ndarray) or not value.dtype.isnative:
+        raise TypeError(
+            f"{op}: out must be a NumPy array or a torch tensor in native byte order; got "
+            f"{type(value).__name__}"
+        )
+    if not value.flags.writeable:
+        raise ValueError(f"{op}: out is read-only; pass an array that may be written")
+    return value
 
 
 def empty(like: Any, shape: tuple[int, ...], dtype: str) -> Any:
     """A new array of the framework of `like`."""
     if is_torch(like):
-        import torch
-
+        torch = sys.modules["torch"]
         return torch.empty(shape, dtype=getattr(torch, dtype))
     return np.empty(shape, dtype=dtype)
 
@@ -129,3 +147,27 @@ def view(op: str, argument: str, value: Any) -> _core.TensorView:
 def optional_view(op: str, argument: str, value: Any) -> _core.TensorView | None:
     """`view`, or None for None."""
     return None if value is None else view(op, argument, value)
+
+
+def names(op: str, argument: str, value: str | Sequence[str]) -> list[str]:
+    """One name or several, as a list."""
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple)) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"{op}: {argument} must be a name or a list of names; got {value!r}")
+    return list(found)
+
+
+def choice(op: str, argument: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """One of the allowed names."""
+    if value not in allowed:
+        expected = " or ".join(f'"{name}"' for name in allowed)
+        raise ValueError(f"{op}: {argument} must be {expected}; got {value!r}")
+    return str(value)
+
+
+def number(op: str, argument: str, value: Any) -> float:
+    """A real number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{op}: {argument} must be a number; got {value!r}") from None

@@ -6,9 +6,7 @@ import functools
 
 from stepscore import _core
 
-
-class DeviceError(RuntimeError):
-    """A device that is missing, or that failed. The message gives the reason."""
+DeviceError = _core.DeviceError
 
 
 @functools.cache

@@ -25,7 +25,7 @@ struct AggregateOptions {
 //
 // InvalidArgument, naming the first segment at fault: a NaN, a score outside [0, 1] under kProd,
 // kGeometricMean, kLogitMean or kOddsMean, a score of exactly 0 or 1 under the last two without
-// clip, an empty segment under kError.
+// clip, an infinite score under kSoftmin, an empty segment under kError.
 template <class T>                       // float or double
 void aggregate(const T* values,          // [n]
                int64_t n,

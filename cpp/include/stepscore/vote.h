@@ -35,7 +35,8 @@ struct VoteOutput {       // each [problems, rules]
 // kBestScore to the one that holds the highest single score. The winner is the class's first
 // candidate, under kBestOfN its best one.
 //
-// InvalidArgument, naming the candidate, for a NaN score or an answer id below kNoAnswer.
+// InvalidArgument, naming the candidate, for a NaN score, an answer id below kNoAnswer, or an infinite
+// score under kWeighted.
 void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const VoteOutput& out);
 
 // What is known of one answer of a problem.

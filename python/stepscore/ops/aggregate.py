@@ -48,7 +48,7 @@ def aggregate(
     Raises:
         ValueError: offsets that do not fit; an unknown name; a NaN; a score outside [0, 1] under
             ``prod``, ``geometric_mean``, ``logit_mean`` or ``odds_mean``; an exact 0 or 1 under the
-            last two without `clip`; an empty trace under ``empty="error"``. The message names the
+            last two without `clip`; an infinite score under ``softmin``; an empty trace under ``empty="error"``. The message names the
             first trace at fault.
 
     Source: min and prod as in "Let's Verify Step by Step"; last as in search-and-learn; geometric
@@ -65,17 +65,17 @@ def aggregate(
         name = "float32"
     values = _arrays.contiguous(values, name)
     offsets = _arrays.integers(op, "offsets", offsets)
-    names = [how] if isinstance(how, str) else list(how)
-    traces = max(offsets.shape[0] - 1, 0) if len(offsets.shape) else 0
+    names = _arrays.names(op, "how", how)
+    traces = max(_arrays.length(offsets) - 1, 0)
     out = _arrays.empty(values, (traces, len(names)), name)
     _core.aggregate(
         _arrays.view(op, "values", values),
         _arrays.view(op, "offsets", offsets),
         names,
         _empty_value(empty),
-        _propagates(nan),
-        clip,
-        temperature,
+        _arrays.choice(op, "nan", nan, ("error", "propagate")) == "propagate",
+        _arrays.number(op, "clip", clip),
+        _arrays.number(op, "temperature", temperature),
         _arrays.view(op, "out", out),
     )
     return out[:, 0] if isinstance(how, str) else out
@@ -86,12 +86,6 @@ def _empty_value(empty: str | float) -> float | None:
         return float("nan")
     if empty == "error":
         return None
-    if isinstance(empty, str):
+    if isinstance(empty, str) or empty is None:
         raise ValueError(f'aggregate: empty must be "nan", "error" or a number; got {empty!r}')
-    return float(empty)
-
-
-def _propagates(nan: str) -> bool:
-    if nan not in ("error", "propagate"):
-        raise ValueError(f'aggregate: nan must be "error" or "propagate"; got {nan!r}')
-    return nan == "propagate"
+    return _arrays.number("aggregate", "empty", empty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,14 +53,13 @@ def find_steps(
     offsets = _arrays.integers(op, "offsets", offsets)
     if window is not None:
         window = _arrays.integers(op, "window", window)
-    ids = [separator] if isinstance(separator, int) else [int(i) for i in separator]
-    step_offsets = _arrays.empty(token_ids, (max(offsets.shape[0], 1),), "int64")
+    step_offsets = _arrays.empty(token_ids, (max(_arrays.length(offsets), 1),), "int64")
     request = (
         _arrays.view(op, "token_ids", token_ids),
         _arrays.view(op, "offsets", offsets),
-        ids,
-        shift,
-        collapse,
+        _separator_ids(separator),
+        _whole(shift),
+        bool(collapse),
         _arrays.optional_view(op, "window", window),
         _arrays.view(op, "step_offsets", step_offsets),
     )
@@ -67,3 +67,24 @@ def find_steps(
     positions = _arrays.empty(token_ids, (steps,), "int64")
     _core.find_steps(*request, _arrays.view(op, "positions", positions))
     return positions, step_offsets
+
+
+def _separator_ids(separator: int | Sequence[int]) -> list[int]:
+    try:
+        if isinstance(separator, str):
+            raise TypeError
+        if hasattr(separator, "__index__"):
+            return [operator.index(separator)]
+        return [operator.index(i) for i in separator]
+    except TypeError:
+        raise TypeError(
+            f"find_steps: separator must be a token id or a list of ids; got {separator!r}; encode "
+            "a text with the tokenizer first"
+        ) from None
+
+
+def _whole(shift: int) -> int:
+    try:
+        return operator.index(shift)
+    except TypeError:
+        raise TypeError(f"find_steps: shift must be a whole number; got {shift!r}") from None

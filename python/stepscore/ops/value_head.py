@@ -7,6 +7,9 @@ from typing import Any
 
 from stepscore import _arrays, _core
 
+ACTIVATIONS = ("identity", "sigmoid", "softmax", "difference")
+INNER = ("relu", "tanh")
+
 
 def value_head(
     hidden: Any,
@@ -58,14 +61,13 @@ def value_head(
     weight, bias = _parameters(op, weight, bias)
     if positions is not None:
         positions = _arrays.integers(op, "positions", positions)
-    outputs = weight.shape[0] if len(weight.shape) else 0
-    out = _output(op, hidden, positions, outputs, activation, out)
+    out = _output(op, hidden, positions, _arrays.length(weight), activation, out)
     _core.value_head(
         _arrays.view(op, "hidden", hidden),
         _arrays.view(op, "weight", weight),
         _arrays.optional_view(op, "bias", bias),
         _arrays.optional_view(op, "positions", positions),
-        activation,
+        _arrays.choice(op, "activation", activation, ACTIVATIONS),
         _arrays.view(op, "out", out),
     )
     return out
@@ -105,11 +107,14 @@ def mlp_head(
     """
     op = "mlp_head"
     hidden = _arrays.array(op, "hidden", hidden)
-    parameters = [_parameters(op, weight, bias) for weight, bias in layers]
+    try:
+        pairs = [(weight, bias) for weight, bias in layers]
+    except (TypeError, ValueError):
+        raise TypeError(f"{op}: layers must be a list of (weight, bias) pairs") from None
+    parameters = [_parameters(op, weight, bias) for weight, bias in pairs]
     if positions is not None:
         positions = _arrays.integers(op, "positions", positions)
-    last = parameters[-1][0] if parameters else None
-    outputs = last.shape[0] if last is not None and len(last.shape) else 0
+    outputs = _arrays.length(parameters[-1][0]) if parameters else 0
     out = _output(op, hidden, positions, outputs, activation, out)
     _core.mlp_head(
         _arrays.view(op, "hidden", hidden),
@@ -118,8 +123,8 @@ def mlp_head(
             for weight, bias in parameters
         ],
         _arrays.optional_view(op, "positions", positions),
-        inner,
-        activation,
+        _arrays.choice(op, "inner", inner, INNER),
+        _arrays.choice(op, "activation", activation, ACTIVATIONS),
         _arrays.view(op, "out", out),
     )
     return out
@@ -134,12 +139,9 @@ def _parameters(op: str, weight: Any, bias: Any) -> tuple[Any, Any]:
     return weight, bias
 
 
-def _output(
-    op: str, hidden: Any, positions: Any, outputs: int, activation: str, out: Any
-) -> Any:
+def _output(op: str, hidden: Any, positions: Any, outputs: int, activation: str, out: Any) -> Any:
     if out is not None:
-        return _arrays.array(op, "out", out)
-    rows = hidden if positions is None else positions
-    count = rows.shape[0] if len(rows.shape) else 0
+        return _arrays.output(op, out)
+    count = _arrays.length(hidden if positions is None else positions)
     width = 1 if activation == "difference" else outputs
     return _arrays.empty(hidden, (count, width), "float32")

@@ -59,7 +59,7 @@ def vote(
 
     Raises:
         ValueError: lengths or offsets that do not fit, an unknown rule, an id below -1, a NaN
-            score, missing scores.
+            score, an infinite score under ``weighted``, missing scores.
 
     Source: majority is self-consistency; weighted and best-of-N as in search-and-learn (dictionary
     order: the first answer to reach the maximum wins).
@@ -71,10 +71,8 @@ def vote(
     if scores is not None:
         scores = _arrays.contiguous(_arrays.array(op, "scores", scores), "float64")
     offsets = _arrays.integers(op, "offsets", offsets)
-    if nan not in ("error", "drop"):
-        raise ValueError(f'vote: nan must be "error" or "drop"; got {nan!r}')
-    rules = [rule] if isinstance(rule, str) else list(rule)
-    shape = (max(offsets.shape[0] - 1, 0) if len(offsets.shape) else 0, len(rules))
+    rules = _arrays.names(op, "rule", rule)
+    shape = (max(_arrays.length(offsets) - 1, 0), len(rules))
     winner = np.empty(shape, dtype=np.int64)
     answer_id = np.empty(shape, dtype=np.int64)
     score = np.empty(shape, dtype=np.float64)
@@ -84,8 +82,8 @@ def vote(
         _arrays.optional_view(op, "scores", scores),
         _arrays.view(op, "offsets", offsets),
         rules,
-        ties,
-        nan == "drop",
+        _arrays.choice(op, "ties", ties, ("first", "best_score")),
+        _arrays.choice(op, "nan", nan, ("error", "drop")) == "drop",
         _arrays.view(op, "winner", winner),
         _arrays.view(op, "answer_id", answer_id),
         _arrays.view(op, "score", score),
