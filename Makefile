@@ -45,6 +45,7 @@ lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(shell find cpp cuda src tests/cpp -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh')
 
 # The C++ tests under address, undefined-behaviour and thread sanitizers.
 sanitize: .venv/tools

@@ -62,8 +62,8 @@ template <class T>
           "; prod, geometric_mean, logit_mean and odds_mean need scores in [0, 1]");
     check(!(rules.finite && (value == kInfinity || value == -kInfinity)), "aggregate: values[", i,
           "] (segment ", segment, ") is ", value, "; softmin needs finite scores");
-    check(!(rules.open_interval && (value < kSmallestNormal || value == 1)), "aggregate: values[", i,
-          "] (segment ", segment, ") is ", value,
+    check(!(rules.open_interval && (value < kSmallestNormal || value == 1)), "aggregate: values[",
+          i, "] (segment ", segment, ") is ", value,
           "; its odds are not finite: pass clip=1e-7 to read scores as [clip, 1 - clip]");
   }
   throw InvalidArgument(message("aggregate: segment ", segment, " is not valid"));
@@ -110,8 +110,7 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
       for (int64_t i = s; i < stop; ++i) {
         if (breaks(statistics[i - s], rules)) return fault.report(i);
       }
-      finish(loops, statistics, stop - s, reductions, count, options.empty_value,
-             out + s * count);
+      finish(loops, statistics, stop - s, reductions, count, options.empty_value, out + s * count);
     }
   });
   if (!fault.none()) report(values, offsets, fault.index(), rules);

@@ -76,8 +76,9 @@ class Pool {
   bool grow(int workers) {
     try {
       for (int have = workers_; have < workers; ++have) {
-        std::thread([this, part = have + 1, seen = generation_.load()] { serve(part, seen); })
-            .detach();
+        std::thread([this, part = have + 1, seen = generation_.load()] {
+          serve(part, seen);
+        }).detach();
         ++workers_;
       }
     } catch (const std::system_error&) {
@@ -130,9 +131,8 @@ Pool& pool() {
   // Threads do not survive a fork. The child forgets the parent's pool (leaked on purpose: its
   // threads cannot be joined there) and makes its own at the next call.
   static std::once_flag registered;
-  std::call_once(registered, [] {
-    pthread_atfork(nullptr, nullptr, [] { current_pool().store(nullptr); });
-  });
+  std::call_once(registered,
+                 [] { pthread_atfork(nullptr, nullptr, [] { current_pool().store(nullptr); }); });
 #endif
   auto made = std::make_unique<Pool>();
   if (current_pool().compare_exchange_strong(existing, made.get())) return *made.release();
@@ -141,7 +141,9 @@ Pool& pool() {
 
 }  // namespace
 
-int num_threads() { return thread_setting().load(); }
+int num_threads() {
+  return thread_setting().load();
+}
 
 void set_num_threads(int threads) {
   check(threads >= 1 && threads <= kMaxThreads, "set_num_threads: threads must be 1 to ",

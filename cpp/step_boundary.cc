@@ -66,16 +66,15 @@ void count_steps(const Id* token_ids, const int64_t* offsets, int64_t sequences,
   parallel_for(sequences, kSequencesPerThread, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       int64_t steps = 0;
-      const bool inside = for_each_boundary(token_ids, offsets[s], offsets[s + 1], separator,
-                                            options, window_of(options, s),
-                                            [&](int64_t) { ++steps; });
+      const bool inside =
+          for_each_boundary(token_ids, offsets[s], offsets[s + 1], separator, options,
+                            window_of(options, s), [&](int64_t) { ++steps; });
       step_offsets[s + 1] = steps;
       if (!inside) return fault.report(s);
     }
   });
-  check(fault.none(), "find_steps: shift=", options.shift,
-        " moves a boundary out of sequence ", fault.index(),
-        "; use a smaller shift, or a window that leaves that position out");
+  check(fault.none(), "find_steps: shift=", options.shift, " moves a boundary out of sequence ",
+        fault.index(), "; use a smaller shift, or a window that leaves that position out");
   step_offsets[0] = 0;
   for (int64_t s = 0; s < sequences; ++s) step_offsets[s + 1] += step_offsets[s];
 }

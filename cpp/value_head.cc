@@ -27,8 +27,8 @@ static_assert(kCachedRows % kTileRows == 0 && kProductRows % kTileRows == 0);
 class Buffer {
  public:
   explicit Buffer(int64_t size)
-      : data_(static_cast<float*>(::operator new[](static_cast<size_t>(size) * sizeof(float),
-                                                   std::align_val_t{64}))) {}
+      : data_(static_cast<float*>(
+            ::operator new[](static_cast<size_t>(size) * sizeof(float), std::align_val_t{64}))) {}
   float* get() const { return data_.get(); }
 
  private:
@@ -68,20 +68,21 @@ void affine_head(const Rows& rows, const Layer& layer, Activation activation, fl
 
   parallel_for(rows.count, std::max<int64_t>(1, kBytesPerThread / row_bytes),
                [&](int64_t begin, int64_t end) {
-    const int64_t block = std::max<int64_t>(1, kBlockRows / outputs);
-    const Buffer z(block * outputs);
-    for (int64_t i = begin; i < end; i += block) {
-      const int64_t count = std::min(block, end - i);
-      loops.dot_rows(rows.hidden, rows.positions, i, count, weight.get(), outputs, z.get());
-      for (int64_t r = 0; r < count; ++r) {
-        float* row = z.get() + r * outputs;
-        if (layer.bias != nullptr) {
-          for (int64_t c = 0; c < outputs; ++c) row[c] += layer.bias[c];
-        }
-        activate(activation, row, outputs, out + (i + r) * out_width);
-      }
-    }
-  });
+                 const int64_t block = std::max<int64_t>(1, kBlockRows / outputs);
+                 const Buffer z(block * outputs);
+                 for (int64_t i = begin; i < end; i += block) {
+                   const int64_t count = std::min(block, end - i);
+                   loops.dot_rows(rows.hidden, rows.positions, i, count, weight.get(), outputs,
+                                  z.get());
+                   for (int64_t r = 0; r < count; ++r) {
+                     float* row = z.get() + r * outputs;
+                     if (layer.bias != nullptr) {
+                       for (int64_t c = 0; c < outputs; ++c) row[c] += layer.bias[c];
+                     }
+                     activate(activation, row, outputs, out + (i + r) * out_width);
+                   }
+                 }
+               });
 }
 
 // packed[p][k][j] = column k of row (first_panel + p) * kPanel + j, zero beyond the last row
@@ -123,8 +124,7 @@ void multiply_group(const simd::LeafLoops& loops, const float* row_panels, int64
       for (int64_t r = 0; r < row_panel_count; ++r) {
         loops.multiply_tile(row_panels + (r * depth + k) * kTileRows,
                             weight_panels + (c * depth + k) * kTileColumns, block,
-                            sums + (c * kCachedRows + r * kTileRows) * kTileColumns,
-                            kTileColumns);
+                            sums + (c * kCachedRows + r * kTileRows) * kTileColumns, kTileColumns);
       }
     }
   }
@@ -158,8 +158,8 @@ void inner_layer(const Rows& rows, const Layer& layer, Inner inner, float* out) 
         for (int64_t i = 0; i < count; ++i) {
           float* to = out + (first + i) * outputs + first_column;
           for (int64_t c = 0; c < columns; ++c) {
-            const float sum = sums.get()[(c / kTileColumns * kCachedRows + i) * kTileColumns +
-                                         c % kTileColumns];
+            const float sum =
+                sums.get()[(c / kTileColumns * kCachedRows + i) * kTileColumns + c % kTileColumns];
             const float bias = layer.bias == nullptr ? 0.0f : layer.bias[first_column + c];
             to[c] = inner_activation(inner, sum + bias);
           }

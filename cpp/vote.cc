@@ -139,8 +139,8 @@ void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const Vot
   check(ballot.scores[i] != ballot.scores[i], "vote: scores[", i, "] is ", ballot.scores[i],
         "; the rule weighted adds scores and needs finite ones: give such a candidate the answer "
         "id -1 to leave it out");
-  throw InvalidArgument(message("vote: scores[", i,
-                                "] is NaN; pass nan=\"drop\" to leave such candidates out"));
+  throw InvalidArgument(
+      message("vote: scores[", i, "] is NaN; pass nan=\"drop\" to leave such candidates out"));
 }
 
 }  // namespace stepscore

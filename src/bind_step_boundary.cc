@@ -18,9 +18,9 @@ Request checked(const TensorView& token_ids, const TensorView& offsets,
   check_view("find_steps", "token_ids", token_ids, 1, {DType::kInt32, DType::kInt64});
   const int64_t sequences = check_offsets("find_steps", offsets, "token_ids", token_ids.shape[0]);
   check(!separator.empty(), "find_steps: separator must hold at least one token id; got none");
-  const int64_t tokens = token_ids.shape[0];
-  check(shift >= -tokens && shift <= tokens, "find_steps: shift must lie in [-", tokens, ", ",
-        tokens, "] for ", tokens, " tokens; got ", shift);
+  constexpr int64_t kFar = int64_t{1} << 62;  // beyond it a position plus the shift could overflow
+  check(shift >= -kFar && shift <= kFar, "find_steps: shift must lie in [-2^62, 2^62]; got ",
+        shift);
   BoundaryOptions options{shift, collapse, nullptr};
   if (window.has_value()) {
     check_view("find_steps", "window", *window, 2, {DType::kInt64});
@@ -33,15 +33,17 @@ Request checked(const TensorView& token_ids, const TensorView& offsets,
   check_view("find_steps", "step_offsets", step_offsets, 1, {DType::kInt64});
   check(step_offsets.shape[0] == sequences + 1, "find_steps: step_offsets must have shape [",
         sequences + 1, "]; got ", shape_of(step_offsets));
-  return {token_ids, pointer<const int64_t>(offsets), sequences,
-          {separator.data(), static_cast<int64_t>(separator.size())}, options};
+  return {token_ids,
+          pointer<const int64_t>(offsets),
+          sequences,
+          {separator.data(), static_cast<int64_t>(separator.size())},
+          options};
 }
 
 // Fills step_offsets and returns the number of steps, for which Python then makes `positions`.
 int64_t bound_count_steps(const TensorView& token_ids, const TensorView& offsets,
                           const std::vector<int64_t>& separator, int64_t shift, bool collapse,
-                          const std::optional<TensorView>& window,
-                          const TensorView& step_offsets) {
+                          const std::optional<TensorView>& window, const TensorView& step_offsets) {
   const Request request =
       checked(token_ids, offsets, separator, shift, collapse, window, step_offsets);
   int64_t* counts = pointer<int64_t>(step_offsets);

@@ -8,8 +8,8 @@ Rule rule_of(const std::string& name) {
   if (name == "majority") return Rule::kMajority;
   if (name == "weighted") return Rule::kWeighted;
   if (name == "best_of_n") return Rule::kBestOfN;
-  throw InvalidArgument(message("vote: unknown rule '", name,
-                                "'; choose from majority, weighted, best_of_n"));
+  throw InvalidArgument(
+      message("vote: unknown rule '", name, "'; choose from majority, weighted, best_of_n"));
 }
 
 Ties ties_of(const std::string& name) {

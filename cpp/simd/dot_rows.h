@@ -2,7 +2,9 @@
 
 using Dot = Lanes<float, kDotLanes>;
 
-inline __attribute__((always_inline)) Dot load_lanes(const float* from) { return Dot::load(from); }
+inline __attribute__((always_inline)) Dot load_lanes(const float* from) {
+  return Dot::load(from);
+}
 
 struct BFloat16 {
   uint16_t bits;
@@ -11,7 +13,9 @@ struct Float16 {
   uint16_t bits;
 };
 
-inline __attribute__((always_inline)) float to_float(float value) { return value; }
+inline __attribute__((always_inline)) float to_float(float value) {
+  return value;
+}
 inline __attribute__((always_inline)) float to_float(BFloat16 value) {
   return bfloat16_to_float(value.bits);
 }

@@ -68,8 +68,10 @@ const Level* find_level(std::string_view name) {
   for (const Level& level : kLevels) {
     if (level.name != name) continue;
     check(level.loops != nullptr, "STEPSCORE_CPU=", name, ": this build has no such level");
-    check(level.runs_here(), "STEPSCORE_CPU=", name, ": this processor lacks that level; unset the "
-          "variable to use the best one (", best_level()->name, ")");
+    check(level.runs_here(), "STEPSCORE_CPU=", name,
+          ": this processor lacks that level; unset the "
+          "variable to use the best one (",
+          best_level()->name, ")");
     return &level;
   }
   check(false, "STEPSCORE_CPU must be baseline, avx2 or avx512; got '", name, "'");
@@ -88,8 +90,14 @@ std::atomic<const Level*>& current_level() {
 
 }  // namespace
 
-const LeafLoops& leaf_loops() { return *current_level().load()->loops; }
-const char* level_name() { return current_level().load()->name.data(); }
-void set_level(const char* name) { current_level().store(find_level(name)); }
+const LeafLoops& leaf_loops() {
+  return *current_level().load()->loops;
+}
+const char* level_name() {
+  return current_level().load()->name.data();
+}
+void set_level(const char* name) {
+  current_level().store(find_level(name));
+}
 
 }  // namespace stepscore::simd

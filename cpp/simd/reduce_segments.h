@@ -4,15 +4,15 @@
 using Reals = Lanes<double, kReduceLanes>;
 using Integers = Lanes<int64_t, kReduceLanes>;
 
-#define STEPSCORE_LANEWISE(TYPE, NAME, EXPRESSION)                             \
-  inline __attribute__((always_inline)) TYPE NAME(Reals a, Reals b) {          \
-    TYPE out;                                                                  \
-    for (int i = 0; i < Reals::kParts; ++i) {                                  \
-      const auto x = a.part[i];                                                \
-      const auto y = b.part[i];                                                \
-      out.part[i] = EXPRESSION;                                                \
-    }                                                                          \
-    return out;                                                                \
+#define STEPSCORE_LANEWISE(TYPE, NAME, EXPRESSION)                    \
+  inline __attribute__((always_inline)) TYPE NAME(Reals a, Reals b) { \
+    TYPE out;                                                         \
+    for (int i = 0; i < Reals::kParts; ++i) {                         \
+      const auto x = a.part[i];                                       \
+      const auto y = b.part[i];                                       \
+      out.part[i] = EXPRESSION;                                       \
+    }                                                                 \
+    return out;                                                       \
   }
 STEPSCORE_LANEWISE(Reals, smaller, (y < x ? y : x))
 STEPSCORE_LANEWISE(Reals, larger, (y > x ? y : x))
@@ -189,8 +189,8 @@ void reduce_segments(const T* values, int64_t size, const int64_t* offsets, int6
 
 constexpr int64_t kFinishBlock = 64;
 
-// The logarithm and the exponential cost more than all other reductions together: in a loop of their
-// own, without branches, they run in vector registers.
+// The logarithm and the exponential cost more than all other reductions together: in a loop of
+// their own, without branches, they run in vector registers.
 inline void finish_geometric_means(const Statistics* statistics, int64_t count, double* out) {
   double mantissa[kFinishBlock], exponent[kFinishBlock], size[kFinishBlock];
   for (int64_t i = 0; i < count; ++i) {

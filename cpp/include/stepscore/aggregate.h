@@ -8,7 +8,17 @@
 namespace stepscore {
 
 enum class Reduction {
-  kMin, kMax, kMean, kSum, kProd, kLast, kFirst, kGeometricMean, kLogitMean, kOddsMean, kSoftmin
+  kMin,
+  kMax,
+  kMean,
+  kSum,
+  kProd,
+  kLast,
+  kFirst,
+  kGeometricMean,
+  kLogitMean,
+  kOddsMean,
+  kSoftmin
 };
 
 enum class EmptyPolicy { kValue, kError };
@@ -26,14 +36,14 @@ struct AggregateOptions {
 // InvalidArgument, naming the first segment at fault: a NaN, a score outside [0, 1] under kProd,
 // kGeometricMean, kLogitMean or kOddsMean, a score of exactly 0 or 1 under the last two without
 // clip, an infinite score under kSoftmin, an empty segment under kError.
-template <class T>                       // float or double
-void aggregate(const T* values,          // [n]
+template <class T>               // float or double
+void aggregate(const T* values,  // [n]
                int64_t n,
-               const int64_t* offsets,   // [segments + 1]
+               const int64_t* offsets,  // [segments + 1]
                int64_t segments,
                const Reduction* reductions,  // [count]
                int64_t count, const AggregateOptions& options,
-               T* out);                  // [segments, count]
+               T* out);  // [segments, count]
 
 // Below this a score counts as 0 in a product: its binary exponent cannot be read off.
 constexpr double kSmallestNormal = 0x1p-1022;
@@ -57,12 +67,12 @@ struct Statistics {
   int64_t size;
   double first, last, min, max, sum;
   bool has_nan;
-  ScaledProduct product;     // of the scores
-  ScaledProduct right;       // of the clipped scores p
-  ScaledProduct wrong;       // of 1 - p
-  double odds;               // sum of p / (1 - p)
-  double weight;             // sum of exp((min - r) / temperature)
-  double weighted;           // sum of r exp((min - r) / temperature)
+  ScaledProduct product;  // of the scores
+  ScaledProduct right;    // of the clipped scores p
+  ScaledProduct wrong;    // of 1 - p
+  double odds;            // sum of p / (1 - p)
+  double weight;          // sum of exp((min - r) / temperature)
+  double weighted;        // sum of r exp((min - r) / temperature)
 };
 
 // Moves the binary exponent of the mantissa (positive, normal) into the exponent.

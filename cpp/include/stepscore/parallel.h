@@ -23,8 +23,8 @@ void parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void*
 }  // namespace detail
 
 // Calls body(begin, end) over disjoint ranges that cover [0, count). `grain` is the least number of
-// items that is worth a thread. An exception of the body reaches the caller when all ranges have ended
-// (one of them, if there are several).
+// items that is worth a thread. An exception of the body reaches the caller when all ranges have
+// ended (one of them, if there are several).
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body) {
   detail::parallel_ranges(

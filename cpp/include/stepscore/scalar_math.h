@@ -1,8 +1,8 @@
 // Arithmetic of single numbers, for both devices.
 //
 // exp and log are our own: the ones of the C library differ in the last bit between machines (they
-// pick a fused variant at run time) and between CPU and GPU. Compiled without contraction these give
-// the same bits everywhere, and a loop over them vectorises.
+// pick a fused variant at run time) and between CPU and GPU. Compiled without contraction these
+// give the same bits everywhere, and a loop over them vectorises.
 #pragma once
 
 #include <cstdint>
@@ -31,15 +31,16 @@ STEPSCORE_HD float bfloat16_to_float(uint16_t bits) {
   return bits_as<float>(static_cast<uint32_t>(bits) << 16);
 }
 
-// No step of this goes through a subnormal float, so a flush-to-zero mode of the caller is harmless.
+// No step of this goes through a subnormal float, so a flush-to-zero mode of the caller is
+// harmless.
 STEPSCORE_HD float float16_to_float(uint16_t bits) {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(bits & 0x7fffu) << 13;
   const uint32_t exponent = magnitude & 0x0f800000u;
   const uint32_t normal = magnitude + (112u << 23);
   const uint32_t special = magnitude + (224u << 23);  // infinities and NaN
-  const uint32_t subnormal = bits_as<uint32_t>(bits_as<float>(magnitude + (113u << 23)) -
-                                               bits_as<float>(113u << 23));
+  const uint32_t subnormal =
+      bits_as<uint32_t>(bits_as<float>(magnitude + (113u << 23)) - bits_as<float>(113u << 23));
   const uint32_t value = exponent == 0x0f800000u ? special : exponent == 0 ? subnormal : normal;
   return bits_as<float>(value | sign);
 }

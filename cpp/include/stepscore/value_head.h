@@ -11,7 +11,8 @@ namespace stepscore {
 enum class Activation { kIdentity, kSigmoid, kSoftmax, kDifference };
 enum class Inner { kRelu, kTanh };
 
-// The rows of the hidden states that are read: positions[0 .. count), or all when positions is null.
+// The rows of the hidden states that are read: positions[0 .. count), or all when positions is
+// null.
 struct Rows {
   MatrixView hidden;
   const int64_t* positions = nullptr;

@@ -19,24 +19,24 @@ struct Ballot {
   const int64_t* offsets;     // [problems + 1]
   int64_t problems;
   Ties ties = Ties::kFirst;
-  bool drop_nan = false;      // a candidate whose score is NaN takes no part; false: it raises
+  bool drop_nan = false;  // a candidate whose score is NaN takes no part; false: it raises
 };
 
-struct VoteOutput {       // each [problems, rules]
-  int64_t* winner;        // index of the candidate into the flat arrays, or kNoWinner
-  int64_t* answer_id;     // its answer id, or kNoAnswer
-  double* score;          // the class's count, sum of scores or best score; NaN without a winner
-  bool* tied;             // another answer reaches the same score
+struct VoteOutput {    // each [problems, rules]
+  int64_t* winner;     // index of the candidate into the flat arrays, or kNoWinner
+  int64_t* answer_id;  // its answer id, or kNoAnswer
+  double* score;       // the class's count, sum of scores or best score; NaN without a winner
+  bool* tied;          // another answer reaches the same score
 };
 
-// One pass over the candidates for all rules. A class is one answer of one problem; classes stand in
-// the order of their first candidate. kMajority: most candidates; kWeighted: largest sum of scores,
-// added in candidate order; kBestOfN: largest single score. Ties go to the first class, or under
-// kBestScore to the one that holds the highest single score. The winner is the class's first
+// One pass over the candidates for all rules. A class is one answer of one problem; classes stand
+// in the order of their first candidate. kMajority: most candidates; kWeighted: largest sum of
+// scores, added in candidate order; kBestOfN: largest single score. Ties go to the first class, or
+// under kBestScore to the one that holds the highest single score. The winner is the class's first
 // candidate, under kBestOfN its best one.
 //
-// InvalidArgument, naming the candidate, for a NaN score, an answer id below kNoAnswer, or an infinite
-// score under kWeighted.
+// InvalidArgument, naming the candidate, for a NaN score, an answer id below kNoAnswer, or an
+// infinite score under kWeighted.
 void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const VoteOutput& out);
 
 // What is known of one answer of a problem.

@@ -48,8 +48,8 @@ def aggregate(
     Raises:
         ValueError: offsets that do not fit; an unknown name; a NaN; a score outside [0, 1] under
             ``prod``, ``geometric_mean``, ``logit_mean`` or ``odds_mean``; an exact 0 or 1 under the
-            last two without `clip`; an infinite score under ``softmin``; an empty trace under ``empty="error"``. The message names the
-            first trace at fault.
+            last two without `clip`; an infinite score under ``softmin``; an empty trace under
+            ``empty="error"``. The message names the first trace at fault.
 
     Source: min and prod as in "Let's Verify Step by Step"; last as in search-and-learn; geometric
     mean as in MetaStone-S1; logit and odds means as in RewardMATH; softmin as in PURE.

@@ -70,21 +70,34 @@ def find_steps(
 
 
 def _separator_ids(separator: int | Sequence[int]) -> list[int]:
-    try:
-        if isinstance(separator, str):
-            raise TypeError
-        if hasattr(separator, "__index__"):
-            return [operator.index(separator)]
-        return [operator.index(i) for i in separator]
-    except TypeError:
+    if isinstance(separator, str):
         raise TypeError(
             f"find_steps: separator must be a token id or a list of ids; got {separator!r}; encode "
             "a text with the tokenizer first"
-        ) from None
+        )
+    try:
+        ids = [operator.index(separator)]  # type: ignore[arg-type]
+    except TypeError:
+        try:
+            ids = [operator.index(i) for i in separator]  # type: ignore[union-attr]
+        except TypeError:
+            raise TypeError(
+                f"find_steps: separator must be a token id or a list of ids; got {separator!r}"
+            ) from None
+    for token_id in ids:
+        _check_int64("separator", token_id)
+    return ids
 
 
 def _whole(shift: int) -> int:
     try:
-        return operator.index(shift)
+        whole = operator.index(shift)
     except TypeError:
         raise TypeError(f"find_steps: shift must be a whole number; got {shift!r}") from None
+    return _check_int64("shift", whole)
+
+
+def _check_int64(argument: str, value: int) -> int:
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"find_steps: {argument} must fit int64; got {value}")
+    return value

@@ -1,0 +1,79 @@
+"""The compiled core on the CPU. Private: the functions of `stepscore.ops` are its manual."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+class DeviceError(RuntimeError): ...
+
+class TensorView:
+    """A pointer with dtype, shape and strides; whoever makes it keeps the array alive."""
+
+    def __init__(
+        self, data: int, dtype: str, shape: tuple[int, ...], stride: tuple[int, ...]
+    ) -> None: ...
+    @staticmethod
+    def of_numpy(array: np.ndarray[Any, Any]) -> TensorView: ...
+
+def aggregate(
+    values: TensorView,
+    offsets: TensorView,
+    how: Sequence[str],
+    empty: float | None,
+    propagate_nan: bool,
+    clip: float,
+    temperature: float,
+    out: TensorView,
+) -> None: ...
+def count_steps(
+    token_ids: TensorView,
+    offsets: TensorView,
+    separator: Sequence[int],
+    shift: int,
+    collapse: bool,
+    window: TensorView | None,
+    step_offsets: TensorView,
+) -> int: ...
+def find_steps(
+    token_ids: TensorView,
+    offsets: TensorView,
+    separator: Sequence[int],
+    shift: int,
+    collapse: bool,
+    window: TensorView | None,
+    step_offsets: TensorView,
+    positions: TensorView,
+) -> None: ...
+def value_head(
+    hidden: TensorView,
+    weight: TensorView,
+    bias: TensorView | None,
+    positions: TensorView | None,
+    activation: str,
+    out: TensorView,
+) -> None: ...
+def mlp_head(
+    hidden: TensorView,
+    layers: Sequence[tuple[TensorView, TensorView | None]],
+    positions: TensorView | None,
+    inner: str,
+    activation: str,
+    out: TensorView,
+) -> None: ...
+def vote(
+    answer_ids: TensorView | None,
+    scores: TensorView | None,
+    offsets: TensorView,
+    rules: Sequence[str],
+    ties: str,
+    drop_nan: bool,
+    winner: TensorView,
+    answer_id: TensorView,
+    score: TensorView,
+    tied: int,
+) -> None: ...
+def cpu_level() -> str: ...
+def set_cpu_level(name: str) -> None: ...
+def num_threads() -> int: ...
+def set_num_threads(threads: int) -> None: ...

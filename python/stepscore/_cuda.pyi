@@ -1,0 +1,3 @@
+"""The compiled core on CUDA devices. Private; not part of a build without a CUDA compiler."""
+
+def probe_device() -> tuple[bool, str]: ...
