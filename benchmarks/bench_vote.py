@@ -33,7 +33,9 @@ def python_votes(answers: list[int], scores: list[float]) -> list[tuple[int, int
             count[answer] = count.get(answer, 0) + 1
             total[answer] = total.get(answer, 0.0) + score
         best = max(range(len(values)), key=values.__getitem__)
-        winners.append((max(count, key=count.__getitem__), max(total, key=total.__getitem__), ids[best]))
+        winners.append(
+            (max(count, key=count.__getitem__), max(total, key=total.__getitem__), ids[best])
+        )
     return winners
 
 

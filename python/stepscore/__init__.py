@@ -15,6 +15,7 @@ from stepscore._device import (
 from stepscore.ops import VoteResult, aggregate, find_steps, mlp_head, value_head, vote
 
 if TYPE_CHECKING:
+    from stepscore import recipes
     from stepscore.scoring import ProcessRewardModel, Ranked, StepScores, load
 
 __version__: str
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "mlp_head",
     "num_threads",
+    "recipes",
     "set_num_threads",
     "value_head",
     "vote",
@@ -44,6 +46,8 @@ _SCORING = ("ProcessRewardModel", "Ranked", "StepScores", "load")
 def __getattr__(name: str) -> Any:
     if name in _SCORING:
         return getattr(import_module("stepscore.scoring"), name)
+    if name == "recipes":
+        return import_module("stepscore.recipes")
     if name == "__version__":  # reading the metadata costs more than the rest of this import
         return import_module("importlib.metadata").version("stepscore")
     raise AttributeError(f"module 'stepscore' has no attribute {name!r}")

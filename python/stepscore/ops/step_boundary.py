@@ -69,17 +69,17 @@ def find_steps(
     return positions, step_offsets
 
 
-def _separator_ids(separator: int | Sequence[int]) -> list[int]:
+def _separator_ids(separator: Any) -> list[int]:
     if isinstance(separator, str):
         raise TypeError(
             f"find_steps: separator must be a token id or a list of ids; got {separator!r}; encode "
             "a text with the tokenizer first"
         )
     try:
-        ids = [operator.index(separator)]  # type: ignore[arg-type]
+        ids = [operator.index(separator)]
     except TypeError:
         try:
-            ids = [operator.index(i) for i in separator]  # type: ignore[union-attr]
+            ids = [operator.index(i) for i in separator]
         except TypeError:
             raise TypeError(
                 f"find_steps: separator must be a token id or a list of ids; got {separator!r}"

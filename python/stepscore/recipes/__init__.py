@@ -1,0 +1,24 @@
+"""How published process reward models are laid out and read, one file per family."""
+
+from stepscore.recipes.math_shepherd import math_shepherd
+from stepscore.recipes.qwen_math_prm import qwen_math_prm
+from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
+from stepscore.recipes.registry import Evidence, detect, recipe_by_name, recipe_names
+from stepscore.recipes.skywork_o1_prm import skywork_o1_prm
+from stepscore.recipes.trl_prm import trl_prm
+
+__all__ = [
+    "Encoded",
+    "Evidence",
+    "Head",
+    "Layer",
+    "Recipe",
+    "Tokenizer",
+    "detect",
+    "math_shepherd",
+    "qwen_math_prm",
+    "recipe_by_name",
+    "recipe_names",
+    "skywork_o1_prm",
+    "trl_prm",
+]

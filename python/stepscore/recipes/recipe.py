@@ -1,0 +1,142 @@
+"""What a recipe is: how one published PRM is laid out as tokens, and where and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Tokenizer(Protocol):
+    """The part of a Hugging Face tokenizer that recipes use."""
+
+    @property
+    def bos_token(self) -> str | None:
+        """The text that begins a sequence, if the vocabulary has one."""
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """Its id."""
+
+    def __call__(self, text: list[str], **options: Any) -> Mapping[str, Any]:
+        """Encode texts: ``input_ids``, a list of ids per text."""
+        ...
+
+    def convert_tokens_to_ids(self, tokens: str) -> Any:
+        """Look an entry of the vocabulary up."""
+
+    def convert_ids_to_tokens(self, ids: int) -> Any:
+        """Give the entry of an id."""
+
+    def decode(self, token_ids: list[int]) -> Any:
+        """Give the text of ids."""
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """Give the entries that are cut out before a text is encoded."""
+        ...
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Traces as packed tokens, with the positions at which their steps are read.
+
+    ``token_ids[offsets[i]:offsets[i + 1]]`` is trace ``i``;
+    ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step.
+    """
+
+    token_ids: NDArray[np.int32]  # [tokens]
+    offsets: NDArray[np.int64]  # [traces + 1]
+    positions: NDArray[np.int64]  # [steps]
+    step_offsets: NDArray[np.int64]  # [traces + 1]
+
+    def trace(self, index: int) -> tuple[list[int], list[int]]:
+        """Give the token ids of one trace, and its positions counted from its own first token."""
+        begin, end = self.offsets[index : index + 2]
+        first, last = self.step_offsets[index : index + 2]
+        return self.token_ids[begin:end].tolist(), (self.positions[first:last] - begin).tolist()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One linear layer of a head: the names of its tensors in the checkpoint."""
+
+    weight: str
+    bias: str | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """What maps a hidden state to ``outputs`` numbers, and where its weights stand.
+
+    affine: one layer, ``[outputs, H]``;  mlp: layers with a ReLU between them, of which the last is
+    ``[outputs, H]`` and the others ``[H, H]``;  lm_rows: the rows ``word_ids(tokenizer)`` of the
+    language model's own output matrix, which is the embedding matrix where the two are tied.
+    """
+
+    kind: Literal["affine", "mlp", "lm_rows"]
+    layers: tuple[Layer, ...]
+    outputs: int
+    word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
+
+
+Activation = Literal["sigmoid", "softmax"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that makes a score the model's own score.
+
+    A step's score is ``activation(head(h))[column]``, where ``h`` is the backbone's last hidden
+    state, after the final norm, at the step's position.
+
+    Attributes:
+        name: how the recipe is called in ``load(recipe=...)``.
+        confidence: ``author`` when the layout and the reading are the model author's own code or
+            card, ``third-party`` when they come from other people's ports.
+        source: where that code or card stands.
+        tokenisation: ``joint`` when a trace is encoded as one text, ``separate`` when its parts are
+            encoded alone and joined as ids. A fact about the model, never a choice of the caller:
+            the two differ around a full stop and a newline.
+        separator: the text that ends a step in the model's input; no step may contain it.
+        head: the head's weights.
+        activation: what turns the head's outputs into scores.
+        column: the output that is the score.
+        score_range: the least and the greatest score.
+        default_aggregate: the author's way from step scores to one score; None where the author
+            states none, and then ``last`` is used.
+        length_key: the entry of ``config.json`` that limits the length of a trace, in tokens.
+        split: a solution given as one text -> its steps.
+        fault_in_problem: why a problem cannot be laid out, or None.
+        fault_in_step: why a step cannot be laid out, or None.
+        encode: (tokenizer, problems, steps of each) -> Encoded, one call for all traces.
+        check_tokenizer: raises ValueError where the tokenizer cannot serve the recipe.
+        parameters: the factory's arguments, as ``config.json`` may hold them.
+    """
+
+    name: str
+    confidence: Literal["author", "third-party"]
+    source: str
+    tokenisation: Literal["joint", "separate"]
+    separator: str
+    head: Head
+    activation: Activation
+    column: int
+    score_range: tuple[float, float]
+    default_aggregate: str | None
+    split: Callable[[str], list[str]] = field(repr=False)
+    fault_in_problem: Callable[[str], str | None] = field(repr=False)
+    fault_in_step: Callable[[str], str | None] = field(repr=False)
+    encode: Callable[[Tokenizer, Sequence[str], Sequence[Sequence[str]]], Encoded] = field(
+        repr=False
+    )
+    check_tokenizer: Callable[[Tokenizer], None] = field(repr=False)
+    length_key: str = "max_position_embeddings"
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    def as_config(self) -> dict[str, str]:
+        """Give the entry ``"stepscore"`` of ``config.json`` from which detection restores the "
+        "recipe."""
+        return {"recipe": self.name, **dict(self.parameters)}

@@ -1,0 +1,38 @@
+"""Solutions as one text to steps, and what a step must not contain."""
+
+from __future__ import annotations
+
+
+def split_at(text: str, separator: str) -> list[str]:
+    """Split a text at every separator; pieces of white space alone are no steps.
+
+    So trailing separators, and runs of them, never make a step of nothing.
+    """
+    return [piece for piece in text.split(separator) if piece.strip()]
+
+
+def fault_in_text(text: str, what: str, separator: str) -> str | None:
+    """Say why a text cannot stand before or between separators, or give None."""
+    if separator in text:
+        return (
+            f"expected a {what} without {separator!r}, which ends a step in the model's input; got "
+            f"{shorten(text)}; remove it, or split the {what} there"
+        )
+    return None
+
+
+def fault_in_step(text: str, separator: str) -> str | None:
+    """Say why a text cannot be a step that ends at the separator, or give None."""
+    if not text.strip():
+        return f"expected a step with text; got {text!r}; leave empty steps out"
+    return fault_in_text(text, "step", separator)
+
+
+def no_fault(text: str) -> str | None:
+    """Accept any text."""
+    return None
+
+
+def shorten(text: str, width: int = 60) -> str:
+    """Quote a text, cut to a readable width."""
+    return repr(text if len(text) <= width else text[: width - 3] + "...")

@@ -1,0 +1,185 @@
+"""A name or a folder -> a process reward model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
+from stepscore.scoring.checkpoint import Checkpoint, open_checkpoint
+from stepscore.scoring.forward import load_backbone
+from stepscore.scoring.model import ProcessRewardModel
+from stepscore.scoring.quiet import quiet, watched
+from stepscore.scoring.read import load_head
+
+# Tokens of a batch, padding included. On a CPU a batch should stay in the caches: 4,096 tokens take
+# 1.4 times as long as 1,024 in benchmarks/bench_end_to_end.py. On a GPU it should keep the device
+# busy; 16,384 tokens of a 7B model need about 2 GB beside its weights.
+CPU_TOKEN_BUDGET = 1024
+GPU_TOKEN_BUDGET = 16384
+
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+
+
+def load(
+    model: str | Path,
+    *,
+    recipe: str | Recipe | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+    max_length: int | None = None,
+    token_budget: int | None = None,
+    show_progress: bool | None = None,
+) -> ProcessRewardModel:
+    """Load a process reward model.
+
+    The backbone is a stock transformers class, and no code of a checkpoint is run; the head's
+    weights are found by name and checked by shape; the tokenizer is checked against the recipe.
+    Weights are safetensors, in one file or in shards.
+
+    Args:
+        model: a local folder, a Hugging Face repository (found in the cache or downloaded, as
+            HF_HOME, HF_HUB_OFFLINE and HF_TOKEN say), or ``"lab"`` for the built-in miniature
+            model.
+        recipe: a name of `stepscore.recipes.recipe_names`, or a Recipe such as
+            ``stepscore.recipes.trl_prm(separator="\\n\\n")``; None detects it.
+        device: where the backbone runs; None takes ``cuda`` where torch can use it, else ``cpu``.
+        dtype: the backbone's number format, such as ``"bfloat16"``; None takes the checkpoint's own
+            on a GPU and float32 on a CPU.
+        revision: branch, tag or commit of a Hugging Face repository.
+        max_length: the most tokens of a trace; None takes the model's positions.
+        token_budget: the most tokens of a batch, padding included; None takes 1,024 on a CPU and
+            16,384 on a GPU.
+        show_progress: True or False; None shows a bar when a person watches a long run.
+
+    Raises:
+        ValueError: no such checkpoint, no safetensors, a recipe that cannot be detected or does not
+            fit the checkpoint, a tokenizer in which the recipe's tokens are not what they must be.
+        TypeError: an argument of another type.
+    """
+    if not isinstance(model, (str, Path)):
+        raise TypeError(
+            f"load: model must be a folder or a name; got {type(model).__name__}; pass a str or a "
+            "Path"
+        )
+    where = _device(device)
+    number_format = _dtype(dtype, where)
+    checkpoint = open_checkpoint(
+        model,
+        revision=revision,
+        show_progress=watched() if show_progress is None else show_progress,
+    )
+    tokenizer = _load_tokenizer(checkpoint)
+    chosen = _recipe(recipe, checkpoint, tokenizer)
+    length = _length(max_length, checkpoint, chosen)
+    # The cheap checks come before the weights are read.
+    chosen.check_tokenizer(tokenizer)
+    head = load_head(checkpoint, chosen, tokenizer)
+    backbone = load_backbone(checkpoint, dtype=number_format, device=where)
+    return ProcessRewardModel(
+        name=checkpoint.name,
+        revision=checkpoint.revision,
+        recipe=chosen,
+        tokenizer=tokenizer,
+        backbone=backbone,
+        head=head,
+        max_length=length,
+        token_budget=_token_budget(token_budget, where),
+        show_progress=show_progress,
+    )
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f'load: device must be a device of torch, such as "cpu" or "cuda:0"; got {device!r}'
+        ) from error
+
+
+def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype | str:
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else "auto"
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if found not in (torch.float32, torch.float16, torch.bfloat16):
+        raise ValueError(
+            f"load: dtype must be float32, float16 or bfloat16; got {dtype!r}; pass one of these, "
+            "or None"
+        )
+    return found
+
+
+def _token_budget(token_budget: int | None, device: torch.device) -> int:
+    if token_budget is None:
+        return CPU_TOKEN_BUDGET if device.type == "cpu" else GPU_TOKEN_BUDGET
+    return _positive("token_budget", token_budget)
+
+
+def _length(max_length: int | None, checkpoint: Checkpoint, recipe: Recipe) -> int | None:
+    positions = checkpoint.config.get(recipe.length_key)
+    if max_length is None:
+        return positions
+    _positive("max_length", max_length)
+    if positions is not None and max_length > positions:
+        raise ValueError(
+            f"load: max_length must be at most the model's {positions} positions "
+            f"({recipe.length_key} in config.json); got {max_length}; pass less, or None"
+        )
+    return max_length
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(
+            f"load: {name} must be a whole number; got {type(value).__name__}; pass an int"
+        )
+    if value < 1:
+        raise ValueError(f"load: {name} must be at least 1; got {value}; pass None for the default")
+    return value
+
+
+def _recipe(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Tokenizer) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, str):
+        return recipe_by_name(recipe)
+    if recipe is not None:
+        raise TypeError(
+            f"load: recipe must be a name or a Recipe; got {type(recipe).__name__}; pass one of "
+            "these"
+        )
+    return detect(Evidence(checkpoint.name, checkpoint.config, checkpoint.shapes, tokenizer))
+
+
+def _load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    # tokenizer.json is read as it stands. AutoTokenizer may pick a class of transformers instead,
+    # which builds its own pipeline around the vocabulary, and so other tokens than the model was
+    # trained on.
+    files = [name for name in _VOCABULARIES if (checkpoint.folder / name).is_file()]
+    # Without any of them transformers makes an empty tokenizer and says nothing.
+    if not files:
+        raise ValueError(
+            f"load: {checkpoint.name} must hold its tokenizer, best as tokenizer.json; it has none "
+            f"of {', '.join(_VOCABULARIES)}; put the tokenizer's files beside the weights"
+        )
+    exact = files[0] == "tokenizer.json"
+    loader = PreTrainedTokenizerFast if exact else AutoTokenizer
+    options = {} if exact else {"trust_remote_code": False}
+    try:
+        with quiet():
+            tokenizer: Tokenizer = loader.from_pretrained(
+                checkpoint.folder, local_files_only=True, **options
+            )
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"load: the tokenizer of {checkpoint.name} ({', '.join(files)}) cannot be loaded "
+            f"({error}); put a tokenizer.json that fits the weights beside them"
+        ) from error
+    return tokenizer

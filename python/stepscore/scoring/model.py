@@ -1,0 +1,368 @@
+"""A process reward model that is ready to score."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stepscore.recipes import Recipe, Tokenizer
+from stepscore.scoring.forward import last_hidden_state, pad_right
+from stepscore.scoring.plan import Plan, plan
+from stepscore.scoring.quiet import watched
+from stepscore.scoring.read import HeadWeights, read_steps
+from stepscore.scoring.render import Caller, Rendered, Solution, check_traces, render
+from stepscore.scoring.scores import StepScores, default_aggregate
+
+Truncation = Literal["error", "steps"]
+
+# A bar that appears and vanishes at once tells nobody anything.
+_BATCHES_WORTH_A_BAR = 8
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One candidate of a ranking.
+
+    Attributes:
+        index: its place in the list that was ranked.
+        score: its aggregated score; NaN when steps were left out.
+        text: the candidate; one given as steps is joined by newlines.
+        step_scores: one per step.
+    """
+
+    index: int
+    score: float
+    text: str
+    step_scores: list[float]
+
+
+@dataclass(frozen=True, eq=False)
+class ProcessRewardModel:
+    """A backbone, the head that reads it, and the recipe that says how; made by `stepscore.load`.
+
+    Attributes:
+        name: what it was loaded by.
+        revision: the commit of a Hugging Face repository; None for a local folder.
+        recipe: how traces are laid out and read.
+        tokenizer: the checkpoint's own.
+        backbone: the stock model, without a language-model head.
+        head: the head's weights.
+        max_length: the most tokens of a trace; None for a model without a limit.
+        token_budget: the most tokens of a batch, padding included.
+        show_progress: True or False; None shows a bar when a person watches a long run.
+    """
+
+    name: str
+    revision: str | None
+    recipe: Recipe
+    tokenizer: Tokenizer
+    backbone: torch.nn.Module
+    head: HeadWeights
+    max_length: int | None
+    token_budget: int
+    show_progress: bool | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the backbone runs."""
+        return next(self.backbone.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The backbone's number format."""
+        return next(self.backbone.parameters()).dtype
+
+    def __repr__(self) -> str:
+        return (
+            f"ProcessRewardModel({self.name!r}, recipe={self.recipe.name!r}, "
+            f"device={str(self.device)!r}, dtype={str(self.dtype).removeprefix('torch.')!r})"
+        )
+
+    @overload
+    def score(
+        self, problems: str, solutions: Sequence[Solution], *, truncation: Truncation = "error"
+    ) -> StepScores: ...
+    @overload
+    def score(
+        self,
+        problems: Sequence[str],
+        solutions: Sequence[Solution],
+        *,
+        truncation: Truncation = "error",
+    ) -> StepScores: ...
+    def score(
+        self,
+        problems: str | Sequence[str],
+        solutions: Sequence[Solution],
+        *,
+        truncation: Truncation = "error",
+    ) -> StepScores:
+        """Score every step of every solution; the order is kept.
+
+        Equal calls give equal bits, and so does the same set of solutions in another order. In
+        another company a solution may share its batch with other lengths; matrix products of
+        another shape round differently, so that its scores then agree to about 1e-6 in float32
+        (more in half precision), not bit for bit. From equal hidden states the tail gives equal
+        bits always.
+
+        Args:
+            problems: one problem for all solutions, or one each.
+            solutions: each a text, which the recipe splits into steps, or a list of its steps.
+            truncation: ``error`` refuses a trace longer than the model's positions. ``steps``
+                leaves out the steps that end past them: they get NaN, `StepScores.truncated` counts
+                them, and one warning is given.
+
+        Returns:
+            As many scores as steps; nothing for no solutions.
+
+        Raises:
+            TypeError: an argument of another type.
+            ValueError: counts that do not match, a solution without steps, an empty step, a step
+                that contains the separator, a trace that is too long. The message names the place.
+        """
+        _expect_list("score", "solutions", solutions, "each a text or a list of steps")
+        if isinstance(problems, str):
+            caller = Caller("score", lambda _: "problems", "solutions[{}]".format)
+            return self._score(caller, [problems] * len(solutions), solutions, truncation)
+        _expect_list("score", "problems", problems, "one text per solution, or a text")
+        if len(problems) != len(solutions):
+            raise ValueError(
+                f"score: problems must be one text, or one per solution: expected {len(solutions)} "
+                f"for {len(solutions)} solutions; got {len(problems)}; repeat a problem for each "
+                "of its solutions"
+            )
+        caller = Caller("score", "problems[{}]".format, "solutions[{}]".format)
+        return self._score(caller, problems, solutions, truncation)
+
+    def rank(
+        self,
+        problem: str,
+        candidates: Sequence[Solution],
+        *,
+        how: str | None = None,
+        top_k: int | None = None,
+        truncation: Truncation = "error",
+    ) -> list[Ranked]:
+        """Order the candidates of one problem, best first; ties keep the order of the input.
+
+        Args:
+            problem: the problem.
+            candidates: its solutions, each a text or a list of steps.
+            how: one of the aggregations of `stepscore.aggregate`; None takes the recipe's default,
+                and ``last`` where the model's author states none.
+            top_k: how many to return; None returns all.
+            truncation: as in `score`; a candidate with steps left out gets NaN and comes last.
+
+        Raises:
+            TypeError, ValueError: as in `score`; no candidates; an unknown ``how``; a ``top_k``
+                below 1.
+        """
+        if not isinstance(problem, str):
+            raise TypeError(
+                f"rank: problem must be a text; got {type(problem).__name__}; pass a str, or use "
+                "rank_many"
+            )
+        _check_ranking("rank", how, top_k)
+        _check_candidates("rank", "candidates", candidates)
+        caller = Caller("rank", lambda _: "problem", "candidates[{}]".format)
+        scores = self._score(caller, [problem] * len(candidates), candidates, truncation)
+        return _ranked(candidates, scores, _totals(scores, how), top_k)
+
+    def rank_many(
+        self,
+        problems: Sequence[str],
+        candidates: Sequence[Sequence[Solution]],
+        *,
+        how: str | None = None,
+        top_k: int | None = None,
+        truncation: Truncation = "error",
+    ) -> list[list[Ranked]]:
+        """Order the candidates of every problem, as `rank` does; all are forwarded together.
+
+        Args:
+            problems: the problems.
+            candidates: for each problem, its solutions.
+            how, top_k, truncation: as in `rank`.
+
+        Raises:
+            TypeError, ValueError: as in `rank`; counts that do not match.
+        """
+        _check_ranking("rank_many", how, top_k)
+        _expect_list("rank_many", "problems", problems, "one text per problem")
+        _expect_list("rank_many", "candidates", candidates, "one list of candidates per problem")
+        if len(problems) != len(candidates):
+            raise ValueError(
+                f"rank_many: candidates must hold one list per problem: expected {len(problems)}; "
+                f"got {len(candidates)}; pass a list of candidates for each problem"
+            )
+        for index, own in enumerate(candidates):
+            _check_candidates("rank_many", f"candidates[{index}]", own)
+        flat = [candidate for own in candidates for candidate in own]
+        of = [index for index, own in enumerate(candidates) for _ in own]
+        caller = Caller(
+            "rank_many",
+            lambda trace: f"problems[{of[trace]}]",
+            lambda trace: f"candidates[{of[trace]}][{trace - of.index(of[trace])}]",
+        )
+        scores = self._score(caller, [problems[index] for index in of], flat, truncation)
+        totals = _totals(scores, how)
+        rankings, begin = [], 0
+        for own in candidates:
+            end = begin + len(own)
+            part = _part(scores, begin, end)
+            rankings.append(_ranked(own, part, totals[begin:end], top_k))
+            begin = end
+        return rankings
+
+    def _score(
+        self,
+        caller: Caller,
+        problems: Sequence[str],
+        solutions: Sequence[Solution],
+        truncation: Truncation,
+    ) -> StepScores:
+        traces = check_traces(caller, self.recipe, problems, solutions)
+        if not traces.steps:
+            nothing = np.zeros(0, dtype=np.int64)
+            return StepScores(
+                np.zeros(0, dtype=np.float32), np.zeros(1, dtype=np.int64), self.recipe, nothing
+            )
+        rendered = render(
+            caller,
+            self.recipe,
+            self.tokenizer,
+            traces,
+            limit=self.max_length,
+            truncation=truncation,
+        )
+        truncated = rendered.truncated
+        if truncated.any():
+            warnings.warn(
+                f"{caller.name}: {truncated.sum()} steps of {np.count_nonzero(truncated)} "
+                f"solutions end past the model's {self.max_length} positions and were not scored "
+                "(NaN)",
+                stacklevel=3,
+            )
+        read = self._read(rendered, plan(rendered.token_ids, rendered.offsets, self.token_budget))
+        values = np.full(rendered.step_offsets[-1], np.nan, dtype=np.float32)
+        values[_read_steps(rendered)] = read
+        return StepScores(values, rendered.step_offsets, self.recipe, truncated)
+
+    def _read(self, rendered: Rendered, planned: Plan) -> NDArray[np.float32]:
+        """Forward the planned batches, and read each trace's steps in its representative's row."""
+        scores = np.empty(len(rendered.positions), dtype=np.float32)
+        # Traces by representative: those of one batch are found without looking at the others.
+        order = np.argsort(planned.representative, kind="stable")
+        by_representative = planned.representative[order]
+        with self._progress(len(planned.batches), int(rendered.offsets[-1])) as bar:
+            for batch in planned.batches:
+                rows = [
+                    rendered.token_ids[rendered.offsets[trace] : rendered.offsets[trace + 1]]
+                    for trace in batch
+                ]
+                token_ids = pad_right(rows)
+                hidden = last_hidden_state(self.backbone, token_ids)
+                begin = np.searchsorted(by_representative, batch, side="left")
+                end = np.searchsorted(by_representative, batch, side="right")
+                steps, positions = [], []
+                for row in range(len(batch)):
+                    for trace in order[begin[row] : end[row]]:
+                        own = np.arange(*rendered.read_offsets[trace : trace + 2])
+                        steps.append(own)
+                        positions.append(rendered.positions[own] + row * token_ids.shape[1])
+                scores[np.concatenate(steps)] = read_steps(
+                    self.head, hidden.flatten(0, 1), np.concatenate(positions)
+                )
+                if bar is not None:
+                    bar.update(sum(len(row) for row in rows))
+        return scores
+
+    def _progress(self, batches: int, tokens: int) -> Any:
+        show = self.show_progress
+        if show is None:
+            show = batches >= _BATCHES_WORTH_A_BAR and watched()
+        if not show:
+            return nullcontext()
+        from tqdm.auto import tqdm
+
+        return tqdm(total=tokens, unit="token", unit_scale=True, desc=f"score {self.name}")
+
+
+def _read_steps(rendered: Rendered) -> NDArray[np.int64]:
+    """Give the index of every read step among the steps that were asked for."""
+    # A trace's steps are left out from its end only, so that the read ones are its first ones.
+    shift = rendered.step_offsets[:-1] - rendered.read_offsets[:-1]
+    return np.arange(len(rendered.positions)) + np.repeat(shift, np.diff(rendered.read_offsets))
+
+
+def _check_ranking(call: str, how: object, top_k: object) -> None:
+    if how is not None and not isinstance(how, str):
+        raise TypeError(
+            f"{call}: how must be the name of one aggregation; got {type(how).__name__}; for "
+            "several at once use score(...).aggregate([...])"
+        )
+    if top_k is None:
+        return
+    if isinstance(top_k, bool) or not isinstance(top_k, int):
+        raise TypeError(f"{call}: top_k must be a whole number or None; got {type(top_k).__name__}")
+    if top_k < 1:
+        raise ValueError(f"{call}: top_k must be at least 1; got {top_k}; pass None for all")
+
+
+def _expect_list(call: str, place: str, value: object, items: str) -> None:
+    if not isinstance(value, (list, tuple)):
+        hint = "put it into a list" if isinstance(value, str) else "pass a list"
+        raise TypeError(
+            f"{call}: {place} must be a list, {items}; got {type(value).__name__}; {hint}"
+        )
+
+
+def _check_candidates(call: str, place: str, candidates: object) -> None:
+    _expect_list(call, place, candidates, "each item a text or a list of steps")
+    if not candidates:
+        raise ValueError(
+            f"{call}: {place} must hold at least one candidate; got none; leave the problem out"
+        )
+
+
+def _totals(scores: StepScores, how: str | None) -> NDArray[np.float32]:
+    chosen = default_aggregate(scores.recipe) if how is None else how
+    totals = np.array(scores.aggregate(chosen, nan="propagate"))
+    # What a candidate lost is unknown, whichever steps the aggregation looks at.
+    totals[scores.truncated > 0] = np.nan
+    return totals
+
+
+def _part(scores: StepScores, begin: int, end: int) -> StepScores:
+    first, last = scores.offsets[begin], scores.offsets[end]
+    return StepScores(
+        scores.values[first:last],
+        scores.offsets[begin : end + 1] - first,
+        scores.recipe,
+        scores.truncated[begin:end],
+    )
+
+
+def _ranked(
+    candidates: Sequence[Solution],
+    scores: StepScores,
+    totals: NDArray[np.float32],
+    top_k: int | None,
+) -> list[Ranked]:
+    # NaN sorts last, and a stable sort keeps ties in the order of the input.
+    best: Iterable[int] = np.argsort(-totals, kind="stable")[:top_k].tolist()
+    return [
+        Ranked(index, float(totals[index]), _text(candidates[index]), scores[index].tolist())
+        for index in best
+    ]
+
+
+def _text(candidate: Solution) -> str:
+    return candidate if isinstance(candidate, str) else "\n".join(candidate)

@@ -1,0 +1,114 @@
+"""The tail: the head's weights, and hidden states at step ends -> step scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stepscore.ops import mlp_head, value_head
+from stepscore.recipes import Recipe, Tokenizer
+from stepscore.recipes.registry import head_fault
+from stepscore.scoring.checkpoint import Checkpoint
+
+_EMBEDDINGS = ("model.embed_tokens.weight", "embed_tokens.weight")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadWeights:
+    """A recipe's head with its weights, float32, on the CPU."""
+
+    recipe: Recipe
+    layers: tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
+
+
+def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> HeadWeights:
+    """Read the head's weights from a checkpoint.
+
+    Raises:
+        ValueError: a tensor that is missing or of another shape than the recipe says.
+    """
+    if recipe.head.kind == "lm_rows":
+        return HeadWeights(recipe, ((_word_rows(checkpoint, recipe, tokenizer), None),))
+    fault = head_fault(recipe.head, checkpoint.shapes, _hidden_size(checkpoint))
+    if fault is not None:
+        raise ValueError(
+            f"load: {checkpoint.name} does not hold the head of the recipe {recipe.name!r}: "
+            f"{fault}; its architectures are {checkpoint.config.get('architectures')}; pass the "
+            "recipe= that it was trained with"
+        )
+    layers = []
+    for layer in recipe.head.layers:
+        bias = None if layer.bias is None else checkpoint.tensor(layer.bias)
+        layers.append((checkpoint.tensor(layer.weight), bias))
+    return HeadWeights(recipe, tuple(layers))
+
+
+def read_steps(
+    head: HeadWeights, hidden: torch.Tensor, positions: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Score the steps that end at ``positions`` of the packed hidden states ``[tokens, H]``.
+
+    Only these rows are read. The rows of a GPU are gathered there and brought to the CPU, where the
+    same few thousand numbers give the same bits whatever the device of the backbone. A row's score
+    depends on that row alone.
+    """
+    recipe = head.recipe
+    rows = torch.from_numpy(positions)
+    with torch.inference_mode():
+        if hidden.device.type != "cpu":
+            hidden = hidden.index_select(0, rows.to(hidden.device)).cpu()
+            rows = torch.arange(len(positions))
+        if len(head.layers) == 1:
+            [(weight, bias)] = head.layers
+            scores = value_head(hidden, weight, bias, positions=rows, activation=recipe.activation)
+        else:
+            scores = mlp_head(hidden, head.layers, positions=rows, activation=recipe.activation)
+    column: NDArray[np.float32] = scores.numpy()[:, recipe.column]
+    return column
+
+
+def _hidden_size(checkpoint: Checkpoint) -> int:
+    size = checkpoint.config.get("hidden_size")
+    if not isinstance(size, int):
+        raise ValueError(
+            f"load: config.json must give hidden_size, a whole number; {checkpoint.name} gives "
+            f"{size!r}; use the config.json of a language model"
+        )
+    return size
+
+
+def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> torch.Tensor:
+    """Read the rows of the output matrix that belong to the recipe's words: [words, H]."""
+    assert recipe.head.word_ids is not None
+    key = _output_matrix(checkpoint, recipe)
+    ids = recipe.head.word_ids(tokenizer)
+    shape = checkpoint.shapes[key]
+    if len(shape) != 2 or shape[1] != _hidden_size(checkpoint) or shape[0] <= max(ids):
+        raise ValueError(
+            f"load: expected {key!r} of {checkpoint.name} to have more than {max(ids)} rows (the "
+            f"ids of the recipe's words are {list(ids)}) and {_hidden_size(checkpoint)} columns; "
+            f"got {list(shape)}; use the tokenizer and the weights of one checkpoint"
+        )
+    return checkpoint.rows(key, ids)
+
+
+def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
+    [layer] = recipe.head.layers
+    if layer.weight in checkpoint.files:
+        return layer.weight
+    architectures = checkpoint.config.get("architectures") or []
+    causal = any(name.endswith("ForCausalLM") for name in architectures)
+    # The embeddings of a classifier were never trained as an output matrix, tied or not.
+    if causal and checkpoint.config.get("tie_word_embeddings", False):
+        for key in _EMBEDDINGS:
+            if key in checkpoint.files:
+                return key
+    raise ValueError(
+        f"load: the recipe {recipe.name!r} needs the output matrix of a causal language model; "
+        f"expected the tensor {layer.weight!r}, or tied embeddings, in {checkpoint.name}; it has "
+        f"neither, and its architectures are {architectures}; pass the recipe= that it was trained "
+        "with"
+    )

@@ -1,0 +1,88 @@
+"""Step scores of several candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.ops import aggregate
+from stepscore.recipes import Recipe
+
+if TYPE_CHECKING:
+    import pyarrow
+
+# Where the author of a model states no aggregate: the last step has seen the whole solution.
+UNSTATED_AGGREGATE = "last"
+
+
+@dataclass(frozen=True, eq=False)
+class StepScores:
+    """The scores of ``values[offsets[i]:offsets[i + 1]]`` belong to candidate ``i``, one per step.
+
+    Attributes:
+        values: step scores, float32 [steps]; NaN for a step that truncation left out.
+        offsets: where each candidate begins and ends, int64 [candidates + 1].
+        recipe: how they were read.
+        truncated: the steps of each candidate that were left out, int64 [candidates].
+    """
+
+    values: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    recipe: Recipe
+    truncated: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, candidate: int) -> NDArray[np.float32]:
+        candidate = range(len(self))[candidate]
+        return self.values[self.offsets[candidate] : self.offsets[candidate + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return (self[candidate] for candidate in range(len(self)))
+
+    def to_list(self) -> list[list[float]]:
+        """Give one list of floats per candidate."""
+        return [scores.tolist() for scores in self]
+
+    def aggregate(
+        self, how: str | Sequence[str] | None = None, **parameters: Any
+    ) -> NDArray[np.float32]:
+        """Reduce every candidate's step scores to one number; see `stepscore.aggregate`.
+
+        Args:
+            how: a name, or a list of names; None takes the recipe's default, and ``last`` where the
+                model's author states none.
+            parameters: those of `stepscore.aggregate`; after a truncation, ``nan="propagate"``.
+
+        Returns:
+            float32 ``[candidates]``, or ``[candidates, len(how)]`` for a list.
+        """
+        chosen = default_aggregate(self.recipe) if how is None else how
+        reduced: NDArray[np.float32] = aggregate(self.values, self.offsets, chosen, **parameters)
+        return reduced
+
+    def to_arrow(self) -> pyarrow.LargeListArray:
+        """Give an Arrow list array, one list per candidate, without copying the scores.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+        """
+        try:
+            import pyarrow
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                'StepScores.to_arrow needs pyarrow; type: pip install "stepscore[parquet]"'
+            ) from error
+        return pyarrow.LargeListArray.from_arrays(
+            pyarrow.array(self.offsets), pyarrow.array(self.values)
+        )
+
+
+def default_aggregate(recipe: Recipe) -> str:
+    """Give the aggregate of a recipe's author, or ``last`` where the author states none."""
+    return recipe.default_aggregate or UNSTATED_AGGREGATE

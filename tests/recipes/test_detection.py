@@ -1,0 +1,113 @@
+"""Which recipe a checkpoint gets, and why some get none."""
+
+from __future__ import annotations
+
+import warnings
+
+import models
+import pytest
+
+from stepscore.recipes import Evidence, detect
+
+H = 8
+QWEN_HEAD = {"score.0.weight": (H, H), "score.0.bias": (H,), "score.2.weight": (2, H), "score.2.bias": (2,)}  # fmt: skip # noqa: E501
+SKYWORK_HEAD = {"v_head.summary.weight": (1, H), "v_head.summary.bias": (1,)}
+TRL_HEAD = {"score.weight": (2, H), "score.bias": (2,)}
+LM_HEAD = {"lm_head.weight": (100, H)}
+
+
+def evidence(architecture, shapes, *, name="here", tokenizer=None, **config):
+    return Evidence(
+        name,
+        {"architectures": [architecture], "hidden_size": H, **config},
+        shapes,
+        tokenizer or models.byte_level_tokenizer(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "recipe", "separator"),
+    [
+        (evidence("Qwen2ForProcessRewardModel", QWEN_HEAD), "qwen2.5-math-prm", "<extra_0>"),
+        (evidence("Qwen2ForPrmModel", SKYWORK_HEAD), "skywork-o1-prm", "\n"),
+        (
+            evidence("Anything", {}, stepscore={"recipe": "trl-prm", "separator": "\n\n"}),
+            "trl-prm",
+            "\n\n",
+        ),
+        (evidence("Anything", {}, stepscore={"recipe": "math-shepherd"}), "math-shepherd", "ки"),
+        (evidence("X", {}, name="Qwen/Qwen2.5-Math-PRM-72B"), "qwen2.5-math-prm", "<extra_0>"),
+        (evidence("X", {}, name="qwen/qwen2.5-math-7b-prm800k"), "qwen2.5-math-prm", "<extra_0>"),
+        (evidence("X", {}, name="peiyi9979/math-shepherd-mistral-7b-prm"), "math-shepherd", "ки"),
+        (evidence("X", {}, name="Skywork/Skywork-o1-Open-PRM-Qwen-2.5-7B"), "skywork-o1-prm", "\n"),
+        (
+            evidence("X", {}, name="HuggingFaceH4/Qwen2.5-Math-7B-Instruct-PRM-0.2"),
+            "trl-prm",
+            "\n\n",
+        ),
+        (
+            evidence(
+                "LlamaForCausalLM", LM_HEAD, _name_or_path="peiyi9979/math-shepherd-mistral-7b-prm"
+            ),
+            "math-shepherd",
+            "ки",
+        ),
+    ],
+)
+def test_the_recipe_is_found_without_a_word(found, recipe, separator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detected = detect(found)
+    assert (detected.name, detected.separator) == (recipe, separator)
+
+
+def test_the_config_entry_wins_over_the_name():
+    found = evidence(
+        "X", {}, name="Qwen/Qwen2.5-Math-PRM-7B", stepscore={"recipe": "skywork-o1-prm"}
+    )
+    assert detect(found).name == "skywork-o1-prm"
+
+
+@pytest.mark.parametrize(
+    "architecture", ["Qwen2ForTokenClassification", "LlamaForTokenClassification"]
+)
+def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
+    with pytest.warns(UserWarning, match=r"separator it was trained with.*recipe="):
+        assert detect(evidence(architecture, TRL_HEAD)).as_config() == {
+            "recipe": "trl-prm",
+            "separator": "\n",
+        }
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (evidence("LlamaForCausalLM", LM_HEAD), r'\'LlamaForCausalLM\'.*pass recipe="math-sheph'),
+        (evidence("Qwen2ForProcessRewardModel", LM_HEAD), "pass recipe= one of qwen2.5-math-prm"),
+        (
+            # PURE's models: the same class and head without the tag.
+            evidence(
+                "Qwen2ForProcessRewardModel", QWEN_HEAD, tokenizer=models.word_piece_tokenizer()
+            ),
+            r"'<extra_0>' in the tokenizer \(no added token\)",
+        ),
+        (
+            evidence("Qwen2ForProcessRewardModel", QWEN_HEAD, name="Gen-Verse/ReasonFlux-PRM-7B"),
+            "'reasonflux-prm-7b', which is not offered yet",
+        ),
+        (
+            evidence("X", {}, _name_or_path="RLHFlow/Llama3.1-8B-PRM-Deepseek-Data"),
+            "'rlhflow-prm', which is not offered yet",
+        ),
+        (
+            evidence("Qwen2ForTokenClassification", {"score.weight": (5, H), "score.bias": (5,)}),
+            r"head tensors \['score.weight \[5, 8\]', 'score.bias \[5\]'\]",
+        ),
+        (evidence("Qwen2ForPrmModel", TRL_HEAD), "cannot be detected"),
+        (evidence("X", {}, stepscore="trl-prm"), 'the entry "stepscore" of config.json must'),
+        (evidence("X", {}, stepscore={"recipe": "no-such"}), "name must be one of"),
+    ],
+)
+def test_what_cannot_be_told_is_an_error(found, message):
+    with pytest.raises(ValueError, match=message):
+        detect(found)

@@ -1,0 +1,159 @@
+"""Layouts: the tokens of every recipe, written out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import models
+import numpy as np
+import pytest
+from models import enc
+
+from stepscore.recipes import (
+    math_shepherd,
+    qwen_math_prm,
+    recipe_by_name,
+    recipe_names,
+    skywork_o1_prm,
+    trl_prm,
+)
+
+RECIPES = [qwen_math_prm(), math_shepherd(), skywork_o1_prm(), trl_prm(), trl_prm("\n\n")]
+
+
+def tokenizer_of(recipe):
+    if recipe.name == "math-shepherd":
+        return models.word_piece_tokenizer()
+    return models.byte_level_tokenizer("<|endoftext|>" if recipe.name == "skywork-o1-prm" else None)
+
+
+def test_qwen_is_the_chat_text_of_its_card_read_at_every_tag():
+    recipe, tokenizer = qwen_math_prm(), models.byte_level_tokenizer()
+    ids, positions = recipe.encode(tokenizer, ["What?"], [["We add 3.", "The sum is 7."]]).trace(0)
+    assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == (
+        "<|im_start|>system\n"
+        "Please reason step by step, and put your final answer within \\boxed{}.<|im_end|>\n"
+        "<|im_start|>user\nWhat?<|im_end|>\n"
+        "<|im_start|>assistant\nWe add 3.<extra_0>The sum is 7.<extra_0><|im_end|>\n"
+    )
+    assert [tokenizer.convert_ids_to_tokens(ids[t]) for t in positions] == ["<extra_0>"] * 2
+
+
+def test_shepherd_numbers_steps_that_have_no_number():
+    recipe, tokenizer = math_shepherd(), models.word_piece_tokenizer()
+    steps = ["We add 3.", "Step 2: The sum is 7.", "Step two"]
+    ids, positions = recipe.encode(tokenizer, ["What?"], [steps]).trace(0)
+    text = "What? Step 1: We add 3. ки\nStep 2: The sum is 7. ки\nStep 3: Step two ки"
+    assert ids == enc(tokenizer, text, special=True)
+    assert ids[0] == tokenizer.bos_token_id
+    assert [tokenizer.convert_ids_to_tokens(ids[t]) for t in positions] == ["▁ки"] * 3
+    assert positions[-1] == len(ids) - 1
+
+
+def test_skywork_encodes_every_line_alone():
+    recipe, tokenizer = skywork_o1_prm(), models.byte_level_tokenizer("<|endoftext|>")
+    ids, positions = recipe.encode(tokenizer, ["What?"], [["The sum is 7.", "\n\nIt is 7."]]).trace(
+        0
+    )
+    [newline] = enc(tokenizer, "\n")
+    parts = [
+        enc(tokenizer, "<|endoftext|>What?\n"),
+        [*enc(tokenizer, "The sum is 7."), newline],
+        [newline, newline],
+        [*enc(tokenizer, "It is 7."), newline],
+    ]
+    assert ids == [token for part in parts for token in part]
+    assert positions == [len(parts[0] + parts[1]) - 1, len(ids) - 1]
+    # Together, the full stop and the newline are one token: another sequence.
+    assert ids != enc(tokenizer, "<|endoftext|>What?\nThe sum is 7.\n\n\nIt is 7.\n")
+
+
+@pytest.mark.parametrize("separator", ["\n", "\n\n", ".\n"])
+def test_trl_encodes_every_part_alone_and_reads_the_separators_last_token(separator):
+    recipe = trl_prm(separator)
+    for tokenizer in (models.byte_level_tokenizer(), models.word_piece_tokenizer()):
+        bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        ids, positions = recipe.encode(tokenizer, ["What?"], [["It is 7.", "Yes"]]).trace(0)
+        first = bos + enc(tokenizer, "What?") + enc(tokenizer, "It is 7.")
+        first += enc(tokenizer, separator)
+        assert ids == first + enc(tokenizer, "Yes") + enc(tokenizer, separator)
+        assert positions == [len(first) - 1, len(ids) - 1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: repr(recipe.separator))
+def test_many_traces_encode_as_each_alone(recipe):
+    tokenizer = tokenizer_of(recipe)
+    recipe.check_tokenizer(tokenizer)
+    problems = ["What?", "How many eggs?", "What?", ""]
+    steps = [["It is 7."], ["x"] * 7, ["It is 7.", "Yes", "No"], ["a . b"]]
+    together = recipe.encode(tokenizer, problems, steps)
+    assert together.token_ids.dtype == np.int32
+    assert together.offsets.dtype == together.positions.dtype == np.int64
+    for index in range(4):
+        alone = recipe.encode(tokenizer, [problems[index]], [steps[index]])
+        assert together.trace(index) == alone.trace(0)
+        assert len(alone.positions) == len(steps[index])
+    nothing = recipe.encode(tokenizer, [], [])
+    assert len(nothing.token_ids) == len(nothing.positions) == 0
+    assert nothing.offsets.tolist() == nothing.step_offsets.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "steps"),
+    [
+        (qwen_math_prm(), "a\nb\n\nc\n\n", ["a\nb", "c"]),
+        (qwen_math_prm(), "\n\n a\n\n  \n\nb", [" a", "b"]),
+        (qwen_math_prm(), "a\n\n\nb", ["a", "\nb"]),
+        (qwen_math_prm(), "", []),
+        (math_shepherd(), "Step 1: a ки\nStep 2: b ки", ["Step 1: a", "Step 2: b"]),
+        (math_shepherd(), "Step 1: a ки\nStep 2: b\nc", ["Step 1: a", "Step 2: b\nc"]),
+        (math_shepherd(), "a\n\nb \n", ["a", "b"]),
+        (skywork_o1_prm(), "a\n\nb", ["a", "\nb"]),
+        (skywork_o1_prm(), "a\n \nb\n\n\n", ["a", " \nb"]),
+        (skywork_o1_prm(), "\na", ["\na"]),
+        (skywork_o1_prm(), "\n\n", []),
+        (trl_prm(), "a\n\nb\n", ["a", "b"]),
+        (trl_prm("\n\n"), "a\nb\n\nc", ["a\nb", "c"]),
+        (trl_prm("<sep>"), "a<sep>b<sep>", ["a", "b"]),
+    ],
+)
+def test_texts_are_split(recipe, text, steps):
+    assert recipe.split(text) == steps
+    assert [recipe.fault_in_step(step) for step in steps] == [None] * len(steps)
+
+
+def test_a_recipe_states_its_facts():
+    for recipe in RECIPES:
+        assert recipe.confidence in ("author", "third-party")
+        assert recipe.score_range == (0.0, 1.0)
+        assert recipe.default_aggregate is None
+        assert recipe.source
+    assert [recipe.tokenisation for recipe in RECIPES] == [
+        "joint", "joint", "separate", "separate", "separate",
+    ]  # fmt: skip
+
+
+def test_recipes_are_made_by_name():
+    assert recipe_names() == ["qwen2.5-math-prm", "math-shepherd", "skywork-o1-prm", "trl-prm"]
+    for name in recipe_names():
+        assert recipe_by_name(name).name == name
+    assert recipe_by_name("trl-prm", separator="\n\n").separator == "\n\n"
+    assert recipe_by_name("trl-prm", separator="\n\n").as_config() == {
+        "recipe": "trl-prm",
+        "separator": "\n\n",
+    }
+    with pytest.raises(TypeError, match=r"qwen2\.5-math-prm does not take"):
+        recipe_by_name("qwen2.5-math-prm", separator="\n")
+    with pytest.raises(ValueError, match=r"one of qwen2\.5-math-prm, math-shepherd"):
+        recipe_by_name("rlhflow-prm")
+    with pytest.raises(ValueError, match="separator must be a text"):
+        trl_prm("")
+
+
+def test_recipes_need_neither_torch_nor_transformers():
+    script = (
+        "import sys, stepscore.recipes as r; r.recipe_by_name('trl-prm');"
+        "assert not {'torch', 'transformers', 'tokenizers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -1,0 +1,193 @@
+"""Bad input is an error that names its place; truncation happens only when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+GOOD = ["We add 3.", "The sum is 7."]
+
+
+@pytest.mark.parametrize(
+    ("problems", "solutions", "message"),
+    [
+        (
+            "What?",
+            [GOOD, ["We add 3.", ""]],
+            r"score: solutions\[1\], step 1: expected a step with",
+        ),
+        ("What?", [GOOD, ["  \n"]], r"score: solutions\[1\], step 0: expected a step with text"),
+        ("What?", [GOOD, []], r"score: solutions\[1\] must have at least one step; got \[\]"),
+        ("What?", ["", GOOD], r"score: solutions\[0\] must have at least one step; got ''"),
+        ("What?", ["\n\n\n"], r"score: solutions\[0\] must have at least one step"),
+        (["What?"], [GOOD, GOOD], r"expected 2 for 2 solutions; got 1; repeat a problem"),
+        (["What?", "Why?"], [GOOD], r"expected 1 for 1 solutions; got 2"),
+        ([], [GOOD], r"expected 1 for 1 solutions; got 0"),
+    ],
+)
+def test_values_are_refused(problems, solutions, message, loaded):
+    for kind in ("qwen", "shepherd", "skywork", "trl"):
+        with pytest.raises(ValueError, match=message):
+            loaded(kind).score(problems, solutions)
+
+
+@pytest.mark.parametrize(
+    ("problems", "solutions", "message"),
+    [
+        ("What?", "We add 3.", r"solutions must be a list, .*; got str; put it into a list"),
+        ("What?", None, r"solutions must be a list, .*; got NoneType; pass a list"),
+        ("What?", [3], r"solutions\[0\] must be a text or a list of steps; got int"),
+        ("What?", [["We add 3.", None]], r"solutions\[0\], step 1 must be a text; got NoneType"),
+        (7, [GOOD], r"problems must be a list, one text per solution, or a text; got int"),
+        (["What?", 7], [GOOD, GOOD], r"problems\[1\] must be a text; got int"),
+    ],
+)
+def test_types_are_refused(problems, solutions, message, loaded):
+    with pytest.raises(TypeError, match=message):
+        loaded("trl").score(problems, solutions)
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "message"),
+    [
+        ("qwen", "We add <extra_0> 3.", "without '<extra_0>'"),
+        ("shepherd", "We add ки 3.", "without 'ки'"),
+        ("skywork", "We add 3.\nThe sum is 7.", "expected a step of one line"),
+        ("skywork", "We add 3.\n", "expected a step of one line"),
+        ("trl", "We add 3.\nThe sum is 7.", r"without '\\n'"),
+        ("trl-blank-line", "We add 3.\n\nThe sum", r"without '\\n\\n'"),
+    ],
+)
+def test_a_step_with_the_separator_is_refused(kind, step, message, loaded):
+    with pytest.raises(ValueError, match=r"solutions\[1\], step 1: .*" + message):
+        loaded(kind).score("What?", [GOOD, ["We add 3.", step]])
+
+
+@pytest.mark.parametrize(("kind", "tag"), [("qwen", "<extra_0>"), ("shepherd", "ки")])
+def test_a_problem_with_the_tag_is_refused(kind, tag, loaded):
+    with pytest.raises(ValueError, match=rf"score: problems: expected a problem without '{tag}'"):
+        loaded(kind).score(f"What is {tag}?", [GOOD])
+    with pytest.raises(ValueError, match=rf"score: problems\[1\]: expected a problem .*'{tag}'"):
+        loaded(kind).score(["What?", f"What is {tag}?"], [GOOD, GOOD])
+
+
+def test_nothing_gives_nothing(loaded):
+    scores = loaded("trl").score("What?", [])
+    assert len(scores) == 0
+    assert scores.to_list() == []
+    assert scores.offsets.tolist() == [0]
+    assert scores.aggregate("min").shape == (0,)
+    assert loaded("trl").score([], []).values.dtype == np.float32
+
+
+def trace_length(prm, problem, steps):
+    """Tokens up to the last step's position."""
+    return prm.recipe.encode(prm.tokenizer, [problem], [steps]).trace(0)[1][-1] + 1
+
+
+@pytest.mark.parametrize("kind", ["qwen", "shepherd", "skywork", "trl"])
+def test_a_long_trace_is_refused_with_both_lengths(kind, loaded):
+    prm = loaded(kind)
+    long = ["We add 3 and 4."] * 120
+    length = trace_length(prm, "What?", long)
+    assert length > 512
+    with pytest.raises(ValueError, match=rf"solutions\[1\] .* 512 positions; got {length} tokens;"):
+        prm.score("What?", [GOOD, long, GOOD])
+
+
+@pytest.mark.parametrize("kind", ["qwen", "shepherd", "skywork", "trl"])
+def test_a_trace_of_exactly_the_positions_is_scored(kind, tiny, loaded):
+    prm = loaded(kind)
+    steps = ["We add 3 and 4."] * 9
+    length = trace_length(prm, "What?", steps)
+    scores = replace(prm, max_length=length).score("What?", [steps])
+    np.testing.assert_allclose(scores.values, tiny(kind).read("What?", steps), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match=f"{length - 1} positions; got {length} tokens"):
+        replace(prm, max_length=length - 1).score("What?", [steps])
+
+
+@pytest.mark.parametrize("kind", ["qwen", "shepherd", "skywork", "trl"])
+def test_truncation_leaves_out_steps_and_says_so(kind, tiny, loaded):
+    prm = loaded(kind)
+    long = ["We add 3 and 4.", "The sum is 7."] * 60
+    with pytest.warns(UserWarning, match=r"score: \d+ steps of 1 solutions end past .* 512"):
+        scores = prm.score("What?", [GOOD, long, GOOD], truncation="steps")
+    assert [len(own) for own in scores] == [2, 120, 2]
+    read = int(np.count_nonzero(~np.isnan(scores[1])))
+    assert 0 < read < 120
+    assert scores.truncated.tolist() == [0, 120 - read, 0]
+    assert not np.isnan(scores[1][:read]).any(), "steps are left out at the end"
+    # As many steps as fit: the next one would end past the positions.
+    assert trace_length(prm, "What?", long[: read + 1]) > 512
+    assert trace_length(prm, "What?", long[:read]) <= 512
+    expected = tiny(kind).read("What?", long[:read])
+    np.testing.assert_allclose(scores[1][:read], expected, rtol=0, atol=1e-5)
+
+
+def test_a_trace_may_lose_all_its_steps(loaded):
+    prm = replace(loaded("trl"), max_length=12)
+    with pytest.warns(UserWarning, match="1 steps of 1 solutions"):
+        scores = prm.score("What?", [["The sum is 7." * 9], ["x"]], truncation="steps")
+    assert np.isnan(scores[0]).all()
+    assert not np.isnan(scores[1]).any()
+    with pytest.warns(UserWarning, match="1 steps"):
+        assert np.isnan(prm.score("What?", ["The sum is 7." * 9], truncation="steps").values).all()
+
+
+def test_an_unknown_truncation_is_refused(loaded):
+    with pytest.raises(ValueError, match='truncation must be "error" or "steps"; got \'left\''):
+        loaded("trl").score("What?", [GOOD], truncation="left")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("What?", []), ValueError, "rank: candidates must hold at least one candidate"),
+        (("What?", "We add"), TypeError, "rank: candidates must be a list"),
+        ((["What?"], [GOOD]), TypeError, "rank: problem must be a text; got list"),
+        (("What?", [GOOD, [""]]), ValueError, r"rank: candidates\[1\], step 0"),
+        (("ки", [GOOD]), ValueError, "rank: problem: expected a problem"),
+    ],
+)
+def test_rank_names_its_own_arguments(arguments, error, message, loaded):
+    with pytest.raises(error, match=message):
+        loaded("shepherd").rank(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("What?", [[GOOD]]), TypeError, "rank_many: problems must be a list"),
+        ((["What?"], "We add"), TypeError, "rank_many: candidates must be a list"),
+        ((["What?"], [[GOOD], [GOOD]]), ValueError, "one list per problem: expected 1; got 2"),
+        ((["What?", "Why?"], [[GOOD], []]), ValueError, r"candidates\[1\] must hold at least one"),
+        ((["What?"], ["We add"]), TypeError, r"rank_many: candidates\[0\] must be a list"),
+        (
+            (["a", "b"], [[GOOD], [GOOD, [""]]]),
+            ValueError,
+            r"rank_many: candidates\[1\]\[1\], step",
+        ),
+        ((["a", "ки"], [[GOOD], [GOOD]]), ValueError, r"rank_many: problems\[1\]: expected"),
+    ],
+)
+def test_rank_many_names_its_own_arguments(arguments, error, message, loaded):
+    with pytest.raises(error, match=message):
+        loaded("shepherd").rank_many(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"top_k": 0}, ValueError, "top_k must be at least 1"),
+        ({"top_k": 1.0}, TypeError, "top_k must be a whole number"),
+        ({"how": ["min", "last"]}, TypeError, "how must be the name of one aggregation"),
+        ({"how": "no-such"}, ValueError, "no-such"),
+    ],
+)
+def test_ranking_options_are_checked(options, error, message, loaded):
+    with pytest.raises(error, match=message):
+        loaded("trl").rank("What?", [GOOD], **options)
+    with pytest.raises(error, match=message):
+        loaded("trl").rank_many(["What?"], [[GOOD]], **options)

@@ -1,0 +1,110 @@
+"""Ranking: best first, ties as they came, many problems as one call."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stepscore.scoring import Ranked
+
+CANDIDATES = [
+    "We add 3 and 4.\nThe sum is 7.",
+    ["She sells 9 eggs.", "So the answer is 9"],
+    "Therefore, the total is 12.",
+    "We add 3 and 4.\nThe sum is 7.",
+    "Half of 10 + 6 is 8.\nSo x is 3.\nThe value is x = 12.",
+]
+
+
+@pytest.mark.parametrize("how", [None, "min", "mean", "prod", "first"])
+def test_best_comes_first(how, loaded):
+    prm = loaded("trl")
+    ranking = prm.rank("What is 3 + 4?", CANDIDATES, how=how)
+    scores = prm.score("What is 3 + 4?", CANDIDATES)
+    totals = scores.aggregate(how)
+    assert sorted(one.index for one in ranking) == list(range(5))
+    values = [one.score for one in ranking]
+    assert values == sorted(values, reverse=True)
+    for one in ranking:
+        assert isinstance(one, Ranked)
+        assert one.score == totals[one.index]
+        assert one.step_scores == scores.to_list()[one.index]
+
+
+def test_ties_keep_the_order_of_the_input(loaded):
+    ranking = loaded("trl").rank("What is 3 + 4?", CANDIDATES)
+    order = [one.index for one in ranking]
+    assert order.index(0) + 1 == order.index(3)
+
+
+def test_the_default_is_the_last_step(loaded):
+    for one in loaded("trl").rank("What is 3 + 4?", CANDIDATES):
+        assert one.score == one.step_scores[-1]
+
+
+def test_top_k_cuts_the_ranking(loaded):
+    prm = loaded("trl")
+    assert prm.rank("What?", CANDIDATES, top_k=2) == prm.rank("What?", CANDIDATES)[:2]
+    assert len(prm.rank("What?", CANDIDATES, top_k=50)) == 5
+
+
+def test_the_text_of_steps_is_their_lines(loaded):
+    texts = {one.index: one.text for one in loaded("trl").rank("What?", CANDIDATES)}
+    assert texts[0] == CANDIDATES[0]
+    assert texts[1] == "She sells 9 eggs.\nSo the answer is 9"
+
+
+def test_many_problems_are_ranked_as_alone(loaded):
+    prm = loaded("trl")
+    problems = ["What is 3 + 4?", "How many eggs?", "What is half of 16?"]
+    candidates = [CANDIDATES, CANDIDATES[1:3], CANDIDATES[2:]]
+    rankings = prm.rank_many(problems, candidates, how="min", top_k=3)
+    for problem, own, ranking in zip(problems, candidates, rankings, strict=True):
+        alone = prm.rank(problem, own, how="min", top_k=3)
+        assert [one.index for one in ranking] == [one.index for one in alone]
+        np.testing.assert_allclose(
+            [one.score for one in ranking], [one.score for one in alone], rtol=0, atol=3e-6
+        )
+    assert prm.rank_many([], []) == []
+
+
+def test_a_truncated_candidate_comes_last(loaded):
+    prm = loaded("trl")
+    long = "\n".join(["We add 3 and 4."] * 120)
+    with pytest.warns(UserWarning, match="steps of 1 solutions"):
+        ranking = prm.rank("What?", [long, *CANDIDATES], how="first", truncation="steps")
+    assert ranking[-1].index == 0
+    assert np.isnan(ranking[-1].score)
+    assert not any(np.isnan(one.score) for one in ranking[:-1])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("show_progress", "stream", "shown"),
+    [
+        (None, io.StringIO, False),
+        (None, Terminal, True),
+        (True, io.StringIO, True),
+        (False, Terminal, False),
+    ],
+)
+def test_a_bar_is_shown_when_a_person_watches(show_progress, stream, shown, loaded, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream())
+    prm = replace(loaded("trl"), token_budget=1, show_progress=show_progress)
+    candidates = [f"The sum is {total}." for total in range(12)]
+    prm.rank("What?", candidates)
+    assert ("token" in sys.stderr.getvalue()) == shown
+
+
+def test_no_bar_for_a_short_run(loaded, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    loaded("trl").rank("What?", CANDIDATES)
+    assert sys.stderr.getvalue() == ""
