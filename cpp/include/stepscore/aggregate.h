@@ -1,4 +1,5 @@
 // Step scores -> one number per trace.
+// GPU: not yet
 #pragma once
 
 #include <cstdint>

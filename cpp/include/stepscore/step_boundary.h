@@ -1,4 +1,5 @@
 // Packed token ids -> the positions at which steps end.
+// GPU: not yet
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Hidden states -> scores: affine heads and small MLP heads, read only at the given rows.
+// GPU: not yet
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Answers and scores of a problem's candidates -> the answer that wins.
+// GPU: not yet
 #pragma once
 
 #include <cstdint>

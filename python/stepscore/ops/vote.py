@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -93,7 +94,6 @@ def vote(
     if isinstance(rule, str):
         fields = tuple(field[:, 0] for field in fields)  # type: ignore[assignment]
     if like is not None:
-        import torch
-
-        return VoteResult(*(torch.from_numpy(field) for field in fields))
+        from_numpy = sys.modules["torch"].from_numpy
+        return VoteResult(*(from_numpy(field) for field in fields))
     return VoteResult(*fields)
