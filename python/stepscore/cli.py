@@ -1,0 +1,520 @@
+"""The command line: ``stepscore demo | score | rerank | vote | convert``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import stepscore
+from stepscore.pipeline.convert import LAYOUTS, convert
+from stepscore.pipeline.jsonl import WholeFile
+from stepscore.pipeline.records import Fields, InputError
+from stepscore.pipeline.run import (
+    CHUNK_OF_SCORES,
+    CHUNK_WITH_MODEL,
+    Files,
+    Report,
+    rerank_file,
+    score_file,
+    vote_file,
+)
+from stepscore.pipeline.step_scores import AGGREGATIONS, GIVEN
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+_DESCRIPTION = """\
+Score the reasoning steps of language models with process reward models (PRMs), rerank
+candidate solutions, and vote on their answers.
+"""
+_EXAMPLES = """\
+examples:
+  stepscore demo                                        see it work; nothing to prepare
+  stepscore rerank in.jsonl -o out.jsonl --model lab    score, rank and vote
+  stepscore vote scored.jsonl                           vote on scores that are in the file
+
+Every command has its own help: stepscore rerank --help
+"""
+_INPUT = """\
+input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
+  {"id": 1, "problem": "...", "candidates": ["a solution", {"steps": ["...", "..."]}],
+   "answer": "the known answer, if there is one"}
+A candidate is a text, or an object with "text" or "steps", and optionally "answer" (else it is
+read from the solution) and "correct" (true or false).
+
+output: the same objects with one more field, "stepscore". It appears whole or not at all.
+"""
+_SCORE_EXAMPLES = """
+examples:
+  stepscore score in.jsonl -o scored.jsonl --model Qwen/Qwen2.5-Math-PRM-7B
+  stepscore score in.jsonl -o scored.jsonl --model ./my-prm --recipe trl-prm --on-error skip
+  stepscore vote scored.jsonl                           votes and table, later, without a model
+"""
+_RERANK_EXAMPLES = """
+examples:
+  stepscore demo --save lab.jsonl                       an input to try it with
+  stepscore rerank lab.jsonl -o out.jsonl --model lab
+  stepscore rerank in.jsonl -o out.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --how prod
+"""
+_VOTE = """\
+input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
+  {"id": 1, "candidates": [{"answer": "42", "score": 0.9}, {"answer": "41", "score": 0.2}]}
+  {"id": 1, "candidates": [{"text": "...", "step_scores": [0.9, 0.2]}], "answer": "the known one"}
+Every candidate carries "score" (one number) or "step_scores" (a list), the same of the two in the
+whole file; or the file was written by stepscore score, and its step scores are used. The result
+takes the place of an earlier one.
+
+examples:
+  stepscore vote scored.jsonl                           the table alone
+  stepscore vote scored.jsonl -o voted.jsonl --how min
+  zcat scored.jsonl.gz | stepscore vote - --id-field uid
+"""
+_CONVERT = """\
+layouts:
+  gsm8k         example_model_solutions.jsonl of openai/grade-school-math
+  qwen_rm_maj   a rm_maj_eval file of QwenLM/Qwen2.5-Math: samples with reward-model scores
+  rewardmath    a reward file of kimsh0507/RewardMATH_official: step scores without texts
+
+examples:
+  stepscore convert qwen_rm_maj math_cot_100.jsonl -o qwen.jsonl
+  stepscore vote qwen.jsonl
+"""
+_DEMO = """\
+A tiny language model that is part of the package solves arithmetic problems that neither it nor
+the PRM has seen. It was taught to forget carries now and then, so that its wrong answers agree with
+each other and mislead a majority. A tiny PRM, also part of the package, scores every step.
+
+examples:
+  stepscore demo
+  stepscore demo --problems 100 --samples 64 --seed 1
+  stepscore demo --save lab.jsonl                       keep the samples, as an input of rerank
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+
+    Returns:
+        The exit code: 0, 2 for bad input or arguments, 130 after Ctrl-C.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return BAD_INPUT
+    name = f"stepscore {arguments.command}"
+    try:
+        with _unwinding_on_termination():
+            arguments.run(arguments)
+            sys.stdout.flush()
+    except InputError as error:
+        _complain(f"{name}: error: {error}")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        _complain(f"{name}: stopped; no output was written")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of the table has gone, as after "| head"; Python would complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    # Only here: the lab's policy needs torch.
+    try:
+        from stepscore.lab.policy import load_policy
+        from stepscore.pipeline.demo import run_demo, save, show
+        from stepscore.scoring.quiet import quiet
+    except ModuleNotFoundError as error:
+        raise _torch_missing(error) from error
+
+    # A file that may not be written is found out before the sampling.
+    saved = arguments.save and WholeFile(arguments.save, overwrite=arguments.overwrite)
+    try:
+        with quiet():
+            policy = load_policy()
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"expected the built-in policy beside the package; got: {error}; install it again"
+        ) from error
+    model = _load("lab")
+    demo = run_demo(
+        policy,
+        model,
+        problems=arguments.problems,
+        samples=arguments.samples,
+        seed=arguments.seed,
+    )
+    _say(show(demo))
+    if saved:
+        save(demo, saved)
+    name = arguments.save or "lab.jsonl"
+    _say(
+        [
+            "",
+            "How to read it: every row turns a solution's step scores into one number, and every",
+            "column chooses an answer with it; where a figure beats majority, the PRM knows what",
+            "counting does not.",
+            "",
+            "What to type next:",
+            *([] if saved else [f"  stepscore demo --save {name}"]),
+            f"  stepscore rerank {name} -o ranked.jsonl --model lab",
+            "  stepscore rerank --help        the same for your own samples and a published PRM",
+        ]
+    )
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    report = score_file(
+        _files(arguments),
+        lambda: _load_as_told(arguments),
+        truncation="steps" if arguments.truncate else "error",
+        version=stepscore.__version__,
+    )
+    _finish(arguments, report)
+
+
+def _rerank(arguments: argparse.Namespace) -> None:
+    report = rerank_file(
+        _files(arguments),
+        lambda: _load_as_told(arguments),
+        how=arguments.how,
+        truncation="steps" if arguments.truncate else "error",
+        version=stepscore.__version__,
+    )
+    _finish(arguments, report)
+
+
+def _vote(arguments: argparse.Namespace) -> None:
+    bounded = {"auto": None, "probability": True, "any": False}[arguments.score_range]
+    report = vote_file(
+        _files(arguments), how=arguments.how, bounded=bounded, version=stepscore.__version__
+    )
+    _finish(arguments, report)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    found = convert(
+        arguments.layout, arguments.input, arguments.output, overwrite=arguments.overwrite
+    )
+    follow = "rerank" if arguments.layout == "gsm8k" else "vote"
+    rest = " -o OUT --model MODEL" if follow == "rerank" else ""
+    _say(
+        [
+            *found,
+            f"written to {arguments.output}; next: stepscore {follow} {arguments.output}{rest}",
+        ]
+    )
+
+
+def _finish(arguments: argparse.Namespace, report: Report) -> None:
+    for line in report.skipped:
+        _complain(line)
+    if arguments.quiet:
+        return
+    # The rate and where the output stands are for a person; the table may go into a file.
+    _say(report.table)
+    written = f"; written to {arguments.output}" if arguments.output else ""
+    _complain(f"{report.rate()}{written}")
+
+
+def _files(arguments: argparse.Namespace) -> Files:
+    if arguments.skipped is not None and arguments.on_error != "skip":
+        raise InputError(
+            "--skipped: expected --on-error skip beside it; got stop, which skips nothing; add it, "
+            "or leave --skipped out"
+        )
+    if arguments.skipped is not None and arguments.skipped == arguments.output:
+        raise InputError(
+            f"--skipped: expected another file than the output; got {arguments.skipped} twice; "
+            "pass another name"
+        )
+    return Files(
+        source=arguments.input,
+        target=arguments.output,
+        overwrite=arguments.overwrite,
+        on_error=arguments.on_error,
+        skipped=arguments.skipped,
+        fields=Fields(
+            id=arguments.id_field,
+            problem=arguments.problem_field,
+            candidates=arguments.candidates_field,
+            answer=arguments.answer_field,
+            result=arguments.result_field,
+        ),
+        chunk_size=arguments.chunk_size,
+    )
+
+
+def _load_as_told(arguments: argparse.Namespace) -> ProcessRewardModel:
+    recipe: Any = arguments.recipe
+    if arguments.separator is not None:
+        if recipe != "trl-prm":
+            raise InputError(
+                "--separator: expected --recipe trl-prm, the one recipe that has a choice; "
+                f"got --recipe {recipe}; leave --separator out"
+            )
+        from stepscore.recipes import trl_prm
+
+        recipe = trl_prm(arguments.separator.replace("\\n", "\n").replace("\\t", "\t"))
+    return _load(
+        arguments.model,
+        recipe=recipe,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        revision=arguments.revision,
+        max_length=arguments.max_length,
+        token_budget=arguments.token_budget,
+    )
+
+
+def _load(model: str, **options: Any) -> ProcessRewardModel:
+    try:
+        loaded: ProcessRewardModel = stepscore.load(model, **options)
+    except ModuleNotFoundError as error:
+        raise _torch_missing(error) from error
+    # A damaged checkpoint fails in whichever library reads it, each with classes of its own.
+    except Exception as error:
+        kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
+        raise InputError(f"--model {model}: {kind}{error}") from error
+    # A download shows its own bar; after that there is one bar, over the file.
+    return dataclasses.replace(loaded, show_progress=False)
+
+
+def _torch_missing(error: ModuleNotFoundError) -> InputError:
+    return InputError(
+        f"expected torch and transformers, which run the models; got: {error}; type: pip install "
+        '"stepscore[hf]"'
+    )
+
+
+def _say(lines: Sequence[str]) -> None:
+    print("\n".join(lines))
+
+
+def _complain(line: str) -> None:
+    # What could not be decoded must not make the message about it fail.
+    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+
+
+@contextmanager
+def _unwinding_on_termination() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP remove half-written files on their way, as Ctrl-C does."""
+    # Only the main thread may set handlers.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    earlier = {name: signal.signal(getattr(signal, name), _leave) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in earlier.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stepscore",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"stepscore {stepscore.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_demo(commands)
+    _add_score(commands)
+    _add_rerank(commands)
+    _add_vote(commands)
+    _add_convert(commands)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _command(commands, "demo", _demo, "watch a PRM at work, live", _DEMO)
+    parser.add_argument("--problems", type=_positive, default=100, help="how many (default: 100)")
+    parser.add_argument(
+        "--samples", type=_positive, default=16, help="solutions of each (default: 16)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another draw (default: 0)")
+    parser.add_argument("--save", metavar="FILE", help="write the samples as an input of rerank")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing FILE")
+
+
+def _add_score(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "score",
+        _score,
+        "write the step scores and all aggregations",
+        _INPUT + _SCORE_EXAMPLES,
+    )
+    _add_files(parser, output_required=True, chunk_size=CHUNK_WITH_MODEL)
+    _add_model(parser)
+
+
+def _add_rerank(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "rerank",
+        _rerank,
+        "score, rank, group answers and vote; then a table",
+        _INPUT + _RERANK_EXAMPLES,
+    )
+    _add_files(parser, output_required=True, chunk_size=CHUNK_WITH_MODEL)
+    parser.add_argument(
+        "--how",
+        choices=AGGREGATIONS,
+        metavar="AGG",
+        help="the aggregation that ranks (default: the model author's, else last): "
+        + ", ".join(AGGREGATIONS),
+    )
+    _add_model(parser)
+
+
+def _add_vote(commands: Any) -> None:
+    parser = _command(
+        commands, "vote", _vote, "rank and vote on scores that are in the file", _VOTE
+    )
+    _add_files(parser, output_required=False, chunk_size=CHUNK_OF_SCORES)
+    choices = (*AGGREGATIONS, GIVEN)
+    parser.add_argument(
+        "--how",
+        choices=choices,
+        metavar="AGG",
+        help="the aggregation that ranks (default: the file's score, else last): "
+        + ", ".join(choices),
+    )
+    parser.add_argument(
+        "--score-range",
+        choices=("auto", "probability", "any"),
+        default="auto",
+        help="whether step scores lie in [0, 1], which prod, geometric_mean, logit_mean and "
+        "odds_mean need (default: auto, the first record tells)",
+    )
+
+
+def _add_convert(commands: Any) -> None:
+    parser = _command(
+        commands, "convert", _convert, "turn a published layout into the input of rerank", _CONVERT
+    )
+    parser.add_argument("layout", choices=tuple(LAYOUTS), metavar="LAYOUT", help=", ".join(LAYOUTS))
+    parser.add_argument("input", metavar="IN", help="the file")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the JSONL to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing OUT")
+
+
+def _command(
+    commands: Any, name: str, run: Any, summary: str, epilog: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_files(parser: argparse.ArgumentParser, *, output_required: bool, chunk_size: int) -> None:
+    parser.add_argument("input", metavar="IN", help='JSONL, .gz, or "-"')
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=output_required,
+        help="the JSONL to write" + ("" if output_required else " (default: only the table)"),
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no table")
+    faults = parser.add_argument_group("bad records")
+    faults.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="stop at the first (default), or leave them out, count and list them",
+    )
+    faults.add_argument(
+        "--skipped", metavar="FILE", help="with skip: write all of them there, with the reasons"
+    )
+    names = parser.add_argument_group("names of the fields")
+    for name, what in (
+        ("id", "unique per record"),
+        ("problem", "the problem's text"),
+        ("candidates", "the list of candidates"),
+        ("answer", "the known answer"),
+    ):
+        names.add_argument(
+            f"--{name}-field", default=name, metavar="NAME", help=f"{what} (default: {name})"
+        )
+    names.add_argument(
+        "--result-field",
+        default="stepscore",
+        metavar="NAME",
+        help="what is added to every record (default: stepscore)",
+    )
+    parser.add_argument(
+        "--chunk-size",
+        type=_positive,
+        metavar="N",
+        help=f"candidates worked on together, up to whole problems (default: {chunk_size})",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        required=True,
+        help='a folder, a Hugging Face repository, or "lab", the built-in miniature',
+    )
+    model.add_argument("--recipe", help="how the model is read (default: detected)")
+    model.add_argument(
+        "--separator",
+        metavar="TEXT",
+        help=r'with --recipe trl-prm: what ends a step, such as "\n\n"',
+    )
+    model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    model.add_argument("--dtype", help="float32, float16 or bfloat16")
+    model.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")
+    model.add_argument(
+        "--max-length", type=_positive, metavar="L", help="the most tokens of a trace"
+    )
+    model.add_argument(
+        "--token-budget", type=_positive, metavar="B", help="the most tokens of a batch"
+    )
+    model.add_argument(
+        "--truncate",
+        action="store_true",
+        help="score the steps that fit of a trace that is too long; the others get null",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1; got {number}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

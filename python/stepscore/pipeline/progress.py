@@ -1,0 +1,68 @@
+"""How far a file has been worked through, for a person who watches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import IO
+
+_SECONDS_BETWEEN = 0.2
+_BAR_WIDTH = 24
+
+
+class Progress:
+    """One line on a terminal: share of the file, candidates done, rate, time left.
+
+    On anything but a terminal it shows nothing.
+
+    Args:
+        what: the word in front.
+        size: the file's bytes, None where nobody knows.
+        stream: where it is shown; None takes standard error.
+    """
+
+    def __init__(self, what: str, size: int | None, stream: IO[str] | None = None) -> None:
+        self.candidates = 0
+        self.seconds = 0.0
+        self._what = what
+        self._size = size
+        self._stream = sys.stderr if stream is None else stream
+        self._shown = self._stream is not None and self._stream.isatty()
+        self._started = self._last = time.monotonic()
+        self._width = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.seconds = time.monotonic() - self._started
+        if self._shown and self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+
+    def update(self, candidates: int, position: int) -> None:
+        """Count candidates that are done; `position` bytes of the file have been read."""
+        self.candidates += candidates
+        now = time.monotonic()
+        if not self._shown or now - self._last < _SECONDS_BETWEEN:
+            return
+        self._last = now
+        line = self._line(now - self._started, position)
+        self._stream.write("\r" + line.ljust(self._width))
+        self._stream.flush()
+        self._width = len(line)
+
+    def _line(self, seconds: float, position: int) -> str:
+        done = f"{self.candidates:,} candidates, {self.candidates / seconds:,.0f}/s"
+        if not self._size:
+            return f"{self._what}: {done}"
+        share = min(position / self._size, 1.0)
+        bar = ("#" * round(share * _BAR_WIDTH)).ljust(_BAR_WIDTH, ".")
+        left = f", {_duration(seconds / share - seconds)} left" if share else ""
+        return f"{self._what} {share:4.0%} [{bar}] {done}{left}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

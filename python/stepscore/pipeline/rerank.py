@@ -1,0 +1,254 @@
+"""The stream: lines -> records -> chunks -> scores -> votes -> lines."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.pipeline.records import (
+    Fields,
+    InputError,
+    Record,
+    RecordError,
+    insert_result,
+    parse_records,
+)
+from stepscore.pipeline.skips import Skips
+from stepscore.pipeline.step_scores import (
+    GIVEN,
+    NEED_PROBABILITIES,
+    PARAMETERS,
+    LayoutCheck,
+    Scored,
+    Truncation,
+    read_scores,
+    score_with_model,
+)
+from stepscore.pipeline.votes import RULES, Voted, ranks
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+# Where a model's author states no aggregation: the last step has seen the whole solution.
+UNSTATED_AGGREGATION = "last"
+
+
+def score_lines(
+    lines: Iterator[tuple[str, bytes]],
+    model: ProcessRewardModel,
+    *,
+    fields: Fields,
+    truncation: Truncation,
+    chunk_size: int,
+    skips: Skips,
+) -> Iterator[Scored]:
+    """Score the candidates of a file with a model, some problems at a time.
+
+    Args:
+        lines: (place, bytes) of every line.
+        model: a process reward model.
+        fields: the names of the fields.
+        truncation: see the model's ``score``.
+        chunk_size: how many candidates are scored together, up to whole problems.
+        skips: takes the records that cannot be processed.
+
+    Raises:
+        InputError: a record at fault that `skips` does not take, or a model that fails.
+    """
+    for chunk in _chunks(parse_records(lines, fields, "solutions", skips.take), chunk_size):
+        yield from score_with_model(chunk, model, truncation, skips.take)
+
+
+def read_lines(
+    lines: Iterator[tuple[str, bytes]],
+    *,
+    fields: Fields,
+    check: LayoutCheck,
+    chunk_size: int,
+    skips: Skips,
+) -> Iterator[Scored]:
+    """Take the scores that the candidates of a file carry, some problems at a time.
+
+    Args:
+        lines, fields, chunk_size, skips: as in `score_lines`.
+        check: learns which scores the file carries, and refuses a record that differs.
+
+    Raises:
+        InputError: a record at fault that `skips` does not take.
+    """
+    records = parse_records(lines, fields, "scores", skips.take, check.check)
+    for chunk in _chunks(records, chunk_size):
+        if check.layout is None:
+            raise AssertionError("a record has passed the check, so the layout is known")
+        yield read_scores(chunk, check.layout)
+
+
+def _chunks(records: Iterable[Record], chunk_size: int) -> Iterator[list[Record]]:
+    """Group whole problems until a group has `chunk_size` candidates."""
+    chunk: list[Record] = []
+    candidates = 0
+    for record in records:
+        chunk.append(record)
+        candidates += len(record.candidates)
+        if candidates >= chunk_size:
+            yield chunk
+            chunk, candidates = [], 0
+    if chunk:
+        yield chunk
+
+
+def choose_how(
+    how: str | None, columns: tuple[str, ...], *, bounded: bool, stated: str | None
+) -> str:
+    """Give the aggregation that ranks.
+
+    Args:
+        how: what was asked for; None takes the file's own score, else the one that the model's
+            author states, else ``last``.
+        columns: what there is.
+        bounded: whether step scores lie in [0, 1].
+        stated: by the model's author.
+
+    Raises:
+        InputError: an aggregation that these scores do not have.
+    """
+    if how is None:
+        return GIVEN if GIVEN in columns else stated or UNSTATED_AGGREGATION
+    if how not in columns:
+        raise InputError(
+            f"--how: expected one of {', '.join(columns)} for a file with such scores; got {how}; "
+            "pass one of these"
+        )
+    if how in NEED_PROBABILITIES and not bounded:
+        raise InputError(
+            f"--how: {how} needs step scores in [0, 1]; the file has others; pass last or min"
+        )
+    return how
+
+
+def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
+    """Give the provenance of scores: what they can be made again with."""
+    return {
+        "model": model.name,
+        "revision": model.revision,
+        "recipe": {"name": model.recipe.name, **dict(model.recipe.parameters)},
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+        "stepscore": version,
+        "aggregation": dict(PARAMETERS),
+    }
+
+
+@dataclass(frozen=True)
+class ResultWriter:
+    """Writes the result of every record behind the record's own fields.
+
+    Attributes:
+        fields: the names of the fields.
+        provenance: what stands beside every result.
+        how: the aggregation that ranks.
+    """
+
+    fields: Fields
+    provenance: dict[str, Any]
+    how: str
+
+    def lines(self, scored: Scored, voted: Voted | None) -> Iterator[str]:
+        """Give one line per record; without votes also without ranks and answers."""
+        candidates = _candidate_results(scored)
+        if voted is not None:
+            totals = scored.totals[:, scored.columns.index(self.how)]
+            _add_ranks(candidates, ranks(totals, scored.offsets), voted)
+        elections = None if voted is None else _Elections(scored, voted)
+        bounds = scored.offsets.tolist()
+        for problem, record in enumerate(scored.records):
+            result: dict[str, Any] = {
+                "candidates": candidates[bounds[problem] : bounds[problem + 1]]
+            }
+            if elections is not None:
+                result["votes"] = elections.of(problem)
+            result["provenance"] = self._provenance_of(record)
+            try:
+                text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+            except ValueError as error:  # every number was checked on its way in
+                raise RecordError(record.place, record.id, f"cannot be written: {error}") from error
+            yield insert_result(record, self.fields, text) + "\n"
+
+    def _provenance_of(self, record: Record) -> dict[str, Any]:
+        if record.scored_by is None:
+            return self.provenance
+        return {**self.provenance, "scored_by": record.scored_by}
+
+
+def _candidate_results(scored: Scored) -> list[dict[str, Any]]:
+    totals = _rows(scored.totals)
+    results = []
+    for steps, scores, row, lost in zip(
+        scored.split, scored.step_scores, totals, scored.truncated.tolist(), strict=True
+    ):
+        result: dict[str, Any] = {}
+        if steps is not None:
+            result["steps"] = steps
+        if scores is not None:
+            result["step_scores"] = scores if not lost else [_finite(score) for score in scores]
+        if lost:
+            result["truncated"] = lost
+        result["scores"] = dict(zip(scored.columns, row, strict=True))
+        results.append(result)
+    return results
+
+
+def _add_ranks(results: list[dict[str, Any]], ranked: NDArray[np.int64], voted: Voted) -> None:
+    for result, rank, answer, answer_class in zip(
+        results, ranked.tolist(), voted.answers, voted.classes.tolist(), strict=True
+    ):
+        result["rank"] = rank
+        result["answer"] = answer
+        result["answer_class"] = answer_class
+
+
+class _Elections:
+    """The votes of one chunk, as they are written."""
+
+    def __init__(self, scored: Scored, voted: Voted) -> None:
+        self._columns = scored.columns
+        self._answers = voted.answers
+        self._begins = scored.offsets.tolist()
+        self._winner = voted.winner.tolist()
+        self._score = voted.score.tolist()
+        self._tied = voted.tied.tolist()
+
+    def of(self, problem: int) -> dict[str, dict[str, dict[str, Any] | None]]:
+        """Give rule -> aggregation -> winner; None where the two have no winner."""
+        return {
+            rule: {column: self._election(problem, r, c) for c, column in enumerate(self._columns)}
+            for r, rule in enumerate(RULES)
+        }
+
+    def _election(self, problem: int, rule: int, column: int) -> dict[str, Any] | None:
+        winner = self._winner[problem][rule][column]
+        if winner < 0:
+            return None
+        return {
+            "winner": winner - self._begins[problem],
+            "answer": self._answers[winner],
+            "score": _finite(self._score[problem][rule][column]),
+            "tied": self._tied[problem][rule][column],
+        }
+
+
+def _rows(totals: NDArray[np.float64]) -> list[list[float | None]]:
+    rows: list[list[float | None]] = totals.tolist()
+    if not np.isfinite(totals).all():
+        rows = [[_finite(value) for value in row] for row in rows]
+    return rows
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

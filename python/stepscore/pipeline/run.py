@@ -1,0 +1,254 @@
+"""The three jobs over files: score, rerank, vote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stepscore.pipeline.jsonl import LineReader, WholeFile
+from stepscore.pipeline.progress import Progress
+from stepscore.pipeline.records import Fields, InputError
+from stepscore.pipeline.rerank import (
+    ResultWriter,
+    choose_how,
+    describe,
+    read_lines,
+    score_lines,
+)
+from stepscore.pipeline.skips import OnError, Skips
+from stepscore.pipeline.step_scores import AGGREGATIONS, PARAMETERS, LayoutCheck, Scored, Truncation
+from stepscore.pipeline.summary import Counts, Summary
+from stepscore.pipeline.votes import vote_on
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+# Enough for full batches of sorted lengths, and few enough to see the progress of a 7B model.
+CHUNK_WITH_MODEL = 512
+CHUNK_OF_SCORES = 8192
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is read and written.
+
+    Attributes:
+        source: the input, ``-`` for standard input; may end in ``.gz``.
+        target: the output; None writes none.
+        overwrite: whether existing files may be replaced.
+        on_error: what a record that cannot be processed does.
+        skipped: where skipped records are listed; None lists the first on standard error alone.
+        fields: the names of the fields.
+        chunk_size: how many candidates are worked on together, up to whole problems; None takes 512
+            with a model and 8,192 without.
+    """
+
+    source: str
+    target: str | None = None
+    overwrite: bool = False
+    on_error: OnError = "stop"
+    skipped: str | None = None
+    fields: Fields = field(default_factory=Fields)
+    chunk_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a job says at its end.
+
+    Attributes:
+        table: counts, and all aggregations by all votes.
+        skipped: what was left out, one line each.
+        candidates: how many were worked on.
+        seconds: how long that took, without loading a model.
+    """
+
+    table: list[str]
+    skipped: list[str]
+    candidates: int
+    seconds: float
+
+    def rate(self) -> str:
+        """Say how fast it was."""
+        per_second = self.candidates / max(self.seconds, 1e-9)
+        return f"{self.seconds:.1f} s, {per_second:,.0f} candidates/s"
+
+
+@dataclass(frozen=True)
+class _Opened:
+    lines: LineReader
+    out: WholeFile | None
+    skips: Skips
+
+
+def score_file(
+    files: Files,
+    load: Callable[[], ProcessRewardModel],
+    *,
+    truncation: Truncation = "error",
+    version: str,
+) -> Report:
+    """Write the step scores and all aggregations of every candidate.
+
+    Args:
+        files: what is read and written.
+        load: makes the model, after the files have been opened.
+        truncation: see the model's ``score``.
+        version: of the package, for the provenance.
+
+    Raises:
+        InputError: a file or a record at fault; no output is left.
+    """
+    with ExitStack() as stack:
+        opened = _open(stack, files)
+        model = load()
+        provenance = describe(model, version)
+        writer = ResultWriter(files.fields, provenance, how="")
+        chunks = score_lines(
+            iter(opened.lines),
+            model,
+            fields=files.fields,
+            truncation=truncation,
+            chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
+            skips=opened.skips,
+        )
+        return _work("score", opened, chunks, lambda: (writer, None))
+
+
+def rerank_file(
+    files: Files,
+    load: Callable[[], ProcessRewardModel],
+    *,
+    how: str | None = None,
+    truncation: Truncation = "error",
+    version: str,
+) -> Report:
+    """Write what `score_file` writes, and ranks, answers and votes.
+
+    Args:
+        files, load, truncation, version: as in `score_file`.
+        how: the aggregation that ranks; None takes the one that the model's author states, else
+            ``last``.
+
+    Raises:
+        InputError: a file or a record at fault; no output is left.
+    """
+    with ExitStack() as stack:
+        opened = _open(stack, files)
+        model = load()
+        low, high = model.recipe.score_range
+        bounded = low >= 0 and high <= 1
+        stated = model.recipe.default_aggregate
+        chosen = choose_how(how, AGGREGATIONS, bounded=bounded, stated=stated)
+        writer = ResultWriter(files.fields, {**describe(model, version), "how": chosen}, chosen)
+        summary = Summary(AGGREGATIONS, bounded=bounded)
+        chunks = score_lines(
+            iter(opened.lines),
+            model,
+            fields=files.fields,
+            truncation=truncation,
+            chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
+            skips=opened.skips,
+        )
+        return _work("rerank", opened, chunks, lambda: (writer, summary))
+
+
+def vote_file(
+    files: Files, *, how: str | None = None, bounded: bool | None = None, version: str
+) -> Report:
+    """Rank and vote on scores that the candidates carry.
+
+    Args:
+        files, how, version: as in `rerank_file`.
+        bounded: whether step scores are probabilities; None lets the first record tell.
+
+    Raises:
+        InputError: a file or a record at fault; no output is left.
+    """
+    with ExitStack() as stack:
+        opened = _open(stack, files)
+        check = LayoutCheck(bounded)
+
+        def start() -> tuple[ResultWriter, Summary]:
+            layout = check.layout
+            assert layout is not None  # a chunk has come through the check
+            chosen = choose_how(how, layout.columns, bounded=layout.bounded, stated=None)
+            provenance = {
+                "model": None,
+                "stepscore": version,
+                "aggregation": dict(PARAMETERS),
+                "how": chosen,
+            }
+            writer = ResultWriter(files.fields, provenance, chosen)
+            return writer, Summary(layout.columns, bounded=layout.bounded)
+
+        chunks = read_lines(
+            iter(opened.lines),
+            fields=files.fields,
+            check=check,
+            chunk_size=files.chunk_size or CHUNK_OF_SCORES,
+            skips=opened.skips,
+        )
+        return _work("vote", opened, chunks, start)
+
+
+def _open(stack: ExitStack, files: Files) -> _Opened:
+    """Open everything before a model is loaded, so that a wrong path costs no minutes."""
+    lines = stack.enter_context(LineReader(files.source))
+    out = log = None
+    # The output is closed last: it appears only after all else has ended well.
+    if files.target is not None:
+        out = stack.enter_context(WholeFile(files.target, overwrite=files.overwrite))
+    if files.skipped is not None:
+        log = stack.enter_context(WholeFile(files.skipped, overwrite=files.overwrite))
+    return _Opened(lines, out, Skips(files.on_error, log))
+
+
+def _work(
+    what: str,
+    opened: _Opened,
+    chunks: Iterator[Scored],
+    start: Callable[[], tuple[ResultWriter, Summary | None]],
+) -> Report:
+    """Take the chunks through votes, output and tallies.
+
+    Args:
+        what: the word before the progress bar.
+        opened: the files.
+        chunks: scored records.
+        start: gives writer and summary (None: no votes), once the first chunk is there.
+    """
+    writer: ResultWriter | None = None
+    summary: Summary | None = None
+    counts = Counts()
+    with Progress(what, opened.lines.size) as progress:
+        for scored in chunks:
+            if writer is None:
+                writer, summary = start()
+            voted = None if summary is None else vote_on(scored)
+            if opened.out is not None:
+                for line in writer.lines(scored, voted):
+                    opened.out.write(line)
+            if summary is not None and voted is not None:
+                summary.add(scored, voted)
+            else:
+                counts.add(scored)
+            progress.update(int(scored.offsets[-1]), opened.lines.position())
+    if writer is None:
+        raise InputError(_nothing(opened))
+    table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
+    return Report(table, opened.skips.report(), progress.candidates, progress.seconds)
+
+
+def _nothing(opened: _Opened) -> str:
+    if not opened.skips.count:
+        return (
+            f"{opened.lines.name}: expected at least one record; got an empty file; check the path"
+        )
+    reasons = "\n".join(opened.skips.report())
+    return (
+        f"{opened.lines.name}: expected at least one record that can be processed; got none; "
+        f"repair the records or name their fields; {reasons}"
+    )

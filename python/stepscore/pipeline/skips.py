@@ -1,0 +1,55 @@
+"""A record that cannot be processed stops the run, or is left out and listed."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from stepscore.pipeline.jsonl import WholeFile
+from stepscore.pipeline.records import RecordError
+
+OnError = Literal["stop", "skip"]
+
+_LISTED = 20
+
+
+class Skips:
+    """Takes the errors of single records.
+
+    Args:
+        on_error: ``stop`` raises the first; ``skip`` counts them and keeps the first 20.
+        log: gets every skipped record as a JSON line with its place, id and reason.
+    """
+
+    def __init__(self, on_error: OnError, log: WholeFile | None = None) -> None:
+        self.count = 0
+        self._on_error = on_error
+        self._log = log
+        self._first: list[RecordError] = []
+
+    def take(self, error: RecordError) -> None:
+        """Take the error of one record.
+
+        Raises:
+            RecordError: that very error, under ``stop``.
+        """
+        if self._on_error == "stop":
+            raise error
+        self.count += 1
+        if len(self._first) < _LISTED:
+            self._first.append(error)
+        if self._log is not None:
+            line = {"place": error.place, "id": error.record_id, "reason": error.reason}
+            self._log.write(json.dumps(line) + "\n")
+
+    def report(self) -> list[str]:
+        """Say what was left out, one line each; nothing when nothing was."""
+        if not self.count:
+            return []
+        lines = [f"skipped {self.count:,} {'record' if self.count == 1 else 'records'}:"]
+        lines += [f"  {error}" for error in self._first]
+        if self.count > len(self._first):
+            lines.append(
+                f"  ... and {self.count - len(self._first):,} more; --skipped FILE lists all"
+            )
+        return lines

@@ -1,0 +1,303 @@
+"""Candidates -> step scores and aggregated scores, from a model or from the file itself."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.ops import aggregate
+from stepscore.pipeline.records import Candidate, InputError, Record, RecordError
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+Truncation = Literal["error", "steps"]
+
+AGGREGATIONS = (
+    "min",
+    "max",
+    "mean",
+    "sum",
+    "prod",
+    "last",
+    "first",
+    "geometric_mean",
+    "logit_mean",
+    "odds_mean",
+    "softmin",
+)
+# They read a score as a probability, and mean nothing for logits.
+NEED_PROBABILITIES = frozenset({"prod", "geometric_mean", "logit_mean", "odds_mean"})
+# The row of a file that gives one score per candidate.
+GIVEN = "score"
+
+SOFTMIN_TEMPERATURE = 0.1  # as in PURE
+# Float32 scores round to exactly 0 and 1, whose odds are not finite; 1e-7 is about one bit at 1.
+ODDS_CLIP = 1e-7
+PARAMETERS = {"softmin_temperature": SOFTMIN_TEMPERATURE, "odds_clip": ODDS_CLIP}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Some records with the scores of their candidates.
+
+    Attributes:
+        records: the problems.
+        offsets: where the candidates of each problem begin and end, int64 [problems + 1].
+        step_scores: of each candidate, NaN where truncation left a step out; None without steps.
+        split: the steps of each candidate whose text was split here, else None.
+        columns: the aggregations, and `GIVEN` for scores of whole solutions.
+        totals: float64 [candidates, columns]; NaN where there is none.
+        truncated: how many steps of each candidate were left out, int64 [candidates].
+    """
+
+    records: list[Record]
+    offsets: NDArray[np.int64]
+    step_scores: list[list[float] | None]
+    split: list[list[str] | None]
+    columns: tuple[str, ...]
+    totals: NDArray[np.float64]
+    truncated: NDArray[np.int64]
+
+
+def score_with_model(
+    records: list[Record],
+    model: ProcessRewardModel,
+    truncation: Truncation,
+    on_fault: Callable[[RecordError], None],
+) -> Iterator[Scored]:
+    """Score every step of some records' candidates, all in one call.
+
+    Where the call refuses them, the records are halved until the one at fault stands alone. Inputs
+    are checked before anything is forwarded, so that no record goes through the model twice.
+
+    Args:
+        records: problems with solutions.
+        model: a process reward model.
+        truncation: see its ``score``.
+        on_fault: gets the error of a record at fault, and raises or returns to leave it out.
+
+    Raises:
+        InputError: the model failed for a reason that no record is to blame for.
+    """
+    try:
+        yield _score(records, model, truncation)
+        return
+    except RuntimeError as error:
+        raise InputError(
+            f"{records[0].place}: expected the model to score {len(records)} problems from here; "
+            f"got {type(error).__name__}: {error}; if memory ran out, pass a smaller --token-budget"
+        ) from error
+    except Exception as error:
+        if not _blames_input(error):
+            raise
+        if len(records) == 1:
+            record = records[0]
+            on_fault(RecordError(record.place, record.id, _reason(error)))
+            return
+    middle = len(records) // 2
+    yield from score_with_model(records[:middle], model, truncation, on_fault)
+    yield from score_with_model(records[middle:], model, truncation, on_fault)
+
+
+def _score(records: list[Record], model: ProcessRewardModel, truncation: Truncation) -> Scored:
+    problems: list[str] = []
+    solutions: list[list[str]] = []
+    split: list[list[str] | None] = []
+    for record in records:
+        for candidate in record.candidates:
+            own = None if candidate.steps is not None else model.recipe.split(candidate.text or "")
+            split.append(own)
+            solutions.append(own if own is not None else candidate.steps or [])
+            problems.append(record.problem or "")
+    with warnings.catch_warnings():
+        # The number of steps left out is counted here, and stands in the summary.
+        warnings.filterwarnings("ignore", message="score: .* were not scored")
+        scores = model.score(problems, solutions, truncation=truncation)
+    counts = np.diff(scores.offsets)
+    expected = np.array([len(steps) for steps in solutions])
+    if not np.array_equal(counts, expected):
+        raise ValueError(
+            f"expected one score per step ({expected.sum()}); the model gave {counts.sum()}; "
+            "report this with the record"
+        )
+    # As float64, so that a later run on the written scores gives the same aggregations.
+    values = np.asarray(scores.values, dtype=np.float64)
+    truncated = np.asarray(scores.truncated, dtype=np.int64)
+    if np.count_nonzero(~np.isfinite(values)) != truncated.sum():
+        raise ValueError(
+            "expected a finite score for every step; the model gave NaN or infinity; its number "
+            "format may overflow: pass --dtype float32"
+        )
+    low, high = model.recipe.score_range
+    totals = _totals(values, scores.offsets, truncated > 0, bounded=low >= 0 and high <= 1)
+    flat = values.tolist()
+    bounds = scores.offsets.tolist()
+    rows: list[list[float] | None] = [flat[begin:end] for begin, end in pairwise(bounds)]
+    return Scored(records, candidate_offsets(records), rows, split, AGGREGATIONS, totals, truncated)
+
+
+def _blames_input(error: Exception) -> bool:
+    # The tokenizers library has no class of its own: it raises a bare Exception.
+    return isinstance(error, (ValueError, TypeError)) or type(error) is Exception
+
+
+def _reason(error: Exception) -> str:
+    """Say in a record's words what the scoring call said in its own."""
+    if type(error) is Exception:
+        return (
+            f"expected text that the model's tokenizer can encode; got: {error}; leave the "
+            "candidate out, or use another model"
+        )
+    return (
+        str(error)
+        .removeprefix("score: ")
+        .replace("solutions[", "candidates[")
+        .replace('pass truncation="steps"', "pass --truncate")
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which scores the candidates of a file carry.
+
+    Attributes:
+        steps: whether they carry step scores.
+        given: whether they carry a score of the whole solution.
+        bounded: whether all step scores lie in [0, 1].
+    """
+
+    steps: bool
+    given: bool
+    bounded: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The aggregations that such a file has."""
+        return (AGGREGATIONS if self.steps else ()) + ((GIVEN,) if self.given else ())
+
+
+class LayoutCheck:
+    """Holds a file to the layout of its first record, so that a column means one thing throughout.
+
+    Args:
+        bounded: whether step scores are probabilities; None lets the first record tell.
+    """
+
+    def __init__(self, bounded: bool | None = None) -> None:
+        self.layout: Layout | None = None
+        self._bounded = bounded
+
+    def check(self, record: Record) -> None:
+        """Learn the layout from the first record, and compare the others with it.
+
+        Raises:
+            RecordError: a record that lacks scores which the first has, or leaves its range.
+        """
+        candidates = record.candidates
+        steps = all(candidate.step_scores is not None for candidate in candidates)
+        given = all(candidate.score is not None for candidate in candidates)
+        if self.layout is None:
+            if not steps and not given:
+                self._refuse(
+                    record,
+                    'expected the same of "score" and "step_scores" in every candidate; got some '
+                    "with one and some with the other; write one of them everywhere",
+                )
+            bounded = _within(candidates) if self._bounded is None else self._bounded
+            self.layout = Layout(steps, given, bounded)
+        for name, wanted, found in (
+            ("step_scores", self.layout.steps, steps),
+            ("score", self.layout.given, given),
+        ):
+            if wanted and not found:
+                self._refuse(
+                    record,
+                    f'expected "{name}" in every candidate, as in the first record; got candidates '
+                    "without it; write it everywhere or nowhere",
+                )
+        if self.layout.steps and self.layout.bounded and not _within(candidates):
+            self._refuse(
+                record,
+                "expected step scores in [0, 1], as in the first record; got one outside; repair "
+                "it, or pass --score-range any if the scores are not probabilities",
+            )
+
+    @staticmethod
+    def _refuse(record: Record, reason: str) -> None:
+        raise RecordError(record.place, record.id, reason)
+
+
+def read_scores(records: list[Record], layout: Layout) -> Scored:
+    """Take the scores that the candidates carry, and aggregate their step scores."""
+    candidates = [candidate for record in records for candidate in record.candidates]
+    parts: list[NDArray[np.float64]] = []
+    truncated = np.zeros(len(candidates), dtype=np.int64)
+    rows: list[list[float] | None] = [None] * len(candidates)
+    if layout.steps:
+        rows = [candidate.step_scores for candidate in candidates]
+        lengths = [len(row or ()) for row in rows]
+        values = np.array([score for row in rows for score in row or ()], dtype=np.float64)
+        offsets = np.array([0, *accumulate(lengths)], dtype=np.int64)
+        truncated = np.add.reduceat(np.isnan(values), offsets[:-1], dtype=np.int64)
+        parts.append(_totals(values, offsets, truncated > 0, bounded=layout.bounded))
+    if layout.given:
+        parts.append(np.array([[c.score] for c in candidates], dtype=np.float64))
+    return Scored(
+        records,
+        candidate_offsets(records),
+        rows,
+        [None] * len(candidates),
+        layout.columns,
+        np.concatenate(parts, axis=1),
+        truncated,
+    )
+
+
+def candidate_offsets(records: Sequence[Record]) -> NDArray[np.int64]:
+    """Give where the candidates of each problem begin and end: int64 ``[problems + 1]``."""
+    counts = [len(record.candidates) for record in records]
+    return np.array([0, *accumulate(counts)], dtype=np.int64)
+
+
+def usable(columns: Sequence[str], *, bounded: bool) -> list[str]:
+    """Give the columns that have a meaning for scores of that range."""
+    return [name for name in columns if bounded or name not in NEED_PROBABILITIES]
+
+
+def _totals(
+    values: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    incomplete: NDArray[np.bool_],
+    *,
+    bounded: bool,
+) -> NDArray[np.float64]:
+    """Aggregate in every way that the range allows: float64 ``[candidates, AGGREGATIONS]``."""
+    totals = np.full((len(offsets) - 1, len(AGGREGATIONS)), np.nan)
+    names = usable(AGGREGATIONS, bounded=bounded)
+    totals[:, [AGGREGATIONS.index(name) for name in names]] = aggregate(
+        values,
+        offsets,
+        names,
+        nan="propagate",
+        temperature=SOFTMIN_TEMPERATURE,
+        clip=ODDS_CLIP,
+    )
+    # What a candidate lost is unknown, whichever steps an aggregation looks at.
+    totals[incomplete] = np.nan
+    return totals
+
+
+def _within(candidates: Sequence[Candidate]) -> bool:
+    # NaN, a step that was left out, compares false.
+    return not any(
+        min(scores) < 0 or max(scores) > 1
+        for candidate in candidates
+        if (scores := candidate.step_scores) is not None
+    )

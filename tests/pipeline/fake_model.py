@@ -1,0 +1,91 @@
+"""What the pipeline's tests share: a model without weights, and a strict reader of output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from stepscore.recipes import trl_prm
+
+
+@dataclass(frozen=True)
+class FakeModel:
+    """The interface of ProcessRewardModel with scores made from a step's own text.
+
+    A trace longer than ``max_length`` characters is too long; a step with "crash" in it fails like
+    a GPU that runs out of memory.
+    """
+
+    name: str = "fake"
+    revision: str | None = "abc123"
+    recipe: Any = field(default_factory=trl_prm)
+    dtype: str = "torch.float32"
+    device: str = "cpu"
+    max_length: int = 200
+    show_progress: bool | None = None
+    calls: list[int] = field(default_factory=list)
+
+    def score(
+        self, problems: list[str], solutions: list[Any], *, truncation: str = "error"
+    ) -> SimpleNamespace:
+        assert len(problems) == len(solutions)
+        traces = []
+        for index, solution in enumerate(solutions):
+            steps = self.recipe.split(solution) if isinstance(solution, str) else solution
+            if not steps:
+                raise ValueError(f"score: solutions[{index}] must have at least one step; got none")
+            for number, step in enumerate(steps):
+                fault = self.recipe.fault_in_step(step)
+                if fault is not None:
+                    raise ValueError(f"score: solutions[{index}], step {number}: {fault}")
+            if sum(map(len, steps)) > self.max_length and truncation == "error":
+                raise ValueError(
+                    f"score: solutions[{index}] with its problem must fit the model's "
+                    f"{self.max_length} positions; got {sum(map(len, steps))} tokens; leave it "
+                    'out, or pass truncation="steps" to score the steps that fit'
+                )
+            traces.append(steps)
+        if any("strange" in step for steps in traces for step in steps):
+            raise Exception("Missing [UNK] token")  # as the tokenizers library does
+        self.calls.append(len(solutions))
+        if any("crash" in step for steps in traces for step in steps):
+            raise RuntimeError("CUDA out of memory")
+        rows = [self._row(steps) for steps in traces]
+        truncated = [int(np.isnan(row).sum()) for row in rows]
+        if any(truncated):
+            warnings.warn(f"score: {sum(truncated)} steps ... were not scored (NaN)", stacklevel=2)
+        return SimpleNamespace(
+            values=np.concatenate(rows),
+            offsets=np.cumsum([0] + [len(row) for row in rows], dtype=np.int64),
+            truncated=np.array(truncated, dtype=np.int64),
+            recipe=self.recipe,
+        )
+
+    def _row(self, steps: list[str]) -> np.ndarray:
+        ends = np.cumsum([len(step) for step in steps])
+        row = np.array([step_score(step) for step in steps], dtype=np.float32)
+        row[ends > self.max_length] = np.nan
+        return row
+
+
+def step_score(step: str) -> np.float32:
+    """A score in [0, 1): what stands after "@", else a number made from the text."""
+    if "@" in step:
+        return np.float32(step.rpartition("@")[2])
+    digest = hashlib.blake2b(step.encode(), digest_size=4).digest()
+    return np.float32(int.from_bytes(digest, "big") % 9973 / 9973)
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line, parse_constant=refuse) for line in lines]

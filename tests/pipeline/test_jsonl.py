@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from stepscore.pipeline.jsonl import LineReader, WholeFile
+from stepscore.pipeline.records import InputError
+
+
+def test_lines_are_numbered_and_blank_ones_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xef\xbb\xbfone\n\n  \nfour\r\nfive")
+    with LineReader(str(path)) as lines:
+        found = list(lines)
+    assert found == [(f"{path}:1", b"one\n"), (f"{path}:4", b"four\r\n"), (f"{path}:5", b"five")]
+
+
+def test_gzip_in_and_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    with WholeFile(str(path)) as out:
+        out.write("x\ny\n")
+    assert gzip.decompress(path.read_bytes()) == b"x\ny\n"
+    with LineReader(str(path)) as lines:
+        assert [line for _, line in lines] == [b"x\n", b"y\n"]
+        assert lines.position() == lines.size
+
+
+@pytest.mark.parametrize("damage", ["cut", "no gzip"])
+def test_a_damaged_gzip_file_is_an_input_error(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.gz"
+    whole = gzip.compress(b"x\n" * 1000)
+    path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"x\n")
+    with (
+        pytest.raises(InputError, match=r"a\.gz: expected a readable file"),
+        LineReader(str(path)) as lines,
+    ):
+        list(lines)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is none; check the path"):
+        LineReader(str(tmp_path / "none"))
+    with (
+        pytest.raises(InputError, match="expected a readable file"),
+        LineReader(str(tmp_path)) as lines,
+    ):
+        list(lines)
+
+
+def test_nothing_appears_before_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with WholeFile(str(path)) as out:
+        out.write("x")
+        assert not path.exists()
+    assert path.read_text() == "x"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def write_and_fail(path: Path, error: BaseException) -> None:
+    with WholeFile(str(path), overwrite=True) as out:
+        out.write("new")
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        write_and_fail(tmp_path / "out", error())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="stop"):
+        write_and_fail(path, ValueError("stop"))
+    assert path.read_text() == "old"
+
+
+def test_an_existing_file_is_kept_without_overwrite(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+    with pytest.raises(InputError, match="--overwrite"):
+        WholeFile(str(path))
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    out = WholeFile(str(path))
+    out.__enter__()
+    out.write("new")
+    path.write_text("other")
+    with pytest.raises(InputError, match="--overwrite"):
+        out.__exit__(None, None, None)
+    assert path.read_text() == "other"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_plain_files_in_existing_folders_are_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected the name of a plain file"):
+        WholeFile(os.devnull, overwrite=True)
+    with pytest.raises(InputError, match="mkdir -p"):
+        WholeFile(str(tmp_path / "none" / "out"))
+
+
+def test_a_link_keeps_pointing_to_its_file(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_text("old")
+    link.symlink_to(real)
+    with WholeFile(str(link), overwrite=True) as out:
+        out.write("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """The signal comes in the middle of the writing, in a process of its own."""
+    program = textwrap.dedent(
+        """
+        import sys, time
+        import stepscore.cli
+        from stepscore.pipeline import run
+
+        def slow(scored):
+            print("voting", flush=True)
+            time.sleep(60)
+
+        run.vote_on = slow
+        sys.exit(stepscore.cli.main(["vote", "in.jsonl", "-o", "out.jsonl"]))
+        """
+    )
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"id": 1, "candidates": [{"answer": "1", "score": 1}]}\n')
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "voting\n"
+    assert len(list(tmp_path.iterdir())) == 2
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == [source]

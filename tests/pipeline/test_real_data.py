@@ -1,0 +1,120 @@
+"""The command line on published data, against golden values."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_model import read
+
+from stepscore.cli import main
+from stepscore.pipeline.answers import final_answer
+
+DATA = Path(os.environ.get("STEPSCORE_DATA") or Path(__file__).parents[2] / ".." / "shared/data")
+
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f"no real data at {DATA}; set STEPSCORE_DATA to its folder"
+)
+
+# RewardMATH, 483 problems: problems won, MRR, pairs won; a tie is a loss. Float64.
+GOLDEN = {
+    "Math_Shepherd": {
+        "min": (74, 0.346686, 2356),
+        "prod": (83, 0.346792, 2245),
+        "geometric_mean": (76, 0.336121, 2240),
+        "mean": (73, 0.327777, 2172),
+        "logit_mean": (71, 0.319227, 2134),
+        "odds_mean": (45, 0.263561, 1896),
+        "last": (88, 0.388345, 2636),
+        "max": (19, 0.218233, 1644),
+    },
+    "ReasonEval_7B": {
+        "min": (94, 0.386728, 2651),
+        "prod": (88, 0.384949, 2655),
+        "geometric_mean": (98, 0.392574, 2639),
+        "mean": (97, 0.391926, 2659),
+        "logit_mean": (101, 0.404455, 2713),
+        "odds_mean": (93, 0.400164, 2712),
+        "last": (72, 0.362651, 2626),
+        "max": (58, 0.340341, 2509),
+    },
+}
+
+
+def cells(table: str) -> dict[str, list[str]]:
+    lines = [line.split() for line in table.splitlines() if line.startswith("  ")]
+    return {line[0]: line[1:] for line in lines}
+
+
+def converted(layout: str, source: str, folder: Path) -> Path:
+    target = folder / "converted.jsonl"
+    assert main(["convert", layout, str(DATA / layout / source), "-o", str(target)]) == 0
+    return target
+
+
+@pytest.mark.parametrize("prm", GOLDEN)
+def test_rewardmath(prm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = converted("rewardmath", f"{prm}_reward.json", tmp_path), tmp_path / "out"
+    capsys.readouterr()
+    assert main(["vote", str(source), "-o", str(out)]) == 0
+    table = capsys.readouterr().out
+    assert table.startswith("483 problems, 4,830 candidates (10 each), 29,822 steps\n")
+    lines = read(out)
+    assert len(lines) == 483
+    for how, (won, mrr, pairs) in GOLDEN[prm].items():
+        scores = np.array(
+            [[c["scores"][how] for c in line["stepscore"]["candidates"]] for line in lines]
+        )
+        beaten = (scores[:, :1] > scores[:, 1:]).sum(axis=1)  # the right one stands first
+        assert (beaten == 9).sum() == won
+        assert np.mean(1 / (10 - beaten)) == pytest.approx(mrr, abs=5e-7)
+        assert beaten.sum() == pairs
+        # The vote takes the first of tied candidates, here the right one.
+        first = np.mean(scores.argmax(axis=1) == 0)
+        assert cells(table)[how] == ["-", "-", f"{100 * first:.1f}"]
+
+
+def test_qwen_rm_maj(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = converted("qwen_rm_maj", "math_cot_100.jsonl", tmp_path), tmp_path / "out"
+    capsys.readouterr()
+    assert main(["vote", str(source), "-o", str(out)]) == 0
+    table = cells(capsys.readouterr().out)
+    assert table["score"] == ["93.0", "94.0", "94.0"]  # maj@8, weighted, rm@8
+    assert table["pass@1"][0] == "91.0"
+    assert table["majority"][0] == "93.0"
+    assert table["pass@8"][0] == "96.0"
+    lines = read(out)
+
+    def right(rule: str) -> int:
+        winners = [line["stepscore"]["votes"][rule]["score"]["winner"] for line in lines]
+        pairs = zip(lines, winners, strict=True)
+        return sum(line["candidates"][winner]["correct"] for line, winner in pairs)
+
+    assert [right(rule) for rule in ("majority", "weighted", "best_of_n")] == [93, 94, 94]
+
+
+def test_gsm8k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = converted("gsm8k", "example_model_solutions.jsonl", tmp_path)
+    printed: Any = capsys.readouterr().out
+    assert printed.startswith("1,319 problems, 5,276 candidates, 2,001 of them right\n")
+    counts: dict[str, int] = {}
+    lines = read(source)
+    assert len(lines) == 1319
+    for line in lines:
+        for candidate in line["candidates"]:
+            name = candidate["generator"]
+            counts[name] = counts.get(name, 0) + candidate["correct"]
+            answer = final_answer("\n".join(candidate["steps"]))
+            assert (answer == line["answer"]) == candidate["correct"]
+    assert counts == {
+        "6b_finetuning": 286,
+        "6b_verification": 515,
+        "175b_finetuning": 458,
+        "175b_verification": 742,
+    }
+    assert [line.split() for line in printed.splitlines()[1:5]] == [
+        [name, str(count), "right"] for name, count in counts.items()
+    ]
