@@ -20,12 +20,12 @@ build: .venv/built
 	$(PIP) --upgrade "pip>=25.1"
 	$(PIP) --group build --group test
 	$(PIP) torch
-	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm
+	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow
 	@touch $@
 
 .venv/built: .venv/tools $(NATIVE)
 	@echo "Building stepscore ..."
-	$(PIP) --no-build-isolation --editable ".[hf]"
+	$(PIP) --no-build-isolation --editable ".[all]"
 	@touch $@
 
 demo: build

@@ -16,6 +16,9 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include "stepscore/check.h"
 
@@ -47,6 +50,38 @@ std::atomic<int>& thread_setting() {
   return threads;
 }
 
+// Subnormal numbers as IEEE 754 has them, whatever mode the caller's thread is in: flushing them
+// there (torch.set_flush_denormal) and not in the workers would make results depend on the cuts.
+class SubnormalsKept {
+ public:
+#if defined(__x86_64__)
+  SubnormalsKept() : mode_(_mm_getcsr()) { _mm_setcsr(mode_ & ~kFlush); }
+  ~SubnormalsKept() { _mm_setcsr(mode_); }
+
+ private:
+  static constexpr unsigned kFlush = 0x8040;  // flush to zero, denormals are zero
+  unsigned mode_;
+#elif defined(__aarch64__)
+  SubnormalsKept() {
+    asm volatile("mrs %0, fpcr" : "=r"(mode_));
+    asm volatile("msr fpcr, %0" : : "r"(mode_ & ~kFlush));
+  }
+  ~SubnormalsKept() { asm volatile("msr fpcr, %0" : : "r"(mode_)); }
+
+ private:
+  static constexpr uint64_t kFlush = uint64_t{1} << 24;
+  uint64_t mode_;
+#endif
+};
+
+void run_range(detail::RangeFunction function, void* context, int64_t begin, int64_t end) {
+  [[maybe_unused]] const SubnormalsKept kept;
+  function(context, begin, end);
+}
+
+// Whether this thread is inside a job: a parallel_for in its body runs in this thread alone.
+thread_local bool inside_job = false;
+
 // Workers sleep on `generation` and run one range of each job. One job at a time: a caller that
 // finds the pool busy runs its whole job itself. A pool is never destroyed: its threads sleep until
 // the process ends.
@@ -64,7 +99,9 @@ class Pool {
     pending_.store(workers_);
     generation_.fetch_add(1);
     generation_.notify_all();
+    inside_job = true;
     run_part(0);
+    inside_job = false;
     for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
     const std::exception_ptr error = std::exchange(error_, nullptr);
     only.unlock();
@@ -91,7 +128,7 @@ class Pool {
     const int64_t begin = count_ * part / parts_;
     const int64_t end = count_ * (part + 1) / parts_;
     try {
-      if (begin < end) function_(context_, begin, end);
+      if (begin < end) run_range(function_, context_, begin, end);
     } catch (...) {
       const std::lock_guard<std::mutex> one(error_mutex_);
       error_ = std::current_exception();
@@ -99,6 +136,7 @@ class Pool {
   }
 
   void serve(int part, uint32_t seen) {
+    inside_job = true;
     for (;;) {
       generation_.wait(seen);
       ++seen;
@@ -157,8 +195,8 @@ void parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void*
   if (count <= 0) return;
   const int64_t worthwhile = std::max<int64_t>(1, count / std::max<int64_t>(1, grain));
   const int parts = static_cast<int>(std::min<int64_t>(num_threads(), worthwhile));
-  if (parts > 1 && pool().try_run(count, parts, function, context)) return;
-  function(context, 0, count);
+  if (parts > 1 && !inside_job && pool().try_run(count, parts, function, context)) return;
+  run_range(function, context, 0, count);
 }
 
 }  // namespace detail

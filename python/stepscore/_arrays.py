@@ -44,9 +44,11 @@ def array(op: str, argument: str, value: Any) -> Any:
                 f"{op}: {argument} must be an array; got a {type(value).__name__} that NumPy "
                 f"cannot read ({error}); ragged data is passed flat, with offsets"
             ) from error
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{op}: {argument} is a masked array; fill or compress it first")
     if made.dtype.kind not in "fiub" and made.dtype.name != "bfloat16":
         raise TypeError(f"{op}: {argument} must hold numbers; got {made.dtype.name}")
-    if not made.dtype.isnative:
+    if not made.dtype.isnative or not made.flags.aligned:
         made = made.astype(made.dtype.newbyteorder("="))
     return made
 

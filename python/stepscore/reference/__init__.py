@@ -1,0 +1,11 @@
+"""The ops in plain NumPy float64: the specification, to be checked by eye, not for speed.
+
+``stepscore.reference.X`` holds the op of ``stepscore.ops.X`` with the same names and arguments.
+"""
+
+from stepscore.reference.aggregate import aggregate
+from stepscore.reference.step_boundary import find_steps
+from stepscore.reference.value_head import mlp_head, value_head
+from stepscore.reference.vote import VoteResult, vote
+
+__all__ = ["VoteResult", "aggregate", "find_steps", "mlp_head", "value_head", "vote"]

@@ -1,0 +1,77 @@
+"""What the tests share: options, the data folder, fixtures over array kinds and CPU levels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from array_kinds import KINDS, Kind
+from hypothesis import settings
+from same_bits import LEVELS
+
+import stepscore
+from stepscore import _core
+
+# A deadline measures the machine, not the code. The same examples on every run, so that a red run
+# can be repeated; STEPSCORE_HYPOTHESIS=explore looks further.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("STEPSCORE_HYPOTHESIS", "repeatable"))
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-gpu", action="store_true", help="fail where a test would skip for want of a GPU"
+    )
+
+
+@pytest.fixture
+def gpu(request: pytest.FixtureRequest) -> str:
+    """The names of the CUDA devices; without one the test is skipped."""
+    usable, reason = stepscore.cuda_available()
+    if not usable and request.config.getoption("--require-gpu"):
+        pytest.fail(f"--require-gpu: {reason}")
+    if not usable:
+        pytest.skip(f"needs a GPU: {reason}")
+    return reason
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data: STEPSCORE_DATA, or shared/data beside the project."""
+    folder = Path(os.environ.get("STEPSCORE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the data folder; {folder} does not exist, STEPSCORE_DATA may name it")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads_and_level() -> Iterator[None]:
+    threads, level = stepscore.num_threads(), stepscore.cpu_level()
+    yield
+    stepscore.set_num_threads(threads)
+    _core.set_cpu_level(level)
+
+
+@pytest.fixture(scope="session")
+def levels() -> list[str]:
+    """The CPU levels of this machine; baseline is always among them."""
+    before, usable = stepscore.cpu_level(), []
+    for name in LEVELS:
+        try:
+            _core.set_cpu_level(name)
+        except ValueError:
+            continue
+        usable.append(name)
+    _core.set_cpu_level(before)
+    assert "baseline" in usable
+    return usable
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param

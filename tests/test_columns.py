@@ -1,0 +1,247 @@
+"""The shape of the house: complete columns, arrows that point down."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stepscore
+from stepscore import ops, reference
+
+ROOT = Path(__file__).resolve().parents[1]
+
+PACKAGE = ROOT / "python" / "stepscore"
+HEADERS = ROOT / "cpp" / "include" / "stepscore"
+
+# Headers that are no op: the small tools.
+TOOLS = {"tensor_view", "scalar_math", "parallel", "check"}
+STEMS = sorted(path.stem for path in HEADERS.glob("*.h") if path.stem not in TOOLS)
+
+# --- columns --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_column_has_every_file(stem: str) -> None:
+    files = [
+        f"cpp/{stem}.cc",
+        f"src/bind_{stem}.cc",
+        f"python/stepscore/ops/{stem}.py",
+        f"python/stepscore/reference/{stem}.py",
+        f"tests/test_{stem}.py",
+        f"tests/cpp/{stem}_test.cc",
+        f"benchmarks/bench_{stem}.py",
+    ]
+    missing = [name for name in files if not (ROOT / name).is_file()]
+    assert not missing, f"the column {stem} lacks {missing}"
+
+
+@pytest.mark.parametrize(
+    "folder", ["cpp/*.cc", "src/bind_*.cc", "cuda/*.cu", "tests/cpp/*_test.cc"]
+)
+def test_no_file_stands_outside_a_column(folder: str) -> None:
+    tools = TOOLS | {"device_probe"}
+    for path in ROOT.glob(folder):
+        stem = path.stem.removeprefix("bind_").removesuffix("_test")
+        assert stem in STEMS or stem in tools, f"{path.name} belongs to no header in cpp/include"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_column_is_registered(stem: str) -> None:
+    line = f"bind_{stem}(module);"
+    assert line in (ROOT / "src" / "core_module.cc").read_text()
+    if (ROOT / "cuda" / f"{stem}.cu").is_file():
+        assert line in (ROOT / "src" / "cuda_module.cc").read_text()
+    build = (ROOT / "CMakeLists.txt").read_text()
+    for source in (f"cpp/{stem}.cc", f"src/bind_{stem}.cc"):
+        assert source in build
+    assert re.search(rf"foreach\(op [^)]*\b{stem}\b", build), f"CMake does not run {stem}_test"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_column_says_where_it_stands_on_a_gpu(stem: str) -> None:
+    # cuda/X.cu, or one line in the header: "// GPU: not yet", or "// GPU: no sense: <reason>".
+    said = re.findall(
+        r"^// GPU: (not yet|no sense: \S.+)$", (HEADERS / f"{stem}.h").read_text(), re.M
+    )
+    there = (ROOT / "cuda" / f"{stem}.cu").is_file()
+    assert len(said) == (0 if there else 1), (
+        f"{stem}: either cuda/{stem}.cu exists, or {stem}.h has one line '// GPU: not yet' or "
+        f"'// GPU: no sense: <reason>'; the .cu is {'there' if there else 'missing'}, the header "
+        f"says {said}"
+    )
+
+
+def public_functions(path: Path) -> list[str]:
+    return [
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_column_is_exported_and_specified(stem: str) -> None:
+    names = public_functions(PACKAGE / "ops" / f"{stem}.py")
+    assert names
+    assert public_functions(PACKAGE / "reference" / f"{stem}.py") == names
+    for name in names:
+        assert name in ops.__all__
+        assert name in reference.__all__
+        assert getattr(stepscore, name) is getattr(ops, name)
+    stub = (PACKAGE / "_core.pyi").read_text()
+    bound = re.findall(r'module\.def\("(\w+)"', (ROOT / "src" / f"bind_{stem}.cc").read_text())
+    assert set(names) <= set(bound)
+    for name in bound:
+        assert f"def {name}(" in stub
+
+
+def test_the_columns_of_this_version_are_found() -> None:
+    assert {"aggregate", "step_boundary", "value_head", "vote"} <= set(STEMS)
+
+
+# --- arrows ---------------------------------------------------------------------------------
+
+# cli, server, pipeline -> search, rewards, evaluation, report, lab -> scoring -> recipes, ops
+RANK = {
+    "cli": 5,
+    "server": 4,
+    "pipeline": 4,
+    "search": 3,
+    "rewards": 3,
+    "evaluation": 3,
+    "report": 3,
+    "lab": 3,
+    "scoring": 2,
+    "recipes": 1,
+    "ops": 1,
+    "reference": 1,
+    "ragged": 1,
+    "_arrays": 0,
+    "_device": 0,
+    "_core": -1,
+    "_cuda": -1,
+}
+# The specification returns the op's own result type; nothing else crosses at one height.
+SIDEWAYS = {("reference", "ops"), ("recipes", "ops"), ("_arrays", "_device"), ("report", "lab")}
+
+TORCH_FOLDERS = ("scoring", "recipes", "search/policies", "rewards/adapters", "lab")
+
+
+def python_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, list[str]]]:
+    """Every import that runs, with the dotted names that it may load."""
+    for node in ast.iter_child_nodes(tree):
+        if is_type_checking(node):
+            continue
+        if isinstance(node, ast.Import):
+            yield node, [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node, [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            yield from imports(node)
+
+
+def layer_of(dotted: str) -> str | None:
+    """The layer that `stepscore.x.y` belongs to; names of the package itself count as theirs."""
+    parts = dotted.split(".")
+    if parts[0] != "stepscore" or len(parts) == 1:
+        return None
+    name = parts[1]
+    if name in RANK or (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file():
+        return name
+    if name in ops.__all__:
+        return "ops"
+    if name in ("load", "ProcessRewardModel", "Ranked", "StepScores"):
+        return "scoring"
+    if name in stepscore.__all__:
+        return "_device"
+    return None if name.startswith("__") else name
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_python_imports_point_down(path: Path) -> None:
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if here == "__init__":
+        return  # it names everything
+    assert here in RANK, f"{here} has no place in the order of the layers"
+    for node, names in imports(ast.parse(path.read_text())):
+        for name in names:
+            there = layer_of(name)
+            if there is None or there == here:
+                continue
+            assert there in RANK, f"{path.name}:{node.lineno} imports {name}, an unknown layer"
+            down = RANK[there] < RANK[here] or (here, there) in SIDEWAYS
+            assert down, f"{path.name}:{node.lineno}: {here} must not import {there}"
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_frameworks_are_imported_where_the_design_allows(path: Path) -> None:
+    inside = path.relative_to(PACKAGE).as_posix()
+    tree = ast.parse(path.read_text())
+    at_the_top = {node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+    for node, names in imports(tree):
+        if not any(name.split(".")[0] in ("torch", "transformers") for name in names):
+            continue
+        assert inside.startswith(TORCH_FOLDERS), f"{inside}:{node.lineno} imports a framework"
+        if inside.startswith("recipes"):
+            assert node not in at_the_top, f"{inside}:{node.lineno}: recipes import lazily"
+
+
+def includes(folder: str) -> Iterator[tuple[Path, str]]:
+    for path in sorted((ROOT / folder).rglob("*")):
+        if path.suffix in (".h", ".cc", ".cu", ".cuh"):
+            for name in re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', path.read_text(), re.M):
+                yield path, name
+
+
+FOREIGN = re.compile(r"pybind11|torch|ATen|c10|Python\.h|numpy")
+
+
+def test_the_core_knows_neither_python_nor_a_framework_nor_cuda() -> None:
+    found = list(includes("cpp"))
+    assert found
+    for path, name in found:
+        assert not FOREIGN.search(name), f"{path.name} includes {name}"
+        assert not re.search(r"cuda|nvtx|cublas", name), f"{path.name} includes {name}"
+
+
+def test_the_kernels_know_no_python() -> None:
+    for path, name in includes("cuda"):
+        assert not FOREIGN.search(name), f"{path.name} includes {name}"
+
+
+def test_only_the_boundary_includes_pybind11() -> None:
+    assert any("pybind11" in name for _, name in includes("src"))
+    for path, name in includes("src"):
+        assert not re.search(r"torch|ATen|c10", name), f"{path.name} includes {name}"
+
+
+def test_public_headers_include_public_headers_alone() -> None:
+    for path, name in includes("cpp/include"):
+        own = (HEADERS.parent / name).is_file()
+        standard = re.fullmatch(r"[a-z_]+", name) is not None
+        assert own or standard, f"{path.name} includes {name}"
+
+
+def test_leaf_loops_call_no_inline_function_of_the_standard_library() -> None:
+    # The linker would keep one copy for all levels, and a baseline machine could meet AVX-512 code.
+    allowed = re.compile(r"simd/|stepscore/|immintrin\.h|arm_neon\.h|math\.h|stdint\.h|cstdint")
+    for path, name in includes("cpp/simd"):
+        if path.name in ("level.cc", "level.h"):
+            continue
+        assert allowed.match(name), f"{path.name} includes {name}"
+    for name in ("aggregate", "scalar_math", "tensor_view"):  # what the leaf loops include
+        for inner in re.findall(r"#include <([^>]+)>", (HEADERS / f"{name}.h").read_text()):
+            assert inner == "cstdint", f"{name}.h includes <{inner}>"
