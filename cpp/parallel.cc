@@ -79,6 +79,23 @@ void run_range(detail::RangeFunction function, void* context, int64_t begin, int
   function(context, begin, end);
 }
 
+// Waking a sleeping thread takes longer than many jobs, so a thread looks for some microseconds
+// before it sleeps: calls that follow each other closely find the workers awake.
+constexpr int kLooks = 1000;
+
+template <class T>
+void wait_while(const std::atomic<T>& value, T old) {
+  for (int look = 0; look < kLooks; ++look) {
+    if (value.load(std::memory_order_acquire) != old) return;
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+  value.wait(old);
+}
+
 // Whether this thread is inside a job: a parallel_for in its body runs in this thread alone.
 thread_local bool inside_job = false;
 
@@ -102,7 +119,9 @@ class Pool {
     inside_job = true;
     run_part(0);
     inside_job = false;
-    for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
+    for (int left = pending_.load(); left != 0; left = pending_.load()) {
+      wait_while(pending_, left);
+    }
     const std::exception_ptr error = std::exchange(error_, nullptr);
     only.unlock();
     if (error != nullptr) std::rethrow_exception(error);
@@ -138,7 +157,7 @@ class Pool {
   void serve(int part, uint32_t seen) {
     inside_job = true;
     for (;;) {
-      generation_.wait(seen);
+      wait_while(generation_, seen);
       ++seen;
       if (part < parts_) run_part(part);
       if (pending_.fetch_sub(1) == 1) pending_.notify_all();

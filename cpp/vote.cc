@@ -11,8 +11,8 @@ namespace {
 
 constexpr int64_t kProblemsPerThread = 64;
 
-// The classes of one problem at a time, found by answer id through an open-addressing table whose
-// slots are stamped with the problem, so that it is never cleared.
+// The classes of one problem at a time, in an open-addressing table by answer id. A slot is stamped
+// with the problem that it belongs to, so that the table is never cleared.
 class Classes {
  public:
   void start(int64_t candidates) {
@@ -20,7 +20,7 @@ class Classes {
     while (slots < 2 * static_cast<size_t>(candidates)) slots *= 2;
     if (slots_.size() < slots) {
       slots_.assign(slots, Slot{});
-      classes_.resize(slots / 2);
+      order_.resize(slots);
       stamp_ = 0;
     }
     mask_ = slots - 1;
@@ -28,38 +28,49 @@ class Classes {
     ++stamp_;
   }
 
-  // Adds a candidate to the class of its answer.
+  // Adds a candidate to the class of its answer. Whether the answer is new is as good as random, so
+  // nothing here branches on it.
   void add(int64_t id, int64_t candidate, double score) {
     // Fibonacci hashing: ids are small and dense in practice, but need not be.
     size_t at = (static_cast<uint64_t>(id) * 0x9e3779b97f4a7c15ull >> 32) & mask_;
-    for (; slots_[at].stamp == stamp_; at = (at + 1) & mask_) {
-      AnswerClass& answer = classes_[slots_[at].index];
-      if (answer.id != id) continue;
-      answer.count += 1;
-      answer.sum += score;
-      const bool better = score > answer.best_score;
-      answer.best = better ? candidate : answer.best;
-      answer.best_score = better ? score : answer.best_score;
-      return;
-    }
-    slots_[at] = {stamp_, static_cast<uint32_t>(count_)};
-    classes_[count_++] = {id, candidate, candidate, 1, score, score};
+    while ((slots_[at].stamp == stamp_) & (slots_[at].answer.id != id)) at = (at + 1) & mask_;
+    Slot& slot = slots_[at];
+    AnswerClass& answer = slot.answer;
+    const bool fresh = slot.stamp != stamp_;
+    const bool better = fresh | (score > answer.best_score);
+    order_[count_] = at;
+    count_ += fresh ? 1 : 0;
+    slot.stamp = stamp_;
+    answer.id = id;
+    answer.first = fresh ? candidate : answer.first;
+    answer.count = (fresh ? 0 : answer.count) + 1;
+    answer.sum = choose(fresh, 0.0, answer.sum) + score;
+    answer.best = better ? candidate : answer.best;
+    answer.best_score = choose(better, score, answer.best_score);
   }
 
-  const AnswerClass* begin() const { return classes_.data(); }
-  const AnswerClass* end() const { return classes_.data() + count_; }
+  // In the order of their first candidates.
+  size_t size() const { return count_; }
+  const AnswerClass& operator[](size_t c) const { return slots_[order_[c]].answer; }
 
  private:
   struct Slot {
     uint64_t stamp = 0;
-    uint32_t index = 0;
+    AnswerClass answer{};
   };
   std::vector<Slot> slots_;
-  std::vector<AnswerClass> classes_;
+  std::vector<size_t> order_;
   size_t mask_ = 0;
   size_t count_ = 0;
   uint64_t stamp_ = 0;
 };
+
+bool refused(int64_t id, double score, bool sums, bool drop_nan) {
+  if (id < kNoAnswer) return true;
+  if (score != score) return !drop_nan;
+  const bool infinite = score - score != 0.0;
+  return infinite && sums && id != kNoAnswer;
+}
 
 // False at a candidate that may not be counted.
 bool collect(const Ballot& ballot, int64_t begin, int64_t end, bool sums, Classes& classes,
@@ -68,40 +79,39 @@ bool collect(const Ballot& ballot, int64_t begin, int64_t end, bool sums, Classe
   for (int64_t i = begin; i < end; ++i) {
     const int64_t id = ballot.answer_ids == nullptr ? i - begin : ballot.answer_ids[i];
     const double score = ballot.scores == nullptr ? 0.0 : ballot.scores[i];
-    const bool is_nan = score != score;
-    const bool is_infinite = !is_nan && score - score != 0.0;
-    if (id < kNoAnswer || (is_nan && !ballot.drop_nan) ||
-        (is_infinite && sums && id != kNoAnswer)) {
-      fault.report(i);
-      return false;
+    if (id < 0 || score - score != 0.0) {  // no answer, or not a finite score
+      if (refused(id, score, sums, ballot.drop_nan)) {
+        fault.report(i);
+        return false;
+      }
+      if (id == kNoAnswer || score != score) continue;
     }
-    if (id == kNoAnswer || is_nan) continue;
     classes.add(id, i, score);
   }
   return true;
 }
 
 void decide(Rule rule, Ties ties, const Classes& classes, int64_t at, const VoteOutput& out) {
-  if (classes.begin() == classes.end()) {
+  if (classes.size() == 0) {
     out.winner[at] = kNoWinner;
     out.answer_id[at] = kNoAnswer;
     out.score[at] = kNaN;
     out.tied[at] = false;
     return;
   }
-  const AnswerClass* leader = classes.begin();
+  const AnswerClass* leader = &classes[0];
   double lead = class_score(rule, *leader);
   bool tied = false;
-  for (const AnswerClass* answer = leader + 1; answer != classes.end(); ++answer) {
+  const bool by_best_score = ties == Ties::kBestScore;
+  for (size_t c = 1; c < classes.size(); ++c) {
+    const AnswerClass* answer = &classes[c];
     const double score = class_score(rule, *answer);
-    if (score > lead) {
-      leader = answer;
-      lead = score;
-      tied = false;
-    } else if (score == lead) {
-      tied = true;
-      if (ties == Ties::kBestScore && answer->best_score > leader->best_score) leader = answer;
-    }
+    const bool equal = score == lead;
+    const bool wins =
+        (score > lead) | (equal & by_best_score & (answer->best_score > leader->best_score));
+    tied = equal | (tied & !wins);
+    lead = choose(wins, score, lead);
+    leader = wins ? answer : leader;
   }
   out.winner[at] = rule == Rule::kBestOfN ? leader->best : leader->first;
   out.answer_id[at] = leader->id;

@@ -548,3 +548,22 @@ def test_the_first_fault_is_named_whatever_the_threads(levels, threads):
         for _ in range(5):
             with pytest.raises(ValueError, match=rf"values\[{bad[0]}\]"):
                 stepscore.aggregate(values, MANY, "min")
+
+
+@pytest.mark.parametrize("how", ["min", ["min", "mean"]])
+def test_out_is_written_in_place(how: str | list[str]) -> None:
+    values, offsets = np.array([0.5, 0.2, 0.9], np.float32), np.array([0, 2, 3])
+    expected = stepscore.aggregate(values, offsets, how)
+    out = np.full_like(expected, np.nan)
+    assert stepscore.aggregate(values, offsets, how, out=out) is out
+    assert np.array_equal(out, expected)
+
+
+def test_an_out_that_does_not_fit_is_refused() -> None:
+    values, offsets = np.array([0.5, 0.2], np.float32), np.array([0, 2])
+    with pytest.raises(ValueError, match=r"aggregate: out must have shape \[1\]; got \[2\]"):
+        stepscore.aggregate(values, offsets, "min", out=np.empty(2, np.float32))
+    with pytest.raises(TypeError, match="aggregate: out must be float32; got float64"):
+        stepscore.aggregate(values, offsets, "min", out=np.empty(1))
+    with pytest.raises(ValueError, match="aggregate: out is read-only"):
+        stepscore.aggregate(values, offsets, "min", out=np.frombuffer(bytes(4), np.float32))

@@ -208,19 +208,44 @@ inline void finish_geometric_means(const Statistics* statistics, int64_t count, 
   }
 }
 
+template <Reduction kReduction>
+inline void finish_each(const Statistics* statistics, int64_t count, double* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = finish(kReduction, statistics[i]);
+}
+
+// The choice is made once per block: made per segment, it would cost more than the reduction.
+inline void finish_block(Reduction reduction, const Statistics* statistics, int64_t count,
+                         double* out) {
+  switch (reduction) {
+    case Reduction::kMin:
+      return finish_each<Reduction::kMin>(statistics, count, out);
+    case Reduction::kMax:
+      return finish_each<Reduction::kMax>(statistics, count, out);
+    case Reduction::kMean:
+      return finish_each<Reduction::kMean>(statistics, count, out);
+    case Reduction::kSum:
+      return finish_each<Reduction::kSum>(statistics, count, out);
+    case Reduction::kProd:
+      return finish_each<Reduction::kProd>(statistics, count, out);
+    case Reduction::kLast:
+      return finish_each<Reduction::kLast>(statistics, count, out);
+    case Reduction::kFirst:
+      return finish_each<Reduction::kFirst>(statistics, count, out);
+    case Reduction::kGeometricMean:
+      return finish_geometric_means(statistics, count, out);
+    default:
+      for (int64_t i = 0; i < count; ++i) out[i] = finish(reduction, statistics[i]);
+  }
+}
+
 template <class T>
 void finish_segments(const Statistics* statistics, int64_t count, const Reduction* reductions,
                      int64_t reduction_count, double empty, T* out) {
-  for (int64_t r = 0; r < reduction_count; ++r) {
-    const Reduction reduction = reductions[r];
-    for (int64_t first = 0; first < count; first += kFinishBlock) {
-      const int64_t block = count - first < kFinishBlock ? count - first : kFinishBlock;
+  for (int64_t first = 0; first < count; first += kFinishBlock) {
+    const int64_t block = count - first < kFinishBlock ? count - first : kFinishBlock;
+    for (int64_t r = 0; r < reduction_count; ++r) {
       double result[kFinishBlock];
-      if (reduction == Reduction::kGeometricMean) {
-        finish_geometric_means(statistics + first, block, result);
-      } else {
-        for (int64_t i = 0; i < block; ++i) result[i] = finish(reduction, statistics[first + i]);
-      }
+      finish_block(reductions[r], statistics + first, block, result);
       for (int64_t i = 0; i < block; ++i) {
         out[(first + i) * reduction_count + r] =
             static_cast<T>(statistics[first + i].size == 0 ? empty : result[i]);

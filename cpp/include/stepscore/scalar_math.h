@@ -27,6 +27,12 @@ STEPSCORE_HD To bits_as(From from) {
   return to;
 }
 
+// condition ? yes : no, for conditions that cannot be predicted: between integers compilers choose
+// without a jump.
+STEPSCORE_HD double choose(bool condition, double yes, double no) {
+  return bits_as<double>(condition ? bits_as<uint64_t>(yes) : bits_as<uint64_t>(no));
+}
+
 STEPSCORE_HD float bfloat16_to_float(uint16_t bits) {
   return bits_as<float>(static_cast<uint32_t>(bits) << 16);
 }

@@ -17,6 +17,7 @@ def aggregate(
     nan: str = "error",
     temperature: float = 0.1,
     clip: float = 0.0,
+    out: Any = None,
 ) -> Any:
     r"""Reduce the step scores :math:`r_1 \dots r_K` of every trace to one number.
 
@@ -40,6 +41,7 @@ def aggregate(
         temperature: T of ``softmin``, positive; 0.1 as in PURE.
         clip: ``logit_mean`` and ``odds_mean`` read scores as ``[clip, 1 - clip]``; 0 leaves them
             as they are and refuses exact zeros and ones, whose odds are not finite.
+        out: where to write, a contiguous array of the result's shape and type; None makes one.
 
     Returns:
         ``[traces]``, or ``[traces, len(how)]`` for a list; float64 for float64 values, else
@@ -67,7 +69,11 @@ def aggregate(
     offsets = _arrays.integers(op, "offsets", offsets)
     names = _arrays.names(op, "how", how)
     traces = max(_arrays.length(offsets) - 1, 0)
-    out = _arrays.empty(values, (traces, len(names)), name)
+    single = isinstance(how, str)
+    shape = (traces,) if single else (traces, len(names))
+    out = _arrays.empty(values, shape, name) if out is None else _arrays.output(op, out)
+    if tuple(out.shape) != shape:
+        raise ValueError(f"aggregate: out must have shape {list(shape)}; got {list(out.shape)}")
     _core.aggregate(
         _arrays.view(op, "values", values),
         _arrays.view(op, "offsets", offsets),
@@ -76,9 +82,9 @@ def aggregate(
         _arrays.choice(op, "nan", nan, ("error", "propagate")) == "propagate",
         _arrays.number(op, "clip", clip),
         _arrays.number(op, "temperature", temperature),
-        _arrays.view(op, "out", out),
+        _arrays.view(op, "out", out[:, None] if single else out),
     )
-    return out[:, 0] if isinstance(how, str) else out
+    return out
 
 
 def _empty_value(empty: str | float) -> float | None:
