@@ -81,7 +81,7 @@ void run_range(detail::RangeFunction function, void* context, int64_t begin, int
 
 // Waking a sleeping thread takes longer than many jobs, so a thread looks for some microseconds
 // before it sleeps: calls that follow each other closely find the workers awake.
-constexpr int kLooks = 1000;
+constexpr int kLooks = 4000;
 
 template <class T>
 void wait_while(const std::atomic<T>& value, T old) {
