@@ -26,6 +26,7 @@ namespace stepscore {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr int kRangesPerThread = 4;
 
 int processors() {
 #if defined(__linux__)
@@ -99,25 +100,28 @@ void wait_while(const std::atomic<T>& value, T old) {
 // Whether this thread is inside a job: a parallel_for in its body runs in this thread alone.
 thread_local bool inside_job = false;
 
-// Workers sleep on `generation` and run one range of each job. One job at a time: a caller that
+// Workers sleep on `generation` and share the ranges of each job. One job at a time: a caller that
 // finds the pool busy runs its whole job itself. A pool is never destroyed: its threads sleep until
 // the process ends.
 class Pool {
  public:
   // False when the pool is busy, or when the system refuses another thread.
-  bool try_run(int64_t count, int parts, detail::RangeFunction function, void* context) {
+  bool try_run(int64_t count, int threads, int ranges, detail::RangeFunction function,
+               void* context) {
     std::unique_lock<std::mutex> only(mutex_, std::try_to_lock);
     if (!only.owns_lock()) return false;
-    if (!grow(parts - 1)) return false;
+    if (!grow(threads - 1)) return false;
     count_ = count;
-    parts_ = parts;
+    threads_ = threads;
+    ranges_ = ranges;
+    next_.store(0);
     function_ = function;
     context_ = context;
     pending_.store(workers_);
     generation_.fetch_add(1);
     generation_.notify_all();
     inside_job = true;
-    run_part(0);
+    run_ranges();
     inside_job = false;
     for (int left = pending_.load(); left != 0; left = pending_.load()) {
       wait_while(pending_, left);
@@ -132,8 +136,8 @@ class Pool {
   bool grow(int workers) {
     try {
       for (int have = workers_; have < workers; ++have) {
-        std::thread([this, part = have + 1, seen = generation_.load()] {
-          serve(part, seen);
+        std::thread([this, number = have + 1, seen = generation_.load()] {
+          serve(number, seen);
         }).detach();
         ++workers_;
       }
@@ -143,23 +147,24 @@ class Pool {
     return true;
   }
 
-  void run_part(int part) {
-    const int64_t begin = count_ * part / parts_;
-    const int64_t end = count_ * (part + 1) / parts_;
+  // Ranges are claimed, not dealt out: a thread that the system holds up delays nobody.
+  void run_ranges() {
     try {
-      if (begin < end) run_range(function_, context_, begin, end);
+      for (int range = next_.fetch_add(1); range < ranges_; range = next_.fetch_add(1)) {
+        run_range(function_, context_, count_ * range / ranges_, count_ * (range + 1) / ranges_);
+      }
     } catch (...) {
       const std::lock_guard<std::mutex> one(error_mutex_);
       error_ = std::current_exception();
     }
   }
 
-  void serve(int part, uint32_t seen) {
+  void serve(int number, uint32_t seen) {
     inside_job = true;
     for (;;) {
       wait_while(generation_, seen);
       ++seen;
-      if (part < parts_) run_part(part);
+      if (number < threads_) run_ranges();
       if (pending_.fetch_sub(1) == 1) pending_.notify_all();
     }
   }
@@ -171,7 +176,9 @@ class Pool {
   std::mutex error_mutex_;
   std::exception_ptr error_;
   int64_t count_ = 0;
-  int parts_ = 0;
+  int threads_ = 0;
+  int ranges_ = 0;
+  std::atomic<int> next_{0};
   detail::RangeFunction function_ = nullptr;
   void* context_ = nullptr;
 };
@@ -213,8 +220,12 @@ namespace detail {
 void parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void* context) {
   if (count <= 0) return;
   const int64_t worthwhile = std::max<int64_t>(1, count / std::max<int64_t>(1, grain));
-  const int parts = static_cast<int>(std::min<int64_t>(num_threads(), worthwhile));
-  if (parts > 1 && !inside_job && pool().try_run(count, parts, function, context)) return;
+  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), worthwhile));
+  const int64_t ranges = std::min<int64_t>(worthwhile, int64_t{threads} * kRangesPerThread);
+  if (threads > 1 && !inside_job &&
+      pool().try_run(count, threads, static_cast<int>(ranges), function, context)) {
+    return;
+  }
   run_range(function, context, 0, count);
 }
 

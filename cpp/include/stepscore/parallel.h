@@ -1,7 +1,7 @@
 // Splitting work over threads.
 //
-// The work is split statically and no result depends on where the cuts fall, so the number of
-// threads never changes a bit. A pool of our own rather than OpenMP: a second OpenMP runtime beside
+// No result depends on where the cuts fall or on who works on which range, so the number of threads
+// never changes a bit. A pool of our own rather than OpenMP: a second OpenMP runtime beside
 // torch's oversubscribes the cores and can deadlock after a fork.
 #pragma once
 
