@@ -11,42 +11,58 @@ namespace {
 
 constexpr int64_t kProblemsPerThread = 64;
 
+// Whether a candidate may not be counted at all.
+bool refused(int64_t id, double score, bool sums, bool drop_nan) {
+  if (id < kNoAnswer) return true;
+  if (score != score) return !drop_nan;
+  const bool infinite = score - score != 0.0;
+  return infinite && sums && id != kNoAnswer;
+}
+
 // The classes of one problem at a time, in an open-addressing table by answer id. A slot is stamped
 // with the problem that it belongs to, so that the table is never cleared.
 class Classes {
  public:
-  void start(int64_t candidates) {
-    size_t slots = 16;
-    while (slots < 2 * static_cast<size_t>(candidates)) slots *= 2;
-    if (slots_.size() < slots) {
-      slots_.assign(slots, Slot{});
-      order_.resize(slots);
-      stamp_ = 0;
+  // Sorts the candidates [begin, end) into classes; false at one that may not be counted. Whether
+  // an answer is new is as good as random, so nothing in the loop branches on it.
+  bool collect(const Ballot& ballot, int64_t begin, int64_t end, bool sums, FirstFault& fault) {
+    start(end - begin);
+    // Locals: the compiler must assume that a store to a slot may change a member.
+    Slot* const slots = slots_.data();
+    size_t* const order = order_.data();
+    const uint64_t stamp = stamp_;
+    const size_t mask = slots_.size() - 1;
+    const int64_t* const ids = ballot.answer_ids;
+    const double* const scores = ballot.scores;
+    size_t count = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t id = ids == nullptr ? i - begin : ids[i];
+      const double score = scores == nullptr ? 0.0 : scores[i];
+      if (id < 0 || score - score != 0.0) {  // no answer, or not a finite score
+        if (refused(id, score, sums, ballot.drop_nan)) {
+          fault.report(i);
+          return false;
+        }
+        if (id == kNoAnswer || score != score) continue;
+      }
+      // Fibonacci hashing: ids are small and dense in practice, but need not be.
+      size_t at = (static_cast<uint64_t>(id) * 0x9e3779b97f4a7c15ull >> 32) & mask;
+      while ((slots[at].stamp == stamp) & (slots[at].answer.id != id)) at = (at + 1) & mask;
+      const bool fresh = slots[at].stamp != stamp;
+      AnswerClass& answer = slots[at].answer;
+      const bool better = fresh | (score > answer.best_score);
+      order[count] = at;
+      count += fresh ? 1 : 0;
+      slots[at].stamp = stamp;
+      answer.id = id;
+      answer.first = fresh ? i : answer.first;
+      answer.count = (fresh ? 0 : answer.count) + 1;
+      answer.sum = choose(fresh, 0.0, answer.sum) + score;
+      answer.best = better ? i : answer.best;
+      answer.best_score = choose(better, score, answer.best_score);
     }
-    mask_ = slots - 1;
-    count_ = 0;
-    ++stamp_;
-  }
-
-  // Adds a candidate to the class of its answer. Whether the answer is new is as good as random, so
-  // nothing here branches on it.
-  void add(int64_t id, int64_t candidate, double score) {
-    // Fibonacci hashing: ids are small and dense in practice, but need not be.
-    size_t at = (static_cast<uint64_t>(id) * 0x9e3779b97f4a7c15ull >> 32) & mask_;
-    while ((slots_[at].stamp == stamp_) & (slots_[at].answer.id != id)) at = (at + 1) & mask_;
-    Slot& slot = slots_[at];
-    AnswerClass& answer = slot.answer;
-    const bool fresh = slot.stamp != stamp_;
-    const bool better = fresh | (score > answer.best_score);
-    order_[count_] = at;
-    count_ += fresh ? 1 : 0;
-    slot.stamp = stamp_;
-    answer.id = id;
-    answer.first = fresh ? candidate : answer.first;
-    answer.count = (fresh ? 0 : answer.count) + 1;
-    answer.sum = choose(fresh, 0.0, answer.sum) + score;
-    answer.best = better ? candidate : answer.best;
-    answer.best_score = choose(better, score, answer.best_score);
+    count_ = count;
+    return true;
   }
 
   // In the order of their first candidates.
@@ -58,38 +74,23 @@ class Classes {
     uint64_t stamp = 0;
     AnswerClass answer{};
   };
+
+  void start(int64_t candidates) {
+    size_t slots = 16;
+    while (slots < 2 * static_cast<size_t>(candidates)) slots *= 2;
+    if (slots_.size() < slots) {
+      slots_.assign(slots, Slot{});
+      order_.resize(slots);
+      stamp_ = 0;
+    }
+    ++stamp_;
+  }
+
   std::vector<Slot> slots_;
   std::vector<size_t> order_;
-  size_t mask_ = 0;
   size_t count_ = 0;
   uint64_t stamp_ = 0;
 };
-
-bool refused(int64_t id, double score, bool sums, bool drop_nan) {
-  if (id < kNoAnswer) return true;
-  if (score != score) return !drop_nan;
-  const bool infinite = score - score != 0.0;
-  return infinite && sums && id != kNoAnswer;
-}
-
-// False at a candidate that may not be counted.
-bool collect(const Ballot& ballot, int64_t begin, int64_t end, bool sums, Classes& classes,
-             FirstFault& fault) {
-  classes.start(end - begin);
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t id = ballot.answer_ids == nullptr ? i - begin : ballot.answer_ids[i];
-    const double score = ballot.scores == nullptr ? 0.0 : ballot.scores[i];
-    if (id < 0 || score - score != 0.0) {  // no answer, or not a finite score
-      if (refused(id, score, sums, ballot.drop_nan)) {
-        fault.report(i);
-        return false;
-      }
-      if (id == kNoAnswer || score != score) continue;
-    }
-    classes.add(id, i, score);
-  }
-  return true;
-}
 
 void decide(Rule rule, Ties ties, const Classes& classes, int64_t at, const VoteOutput& out) {
   if (classes.size() == 0) {
@@ -133,7 +134,7 @@ void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const Vot
   parallel_for(ballot.problems, kProblemsPerThread, [&](int64_t begin, int64_t end) {
     Classes classes;
     for (int64_t p = begin; p < end; ++p) {
-      if (!collect(ballot, ballot.offsets[p], ballot.offsets[p + 1], sums, classes, fault)) {
+      if (!classes.collect(ballot, ballot.offsets[p], ballot.offsets[p + 1], sums, fault)) {
         return;
       }
       for (int64_t r = 0; r < rule_count; ++r) {
