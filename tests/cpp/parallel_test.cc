@@ -40,8 +40,10 @@ TEST(a_grain_keeps_small_work_on_the_caller) {
 TEST(the_work_is_really_split) {
   set_num_threads(3);
   std::atomic<int> ranges{0}, others{0};
+  std::latch together(3);  // no range ends before all have begun: each needs a thread of its own
   const std::thread::id caller = std::this_thread::get_id();
   parallel_for(300, 100, [&](int64_t begin, int64_t end) {
+    together.arrive_and_wait();
     EXPECT(end - begin == 100);
     ++ranges;
     if (std::this_thread::get_id() != caller) ++others;
