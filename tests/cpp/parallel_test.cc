@@ -1,5 +1,6 @@
 #include "stepscore/parallel.h"
 
+#include <latch>
 #include <stdexcept>
 
 #include "testing.h"
