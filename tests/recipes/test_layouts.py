@@ -157,3 +157,9 @@ def test_recipes_need_neither_torch_nor_transformers():
         "assert not {'torch', 'transformers', 'tokenizers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_windows_line_ends_are_newlines(name):
+    split = recipe_by_name(name).split
+    assert split("a\r\n\r\nb\r\n") == split("a\n\nb\n")

@@ -162,5 +162,5 @@ def test_a_text_that_the_vocabulary_cannot_write_is_named():
     tokenizer = Tokenizer(backends.WordLevel({"1": 0, "\n": 1}))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-    with pytest.raises(ValueError, match=r"the model's tokenizer can write; got '1x1'"):
+    with pytest.raises(ValueError, match=r"the tokenizer cannot write '1x1'"):
         trl_prm().encode(wrapped, ["1"], [["11", "1x1"]])

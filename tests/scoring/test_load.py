@@ -306,7 +306,7 @@ def test_a_folder_without_tokenizer_is_refused(copy):
         ({"recipe": "no-such"}, ValueError, "name must be one of qwen2.5-math-prm"),
         ({"recipe": 3}, TypeError, "recipe must be a name or a Recipe"),
         ({"dtype": "int8"}, ValueError, "dtype must be float32, float16 or bfloat16"),
-        ({"device": "toaster"}, ValueError, "device must be a device of torch"),
+        ({"device": "toaster"}, ValueError, "device must be one that torch can use here"),
         ({"max_length": 0}, ValueError, "max_length must be at least 1"),
         ({"max_length": 513}, ValueError, "at most the model's 512 positions"),
         ({"token_budget": 2.5}, TypeError, "token_budget must be a whole number"),
@@ -321,3 +321,9 @@ def test_arguments_are_checked(options, error, message, tiny):
 def test_the_model_must_be_a_name_or_a_path():
     with pytest.raises(TypeError, match="model must be a folder or a name"):
         stepscore.load(None)
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "nowhere"])
+def test_a_device_that_is_not_there_is_named(device, tiny):
+    with pytest.raises(ValueError, match=f"load: device must be one .* got '{device}'"):
+        stepscore.load(tiny("trl").folder, device=device)

@@ -108,3 +108,23 @@ def test_no_bar_for_a_short_run(loaded, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     loaded("trl").rank("What?", CANDIDATES)
     assert sys.stderr.getvalue() == ""
+
+
+def test_an_unknown_aggregation_is_refused_before_the_forward_pass(loaded, monkeypatch):
+    prm = loaded("trl")
+    monkeypatch.setattr(prm.backbone, "forward", lambda **_: pytest.fail("forwarded"))
+    with pytest.raises(ValueError, match="rank: how must be one of min, max"):
+        prm.rank("What?", CANDIDATES, how="median")
+
+
+def test_top_k_may_be_any_whole_number(loaded):
+    prm = loaded("trl")
+    assert len(prm.rank("What?", CANDIDATES, top_k=np.int64(1))) == 1
+
+
+def test_a_candidate_of_step_scores_is_a_whole_number(loaded):
+    scores = loaded("trl").score("What?", CANDIDATES)
+    with pytest.raises(TypeError, match="a candidate is a whole number"):
+        scores[0:2]
+    with pytest.raises(IndexError, match="candidate 99 of"):
+        scores[99]

@@ -7,6 +7,20 @@ from typing import Any
 
 from stepscore import _arrays, _core
 
+AGGREGATIONS = (
+    "min",
+    "max",
+    "mean",
+    "sum",
+    "prod",
+    "last",
+    "first",
+    "geometric_mean",
+    "logit_mean",
+    "odds_mean",
+    "softmin",
+)
+
 
 def aggregate(
     values: Any,

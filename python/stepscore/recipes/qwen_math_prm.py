@@ -36,8 +36,7 @@ def qwen_math_prm() -> Recipe:
     and is read at each ``<extra_0>``. The author states no aggregate.
 
     Source: the model card of Qwen/Qwen2.5-Math-PRM-7B (text and score); the ports in
-        InternLM/lmdeploy
-    and vllm-project/vllm (head).
+        InternLM/lmdeploy and vllm-project/vllm (head).
     """
     return Recipe(
         name=NAME,

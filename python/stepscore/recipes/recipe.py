@@ -137,6 +137,5 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
 
     def as_config(self) -> dict[str, str]:
-        """Give the entry ``"stepscore"`` of ``config.json`` from which detection restores the "
-        "recipe."""
+        """Give the entry ``"stepscore"`` of ``config.json`` that detection restores it from."""
         return {"recipe": self.name, **dict(self.parameters)}

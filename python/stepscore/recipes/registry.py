@@ -178,8 +178,7 @@ def _from_head(evidence: Evidence) -> Recipe:
     if two_labels and fits(trl_prm()):
         warnings.warn(
             f"load: {evidence.name} looks like a PRM of TRL's trainer; its checkpoint does not say "
-            "which "
-            'separator it was trained with, so TRL\'s default "\\n" is used; pass '
+            'which separator it was trained with, so TRL\'s default "\\n" is used; pass '
             'recipe=stepscore.recipes.trl_prm(separator=...) or write "stepscore": {"recipe": '
             '"trl-prm", "separator": ...} into its config.json',
             stacklevel=5,
@@ -198,8 +197,7 @@ def _undecided(evidence: Evidence) -> str:
     causal = any(name.endswith("ForCausalLM") for name in evidence.architectures)
     advice = (
         "a causal language model does not say how it was trained as a PRM; pass "
-        'recipe="math-shepherd" if '
-        "its steps end in the tag ки"
+        'recipe="math-shepherd" if its steps end in the tag ки'
         if causal
         else f"pass recipe= one of {', '.join(_FACTORIES)}, the one that the model was trained with"
     )

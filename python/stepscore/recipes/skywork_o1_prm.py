@@ -60,7 +60,7 @@ def skywork_o1_prm() -> Recipe:
 def _split(text: str) -> list[str]:
     steps = []
     blank: list[str] = []
-    for line in text.split(SEPARATOR):
+    for line in step_texts.unix_lines(text).split(SEPARATOR):
         if line.strip():
             steps.append(SEPARATOR.join([*blank, line]))
             blank = []

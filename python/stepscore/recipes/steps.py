@@ -6,9 +6,15 @@ from __future__ import annotations
 def split_at(text: str, separator: str) -> list[str]:
     """Split a text at every separator; pieces of white space alone are no steps.
 
-    So trailing separators, and runs of them, never make a step of nothing.
+    So trailing separators, and runs of them, never make a step of nothing. Windows line ends count
+    as newlines.
     """
-    return [piece for piece in text.split(separator) if piece.strip()]
+    return [piece for piece in unix_lines(text).split(separator) if piece.strip()]
+
+
+def unix_lines(text: str) -> str:
+    """Write every line end as one newline, as the models were trained."""
+    return text.replace("\r\n", "\n")
 
 
 def fault_in_text(text: str, what: str, separator: str) -> str | None:

@@ -57,8 +57,8 @@ def _refuse_unwritable(tokenizer: Tokenizer, text: str, special_tokens: bool) ->
         _encode(tokenizer, [text], special_tokens)
     except Exception as error:
         raise ValueError(
-            f"score: a text must be one that the model's tokenizer can write; got {shorten(text)} "
-            f"({error}); leave out the characters that the model does not know"
+            f"the tokenizer cannot write {shorten(text)} ({error}); leave out the characters that "
+            "the model does not know, or pass the recipe= that the model was trained with"
         ) from error
 
 

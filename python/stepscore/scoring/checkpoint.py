@@ -115,8 +115,7 @@ def _locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path,
     if not _REPOSITORY.fullmatch(name):
         raise ValueError(
             'load: model must be a folder, the name of a Hugging Face repository, or "lab"; got '
-            f"{name!r}, "
-            "and there is no such folder; check the path"
+            f"{name!r}, and there is no such folder; check the path"
         )
     return _download(name, revision, show_progress)
 
@@ -175,8 +174,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or "metadata" not in content:
         raise ValueError(
             f'load: {index} must hold "weight_map" and "metadata", as save_pretrained writes them; '
-            "got "
-            f"{sorted(content)}; fetch the checkpoint again"
+            f"got {sorted(content)}; fetch the checkpoint again"
         )
     return weight_map
 

@@ -97,11 +97,17 @@ def _device(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(device)
-    except RuntimeError as error:
+        found = torch.device(device)
+        if found.type == "meta":
+            raise RuntimeError("a meta tensor holds no numbers")
+        torch.zeros(1, device=found)
+    # A torch without CUDA raises an AssertionError, a missing device a RuntimeError.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
-            f'load: device must be a device of torch, such as "cpu" or "cuda:0"; got {device!r}'
+            'load: device must be one that torch can use here, such as "cpu" or "cuda:0"; got '
+            f"{device!r} ({error}); leave it out to take the best one"
         ) from error
+    return found
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype | str:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, Literal, SupportsIndex, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stepscore.ops import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.forward import last_hidden_state, pad_right
 from stepscore.scoring.plan import Plan, plan
 from stepscore.scoring.quiet import watched
 from stepscore.scoring.read import HeadWeights, read_steps
-from stepscore.scoring.render import Caller, Rendered, Solution, check_traces, render
+from stepscore.scoring.render import (
+    Caller,
+    Rendered,
+    Solution,
+    check_traces,
+    check_truncation,
+    render,
+)
 from stepscore.scoring.scores import StepScores, default_aggregate
 
 Truncation = Literal["error", "steps"]
@@ -228,6 +237,7 @@ class ProcessRewardModel:
         solutions: Sequence[Solution],
         truncation: Truncation,
     ) -> StepScores:
+        check_truncation(caller, truncation)
         traces = check_traces(caller, self.recipe, problems, solutions)
         if not traces.steps:
             nothing = np.zeros(0, dtype=np.int64)
@@ -308,11 +318,16 @@ def _check_ranking(call: str, how: object, top_k: object) -> None:
             f"{call}: how must be the name of one aggregation; got {type(how).__name__}; for "
             "several at once use score(...).aggregate([...])"
         )
+    if how is not None and how not in AGGREGATIONS:
+        raise ValueError(
+            f"{call}: how must be one of {', '.join(AGGREGATIONS)}; got {how!r}; pass one of "
+            "these, or None for the recipe's default"
+        )
     if top_k is None:
         return
-    if isinstance(top_k, bool) or not isinstance(top_k, int):
+    if isinstance(top_k, bool) or not isinstance(top_k, SupportsIndex):
         raise TypeError(f"{call}: top_k must be a whole number or None; got {type(top_k).__name__}")
-    if top_k < 1:
+    if operator.index(top_k) < 1:
         raise ValueError(f"{call}: top_k must be at least 1; got {top_k}; pass None for all")
 
 

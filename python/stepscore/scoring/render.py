@@ -119,6 +119,15 @@ def _steps(caller: Caller, recipe: Recipe, solution: object, index: int) -> list
     return steps
 
 
+def check_truncation(caller: Caller, truncation: str) -> None:
+    """Refuse a policy that is neither of the two."""
+    if truncation not in ("error", "steps"):
+        raise ValueError(
+            f'{caller.name}: truncation must be "error" or "steps"; got {truncation!r}; pass one '
+            "of these"
+        )
+
+
 def render(
     caller: Caller,
     recipe: Recipe,
@@ -143,13 +152,8 @@ def render(
             out the steps that end past it.
 
     Raises:
-        ValueError: a trace past the limit; a truncation that is neither of the two.
+        ValueError: a trace past the limit.
     """
-    if truncation not in ("error", "steps"):
-        raise ValueError(
-            f'{caller.name}: truncation must be "error" or "steps"; got {truncation!r}; pass one '
-            "of these"
-        )
     encoded = recipe.encode(tokenizer, traces.problems, traces.steps)
     starts = encoded.offsets[:-1]
     counts = np.diff(encoded.step_offsets)

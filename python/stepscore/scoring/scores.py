@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,16 @@ class StepScores:
         return len(self.offsets) - 1
 
     def __getitem__(self, candidate: int) -> NDArray[np.float32]:
-        candidate = range(len(self))[candidate]
+        try:
+            candidate = range(len(self))[operator.index(candidate)]
+        except TypeError:
+            raise TypeError(
+                f"StepScores: a candidate is a whole number; got {candidate!r}; slice to_list()"
+            ) from None
+        except IndexError:
+            raise IndexError(
+                f"StepScores: candidate {candidate} of {len(self)} does not exist"
+            ) from None
         return self.values[self.offsets[candidate] : self.offsets[candidate + 1]]
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
