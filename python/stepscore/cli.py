@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
 
 BAD_INPUT = 2
+UNWRITABLE = 1
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 _DESCRIPTION = """\
@@ -71,8 +72,8 @@ input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
   {"id": 1, "candidates": [{"answer": "42", "score": 0.9}, {"answer": "41", "score": 0.2}]}
   {"id": 1, "candidates": [{"text": "...", "step_scores": [0.9, 0.2]}], "answer": "the known one"}
 Every candidate carries "score" (one number) or "step_scores" (a list), the same of the two in the
-whole file; or the file was written by stepscore score, and its step scores are used. The result
-takes the place of an earlier one.
+whole file; or the file was written by stepscore score or rerank, and its step scores are used.
+The result takes the place of an earlier one.
 
 examples:
   stepscore vote scored.jsonl                           the table alone
@@ -108,7 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None takes those of the process.
 
     Returns:
-        The exit code: 0, 2 for bad input or arguments, 130 after Ctrl-C.
+        The exit code: 0, 1 where standard output cannot be written, 2 for bad input or arguments,
+        130 after Ctrl-C.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -119,7 +121,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _unwinding_on_termination():
             arguments.run(arguments)
-            sys.stdout.flush()
     except InputError as error:
         _complain(f"{name}: error: {error}")
         return BAD_INPUT
@@ -128,8 +129,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of the table has gone, as after "| head"; Python would complain at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_output()
+    except _OutputError as error:
+        _complain(f"{name}: error: {error}")
+        return UNWRITABLE
     return 0
+
+
+class _OutputError(Exception):
+    """Standard output that cannot be written."""
+
+    def __init__(self, got: str) -> None:
+        super().__init__(
+            f"standard output: expected to write the table; got: {got}; free some space, or send "
+            "it elsewhere"
+        )
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -237,11 +251,6 @@ def _files(arguments: argparse.Namespace) -> Files:
             "--skipped: expected --on-error skip beside it; got stop, which skips nothing; add it, "
             "or leave --skipped out"
         )
-    if arguments.skipped is not None and arguments.skipped == arguments.output:
-        raise InputError(
-            f"--skipped: expected another file than the output; got {arguments.skipped} twice; "
-            "pass another name"
-        )
     return Files(
         source=arguments.input,
         target=arguments.output,
@@ -302,7 +311,20 @@ def _torch_missing(error: ModuleNotFoundError) -> InputError:
 
 
 def _say(lines: Sequence[str]) -> None:
-    print("\n".join(lines))
+    if sys.stdout is None:  # as after ">&-"
+        raise _OutputError("it is closed")
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _silence_output()
+        raise _OutputError(error.strerror or str(error)) from error
+
+
+def _silence_output() -> None:
+    """Send what is left in the buffer nowhere, or Python complains about it at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(line: str) -> None:
@@ -399,8 +421,8 @@ def _add_vote(commands: Any) -> None:
         "--how",
         choices=choices,
         metavar="AGG",
-        help="the aggregation that ranks (default: the file's score, else last): "
-        + ", ".join(choices),
+        help="the aggregation that ranks (default: the one that rerank used, else the file's "
+        "score, else last): " + ", ".join(choices),
     )
     parser.add_argument(
         "--score-range",
@@ -510,9 +532,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1; got {number}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}")
     return number
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,10 +243,94 @@ def test_an_existing_output_is_kept(
     assert len(read(out)) == 1
 
 
-def test_the_output_may_replace_the_input(write: Write) -> None:
+def test_one_file_cannot_stand_in_two_places(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, link, out = write(scored()), tmp_path / "link", str(tmp_path / "out")
+    link.symlink_to(source)
+    before = sorted(tmp_path.iterdir())
+    skip = ["--on-error", "skip", "--overwrite", "--skipped"]
+    for arguments, message in (
+        (["vote", source, "-o", str(link), "--overwrite"], "-o: expected another file than IN"),
+        (["vote", source, *skip, source], "--skipped: expected another file than IN"),
+        (["vote", source, "-o", out, *skip, out], "--skipped: expected another file than -o"),
+        (["convert", "gsm8k", source, "-o", source, "--overwrite"], "-o: expected another file"),
+    ):
+        assert main(arguments) == 2
+        assert message in capsys.readouterr().err
+        assert sorted(tmp_path.iterdir()) == before
+
+
+def test_standard_output_is_no_output_file(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     source = write(scored())
-    assert main(["vote", source, "-o", source, "--overwrite"]) == 0
-    assert main(["vote", source, "-q"]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["vote", source, "-o", "-"]) == 2
+    assert "pass a name such as out.jsonl" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_field_names_are_distinct(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vote", write(scored()), "--result-field", "id"]) == 2
+    assert '--result-field: expected a name of its own; got "id"' in capsys.readouterr().err
+
+
+def test_a_bad_record_does_not_take_its_id(fake: FakeModel, write: Write, tmp_path: Path) -> None:
+    source = write(
+        solution(id=1, candidates=["x" * 500]),  # the model finds out
+        "no JSON",
+        solution(id=1, candidates=["a = 2"]),
+        solution(id=1, candidates=["a = 3"]),
+        solution(id=2, candidates=["x" * 500]),
+        "no JSON",
+    )
+    out, log = tmp_path / "out", tmp_path / "log"
+    options = ["--model", "m", "--on-error", "skip", "--skipped", str(log)]
+    assert main(["score", source, "-o", str(out), *options]) == 0
+    assert [line["candidates"] for line in read(out)] == [["a = 2"]]
+    assert [line["place"].rpartition(":")[2] for line in read(log)] == ["1", "2", "4", "5", "6"]
+
+
+def test_a_record_of_another_layout_does_not_take_its_id(write: Write, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    lines = [scored(id=1), scored({"step_scores": [1]}, id=2), scored(id=2)]
+    assert main(["vote", write(*lines), "-o", str(out), "--on-error", "skip"]) == 0
+    assert [line["id"] for line in read(out)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "message"),
+    [
+        ("> /dev/full", 1, "standard output: expected to write the table; got: No space left"),
+        (">&-", 1, "standard output: expected to write the table; got: it is closed"),
+        ("-q >&-", 0, ""),
+        ("> /dev/null <&-", 0, "candidates/s"),
+    ],
+)
+def test_closed_and_full_streams(redirection: str, code: int, message: str, write: Write) -> None:
+    command = f"{sys.executable} -m stepscore.cli vote {write(scored())} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_closed_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["vote", "-"]) == 2
+    assert "<stdin>: expected records on standard input; it is closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["abc", "0", "1.5"])
+def test_a_number_that_is_none(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["demo", "--problems", number])
+    message = f"--problems: must be a whole number of at least 1; got '{number}'"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -262,7 +348,7 @@ def test_a_folder_without_permission(
     [
         (["--how", "min"], "--how: expected one of score for a file with such scores; got min"),
         (["--skipped", "x"], "--skipped: expected --on-error skip beside it; got stop"),
-        (["--skipped", "OUT", "--on-error", "skip"], "expected another file than the output"),
+        (["--skipped", "OUT", "--on-error", "skip"], "expected another file than -o"),
         (["--how", "nonsense"], None),
         (["--chunk-size", "0"], None),
         (["--on-error", "maybe"], None),

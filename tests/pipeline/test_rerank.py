@@ -147,7 +147,6 @@ def test_rerank_is_score_and_then_vote(
         for left, right in zip(
             vote["stepscore"]["candidates"], rerank["stepscore"]["candidates"], strict=True
         ):
-            right.pop("steps")
             assert left == right
         assert vote["stepscore"]["provenance"]["scored_by"] == score["stepscore"]["provenance"]
 

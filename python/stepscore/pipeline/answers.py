@@ -8,9 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_BOX = re.compile(r"\\boxed\s*\{")
-_STATED = re.compile(r".*(?:[Tt]he (?:final )?answer is:?|^(?:A|Answer|Final [Aa]nswer):)(.*)")
-_SENTENCE_END = re.compile(r"\.(?=\s|$)")
+_BRACE = re.compile(r"(\\boxed\s*)?\{|\}")
+# Stars are Markdown emphasis, as in "**Answer:** 5".
+_STATED = re.compile(
+    r".*(?:[Tt]he (?:final )?answer is\**:?|"
+    r"^\**(?:A|Answer|Final [Aa]nswer)\**:)(.*)"
+)
+_SENTENCE_END = re.compile(r"\.(?=\**(?:\s|$))")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
@@ -24,10 +28,9 @@ def final_answer(text: str) -> str | None:
     Returns:
         The answer, normalised; None where there is none.
     """
-    for match in reversed(list(_BOX.finditer(text))):
-        box = _balanced(text, match.end())
-        if box is not None:
-            return normalise(box) or None
+    box = _last_box(text)
+    if box is not None:
+        return normalise(box) or None
     if "####" in text:
         return normalise(_first_line(text.rpartition("####")[2])) or None
     lines = text.strip().split("\n")
@@ -35,7 +38,8 @@ def final_answer(text: str) -> str | None:
     for line in reversed(lines):
         stated = _STATED.match(line)
         if stated is not None:
-            return normalise(_SENTENCE_END.split(stated[1].strip())[0]) or None
+            sentence = _SENTENCE_END.split(_plain(stated[1]))[0]
+            return normalise(_plain(sentence)) or None
     _, equals, tail = lines[-1].rpartition("=")
     return (normalise(tail) or None) if equals else None
 
@@ -53,17 +57,26 @@ def answer_classes(answers: Sequence[str | None]) -> list[int]:
     return [-1 if answer is None else known.setdefault(answer, len(known)) for answer in answers]
 
 
-def _balanced(text: str, begin: int) -> str | None:
-    """Give what stands between an open brace and its partner, or None where it has none."""
-    depth = 1
-    for place in range(begin, len(text)):
-        if text[place] == "{":
-            depth += 1
-        elif text[place] == "}":
-            depth -= 1
-            if depth == 0:
-                return text[begin:place]
-    return None
+def _last_box(text: str) -> str | None:
+    """Give what stands in the box that opens last, of those that are closed."""
+    open_braces: list[tuple[bool, int]] = []  # is it a box, and where does its content begin
+    last: tuple[int, int] | None = None
+    for brace in _BRACE.finditer(text):
+        if brace[0] != "}":
+            open_braces.append((brace[1] is not None, brace.end()))
+        elif open_braces:
+            is_box, begin = open_braces.pop()
+            if is_box and (last is None or begin > last[0]):
+                last = begin, brace.start()
+    return None if last is None else text[slice(*last)]
+
+
+def _plain(text: str) -> str:
+    """Take the Markdown emphasis off the ends."""
+    plain = text.strip().removeprefix("**").removesuffix("**").strip()
+    if len(plain) > 1 and plain[0] == plain[-1] == "*":
+        plain = plain[1:-1]
+    return plain
 
 
 def _first_line(text: str) -> str:

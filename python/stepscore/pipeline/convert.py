@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from stepscore.pipeline.answers import final_answer
-from stepscore.pipeline.jsonl import LineReader, WholeFile
+from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
 from stepscore.pipeline.records import InputError, RecordError, load_json, quote
 
 Converted = dict[str, Any]
@@ -120,6 +120,7 @@ def convert(layout: str, source: str, target: str, *, overwrite: bool = False) -
     Raises:
         InputError: a file in another layout; the message names the line.
     """
+    check_different({"IN": source, "-o": target})
     problems = candidates = 0
     correct: Counter[str] = Counter()
     with WholeFile(target, overwrite=overwrite) as out, LineReader(source) as lines:

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -31,7 +31,13 @@ class LineReader:
     def __init__(self, path: str) -> None:
         self.name = "<stdin>" if path == "-" else path
         self.size: int | None = None
+        self._is_own = path != "-"
         if path == "-":
+            if sys.stdin is None:
+                raise InputError(
+                    "<stdin>: expected records on standard input; it is closed; pipe them in, or "
+                    "pass the name of a file"
+                )
             self._raw: IO[bytes] = sys.stdin.buffer
         else:
             try:
@@ -47,7 +53,7 @@ class LineReader:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._raw is not sys.stdin.buffer:
+        if self._is_own:
             self._lines.close()
             self._raw.close()
 
@@ -149,6 +155,11 @@ class WholeFile:
             self._part.unlink(missing_ok=True)
 
     def _check_target(self) -> None:
+        if self.name == "-":
+            raise InputError(
+                "-: expected the name of a file to write, which appears whole or not at all; got "
+                "standard output; pass a name such as out.jsonl"
+            )
         if self._target.exists() and not self._target.is_file():
             raise InputError(
                 f"{self.name}: expected the name of a plain file to write; got something else; "
@@ -170,6 +181,27 @@ class WholeFile:
             f"{self.name}: expected to write the output; got {error.strerror or error}; nothing "
             "was written; check the folder's permissions and free space"
         )
+
+
+def check_different(paths: Mapping[str, str | None]) -> None:
+    """Refuse one file in two places.
+
+    Args:
+        paths: the argument of each -> its path, ``-`` for standard input; None where it is absent.
+
+    Raises:
+        InputError: two that lead to the same file, also over links.
+    """
+    argument_of: dict[str, str] = {}
+    for argument, path in paths.items():
+        if path is None or path == "-":
+            continue
+        earlier = argument_of.setdefault(os.path.realpath(path), argument)
+        if earlier != argument:
+            raise InputError(
+                f"{argument}: expected another file than {earlier}; got {path}, which is the same "
+                "file; pass another name"
+            )
 
 
 def _unreadable(name: str, error: BaseException) -> InputError:

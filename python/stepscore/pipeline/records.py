@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
 RecordId = str | int
@@ -45,6 +45,16 @@ class Fields:
     answer: str = "answer"
     result: str = "stepscore"
 
+    def __post_init__(self) -> None:
+        option_of: dict[str, str] = {}
+        for option, name in vars(self).items():
+            earlier = option_of.setdefault(name, option)
+            if earlier != option:
+                raise InputError(
+                    f"--{option}-field: expected a name of its own; got {quote(name)}, which is "
+                    f"the name of --{earlier}-field too; pass another"
+                )
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -57,6 +67,8 @@ class Candidate:
         score: one score of the whole solution.
         step_scores: one score per step; NaN for a step that truncation left out.
         correct: whether the file calls the solution right.
+        split: the steps that an earlier run split the text into.
+        found: the answer that an earlier run found, stripped; empty = it found none.
     """
 
     text: str | None = None
@@ -65,6 +77,8 @@ class Candidate:
     score: float | None = None
     step_scores: list[float] | None = None
     correct: bool | None = None
+    split: list[str] | None = None
+    found: str | None = None
 
     @property
     def solution(self) -> str | None:
@@ -86,6 +100,7 @@ class Record:
         candidates: at least one.
         answer: the known answer, stripped.
         scored_by: the provenance of step scores that an earlier run wrote.
+        how: the aggregation that an earlier run ranked by.
     """
 
     place: str
@@ -95,6 +110,7 @@ class Record:
     candidates: list[Candidate]
     answer: str | None = None
     scored_by: dict[str, Any] | None = None
+    how: str | None = None
 
 
 class _FaultError(ValueError):
@@ -121,22 +137,32 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
         record_id = _id(content, fields)
         problem = _problem(content, fields, required=wanted == "solutions")
         candidates = _candidates(content, fields, wanted)
-        scored_by = None
+        earlier = _Provenance()
         if fields.result in content:
             if wanted == "solutions":
                 _refuse(
                     f'"{fields.result}" is the field that the result is written to; the record has '
                     "one already; name another with --result-field"
                 )
-            candidates, scored_by = _with_earlier_scores(candidates, content[fields.result], fields)
-            content.pop(fields.result)
+            result = content.pop(fields.result)
+            earlier = _provenance(result)
+            candidates = _with_earlier_scores(candidates, result, earlier, fields)
             text = _dump(content)
         if wanted == "scores":
             _check_scored(candidates, fields)
         answer = _answer(content.get(fields.answer), f'"{fields.answer}"')
     except _FaultError as fault:
         raise RecordError(place, record_id, str(fault)) from None
-    return Record(place, text, record_id, problem, candidates, answer or None, scored_by)
+    return Record(
+        place,
+        text,
+        record_id,
+        problem,
+        candidates,
+        answer or None,
+        earlier.scored_by,
+        earlier.how,
+    )
 
 
 def insert_result(record: Record, fields: Fields, result: str) -> str:
@@ -164,6 +190,15 @@ class UniqueIds:
                 f"expected an id of its own; {earlier} has it already; give every record another, "
                 "or name the right field with --id-field",
             )
+
+    def has(self, record_id: RecordId) -> bool:
+        """Tell whether a record has that id."""
+        return record_id in self._places
+
+    def forget(self, error: RecordError) -> None:
+        """Free the id of a record that turned out to be at fault."""
+        if error.record_id is not None and self._places.get(error.record_id) == error.place:
+            del self._places[error.record_id]
 
 
 def quote(value: object) -> str:
@@ -365,6 +400,8 @@ def _answer(value: object, where: str) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         _refuse(f"{where} must be a text or a number; got {quote(value)}; write it as a string")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value).strip()
 
 
@@ -406,34 +443,73 @@ def _check_step_count(steps: int, scores: list[float], where: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Provenance:
+    """Where an earlier result comes from.
+
+    Attributes:
+        scored_by: the provenance of its step scores, if a model made them.
+        how: the aggregation that it ranks by.
+        copied: whether a vote has taken its scores from the candidates.
+    """
+
+    scored_by: dict[str, Any] | None = None
+    how: str | None = None
+    copied: bool = False
+
+
+def _provenance(result: Any) -> _Provenance:
+    found = result.get("provenance") if isinstance(result, dict) else None
+    if not isinstance(found, dict):
+        return _Provenance()
+    how = found.get("how") if isinstance(found.get("how"), str) else None
+    # A vote keeps the provenance of the scores beside its own; one level is enough.
+    if isinstance(found.get("scored_by"), dict):
+        return _Provenance(found["scored_by"], how)
+    if "model" in found and found["model"] is None:
+        return _Provenance(None, how, copied=True)
+    return _Provenance(found, how)
+
+
 def _with_earlier_scores(
-    candidates: list[Candidate], result: Any, fields: Fields
-) -> tuple[list[Candidate], dict[str, Any] | None]:
-    """Take the step scores that an earlier run wrote, where the candidates have none themselves."""
-    if any(c.score is not None or c.step_scores is not None for c in candidates):
-        return candidates, None
-    where = f'"{fields.result}"'
+    candidates: list[Candidate], result: Any, earlier: _Provenance, fields: Fields
+) -> list[Candidate]:
+    """Take the step scores that an earlier run wrote: they are newer than the candidates' own."""
     scored = result.get("candidates") if isinstance(result, dict) else None
+    own = any(c.score is not None or c.step_scores is not None for c in candidates)
+    if own and (earlier.copied or not _holds_step_scores(scored)):
+        return candidates
+    where = f'"{fields.result}"'
     if not isinstance(scored, list) or len(scored) != len(candidates):
         got = f"{len(scored)}" if isinstance(scored, list) else quote(result)
         _refuse(
             f"{where} must hold the scores of the {len(candidates)} candidates, as stepscore score "
             f"writes them; got {got}; score the file again, or name the field with --result-field"
         )
-    merged = []
-    for index, (candidate, earlier) in enumerate(zip(candidates, scored, strict=True)):
-        place = f"{where}.candidates[{index}]"
-        if not isinstance(earlier, dict):
-            _refuse(f"{place} must be an object; got {quote(earlier)}; score the file again")
-        steps = _steps(earlier.get("steps"), place) or candidate.steps
-        scores = _step_scores(earlier.get("step_scores"), place, allow_null=True)
-        if steps and scores:
-            _check_step_count(len(steps), scores, place)
-        merged.append(
-            Candidate(candidate.text, steps, candidate.answer, None, scores, candidate.correct)
-        )
-    provenance = result.get("provenance")
-    return merged, provenance if isinstance(provenance, dict) else None
+    return [
+        _with_earlier(candidate, found, f"{where}.candidates[{index}]")
+        for index, (candidate, found) in enumerate(zip(candidates, scored, strict=True))
+    ]
+
+
+def _holds_step_scores(scored: object) -> bool:
+    return isinstance(scored, list) and any(
+        isinstance(item, dict) and item.get("step_scores") is not None for item in scored
+    )
+
+
+def _with_earlier(candidate: Candidate, earlier: object, where: str) -> Candidate:
+    if not isinstance(earlier, dict):
+        _refuse(f"{where} must be an object; got {quote(earlier)}; score the file again")
+    split = _steps(earlier.get("steps"), where)
+    scores = _step_scores(earlier.get("step_scores"), where, allow_null=True)
+    steps = split or candidate.steps
+    if steps and scores:
+        _check_step_count(len(steps), scores, where)
+    found = _answer(earlier.get("answer"), f"{where}.answer")
+    if found is None and "answer" in earlier and candidate.solution is not None:
+        found = ""
+    return replace(candidate, score=None, step_scores=scores, split=split, found=found)
 
 
 def _kind(value: object) -> str:
@@ -466,11 +542,9 @@ def parse_records(
             returns to go on without the record.
         check: a further check, which raises RecordError.
     """
-    unique = UniqueIds()
     for place, line in lines:
         try:
             record = parse_record(line, place, fields, wanted)
-            unique.check(record)
             if check is not None:
                 check(record)
         except RecordError as error:

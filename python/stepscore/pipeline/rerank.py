@@ -16,6 +16,7 @@ from stepscore.pipeline.records import (
     InputError,
     Record,
     RecordError,
+    UniqueIds,
     insert_result,
     parse_records,
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
 
 # Where a model's author states no aggregation: the last step has seen the whole solution.
+# The same as scoring's UNSTATED_AGGREGATE, whose import would bring torch in.
 UNSTATED_AGGREGATION = "last"
 
 
@@ -61,8 +63,16 @@ def score_lines(
     Raises:
         InputError: a record at fault that `skips` does not take, or a model that fails.
     """
-    for chunk in _chunks(parse_records(lines, fields, "solutions", skips.take), chunk_size):
-        yield from score_with_model(chunk, model, truncation, skips.take)
+    unique = UniqueIds()
+
+    def leave_out(error: RecordError) -> None:
+        skips.take(error)
+        unique.forget(error)
+
+    records = parse_records(lines, fields, "solutions", skips.take)
+    for chunk in _chunks(records, chunk_size, unique, skips):
+        yield from score_with_model(chunk, model, truncation, leave_out)
+        skips.write_down()
 
 
 def read_lines(
@@ -83,17 +93,29 @@ def read_lines(
         InputError: a record at fault that `skips` does not take.
     """
     records = parse_records(lines, fields, "scores", skips.take, check.check)
-    for chunk in _chunks(records, chunk_size):
+    for chunk in _chunks(records, chunk_size, UniqueIds(), skips):
         if check.layout is None:
             raise AssertionError("a record has passed the check, so the layout is known")
         yield read_scores(chunk, check.layout)
+        skips.write_down()
 
 
-def _chunks(records: Iterable[Record], chunk_size: int) -> Iterator[list[Record]]:
-    """Group whole problems until a group has `chunk_size` candidates."""
+def _chunks(
+    records: Iterable[Record], chunk_size: int, unique: UniqueIds, skips: Skips
+) -> Iterator[list[Record]]:
+    """Group whole problems until a group has `chunk_size` candidates; leave out known ids."""
     chunk: list[Record] = []
     candidates = 0
     for record in records:
+        # Whether the earlier record with that id is good is known after its chunk.
+        if unique.has(record.id) and any(earlier.id == record.id for earlier in chunk):
+            yield chunk
+            chunk, candidates = [], 0
+        try:
+            unique.check(record)
+        except RecordError as error:
+            skips.take(error)
+            continue
         chunk.append(record)
         candidates += len(record.candidates)
         if candidates >= chunk_size:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stepscore.pipeline.jsonl import LineReader, WholeFile
+from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
 from stepscore.pipeline.progress import Progress
 from stepscore.pipeline.records import Fields, InputError
 from stepscore.pipeline.rerank import (
@@ -18,7 +18,14 @@ from stepscore.pipeline.rerank import (
     score_lines,
 )
 from stepscore.pipeline.skips import OnError, Skips
-from stepscore.pipeline.step_scores import AGGREGATIONS, PARAMETERS, LayoutCheck, Scored, Truncation
+from stepscore.pipeline.step_scores import (
+    AGGREGATIONS,
+    PARAMETERS,
+    LayoutCheck,
+    Scored,
+    Truncation,
+    usable,
+)
 from stepscore.pipeline.summary import Counts, Summary
 from stepscore.pipeline.votes import vote_on
 
@@ -161,7 +168,9 @@ def vote_file(
     """Rank and vote on scores that the candidates carry.
 
     Args:
-        files, how, version: as in `rerank_file`.
+        files, version: as in `rerank_file`.
+        how: the aggregation that ranks; None takes the one that an earlier run ranked by, else the
+            file's own score, else ``last``.
         bounded: whether step scores are probabilities; None lets the first record tell.
 
     Raises:
@@ -174,7 +183,9 @@ def vote_file(
         def start() -> tuple[ResultWriter, Summary]:
             layout = check.layout
             assert layout is not None  # a chunk has come through the check
-            chosen = choose_how(how, layout.columns, bounded=layout.bounded, stated=None)
+            known = usable(layout.columns, bounded=layout.bounded)
+            earlier = check.how if check.how in known else None
+            chosen = choose_how(how or earlier, layout.columns, bounded=layout.bounded, stated=None)
             provenance = {
                 "model": None,
                 "stepscore": version,
@@ -196,6 +207,7 @@ def vote_file(
 
 def _open(stack: ExitStack, files: Files) -> _Opened:
     """Open everything before a model is loaded, so that a wrong path costs no minutes."""
+    check_different({"IN": files.source, "-o": files.target, "--skipped": files.skipped})
     lines = stack.enter_context(LineReader(files.source))
     out = log = None
     # The output is closed last: it appears only after all else has ended well.

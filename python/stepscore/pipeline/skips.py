@@ -26,6 +26,7 @@ class Skips:
         self._on_error = on_error
         self._log = log
         self._first: list[RecordError] = []
+        self._new: list[RecordError] = []
 
     def take(self, error: RecordError) -> None:
         """Take the error of one record.
@@ -36,14 +37,24 @@ class Skips:
         if self._on_error == "stop":
             raise error
         self.count += 1
-        if len(self._first) < _LISTED:
-            self._first.append(error)
-        if self._log is not None:
-            line = {"place": error.place, "id": error.record_id, "reason": error.reason}
-            self._log.write(json.dumps(line) + "\n")
+        self._new.append(error)
+
+    def write_down(self) -> None:
+        """List what was taken since the last call, in the order of the lines.
+
+        A model finds fault with a record after later lines have been read.
+        """
+        for error in sorted(self._new, key=_line_number):
+            if len(self._first) < _LISTED:
+                self._first.append(error)
+            if self._log is not None:
+                line = {"place": error.place, "id": error.record_id, "reason": error.reason}
+                self._log.write(json.dumps(line) + "\n")
+        self._new.clear()
 
     def report(self) -> list[str]:
         """Say what was left out, one line each; nothing when nothing was."""
+        self.write_down()
         if not self.count:
             return []
         lines = [f"skipped {self.count:,} {'record' if self.count == 1 else 'records'}:"]
@@ -53,3 +64,7 @@ class Skips:
                 f"  ... and {self.count - len(self._first):,} more; --skipped FILE lists all"
             )
         return lines
+
+
+def _line_number(error: RecordError) -> int:
+    return int(error.place.rpartition(":")[2])

@@ -51,7 +51,7 @@ class Scored:
         records: the problems.
         offsets: where the candidates of each problem begin and end, int64 [problems + 1].
         step_scores: of each candidate, NaN where truncation left a step out; None without steps.
-        split: the steps of each candidate whose text was split here, else None.
+        split: the steps of each candidate whose text was split, here or earlier, else None.
         columns: the aggregations, and `GIVEN` for scores of whole solutions.
         totals: float64 [candidates, columns]; NaN where there is none.
         truncated: how many steps of each candidate were left out, int64 [candidates].
@@ -192,6 +192,7 @@ class LayoutCheck:
 
     def __init__(self, bounded: bool | None = None) -> None:
         self.layout: Layout | None = None
+        self.how: str | None = None  # what an earlier run ranked the first record by
         self._bounded = bounded
 
     def check(self, record: Record) -> None:
@@ -212,6 +213,7 @@ class LayoutCheck:
                 )
             bounded = _within(candidates) if self._bounded is None else self._bounded
             self.layout = Layout(steps, given, bounded)
+            self.how = record.how
         for name, wanted, found in (
             ("step_scores", self.layout.steps, steps),
             ("score", self.layout.given, given),
@@ -253,7 +255,7 @@ def read_scores(records: list[Record], layout: Layout) -> Scored:
         records,
         candidate_offsets(records),
         rows,
-        [None] * len(candidates),
+        [candidate.split for candidate in candidates],
         layout.columns,
         np.concatenate(parts, axis=1),
         truncated,

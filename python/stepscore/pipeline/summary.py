@@ -90,6 +90,10 @@ class Summary:
         self._tied = np.zeros(shape, dtype=np.int64)
         self._equal = np.zeros((len(_PAIRS), len(self._columns)), dtype=np.int64)
         self._compared = np.zeros((len(_PAIRS), len(self._columns)), dtype=np.int64)
+        # Per column: scores that there are, and those of candidates that vote, all and negative.
+        self._scores = np.zeros(len(self._columns), dtype=np.int64)
+        self._voting = np.zeros(len(self._columns), dtype=np.int64)
+        self._negative = np.zeros(len(self._columns), dtype=np.int64)
         self._unanswered = 0
         self._without_answers = 0
 
@@ -100,6 +104,10 @@ class Summary:
         self._without_answers += int(np.count_nonzero(~voted.has_answers))
         answerable = np.repeat(voted.has_answers, np.diff(scored.offsets))
         self._unanswered += int(np.count_nonzero(answerable & (voted.classes < 0)))
+        self._scores += np.isfinite(scored.totals).sum(axis=0)
+        voting = scored.totals[answerable & (voted.classes >= 0)]
+        self._voting += np.isfinite(voting).sum(axis=0)
+        self._negative += (voting < 0).sum(axis=0)
         self._judge(scored, voted)
         self._compare(voted)
 
@@ -152,9 +160,11 @@ class Summary:
             title += f", over the {_count(known, 'problem')} with known answers"
         lines = [title, _row("aggregation", RULES)]
         for column, name in enumerate(self._columns):
+            judged = self._judged[:, column].copy()
+            if not self._scores[column]:
+                judged[_WEIGHTED:] = 0
             cells = [
-                _percent(self._right[rule, column], self._judged[rule, column])
-                for rule in range(len(RULES))
+                _percent(self._right[rule, column], judged[rule]) for rule in range(len(RULES))
             ]
             lines.append(_row(name, cells))
         majority = _percent(self._right[_MAJORITY, 0], self._judged[_MAJORITY, 0])
@@ -184,7 +194,10 @@ class Summary:
         ]
         for column, name in enumerate(self._columns):
             cells = [
-                _percent(self._equal[pair, column], self._compared[pair, column])
+                _percent(
+                    self._equal[pair, column],
+                    self._compared[pair, column] if self._scores[column] else 0,
+                )
                 for pair in range(len(_PAIRS))
             ]
             lines.append(_row(name, cells))
@@ -205,6 +218,15 @@ class Summary:
             notes.append(
                 f"{_count(self._without_answers, 'problem')} without texts or answers: nothing to "
                 "count, so best_of_n alone is voted on."
+            )
+        if self._negative.any():
+            columns = np.flatnonzero(self._negative)
+            names = ", ".join(self._columns[column] for column in columns)
+            notes.append(
+                "Weighted sums of negative scores punish support: every further candidate lowers "
+                f"its answer. Negative are {_span(self._negative[columns])} of "
+                f"{_span(self._voting[columns])} scores ({names}); use best_of_n there, or map "
+                "the scores to [0, 1] first."
             )
         if not self._bounded and NEED_PROBABILITIES & set(self._columns):
             notes.append(

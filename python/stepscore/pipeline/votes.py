@@ -84,7 +84,7 @@ def read_answers(scored: Scored) -> tuple[list[str | None], NDArray[np.int64]]:
 
 
 def candidate_answer(candidate: Candidate, split: list[str] | None = None) -> str | None:
-    """Give a candidate's answer: the file's own where it has one, else what its solution ends in.
+    """Give a candidate's answer: the file's own, else an earlier run's, else the solution's.
 
     Args:
         candidate: the candidate.
@@ -92,6 +92,8 @@ def candidate_answer(candidate: Candidate, split: list[str] | None = None) -> st
     """
     if candidate.answer is not None:
         return candidate.answer or None
+    if candidate.found is not None:
+        return candidate.found or None
     solution = candidate.solution if split is None else "\n".join(split)
     return None if solution is None else final_answer(solution)
 
@@ -114,7 +116,7 @@ def ranks(totals: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np
 
 
 def _can_answer(candidate: Candidate) -> bool:
-    return candidate.answer is not None or candidate.solution is not None
+    return any(part is not None for part in (candidate.answer, candidate.found, candidate.solution))
 
 
 def known_correct(record: Record, answers: list[str | None]) -> list[bool] | None:
