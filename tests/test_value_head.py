@@ -735,3 +735,10 @@ def test_a_masked_array_is_refused() -> None:
     hidden = np.ma.masked_array(np.ones((2, 3), np.float32), mask=False)
     with pytest.raises(TypeError, match="value_head: hidden is a masked array"):
         stepscore.value_head(hidden, np.ones((1, 3), np.float32))
+
+
+def test_a_negated_out_is_refused() -> None:
+    torch = pytest.importorskip("torch")
+    out = torch._neg_view(torch.empty(2, 1))
+    with pytest.raises(ValueError, match="value_head: out is a lazily negated tensor"):
+        stepscore.value_head(torch.ones(2, 3), torch.ones(1, 3), out=out)

@@ -116,7 +116,10 @@ def contiguous(value: Any, dtype: str) -> Any:
 def output(op: str, value: Any) -> Any:
     """The caller's `out`, which must be written where it stands."""
     if is_torch(value):
-        return _tensor(op, "out", value)
+        made = _tensor(op, "out", value)
+        if made is not value:
+            raise ValueError(f"{op}: out is a lazily negated tensor; pass one of its own memory")
+        return made
     if not isinstance(value, np.ndarray) or not value.dtype.isnative:
         raise TypeError(
             f"{op}: out must be a NumPy array or a torch tensor in native byte order; got "
