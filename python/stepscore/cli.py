@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import stepscore
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.convert import LAYOUTS, convert
 from stepscore.pipeline.jsonl import WholeFile
 from stepscore.pipeline.records import Fields, InputError
@@ -25,7 +26,7 @@ from stepscore.pipeline.run import (
     score_file,
     vote_file,
 )
-from stepscore.pipeline.step_scores import AGGREGATIONS, GIVEN
+from stepscore.pipeline.step_scores import GIVEN
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

@@ -125,7 +125,9 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> 
     """The signal comes in the middle of the writing, in a process of its own."""
     program = textwrap.dedent(
         """
-        import sys, time
+        import signal, sys, time
+        # A process started in the background of a shell may inherit an ignored SIGINT.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         import stepscore.cli
         from stepscore.pipeline import run
 

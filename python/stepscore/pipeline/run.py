@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
 from stepscore.pipeline.progress import Progress
 from stepscore.pipeline.records import Fields, InputError
@@ -19,7 +20,6 @@ from stepscore.pipeline.rerank import (
 )
 from stepscore.pipeline.skips import OnError, Skips
 from stepscore.pipeline.step_scores import (
-    AGGREGATIONS,
     PARAMETERS,
     LayoutCheck,
     Scored,

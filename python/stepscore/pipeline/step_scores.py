@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import aggregate
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.records import Candidate, InputError, Record, RecordError
 
 if TYPE_CHECKING:
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
 
 Truncation = Literal["error", "steps"]
 
-AGGREGATIONS = (
-    "min",
-    "max",
-    "mean",
-    "sum",
-    "prod",
-    "last",
-    "first",
-    "geometric_mean",
-    "logit_mean",
-    "odds_mean",
-    "softmin",
-)
 # They read a score as a probability, and mean nothing for logits.
 NEED_PROBABILITIES = frozenset({"prod", "geometric_mean", "logit_mean", "odds_mean"})
 # The row of a file that gives one score per candidate.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stepscore.ops import AGGREGATIONS
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.forward import last_hidden_state, pad_right
 from stepscore.scoring.plan import Plan, plan
