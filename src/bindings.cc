@@ -103,18 +103,19 @@ void check_contiguous_rows(const char* op, const char* argument, const TensorVie
         argument, " must be contiguous; pass a contiguous copy of it");
 }
 
-int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total) {
-  check_view(op, "offsets", offsets, 1, {DType::kInt64});
+int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total,
+                      const char* argument) {
+  check_view(op, argument, offsets, 1, {DType::kInt64});
   const int64_t size = offsets.shape[0];
-  check(size >= 1, op, ": offsets must hold at least the leading 0; got none");
+  check(size >= 1, op, ": ", argument, " must hold at least the leading 0; got none");
   const int64_t* offset = pointer<const int64_t>(offsets);
-  check(offset[0] == 0, op, ": offsets must begin at 0; got ", offset[0]);
+  check(offset[0] == 0, op, ": ", argument, " must begin at 0; got ", offset[0]);
   for (int64_t s = 1; s < size; ++s) {
-    check(offset[s] >= offset[s - 1], op, ": offsets must not decrease; offsets[", s, "] is ",
-          offset[s], " after ", offset[s - 1]);
+    check(offset[s] >= offset[s - 1], op, ": ", argument, " must not decrease; ", argument, "[", s,
+          "] is ", offset[s], " after ", offset[s - 1]);
   }
-  check(offset[size - 1] == total, op, ": offsets must end at ", total, " (the number of ", what,
-        "); got ", offset[size - 1]);
+  check(offset[size - 1] == total, op, ": ", argument, " must end at ", total, " (the number of ",
+        what, "); got ", offset[size - 1]);
   return size - 1;
 }
 

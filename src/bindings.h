@@ -18,6 +18,7 @@ namespace py = pybind11;
 
 // One line per op in the module files.
 void bind_aggregate(py::module_& module);
+void bind_prefix_trie(py::module_& module);
 void bind_step_boundary(py::module_& module);
 void bind_value_head(py::module_& module);
 void bind_vote(py::module_& module);
@@ -39,7 +40,8 @@ void check_contiguous_rows(const char* op, const char* argument, const TensorVie
 
 // Rank 1, int64, contiguous, offsets[0] == 0, non-decreasing, last == total. Returns the number of
 // segments.
-int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total);
+int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total,
+                      const char* argument = "offsets");
 
 MatrixView as_matrix(const TensorView& view);
 

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
   register_exceptions(module);
   bind_tensor_view(module);
   bind_aggregate(module);
+  bind_prefix_trie(module);
   bind_step_boundary(module);
   bind_value_head(module);
   bind_vote(module);

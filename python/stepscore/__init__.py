@@ -12,7 +12,7 @@ from stepscore._device import (
     num_threads,
     set_num_threads,
 )
-from stepscore.ops import VoteResult, aggregate, find_steps, mlp_head, value_head, vote
+from stepscore.ops import PrefixTrie, VoteResult, aggregate, find_steps, mlp_head, value_head, vote
 
 if TYPE_CHECKING:
     from stepscore import recipes
@@ -22,6 +22,7 @@ __version__: str
 
 __all__ = [
     "DeviceError",
+    "PrefixTrie",
     "ProcessRewardModel",
     "Ranked",
     "StepScores",

@@ -45,6 +45,26 @@ def find_steps(
     step_offsets: TensorView,
     positions: TensorView,
 ) -> None: ...
+def share_prefixes(
+    token_ids: TensorView,
+    offsets: TensorView,
+    groups: TensorView | None,
+    node_offsets: TensorView,
+    stem: TensorView,
+) -> int: ...
+def prefix_trie(
+    token_ids: TensorView,
+    offsets: TensorView,
+    groups: TensorView | None,
+    node_offsets: TensorView,
+    stem: TensorView,
+    token: TensorView,
+    parent: TensorView,
+    depth: TensorView,
+    count: TensorView,
+    node_of_token: TensorView,
+    last_node: TensorView,
+) -> None: ...
 def value_head(
     hidden: TensorView,
     weight: TensorView,

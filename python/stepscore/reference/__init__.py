@@ -4,8 +4,17 @@
 """
 
 from stepscore.reference.aggregate import aggregate
+from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.value_head import mlp_head, value_head
 from stepscore.reference.vote import VoteResult, vote
 
-__all__ = ["VoteResult", "aggregate", "find_steps", "mlp_head", "value_head", "vote"]
+__all__ = [
+    "PrefixTrie",
+    "VoteResult",
+    "aggregate",
+    "find_steps",
+    "mlp_head",
+    "value_head",
+    "vote",
+]
