@@ -12,41 +12,6 @@ namespace {
 constexpr int64_t kBlock = 64;  // segments whose statistics are held at once, on the stack
 constexpr int64_t kSegmentsPerThread = 2048;
 
-struct Rules {
-  Needs needs;
-  bool unit_interval = false;  // scores must lie in [0, 1]
-  bool open_interval = false;  // and be neither 0 nor 1
-  bool finite = false;         // and be finite
-  bool no_empty = false;
-  bool no_nan = false;
-};
-
-Rules rules_of(const Reduction* reductions, int64_t count, const AggregateOptions& options) {
-  Rules rules;
-  rules.needs.clip = options.clip;
-  rules.needs.temperature = options.temperature;
-  rules.no_empty = options.empty == EmptyPolicy::kError;
-  rules.no_nan = !options.propagate_nan;
-  for (const Reduction* r = reductions; r != reductions + count; ++r) {
-    const bool odds = *r == Reduction::kLogitMean || *r == Reduction::kOddsMean;
-    const bool product = *r == Reduction::kProd || *r == Reduction::kGeometricMean;
-    rules.needs.product |= product;
-    rules.needs.odds |= odds;
-    rules.needs.softmin |= *r == Reduction::kSoftmin;
-    rules.unit_interval |= product || odds;
-    rules.finite |= *r == Reduction::kSoftmin;
-    rules.open_interval |= odds && options.clip == 0.0;
-  }
-  return rules;
-}
-
-bool breaks(const Statistics& s, const Rules& rules) {
-  if (s.size == 0) return rules.no_empty;
-  return (rules.no_nan && s.has_nan) || (rules.unit_interval && (s.min < 0.0 || s.max > 1.0)) ||
-         (rules.finite && (s.min == -kInfinity || s.max == kInfinity)) ||
-         (rules.open_interval && (s.min < kSmallestNormal || s.max == 1.0));
-}
-
 template <class T>
 [[noreturn]] void report(const T* values, const int64_t* offsets, int64_t segment,
                          const Rules& rules) {
@@ -88,16 +53,20 @@ void finish(const simd::LeafLoops& loops, const Statistics* statistics, int64_t 
 
 }  // namespace
 
-template <class T>
-void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
-               const Reduction* reductions, int64_t count, const AggregateOptions& options,
-               T* out) {
+void check_options(const AggregateOptions& options) {
   // Below 2^-53, 1 - clip would round to 1.
   check(options.clip == 0.0 || (options.clip >= 0x1p-53 && options.clip < 0.5),
         "aggregate: clip must be 0 or lie in [1.2e-16, 0.5); got ", options.clip);
   check(options.temperature > 0.0 && 1.0 / options.temperature < kInfinity,
         "aggregate: temperature must be positive, and its inverse finite; got ",
         options.temperature);
+}
+
+template <class T>
+void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
+               const Reduction* reductions, int64_t count, const AggregateOptions& options,
+               T* out) {
+  check_options(options);
   const Rules rules = rules_of(reductions, count, options);
   const simd::LeafLoops& loops = simd::leaf_loops();
   FirstFault fault;

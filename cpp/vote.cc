@@ -122,13 +122,17 @@ void decide(Rule rule, Ties ties, const Classes& classes, int64_t at, const Vote
 
 }  // namespace
 
-void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const VoteOutput& out) {
+void check_ballot(const Ballot& ballot, const Rule* rules, int64_t rule_count) {
   for (int64_t r = 0; r < rule_count; ++r) {
     check(ballot.scores != nullptr || rules[r] == Rule::kMajority,
           "vote: scores may be None only when every rule is 'majority'");
   }
   check(ballot.scores != nullptr || ballot.ties == Ties::kFirst,
         "vote: ties='best_score' needs scores");
+}
+
+void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const VoteOutput& out) {
+  check_ballot(ballot, rules, rule_count);
   const bool sums = std::find(rules, rules + rule_count, Rule::kWeighted) != rules + rule_count;
   FirstFault fault;
   parallel_for(ballot.problems, kProblemsPerThread, [&](int64_t begin, int64_t end) {

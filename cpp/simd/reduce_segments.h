@@ -71,8 +71,6 @@ struct LaneProducts {
   }
 };
 
-constexpr int64_t kNormaliseEvery = 100;
-
 // The lanes of values[i .. i + kReduceLanes) that exist; the others are absent in `present`.
 template <class T>
 inline __attribute__((always_inline)) Reals load_chunk(const T* values, int64_t size, int64_t i) {

@@ -280,3 +280,111 @@ TEST(options_are_checked) {
   with(0.0, kInf);
   with(0x1p-53, 1e-300);
 }
+
+// --- the arithmetic that both devices share, in the order of the kernel ------------------------
+
+// What eight lanes of a warp do: each walks every eighth score, then pairs of lanes exchange.
+Statistics reduce_as_on_a_gpu(const std::vector<double>& scores, const Needs& needs) {
+  constexpr size_t kLanes = 8;
+  double low[kLanes], high[kLanes], sum[kLanes] = {}, odds[kLanes] = {};
+  double weight[kLanes] = {}, weighted[kLanes] = {};
+  ScaledProduct product[kLanes], right[kLanes], wrong[kLanes];
+  bool has_nan = false;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    low[lane] = kInf;
+    high[lane] = -kInf;
+    int64_t until_normalise = kNormaliseEvery;
+    for (size_t i = lane; i < scores.size(); i += kLanes) {
+      const double x = scores[i];
+      low[lane] = x < low[lane] ? x : low[lane];
+      high[lane] = x > high[lane] ? x : high[lane];
+      sum[lane] += x;
+      has_nan |= x != x;
+      const double floored = needs.clip > x ? needs.clip : x;
+      const double p = 1.0 - needs.clip < floored ? 1.0 - needs.clip : floored;
+      multiply(product[lane], x);
+      multiply(right[lane], p);
+      multiply(wrong[lane], 1.0 - p);
+      odds[lane] += p / (1.0 - p);
+      if (--until_normalise == 0) {
+        until_normalise = kNormaliseEvery;
+        for (ScaledProduct* each : {&product[lane], &right[lane], &wrong[lane]}) normalise(*each);
+      }
+    }
+  }
+  const auto fold = [](auto* lanes, auto combine) {
+    for (size_t apart = kLanes / 2; apart >= 1; apart /= 2) {
+      for (size_t lane = 0; lane < apart; ++lane) {
+        lanes[lane] = combine(lanes[lane], lanes[lane + apart]);
+      }
+    }
+    return lanes[0];
+  };
+  const auto add = [](double a, double b) { return a + b; };
+  const auto join = [](const ScaledProduct& a, const ScaledProduct& b) {
+    return ScaledProduct{a.mantissa * b.mantissa, a.exponent + b.exponent};
+  };
+  Statistics s{};
+  s.size = static_cast<int64_t>(scores.size());
+  s.first = scores.front();
+  s.last = scores.back();
+  s.min = fold(low, [](double a, double b) { return b < a ? b : a; });
+  s.max = fold(high, [](double a, double b) { return b > a ? b : a; });
+  s.sum = fold(sum, add);
+  s.has_nan = has_nan;
+  s.odds = fold(odds, add);
+  s.product = fold(product, join);
+  s.right = fold(right, join);
+  s.wrong = fold(wrong, join);
+  for (ScaledProduct* each : {&s.product, &s.right, &s.wrong}) normalise(*each);
+  const double inverse = 1.0 / needs.temperature;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const double w = exponential((s.min - scores[i]) * inverse);
+    weight[i % kLanes] += w;
+    weighted[i % kLanes] += w * scores[i];
+  }
+  s.weight = fold(weight, add);
+  s.weighted = fold(weighted, add);
+  return s;
+}
+
+TEST(the_order_of_the_kernel_gives_the_same_bits) {
+  std::mt19937_64 random(5);
+  std::uniform_real_distribution<double> uniform(0.0, 1.0);
+  AggregateOptions options;
+  options.clip = 1e-6;
+  const Rules rules = rules_of(kAll.data(), static_cast<int64_t>(kAll.size()), options);
+  for (const size_t size : {1, 2, 7, 8, 9, 30, 799, 800, 801, 1601, 5000}) {
+    std::vector<double> scores(size);
+    for (double& score : scores) score = uniform(random);
+    if (size > 20) scores[size / 2] = -0.0, scores[size / 3] = 0.0, scores[5] = 1.0;
+    Traces<double> trace;
+    trace.add(scores);
+    const std::vector<double> expected = run(trace, kAll, options);
+    const Statistics s = reduce_as_on_a_gpu(scores, rules.needs);
+    EXPECT(!breaks(s, rules));
+    for (size_t r = 0; r < kAll.size(); ++r) {
+      const double got = finish(kAll[r], s);
+      EXPECT(std::memcmp(&got, &expected[r], sizeof(got)) == 0, "size ", size, " reduction ", r,
+             ": ", got, ", not ", expected[r]);
+    }
+  }
+}
+
+TEST(what_breaks_the_rules_of_a_segment) {
+  AggregateOptions options;
+  const auto broken = [&](const std::vector<double>& scores, Reduction reduction) {
+    const Rules rules = rules_of(&reduction, 1, options);
+    return breaks(reduce_as_on_a_gpu(scores, rules.needs), rules);
+  };
+  EXPECT(broken({0.5, kNaN}, Reduction::kMin));
+  EXPECT(broken({0.5, 1.5}, Reduction::kProd) && !broken({0.5, 1.5}, Reduction::kSum));
+  EXPECT(broken({0.5, -0.5}, Reduction::kGeometricMean));
+  EXPECT(broken({0.5, 0.0}, Reduction::kLogitMean) && !broken({0.5, 0.0}, Reduction::kProd));
+  EXPECT(broken({0.5, kInf}, Reduction::kSoftmin) && !broken({0.5, kInf}, Reduction::kMax));
+  Statistics empty{};
+  Rules rules;
+  EXPECT(!breaks(empty, rules));
+  rules.no_empty = true;
+  EXPECT(breaks(empty, rules));
+}

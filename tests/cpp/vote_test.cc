@@ -1,5 +1,6 @@
 #include "stepscore/vote.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <random>
@@ -196,4 +197,51 @@ TEST(the_first_fault_is_named) {
     election.ids[3000] = election.ids[2000] = -1;
     EXPECT_FAULT(run(election), "vote: scores[5001] is NaN");
   }
+}
+
+// --- the arithmetic that both devices share, in the order of the kernel ------------------------
+
+// The thread of an answer's first candidate adds the later ones to it.
+TEST(classes_walked_from_their_first_candidate_have_the_same_sums) {
+  std::mt19937_64 random(9);
+  std::uniform_real_distribution<double> uniform(-1.0, 1.0);
+  Election election;
+  election.offsets = {0, 70};
+  for (int i = 0; i < 70; ++i) {
+    election.ids.push_back(static_cast<int64_t>(random() % 4));
+    election.scores.push_back(uniform(random));
+  }
+  for (const Rule rule : kRules) {
+    const Outcome expected = run(election, {rule})[0];
+    bool found = false;
+    for (size_t i = 0; i < 70; ++i) {
+      const auto begin = election.ids.begin();
+      if (std::find(begin, begin + static_cast<int64_t>(i), election.ids[i]) !=
+          begin + static_cast<int64_t>(i)) {
+        continue;
+      }
+      AnswerClass answer = class_of(election.ids[i], static_cast<int64_t>(i), election.scores[i]);
+      for (size_t j = i + 1; j < 70; ++j) {
+        if (election.ids[j] == answer.id) {
+          add_candidate(answer, static_cast<int64_t>(j), election.scores[j]);
+        }
+      }
+      EXPECT(class_score(rule, answer) <= expected.score);
+      if (answer.id != expected.answer_id) continue;
+      found = true;
+      EXPECT(class_score(rule, answer) == expected.score);
+      EXPECT((rule == Rule::kBestOfN ? answer.best : answer.first) == expected.winner);
+    }
+    EXPECT(found);
+  }
+}
+
+TEST(the_sum_of_negative_zeros_is_zero_on_both_devices) {
+  Election election;
+  election.offsets = {0, 1};
+  election.ids = {3};
+  election.scores = {-0.0};
+  const double expected = run(election, {Rule::kWeighted})[0].score;
+  EXPECT(!std::signbit(expected));
+  EXPECT(!std::signbit(class_score(Rule::kWeighted, class_of(3, 0, -0.0))));
 }

@@ -1,5 +1,4 @@
 // Step scores -> one number per trace.
-// GPU: not yet
 #pragma once
 
 #include <cstdint>
@@ -32,6 +31,8 @@ struct AggregateOptions {
   double temperature = 0.1;    // kSoftmin
 };
 
+void check_options(const AggregateOptions& options);  // InvalidArgument
+
 // out[s, r] = reductions[r] over values[offsets[s] .. offsets[s + 1]), accumulated in float64
 //
 // InvalidArgument, naming the first segment at fault: a NaN, a score outside [0, 1] under kProd,
@@ -58,6 +59,8 @@ struct Needs {
   double temperature = 0.1;
 };
 
+constexpr int64_t kNormaliseEvery = 100;
+
 // A product of numbers in (0, 1] as mantissa * 2^exponent, which cannot underflow.
 struct ScaledProduct {
   double mantissa = 1.0;
@@ -83,6 +86,14 @@ STEPSCORE_HD void normalise(ScaledProduct& product) {
   product.mantissa = bits_as<double>((bits & 0x000fffffffffffffull) | 0x3ff0000000000000ull);
 }
 
+// Factors are positive and normal, or zero, which the caller notices by the minimum. A mantissa
+// grows by less than 2 per factor: normalise after kNormaliseEvery of them.
+STEPSCORE_HD void multiply(ScaledProduct& product, double factor) {
+  const uint64_t bits = bits_as<uint64_t>(factor);
+  product.exponent += (static_cast<int64_t>(bits) >> 52) - 1023;
+  product.mantissa *= bits_as<double>((bits & 0x000fffffffffffffull) | 0x3ff0000000000000ull);
+}
+
 STEPSCORE_HD double logarithm(double mantissa, double exponent) {
   return exponent * kLn2High + (exponent * kLn2Low + logarithm_of_normal(mantissa));
 }
@@ -97,6 +108,44 @@ STEPSCORE_HD double value_of(const ScaledProduct& product) {
 
 STEPSCORE_HD double geometric_mean(double mantissa, double exponent, double count) {
   return exponential(logarithm(mantissa, exponent) / count);
+}
+
+// What the options make a fault, and what they ask to know.
+struct Rules {
+  Needs needs;
+  double empty_value = kNaN;
+  bool unit_interval = false;  // scores must lie in [0, 1]
+  bool open_interval = false;  // and be neither 0 nor 1
+  bool finite = false;         // and be finite
+  bool no_empty = false;
+  bool no_nan = false;
+};
+
+inline Rules rules_of(const Reduction* reductions, int64_t count, const AggregateOptions& options) {
+  Rules rules;
+  rules.needs.clip = options.clip;
+  rules.needs.temperature = options.temperature;
+  rules.empty_value = options.empty_value;
+  rules.no_empty = options.empty == EmptyPolicy::kError;
+  rules.no_nan = !options.propagate_nan;
+  for (const Reduction* r = reductions; r != reductions + count; ++r) {
+    const bool odds = *r == Reduction::kLogitMean || *r == Reduction::kOddsMean;
+    const bool product = *r == Reduction::kProd || *r == Reduction::kGeometricMean;
+    rules.needs.product |= product;
+    rules.needs.odds |= odds;
+    rules.needs.softmin |= *r == Reduction::kSoftmin;
+    rules.unit_interval |= product || odds;
+    rules.finite |= *r == Reduction::kSoftmin;
+    rules.open_interval |= odds && options.clip == 0.0;
+  }
+  return rules;
+}
+
+STEPSCORE_HD bool breaks(const Statistics& s, const Rules& rules) {
+  if (s.size == 0) return rules.no_empty;
+  return (rules.no_nan && s.has_nan) || (rules.unit_interval && (s.min < 0.0 || s.max > 1.0)) ||
+         (rules.finite && (s.min == -kInfinity || s.max == kInfinity)) ||
+         (rules.open_interval && (s.min < kSmallestNormal || s.max == 1.0));
 }
 
 STEPSCORE_HD double finish(Reduction reduction, const Statistics& s) {

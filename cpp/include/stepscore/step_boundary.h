@@ -1,5 +1,4 @@
 // Packed token ids -> the positions at which steps end.
-// GPU: not yet
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,7 @@
 
 namespace stepscore {
 
-enum class DType : int { kFloat32, kFloat16, kBFloat16, kFloat64, kInt32, kInt64 };
+enum class DType : int { kFloat32, kFloat16, kBFloat16, kFloat64, kInt32, kInt64, kBool };
 
 constexpr int kMaxRank = 4;
 
@@ -28,6 +28,8 @@ struct MatrixView {
 
 constexpr int64_t item_size(DType dtype) {
   switch (dtype) {
+    case DType::kBool:
+      return 1;
     case DType::kFloat16:
     case DType::kBFloat16:
       return 2;
@@ -51,6 +53,8 @@ constexpr const char* name_of(DType dtype) {
       return "float64";
     case DType::kInt32:
       return "int32";
+    case DType::kBool:
+      return "bool";
     default:
       return "int64";
   }

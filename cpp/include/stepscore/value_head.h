@@ -1,5 +1,4 @@
 // Hidden states -> scores: affine heads and small MLP heads, read only at the given rows.
-// GPU: not yet
 #pragma once
 
 #include <cstdint>

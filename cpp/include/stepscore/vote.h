@@ -1,5 +1,4 @@
 // Answers and scores of a problem's candidates -> the answer that wins.
-// GPU: not yet
 #pragma once
 
 #include <cstdint>
@@ -30,6 +29,9 @@ struct VoteOutput {    // each [problems, rules]
   bool* tied;          // another answer reaches the same score
 };
 
+// InvalidArgument when a rule, or the policy for ties, needs scores and there are none.
+void check_ballot(const Ballot& ballot, const Rule* rules, int64_t rule_count);
+
 // One pass over the candidates for all rules. A class is one answer of one problem; classes stand
 // in the order of their first candidate. kMajority: most candidates; kWeighted: largest sum of
 // scores, added in candidate order; kBestOfN: largest single score. Ties go to the first class, or
@@ -49,6 +51,20 @@ struct AnswerClass {
   double sum;
   double best_score;
 };
+
+// The class of one candidate. Its sum starts at zero, which turns -0.0 into 0.0.
+STEPSCORE_HD AnswerClass class_of(int64_t id, int64_t candidate, double score) {
+  return {id, candidate, candidate, 1, 0.0 + score, score};
+}
+
+// Adds a later candidate of the same answer.
+STEPSCORE_HD void add_candidate(AnswerClass& answer, int64_t candidate, double score) {
+  answer.count += 1;
+  answer.sum += score;
+  const bool better = score > answer.best_score;
+  answer.best = better ? candidate : answer.best;
+  answer.best_score = better ? score : answer.best_score;
+}
 
 STEPSCORE_HD double class_score(Rule rule, const AnswerClass& answer) {
   switch (rule) {

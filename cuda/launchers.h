@@ -1,0 +1,56 @@
+// The ops on a GPU: what src/ calls. Pointers are device pointers, work is enqueued on the stream
+// and nothing waits.
+//
+// A kernel cannot raise. What the CPU op refuses gives NaN, or -1 for an index, and when `fault` is
+// not null the smallest index at fault is also left there (the caller sets it to INT64_MAX first):
+// that is what STEPSCORE_CUDA_CHECK=1 reads and raises.
+#pragma once
+
+#include <cstdint>
+
+#include "stepscore/aggregate.h"
+#include "stepscore/step_boundary.h"
+#include "stepscore/value_head.h"
+#include "stepscore/vote.h"
+
+namespace stepscore::cuda {
+
+using Stream = void*;  // a cudaStream_t; src/ includes no CUDA header
+
+struct Status {
+  const char* error = nullptr;  // what the runtime says, null for success
+};
+
+enum class Inputs { kAsTheyAre, kRelu, kTanh };
+
+// `inputs` is applied to the hidden states as they are read: the last layer of an MLP head whose
+// inner products stand in `rows`.
+Status value_head(const Rows& rows, const Layer& layer, Inputs inputs, Activation activation,
+                  int64_t* fault, float* out, Stream stream);
+
+constexpr int64_t kMaxReductions = 16;
+constexpr int64_t kMaxRules = 12;
+
+template <class T>
+Status aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
+                 const Reduction* reductions, int64_t count, const AggregateOptions& options,
+                 int64_t* fault, T* out, Stream stream);
+
+Status vote(const Ballot& ballot, int64_t candidates, const Rule* rules, int64_t rule_count,
+            const VoteOutput& out, int64_t* fault, Stream stream);
+
+// separator.ids is a host pointer of at most kMaxSeparator ids.
+constexpr int64_t kMaxSeparator = 16;
+
+template <class Id>
+Status count_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int64_t sequences,
+                   const Separator& separator, const BoundaryOptions& options, int64_t* fault,
+                   int64_t* step_offsets, Stream stream);
+
+// positions[i] for i < capacity; those beyond the last boundary are -1.
+template <class Id>
+Status find_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int64_t sequences,
+                  const Separator& separator, const BoundaryOptions& options,
+                  const int64_t* step_offsets, int64_t* positions, int64_t capacity, Stream stream);
+
+}  // namespace stepscore::cuda

@@ -1,0 +1,899 @@
+// Every kernel on the device against the op on the CPU: what compute-sanitizer runs, and what
+// tests/cpp/emulated runs where there is no device. Buffers have exactly the size that the op is
+// told, so that a read or a write beside them is seen.
+//
+// Exits with 77, which is "skipped", where there is no device.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+
+#include "device.h"
+#include "device_probe.h"
+#include "launchers.h"
+#include "testing.h"
+
+namespace cuda = stepscore::cuda;
+using namespace stepscore;
+
+namespace {
+
+// Runs before main, and so before any test.
+[[maybe_unused]] const bool kDeviceIsThere = [] {
+  const cuda::Probe probe = cuda::probe_device();
+  if (!probe.available) {
+    std::printf("skipped: %s\n", probe.reason.c_str());
+    std::exit(77);
+  }
+  return true;
+}();
+
+constexpr int64_t kNoFault = std::numeric_limits<int64_t>::max();
+
+void expect_success(cudaError_t error) {
+  if (error != cudaSuccess) throw DeviceError(cudaGetErrorString(error));
+}
+void expect_success(cuda::Status status) {
+  if (status.error != nullptr) throw DeviceError(status.error);
+}
+
+template <class T>
+class OnDevice {
+ public:
+  explicit OnDevice(size_t size) : size_(size) {
+    if (size == 0) return;  // null, as the data of an empty tensor
+    void* memory = nullptr;
+    expect_success(cudaMalloc(&memory, size * sizeof(T)));
+    data_.reset(static_cast<T*>(memory));
+  }
+  explicit OnDevice(const std::vector<T>& values) : OnDevice(values.size()) {
+    expect_success(
+        cudaMemcpy(data_.get(), values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
+  }
+  T* get() const { return data_.get(); }
+  std::vector<T> back() const {
+    expect_success(cudaDeviceSynchronize());
+    std::vector<T> values(size_);
+    expect_success(
+        cudaMemcpy(values.data(), data_.get(), size_ * sizeof(T), cudaMemcpyDeviceToHost));
+    return values;
+  }
+
+ private:
+  struct Free {
+    void operator()(T* memory) const { cudaFree(memory); }
+  };
+  size_t size_;
+  std::unique_ptr<T, Free> data_;
+};
+
+// The same bits; any NaN equals any other.
+template <class T>
+bool same(T a, T b) {
+  return (a != a && b != b) || std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+
+std::mt19937_64& generator() {
+  static std::mt19937_64 engine(1);
+  return engine;
+}
+double uniform(double low, double high) {
+  return std::uniform_real_distribution<double>(low, high)(generator());
+}
+int64_t whole(int64_t low, int64_t high) {
+  return std::uniform_int_distribution<int64_t>(low, high)(generator());
+}
+
+std::vector<int64_t> offsets_of(const std::vector<int64_t>& sizes) {
+  std::vector<int64_t> offsets = {0};
+  for (const int64_t size : sizes) offsets.push_back(offsets.back() + size);
+  return offsets;
+}
+
+// --- value_head --------------------------------------------------------------------------------
+
+// Numbers of [-1, 1] as the bytes of a dtype.
+std::vector<char> numbers(DType dtype, int64_t count) {
+  std::vector<char> bytes(static_cast<size_t>(count * item_size(dtype)));
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = static_cast<float>(uniform(-1.0, 1.0));
+    char* to = bytes.data() + i * item_size(dtype);
+    if (dtype == DType::kFloat32) {
+      std::memcpy(to, &value, 4);
+    } else if (dtype == DType::kBFloat16) {
+      const uint16_t bits = static_cast<uint16_t>(bits_as<uint32_t>(value) >> 16);
+      std::memcpy(to, &bits, 2);
+    } else {  // any half below 1, subnormal ones among them
+      const uint16_t bits = static_cast<uint16_t>(whole(0, 0x3bff) | whole(0, 1) << 15);
+      std::memcpy(to, &bits, 2);
+    }
+  }
+  return bytes;
+}
+
+struct HeadCase {
+  DType dtype;
+  int64_t rows, width, outputs;
+  Activation activation = Activation::kIdentity;
+  bool gathered = false;
+  int64_t gap = 0;    // items between the rows
+  int64_t shift = 0;  // items before the first row
+  bool bias = true;
+  DType weight_dtype = dtype;
+  int64_t weight_gap = 0;  // items between the rows of the weight
+};
+
+// On both devices; the inputs live as long as this does.
+struct Head {
+  HeadCase shape;
+  int64_t stride, count, out_width;
+  std::vector<char> hidden, weight;
+  std::vector<float> bias;
+  std::vector<int64_t> positions;
+  OnDevice<char> device_hidden, device_weight;
+  OnDevice<float> device_bias;
+  OnDevice<int64_t> device_positions;
+
+  explicit Head(const HeadCase& c)
+      : shape(c),
+        stride(c.width + c.gap),
+        count(c.gathered ? 2 * c.rows + 1 : c.rows),
+        out_width(activated_width(c.activation, c.outputs)),
+        hidden(numbers(c.dtype, c.shift + (c.rows - 1) * stride + c.width)),
+        weight(numbers(c.weight_dtype, c.outputs * (c.width + c.weight_gap) - c.weight_gap)),
+        bias(static_cast<size_t>(c.outputs), 0.25f),
+        positions(drawn(c.gathered ? count : 0, c.rows)),
+        device_hidden(hidden),
+        device_weight(weight),
+        device_bias(bias),
+        device_positions(positions) {}
+
+  static std::vector<int64_t> drawn(int64_t count, int64_t rows) {
+    std::vector<int64_t> positions;
+    for (int64_t i = 0; i < count; ++i) positions.push_back(whole(0, rows - 1));
+    return positions;
+  }
+  Rows rows(const char* from, const int64_t* at) const {
+    return {
+        {from + shape.shift * item_size(shape.dtype), shape.dtype, shape.rows, shape.width, stride},
+        shape.gathered ? at : nullptr,
+        count};
+  }
+  Layer layer(const char* from, const float* offset) const {
+    return {{from, shape.weight_dtype, shape.outputs, shape.width, shape.width + shape.weight_gap},
+            shape.bias ? offset : nullptr};
+  }
+  std::vector<float> on_cpu() const {
+    std::vector<float> out(static_cast<size_t>(count * out_width));
+    value_head(rows(hidden.data(), positions.data()), layer(weight.data(), bias.data()),
+               shape.activation, out.data());
+    return out;
+  }
+  std::vector<float> on_gpu(cuda::Inputs inputs = cuda::Inputs::kAsTheyAre) const {
+    const OnDevice<float> out(static_cast<size_t>(count * out_width));
+    expect_success(cuda::value_head(rows(device_hidden.get(), device_positions.get()),
+                                    layer(device_weight.get(), device_bias.get()), inputs,
+                                    shape.activation, nullptr, out.get(), nullptr));
+    return out.back();
+  }
+};
+
+void expect_close(const std::vector<float>& got, const std::vector<float>& expected, int64_t width,
+                  const char* what) {
+  const double tolerance = 1e-6 * (1.0 + std::sqrt(static_cast<double>(width)) * 4);
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT(std::abs(got[i] - expected[i]) <= tolerance, what, " width ", width, ": [", i, "] is ",
+           got[i], ", not ", expected[i]);
+  }
+}
+
+constexpr DType kReals[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+
+TEST(head_of_every_dtype_and_width) {
+  for (const DType dtype : kReals) {
+    for (const int64_t width : {1, 7, 8, 31, 64, 100, 255, 1024, 1031}) {
+      for (const int64_t outputs : {1, 2, 3, 9}) {
+        const Head head({dtype, 13, width, outputs, Activation::kSigmoid, width % 2 == 1});
+        expect_close(head.on_gpu(), head.on_cpu(), width, name_of(dtype));
+      }
+    }
+  }
+}
+
+TEST(head_of_every_activation) {
+  for (const DType dtype : kReals) {
+    for (const Activation activation : {Activation::kIdentity, Activation::kSigmoid,
+                                        Activation::kSoftmax, Activation::kDifference}) {
+      const Head head({dtype, 300, 128, 2, activation});
+      expect_close(head.on_gpu(), head.on_cpu(), 128, "activation");
+    }
+    const Head head({dtype, 20, 128, 7, Activation::kSoftmax, true, 0, 0, false});
+    expect_close(head.on_gpu(), head.on_cpu(), 128, "softmax of 7");
+  }
+}
+
+TEST(head_of_misaligned_rows) {
+  for (const DType dtype : kReals) {
+    for (const int64_t gap : {0, 1, 8}) {
+      for (const int64_t shift : {0, 1, 3}) {
+        for (const bool gathered : {false, true}) {
+          const Head head({dtype, 9, 600, 2, Activation::kIdentity, gathered, gap, shift});
+          expect_close(head.on_gpu(), head.on_cpu(), 600, "misaligned");
+        }
+      }
+    }
+  }
+}
+
+TEST(head_of_weights_of_another_type_and_with_a_gap) {
+  for (const DType dtype : kReals) {
+    for (const DType weight_dtype : kReals) {
+      for (const int64_t weight_gap : {0, 3}) {
+        for (const int64_t outputs : {1, 6}) {
+          const Head head({dtype, 7, 75, outputs, Activation::kIdentity, true, 5, 0, true,
+                           weight_dtype, weight_gap});
+          expect_close(head.on_gpu(), head.on_cpu(), 75, "weights of another type");
+        }
+      }
+    }
+  }
+}
+
+TEST(head_of_more_rows_than_run_at_once) {
+  for (const int64_t outputs : {1, 5}) {
+    const Head head({DType::kBFloat16, 2000, 17, outputs, Activation::kSigmoid, true});
+    expect_close(head.on_gpu(), head.on_cpu(), 17, "many rows");
+  }
+}
+
+TEST(head_of_no_row_or_of_no_column) {
+  Head head({DType::kFloat32, 4, 40, 2, Activation::kSoftmax, true});
+  head.count = 0;
+  EXPECT(head.on_gpu().empty());
+  const Head narrow({DType::kFloat16, 4, 0, 3, Activation::kSoftmax});
+  expect_close(narrow.on_gpu(), narrow.on_cpu(), 0, "no column");
+}
+
+// Between 12,000 and 58,000 float32 weights, depending on the device, shared memory holds those of
+// four outputs, of two, of one, or of none.
+TEST(head_whose_weights_do_not_fit_shared_memory) {
+  for (const DType dtype : kReals) {
+    for (const int64_t width : {10000, 13003, 20000, 30000, 60001}) {
+      for (const int64_t outputs : {1, 2, 3}) {
+        const Head head({dtype, 3, width, outputs, Activation::kSoftmax});
+        expect_close(head.on_gpu(), head.on_cpu(), width, "wide");
+      }
+      const Head head({dtype, 3, width, 2, Activation::kDifference});
+      expect_close(head.on_gpu(), head.on_cpu(), width, "wide difference");
+    }
+  }
+}
+
+TEST(head_bits_do_not_depend_on_the_alignment_or_on_the_other_outputs) {
+  Head head({DType::kBFloat16, 5, 600, 5, Activation::kIdentity, false, 8, 0});
+  const std::vector<float> expected = head.on_gpu();
+  Head moved({DType::kBFloat16, 5, 600, 1, Activation::kIdentity, false, 8, 1});
+  std::memcpy(moved.hidden.data() + 2, head.hidden.data(), head.hidden.size());
+  moved.weight.assign(head.weight.begin(), head.weight.begin() + 1200);
+  moved.device_hidden = OnDevice<char>(moved.hidden);
+  moved.device_weight = OnDevice<char>(moved.weight);
+  const std::vector<float> got = moved.on_gpu();
+  for (size_t i = 0; i < 5; ++i) EXPECT(same(got[i], expected[i * 5]), "row ", i);
+}
+
+// A NaN or an infinity stays in its row.
+TEST(head_of_numbers_that_are_not_finite) {
+  for (const DType dtype : kReals) {
+    Head head({dtype, 12, 100, 3, Activation::kIdentity});
+    const std::vector<float> finite = head.on_gpu();
+    const uint32_t infinity = dtype == DType::kFloat16 ? 0x7c00u : 0x7f80u;
+    for (const int64_t row : {2, 5, 11}) {
+      const uint32_t high = infinity + (row == 5 ? 0x40u : 0u);  // row 5: a NaN
+      const uint64_t bits = dtype == DType::kFloat32 ? high << 16 : high;
+      const int64_t size = item_size(dtype);
+      std::memcpy(head.hidden.data() + (row * 100 + row * 9) * size, &bits,
+                  static_cast<size_t>(size));
+    }
+    head.device_hidden = OnDevice<char>(head.hidden);
+    const std::vector<float> got = head.on_gpu(), expected = head.on_cpu();
+    for (size_t i = 0; i < got.size(); ++i) {
+      const size_t row = i / 3;
+      const bool touched = row == 2 || row == 5 || row == 11;
+      EXPECT(same(got[i], touched ? expected[i] : finite[i]), name_of(dtype), " [", i, "] is ",
+             got[i], ", not ", touched ? expected[i] : finite[i]);
+    }
+  }
+}
+
+TEST(head_bits_do_not_depend_on_the_batch) {
+  for (const DType dtype : kReals) {
+    Head head({dtype, 40, 333, 3, Activation::kSoftmax, true});
+    const std::vector<float> expected = head.on_gpu();
+    for (const int64_t i : {0, 39, 80}) {
+      Head alone({dtype, 40, 333, 3, Activation::kSoftmax, true});
+      alone.count = 1;
+      alone.device_hidden = OnDevice<char>(head.hidden);
+      alone.device_weight = OnDevice<char>(head.weight);
+      alone.device_positions =
+          OnDevice<int64_t>(std::vector<int64_t>{head.positions[static_cast<size_t>(i)]});
+      const std::vector<float> got = alone.on_gpu();
+      for (size_t c = 0; c < 3; ++c) {
+        EXPECT(same(got[c], expected[static_cast<size_t>(i) * 3 + c]), "row ", i);
+      }
+    }
+  }
+}
+
+void head_of_positions_out_of_range(Activation activation, int64_t outputs) {
+  Head head({DType::kFloat32, 4, 40, outputs, activation, true});
+  head.positions = {0, 3, -1, 4, 2, std::numeric_limits<int64_t>::min(), 1, kNoFault, 0};
+  head.device_positions = OnDevice<int64_t>(head.positions);
+  cuda::FaultCell cell;
+  expect_success(cell.open(nullptr));
+  const OnDevice<float> out(static_cast<size_t>(head.count * head.out_width));
+  expect_success(cuda::value_head(head.rows(head.device_hidden.get(), head.device_positions.get()),
+                                  head.layer(head.device_weight.get(), head.device_bias.get()),
+                                  cuda::Inputs::kAsTheyAre, activation, cell.get(), out.get(),
+                                  nullptr));
+  int64_t fault = 0;
+  expect_success(cell.read(nullptr, &fault));
+  EXPECT(fault == 2, "fault ", fault);
+  const std::vector<float> got = out.back();
+  for (size_t i = 0; i < got.size(); ++i) {
+    const int64_t at = head.positions[i / static_cast<size_t>(head.out_width)];
+    EXPECT((got[i] != got[i]) == (at < 0 || at >= 4), "position ", at, " gives ", got[i]);
+  }
+}
+
+TEST(head_of_positions_out_of_range) {
+  for (const Activation activation : {Activation::kSigmoid, Activation::kSoftmax}) {
+    for (const int64_t outputs : {1, 2, 5}) head_of_positions_out_of_range(activation, outputs);
+  }
+  head_of_positions_out_of_range(Activation::kDifference, 2);
+}
+
+TEST(head_of_activated_inputs) {
+  for (const cuda::Inputs inputs : {cuda::Inputs::kRelu, cuda::Inputs::kTanh}) {
+    Head head({DType::kFloat32, 17, 90, 2, Activation::kSoftmax});
+    const std::vector<float> got = head.on_gpu(inputs);
+    float* item = reinterpret_cast<float*>(head.hidden.data());
+    for (int64_t i = 0; i < 17 * 90; ++i) {
+      item[i] =
+          inner_activation(inputs == cuda::Inputs::kRelu ? Inner::kRelu : Inner::kTanh, item[i]);
+    }
+    expect_close(got, head.on_cpu(), 90, "inputs");
+  }
+}
+
+// --- aggregate ---------------------------------------------------------------------------------
+
+constexpr Reduction kEvery[] = {Reduction::kMin,     Reduction::kMax,          Reduction::kMean,
+                                Reduction::kSum,     Reduction::kProd,         Reduction::kLast,
+                                Reduction::kFirst,   Reduction::kLogitMean,    Reduction::kOddsMean,
+                                Reduction::kSoftmin, Reduction::kGeometricMean};
+constexpr int64_t kEveryCount = 11;
+
+using Reductions = std::vector<Reduction>;
+
+template <class T>
+std::vector<T> aggregate_on_gpu(const std::vector<T>& values, const std::vector<int64_t>& offsets,
+                                const Reductions& reductions, const AggregateOptions& options,
+                                int64_t* fault) {
+  const OnDevice<T> device_values(values);
+  const OnDevice<int64_t> device_offsets(offsets);
+  const int64_t segments = static_cast<int64_t>(offsets.size()) - 1;
+  const int64_t count = static_cast<int64_t>(reductions.size());
+  const OnDevice<T> out(static_cast<size_t>(segments * count));
+  cuda::FaultCell cell;
+  expect_success(cell.open(nullptr));
+  expect_success(cuda::aggregate(device_values.get(), static_cast<int64_t>(values.size()),
+                                 device_offsets.get(), segments, reductions.data(), count, options,
+                                 cell.get(), out.get(), nullptr));
+  expect_success(cell.read(nullptr, fault));
+  return out.back();
+}
+
+template <class T>
+void aggregate_equals_the_cpu(const std::vector<T>& values, const std::vector<int64_t>& offsets,
+                              const Reductions& reductions, const AggregateOptions& options) {
+  const int64_t segments = static_cast<int64_t>(offsets.size()) - 1;
+  const int64_t count = static_cast<int64_t>(reductions.size());
+  std::vector<T> expected(static_cast<size_t>(segments * count));
+  aggregate(values.data(), offsets.back(), offsets.data(), segments, reductions.data(), count,
+            options, expected.data());
+  int64_t fault = 0;
+  const std::vector<T> got = aggregate_on_gpu(values, offsets, reductions, options, &fault);
+  EXPECT(fault == kNoFault, "fault ", fault);
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT(same(got[i], expected[i]), "segment ", i / reductions.size(), " reduction ",
+           static_cast<int>(reductions[i % reductions.size()]), " is ", got[i], ", not ",
+           expected[i]);
+  }
+}
+
+template <class T>
+std::vector<T> scores_of(const std::vector<int64_t>& offsets) {
+  std::vector<T> values(static_cast<size_t>(offsets.back()));
+  for (T& value : values) value = static_cast<T>(uniform(0.0, 1.0));
+  for (size_t i = 0; i < values.size(); i += 11) values[i] = T(0);
+  for (size_t i = 5; i < values.size(); i += 13) values[i] = -T(0);
+  return values;
+}
+
+template <class T>
+void aggregate_of_many_sizes() {
+  std::vector<int64_t> sizes = {0, 1, 2, 7, 8, 9, 0, 100, 799, 800, 801, 5000};
+  for (int i = 0; i < 300; ++i) sizes.push_back(whole(0, 40));
+  sizes.push_back(30000);  // beside short ones, in one warp
+  sizes.insert(sizes.end(), {0, 1, 0});
+  const std::vector<int64_t> offsets = offsets_of(sizes);
+  const std::vector<T> values = scores_of<T>(offsets);
+  AggregateOptions options;
+  options.clip = 1e-6;
+  options.empty_value = -3.5;
+  aggregate_equals_the_cpu(values, offsets, {std::begin(kEvery), std::end(kEvery)}, options);
+}
+
+TEST(aggregate_equals_the_cpu_bit_for_bit) {
+  aggregate_of_many_sizes<float>();
+  aggregate_of_many_sizes<double>();
+}
+
+// What a reduction alone does not need is left out of the pass.
+TEST(aggregate_of_each_reduction_alone) {
+  const std::vector<int64_t> offsets = offsets_of({3, 0, 17, 1, 8, 260, 16, 5, 2});
+  const std::vector<float> values = scores_of<float>(offsets);
+  AggregateOptions options;
+  options.clip = 0.25;
+  options.temperature = 7.0;
+  for (const Reduction reduction : kEvery) {
+    aggregate_equals_the_cpu(values, offsets, {reduction}, options);
+    aggregate_equals_the_cpu(values, offsets, Reductions(cuda::kMaxReductions, reduction), options);
+  }
+}
+
+TEST(aggregate_of_numbers_that_are_not_finite) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<int64_t> offsets = offsets_of({1, 2, 9, 3, 10, 1, 2});
+  std::vector<double> values(static_cast<size_t>(offsets.back()), -2.5);
+  for (const size_t i : {0u, 13u, 20u}) values[i] = nan;
+  for (const size_t i : {2u, 16u, 26u}) values[i] = infinity;
+  for (const size_t i : {5u, 27u}) values[i] = -infinity;
+  AggregateOptions options;
+  options.propagate_nan = true;
+  aggregate_equals_the_cpu(values, offsets,
+                           {Reduction::kMin, Reduction::kMax, Reduction::kMean, Reduction::kSum,
+                            Reduction::kFirst, Reduction::kLast},
+                           options);
+  for (double& value : values) value = std::isfinite(value) ? 0.75 : value;
+  for (double& value : values) value = std::isinf(value) ? 1.0 : value;
+  aggregate_equals_the_cpu(values, offsets, {Reduction::kProd, Reduction::kGeometricMean}, options);
+}
+
+TEST(aggregate_of_nothing) {
+  int64_t fault = 0;
+  EXPECT(aggregate_on_gpu<float>({}, {0}, {Reduction::kMin}, {}, &fault).empty());
+  EXPECT(fault == kNoFault);
+  aggregate_equals_the_cpu<float>({}, {0, 0, 0}, {Reduction::kMin, Reduction::kSum}, {});
+  AggregateOptions strict;
+  strict.empty = EmptyPolicy::kError;
+  const std::vector<float> got =
+      aggregate_on_gpu<float>({0.5f}, {0, 1, 1, 1}, {Reduction::kMin}, strict, &fault);
+  EXPECT(fault == 1 && got[0] == 0.5f && got[1] != got[1] && got[2] != got[2], "fault ", fault);
+}
+
+TEST(aggregate_of_what_the_cpu_refuses) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> values = {0.5f, 0.25f, nan, 0.5f, 1.5f, 0.5f};
+  const std::vector<int64_t> offsets = {0, 2, 3, 4, 5, 6, 7, -9, 3};  // the last ones lead outside
+  AggregateOptions options;
+  options.clip = 1e-6;
+  int64_t fault = 0;
+  const std::vector<float> got =
+      aggregate_on_gpu(values, offsets, {std::begin(kEvery), std::end(kEvery)}, options, &fault);
+  EXPECT(fault == 1, "fault ", fault);
+  for (int64_t i = 0; i < static_cast<int64_t>(got.size()); ++i) {
+    const int64_t segment = i / kEveryCount;
+    const bool good = segment == 0 || segment == 2 || segment == 4;
+    EXPECT((got[static_cast<size_t>(i)] == got[static_cast<size_t>(i)]) == good, "segment ",
+           segment);
+  }
+}
+
+// --- vote --------------------------------------------------------------------------------------
+
+constexpr Rule kRules[] = {Rule::kMajority, Rule::kWeighted, Rule::kBestOfN};
+
+// Host arrays; null ones where the ballot has none.
+struct Poll {
+  std::vector<int64_t> ids, offsets;
+  std::vector<double> scores;
+  std::vector<Rule> rules{std::begin(kRules), std::end(kRules)};
+  Ties ties = Ties::kFirst;
+  bool drop_nan = false;
+  bool has_ids = true, has_scores = true;
+
+  int64_t problems() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  int64_t rule_count() const { return static_cast<int64_t>(rules.size()); }
+  size_t results() const { return static_cast<size_t>(problems() * rule_count()); }
+  Ballot ballot(const int64_t* id, const double* score, const int64_t* offset) const {
+    return {
+        has_ids ? id : nullptr, has_scores ? score : nullptr, offset, problems(), ties, drop_nan};
+  }
+};
+
+struct Winners {
+  std::vector<int64_t> winner, answer_id;
+  std::vector<double> score;
+  std::vector<uint8_t> tied;
+  explicit Winners(size_t size) : winner(size), answer_id(size), score(size), tied(size) {}
+};
+
+Winners vote_on_gpu(const Poll& poll, int64_t* fault) {
+  const OnDevice<int64_t> ids(poll.ids), offsets(poll.offsets);
+  const OnDevice<double> scores(poll.scores);
+  const size_t size = poll.results();
+  const OnDevice<int64_t> winner(size), answer_id(size);
+  const OnDevice<double> score(size);
+  const OnDevice<bool> tied(size);
+  cuda::FaultCell cell;
+  expect_success(cell.open(nullptr));
+  expect_success(
+      cuda::vote(poll.ballot(ids.get(), scores.get(), offsets.get()),
+                 static_cast<int64_t>(poll.ids.size()), poll.rules.data(), poll.rule_count(),
+                 {winner.get(), answer_id.get(), score.get(), tied.get()}, cell.get(), nullptr));
+  expect_success(cell.read(nullptr, fault));
+  Winners got(size);
+  got.winner = winner.back();
+  got.answer_id = answer_id.back();
+  got.score = score.back();
+  expect_success(cudaMemcpy(got.tied.data(), tied.get(), size, cudaMemcpyDeviceToHost));
+  return got;
+}
+
+void vote_equals_the_cpu(const Poll& poll) {
+  Winners expected(poll.results());
+  const std::unique_ptr<bool[]> tied(new bool[expected.tied.size()]);
+  vote(poll.ballot(poll.ids.data(), poll.scores.data(), poll.offsets.data()), poll.rules.data(),
+       poll.rule_count(),
+       {expected.winner.data(), expected.answer_id.data(), expected.score.data(), tied.get()});
+  int64_t fault = 0;
+  const Winners got = vote_on_gpu(poll, &fault);
+  EXPECT(fault == kNoFault, "fault ", fault);
+  for (size_t i = 0; i < got.winner.size(); ++i) {
+    EXPECT(got.winner[i] == expected.winner[i] && got.answer_id[i] == expected.answer_id[i] &&
+               same(got.score[i], expected.score[i]) && (got.tied[i] != 0) == tied[i],
+           "problem ", i / poll.rules.size(), " rule ", i % poll.rules.size(), " has winner ",
+           got.winner[i], ", not ", expected.winner[i]);
+  }
+}
+
+// `answers` different ids, and scores of few values: ties on purpose.
+Poll poll_of(const std::vector<int64_t>& sizes, int64_t answers) {
+  Poll poll;
+  poll.offsets = offsets_of(sizes);
+  for (int64_t i = 0; i < poll.offsets.back(); ++i) {
+    poll.ids.push_back(whole(-1, answers - 1));
+    poll.scores.push_back(static_cast<double>(whole(-4, 4)) / 8.0);
+  }
+  return poll;
+}
+
+TEST(vote_equals_the_cpu) {
+  std::vector<int64_t> sizes = {0, 1, 2, 63, 64, 65, 511, 512, 513, 900, 0};
+  for (int i = 0; i < 60; ++i) sizes.push_back(whole(0, 70));
+  for (const int64_t answers : {1, 7, 300}) {
+    Poll poll = poll_of(sizes, answers);
+    poll.drop_nan = true;
+    for (size_t i = 3; i < poll.scores.size(); i += 17) {
+      poll.scores[i] = std::numeric_limits<double>::quiet_NaN();
+    }
+    for (size_t i = 5; i < poll.scores.size(); i += 19) poll.scores[i] = -0.0;
+    for (const Ties ties : {Ties::kFirst, Ties::kBestScore}) {
+      poll.ties = ties;
+      vote_equals_the_cpu(poll);
+    }
+  }
+}
+
+TEST(vote_without_ids_or_without_scores) {
+  Poll poll = poll_of({0, 1, 5, 64, 130, 600}, 9);
+  poll.has_ids = false;
+  vote_equals_the_cpu(poll);
+  poll.has_ids = true;
+  poll.has_scores = false;
+  poll.rules = {Rule::kMajority};
+  vote_equals_the_cpu(poll);
+  poll.has_ids = false;
+  vote_equals_the_cpu(poll);
+}
+
+TEST(vote_of_every_rule_many_times) {
+  Poll poll = poll_of({3, 70, 513, 20}, 4);
+  for (const Rule rule : kRules) {
+    poll.rules.assign(1, rule);
+    vote_equals_the_cpu(poll);
+    poll.rules.assign(static_cast<size_t>(cuda::kMaxRules), rule);
+    vote_equals_the_cpu(poll);
+  }
+}
+
+TEST(vote_of_extreme_ids_and_infinite_scores) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  Poll poll = poll_of({4, 90, 520}, 3);
+  poll.rules = {Rule::kMajority, Rule::kBestOfN};  // an infinite score has no place in a sum
+  for (int64_t& id : poll.ids) id = id == 2 ? std::numeric_limits<int64_t>::max() : id;
+  for (size_t i = 1; i < poll.scores.size(); i += 4)
+    poll.scores[i] = i % 8 == 1 ? infinity : -infinity;
+  vote_equals_the_cpu(poll);
+  poll.ties = Ties::kBestScore;
+  vote_equals_the_cpu(poll);
+}
+
+TEST(vote_of_nothing) {
+  Poll poll;
+  poll.scores.reserve(1);  // there, but empty
+  poll.offsets = {0};
+  vote_equals_the_cpu(poll);
+  poll.offsets = {0, 0, 0};
+  vote_equals_the_cpu(poll);
+}
+
+TEST(vote_of_what_the_cpu_refuses) {
+  Poll poll;
+  poll.ids = {0, 0, 1, -7, 1};
+  poll.scores = {0.5, 0.5, std::numeric_limits<double>::infinity(), 0.5, 0.25};
+  poll.offsets = {0, 2, 5, 9, -4, 1};  // the last three lead outside
+  int64_t fault = 0;
+  const Winners got = vote_on_gpu(poll, &fault);
+  EXPECT(fault == 0, "fault ", fault);
+  for (size_t r = 0; r < 3; ++r) {
+    EXPECT(got.winner[r] == 0 && got.winner[3 + r] == 4, "rule ", r);
+    for (size_t problem = 2; problem < 5; ++problem) {
+      EXPECT(got.winner[problem * 3 + r] == kNoWinner, "problem ", problem);
+    }
+  }
+  poll.offsets = {0, 2, 5};
+  vote_on_gpu(poll, &fault);
+  EXPECT(fault == 2, "fault ", fault);
+}
+
+// --- find_steps --------------------------------------------------------------------------------
+
+struct Boundaries {
+  std::vector<int64_t> step_offsets, positions;
+};
+
+template <class Id>
+Boundaries find_on_gpu(const std::vector<Id>& tokens, const std::vector<int64_t>& offsets,
+                       const Separator& separator, BoundaryOptions options,
+                       const std::vector<int64_t>& window, int64_t capacity,
+                       int64_t* fault = nullptr) {
+  const OnDevice<Id> device_tokens(tokens);
+  const OnDevice<int64_t> device_offsets(offsets), device_window(window);
+  const int64_t n = static_cast<int64_t>(tokens.size());
+  const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
+  if (!window.empty()) options.window = device_window.get();
+  const OnDevice<int64_t> step_offsets(offsets.size());
+  const OnDevice<int64_t> positions(static_cast<size_t>(capacity));
+  cuda::FaultCell cell;
+  if (fault != nullptr) expect_success(cell.open(nullptr));
+  expect_success(cuda::count_steps(device_tokens.get(), n, device_offsets.get(), sequences,
+                                   separator, options, cell.get(), step_offsets.get(), nullptr));
+  expect_success(cuda::find_steps(device_tokens.get(), n, device_offsets.get(), sequences,
+                                  separator, options, step_offsets.get(), positions.get(), capacity,
+                                  nullptr));
+  if (fault != nullptr) expect_success(cell.read(nullptr, fault));
+  return {step_offsets.back(), positions.back()};
+}
+
+struct Search {
+  std::vector<int64_t> separator, offsets, window;
+  int64_t shift = 0;
+  bool collapse = false;
+};
+
+template <class Id>
+void find_steps_equals_the_cpu(const std::vector<Id>& tokens, const Search& search) {
+  const int64_t sequences = static_cast<int64_t>(search.offsets.size()) - 1;
+  const Separator separator{search.separator.data(), static_cast<int64_t>(search.separator.size())};
+  const BoundaryOptions options{search.shift, search.collapse,
+                                search.window.empty() ? nullptr : search.window.data()};
+  Boundaries expected;
+  expected.step_offsets.resize(search.offsets.size());
+  count_steps(tokens.data(), search.offsets.data(), sequences, separator, options,
+              expected.step_offsets.data());
+  const int64_t steps = expected.step_offsets.back();
+  expected.positions.resize(static_cast<size_t>(steps));
+  find_steps(tokens.data(), search.offsets.data(), sequences, separator, options,
+             expected.step_offsets.data(), expected.positions.data());
+  for (const int64_t capacity : {steps, steps + 100, steps / 2, int64_t{0}}) {
+    const Boundaries got =
+        find_on_gpu(tokens, search.offsets, separator, options, search.window, capacity);
+    EXPECT(got.step_offsets == expected.step_offsets, "capacity ", capacity);
+    for (int64_t i = 0; i < capacity; ++i) {
+      const int64_t wanted = i < steps ? expected.positions[static_cast<size_t>(i)] : -1;
+      EXPECT(got.positions[static_cast<size_t>(i)] == wanted, "position ", i);
+    }
+  }
+}
+
+// Ids of 1 to 3.
+template <class Id>
+std::vector<Id> tokens_of(const std::vector<int64_t>& offsets) {
+  std::vector<Id> tokens;
+  for (int64_t i = 0; i < offsets.back(); ++i) tokens.push_back(static_cast<Id>(whole(1, 3)));
+  return tokens;
+}
+
+// The sequences are more than the threads of the block that adds the counts, but not a multiple.
+template <class Id>
+void find_steps_of_many_sequences(Search search, bool windowed) {
+  std::vector<int64_t> sizes = {0, 1, 31, 32, 33, 1000, 0};
+  for (int i = 0; i < 1100; ++i) sizes.push_back(whole(0, 20));
+  search.offsets = offsets_of(sizes);
+  for (size_t s = 0; windowed && s < sizes.size(); ++s) {
+    search.window.push_back(whole(0, 5));
+    search.window.push_back(whole(0, sizes[s]));  // within the sequence, wherever the shift leads
+  }
+  if (windowed) search.shift = whole(-3, 3);
+  find_steps_equals_the_cpu(tokens_of<Id>(search.offsets), search);
+}
+
+TEST(find_steps_equals_the_cpu_for_both_types) {
+  for (const bool collapse : {false, true}) {
+    for (const bool windowed : {false, true}) {
+      for (const std::vector<int64_t>& ids :
+           {std::vector<int64_t>{2}, {2, 2}, {1, 2, 1}, {3, 1, 3, 1}}) {
+        find_steps_of_many_sequences<int32_t>({ids, {}, {}, 0, collapse}, windowed);
+        find_steps_of_many_sequences<int64_t>({ids, {}, {}, 0, collapse}, windowed);
+      }
+    }
+  }
+}
+
+TEST(find_steps_of_few_or_long_sequences) {
+  for (const std::vector<int64_t>& sizes :
+       {std::vector<int64_t>{}, {0}, {1}, {0, 0, 0}, {20000}, {1, 9000, 0, 31}}) {
+    const std::vector<int64_t> offsets = offsets_of(sizes);
+    for (const std::vector<int64_t>& ids : {std::vector<int64_t>{2}, {2, 3}}) {
+      find_steps_equals_the_cpu(tokens_of<int32_t>(offsets), {ids, offsets, {}});
+    }
+  }
+}
+
+TEST(find_steps_of_runs_and_of_the_longest_separator) {
+  const std::vector<int64_t> offsets = offsets_of({64, 15, 16, 17, 100});
+  const std::vector<int64_t> tokens(static_cast<size_t>(offsets.back()), 5);
+  for (const int64_t length : {int64_t{1}, int64_t{3}, cuda::kMaxSeparator}) {
+    const std::vector<int64_t> ids(static_cast<size_t>(length), 5);
+    for (const bool collapse : {false, true}) {
+      find_steps_equals_the_cpu(tokens, {ids, offsets, {}, 0, collapse});
+      find_steps_equals_the_cpu(tokens, {ids, offsets, {}, 1 - length, collapse});
+    }
+  }
+}
+
+// An id of 64 bits that has the low half of a token is another id.
+TEST(find_steps_compares_all_bits_of_an_id) {
+  const int64_t far = (int64_t{1} << 32) + 2;
+  const std::vector<int64_t> offsets = {0, 6};
+  find_steps_equals_the_cpu<int32_t>({2, -2, 2, 1, 2, 2}, {{far}, offsets, {}});
+  find_steps_equals_the_cpu<int32_t>({2, -2, 2, 1, 2, 2}, {{-2}, offsets, {}});
+  find_steps_equals_the_cpu<int64_t>({2, far, 2, far, -far, 2}, {{far}, offsets, {}});
+}
+
+TEST(find_steps_of_a_shift_that_leads_outside) {
+  const int64_t id = 9;
+  const std::vector<int32_t> tokens = {9, 1, 9, 1, 9, 9};
+  for (const int64_t shift : {int64_t{1}, int64_t{1} << 62}) {
+    int64_t fault = 0;
+    const Boundaries got = find_on_gpu(tokens, {0, 2, 3, 5, 6}, {&id, 1}, {shift}, {}, 4, &fault);
+    const bool near = shift == 1;
+    EXPECT(fault == (near ? 1 : 0), "fault ", fault);
+    EXPECT(got.step_offsets.back() == (near ? 1 : 0), "steps ", got.step_offsets.back());
+    EXPECT(got.positions[0] == (near ? 1 : -1) && got.positions[1] == -1);
+  }
+}
+
+TEST(find_steps_of_offsets_that_lead_outside) {
+  const int64_t id = 9;
+  const std::vector<int64_t> tokens = {9, 1, 9};
+  const Boundaries got = find_on_gpu(tokens, {0, 3, 5, -8, 2}, {&id, 1}, {}, {}, 4);
+  EXPECT((got.step_offsets == std::vector<int64_t>{0, 2, 2, 2, 2}));
+  EXPECT((got.positions == std::vector<int64_t>{0, 2, -1, -1}));
+}
+
+// --- streams, devices, memory ------------------------------------------------------------------
+
+TEST(an_op_runs_on_a_stream_of_its_own_and_memory_follows) {
+  cudaStream_t stream = nullptr;
+  expect_success(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  void* memory = nullptr;
+  expect_success(cuda::allocate(0, 3 * sizeof(float), stream, &memory));
+  const OnDevice<float> values(std::vector<float>{0.5f, 0.25f, 0.125f});
+  const OnDevice<int64_t> offsets(std::vector<int64_t>{0, 1, 2, 3});
+  const Reduction reduction = Reduction::kSum;
+  expect_success(cuda::aggregate(values.get(), 3, offsets.get(), 3, &reduction, 1, {}, nullptr,
+                                 static_cast<float*>(memory), stream));
+  expect_success(cuda::follow(0, stream, cudaStreamLegacy));
+  float got[3] = {};
+  expect_success(cudaMemcpy(got, memory, sizeof(got), cudaMemcpyDeviceToHost));
+  EXPECT(got[0] == 0.5f && got[1] == 0.25f && got[2] == 0.125f);
+  cuda::release(0, memory, stream);
+  expect_success(cudaStreamSynchronize(stream));
+  expect_success(cudaStreamDestroy(stream));
+}
+
+TEST(a_device_that_is_not_there_is_an_error_and_leaves_no_trace) {
+  {
+    const cuda::DeviceScope scope(4096);
+    EXPECT(scope.status().error != nullptr);
+  }
+  EXPECT(cudaGetLastError() == cudaSuccess);
+  void* memory = nullptr;
+  EXPECT(cuda::allocate(4096, 8, nullptr, &memory).error != nullptr);
+  const Head head({DType::kFloat32, 3, 8, 1});
+  expect_close(head.on_gpu(), head.on_cpu(), 8, "after the error");
+}
+
+// Recorded once, and run on what the inputs have become.
+TEST(the_ops_can_be_captured_in_a_graph) {
+  Head head({DType::kBFloat16, 30, 14000, 5, Activation::kSoftmax});
+  const std::vector<int64_t> ids = {2}, offsets = {0, 3, 5};
+  const OnDevice<int64_t> tokens(std::vector<int64_t>{2, 1, 2, 2, 1}), device_offsets(offsets);
+  const OnDevice<int64_t> step_offsets(3), positions(5);
+  const OnDevice<float> out(static_cast<size_t>(head.count * head.out_width));
+  auto enqueue = [&](cudaStream_t stream) {
+    expect_success(cuda::value_head(head.rows(head.device_hidden.get(), nullptr),
+                                    head.layer(head.device_weight.get(), head.device_bias.get()),
+                                    cuda::Inputs::kAsTheyAre, Activation::kSoftmax, nullptr,
+                                    out.get(), stream));
+    expect_success(cuda::count_steps(tokens.get(), 5, device_offsets.get(), 2, {ids.data(), 1}, {},
+                                     nullptr, step_offsets.get(), stream));
+    expect_success(cuda::find_steps(tokens.get(), 5, device_offsets.get(), 2, {ids.data(), 1}, {},
+                                    step_offsets.get(), positions.get(), 5, stream));
+  };
+  cudaStream_t stream = nullptr;
+  expect_success(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  enqueue(stream);  // loads the kernels, which a capture may not survive
+  expect_success(cudaStreamSynchronize(stream));
+  expect_success(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  enqueue(stream);
+  cudaGraph_t graph = nullptr;
+  expect_success(cudaStreamEndCapture(stream, &graph));
+  cudaGraphExec_t executable = nullptr;
+  expect_success(cudaGraphInstantiate(&executable, graph, 0));
+  for (int run = 0; run < 2; ++run) {
+    head.hidden = numbers(DType::kBFloat16, 30 * 14000);
+    expect_success(cudaMemcpy(head.device_hidden.get(), head.hidden.data(), head.hidden.size(),
+                              cudaMemcpyHostToDevice));
+    expect_success(cudaGraphLaunch(executable, stream));
+    expect_success(cudaStreamSynchronize(stream));
+    expect_close(out.back(), head.on_cpu(), 14000, "captured");
+    EXPECT((positions.back() == std::vector<int64_t>{0, 2, 3, -1, -1}));
+  }
+  expect_success(cudaGraphExecDestroy(executable));
+  expect_success(cudaGraphDestroy(graph));
+  expect_success(cudaStreamDestroy(stream));
+}
+
+TEST(a_checked_call_is_refused_while_the_stream_is_captured) {
+  cudaStream_t stream = nullptr;
+  expect_success(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  expect_success(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  cuda::FaultCell cell;
+  EXPECT(cell.open(stream).error != nullptr);
+  cudaGraph_t graph = nullptr;
+  expect_success(cudaStreamEndCapture(stream, &graph));
+  expect_success(cudaGraphDestroy(graph));
+  expect_success(cudaStreamDestroy(stream));
+}
+
+}  // namespace
