@@ -1,3 +1,4 @@
+#include "backend.h"
 #include "bindings.h"
 #include "stepscore/aggregate.h"
 
@@ -30,7 +31,8 @@ Reduction reduction_of(const std::string& name) {
 // empty: None raises at an empty segment, a number is what it gets.
 void bound_aggregate(const TensorView& values, const TensorView& offsets,
                      const std::vector<std::string>& how, std::optional<double> empty,
-                     bool propagate_nan, double clip, double temperature, const TensorView& out) {
+                     bool propagate_nan, double clip, double temperature, const TensorView& out,
+                     const Queue& queue) {
   check_view("aggregate", "values", values, 1, {DType::kFloat32, DType::kFloat64});
   const int64_t n = values.shape[0];
   const int64_t segments = check_offsets("aggregate", offsets, "values", n);
@@ -38,10 +40,12 @@ void bound_aggregate(const TensorView& values, const TensorView& offsets,
   std::vector<Reduction> reductions;
   for (const std::string& name : how) reductions.push_back(reduction_of(name));
   const int64_t count = static_cast<int64_t>(reductions.size());
-  check_view("aggregate", "out", out, 2, {values.dtype});
-  check(out.shape[0] == segments && out.shape[1] == count, "aggregate: out must have shape [",
-        segments, ", ", count, "]; got ", shape_of(out));
-  check_contiguous_rows("aggregate", "out", out);
+  // One aggregation may be written as [segments].
+  check_view("aggregate", "out", out, out.rank == 1 && count == 1 ? 1 : 2, {values.dtype});
+  const int64_t width = out.rank == 1 ? 1 : out.shape[1];
+  check(out.shape[0] == segments && width == count, "aggregate: out must have shape [", segments,
+        ", ", count, "]; got ", shape_of(out));
+  if (out.rank == 2) check_contiguous_rows("aggregate", "out", out);
   AggregateOptions options;
   options.empty = empty.has_value() ? EmptyPolicy::kValue : EmptyPolicy::kError;
   options.empty_value = empty.value_or(kNaN);
@@ -51,11 +55,11 @@ void bound_aggregate(const TensorView& values, const TensorView& offsets,
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
   if (values.dtype == DType::kFloat32) {
-    aggregate(pointer<const float>(values), n, pointer<const int64_t>(offsets), segments,
-              reductions.data(), count, options, pointer<float>(out));
+    backend::aggregate(pointer<const float>(values), n, pointer<const int64_t>(offsets), segments,
+                       reductions.data(), count, options, pointer<float>(out), queue);
   } else {
-    aggregate(pointer<const double>(values), n, pointer<const int64_t>(offsets), segments,
-              reductions.data(), count, options, pointer<double>(out));
+    backend::aggregate(pointer<const double>(values), n, pointer<const int64_t>(offsets), segments,
+                       reductions.data(), count, options, pointer<double>(out), queue);
   }
 }
 
@@ -64,7 +68,7 @@ void bound_aggregate(const TensorView& values, const TensorView& offsets,
 void bind_aggregate(py::module_& module) {
   module.def("aggregate", bound_aggregate, py::arg("values"), py::arg("offsets"), py::arg("how"),
              py::arg("empty").none(true), py::arg("propagate_nan"), py::arg("clip"),
-             py::arg("temperature"), py::arg("out"));
+             py::arg("temperature"), py::arg("out"), py::arg("queue"));
 }
 
 }  // namespace stepscore

@@ -1,3 +1,4 @@
+#include "backend.h"
 #include "bindings.h"
 #include "stepscore/step_boundary.h"
 
@@ -40,44 +41,49 @@ Request checked(const TensorView& token_ids, const TensorView& offsets,
           options};
 }
 
-// Fills step_offsets and returns the number of steps, for which Python then makes `positions`.
-int64_t bound_count_steps(const TensorView& token_ids, const TensorView& offsets,
-                          const std::vector<int64_t>& separator, int64_t shift, bool collapse,
-                          const std::optional<TensorView>& window, const TensorView& step_offsets) {
+// Fills step_offsets; its last entry is the number of positions.
+void bound_count_steps(const TensorView& token_ids, const TensorView& offsets,
+                       const std::vector<int64_t>& separator, int64_t shift, bool collapse,
+                       const std::optional<TensorView>& window, const TensorView& step_offsets,
+                       const Queue& queue) {
   const Request request =
       checked(token_ids, offsets, separator, shift, collapse, window, step_offsets);
   int64_t* counts = pointer<int64_t>(step_offsets);
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
   if (token_ids.dtype == DType::kInt32) {
-    count_steps(pointer<const int32_t>(token_ids), request.offsets, request.sequences,
-                request.separator, request.options, counts);
+    backend::count_steps(pointer<const int32_t>(token_ids), token_ids.shape[0], request.offsets,
+                         request.sequences, request.separator, request.options, counts, queue);
   } else {
-    count_steps(pointer<const int64_t>(token_ids), request.offsets, request.sequences,
-                request.separator, request.options, counts);
+    backend::count_steps(pointer<const int64_t>(token_ids), token_ids.shape[0], request.offsets,
+                         request.sequences, request.separator, request.options, counts, queue);
   }
-  return counts[request.sequences];
 }
 
 void bound_find_steps(const TensorView& token_ids, const TensorView& offsets,
                       const std::vector<int64_t>& separator, int64_t shift, bool collapse,
                       const std::optional<TensorView>& window, const TensorView& step_offsets,
-                      const TensorView& positions) {
+                      const TensorView& positions, const Queue& queue) {
   const Request request =
       checked(token_ids, offsets, separator, shift, collapse, window, step_offsets);
   const int64_t* counts = pointer<const int64_t>(step_offsets);
   check_view("find_steps", "positions", positions, 1, {DType::kInt64});
-  check(positions.shape[0] == counts[request.sequences], "find_steps: positions must have shape [",
-        counts[request.sequences], "]; got ", shape_of(positions));
+  const int64_t capacity = positions.shape[0];
+  if constexpr (backend::kOnHost) {
+    check(capacity == counts[request.sequences], "find_steps: positions must have shape [",
+          counts[request.sequences], "]; got ", shape_of(positions));
+  }
   int64_t* found = pointer<int64_t>(positions);
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
   if (token_ids.dtype == DType::kInt32) {
-    find_steps(pointer<const int32_t>(token_ids), request.offsets, request.sequences,
-               request.separator, request.options, counts, found);
+    backend::find_steps(pointer<const int32_t>(token_ids), token_ids.shape[0], request.offsets,
+                        request.sequences, request.separator, request.options, counts, found,
+                        capacity, queue);
   } else {
-    find_steps(pointer<const int64_t>(token_ids), request.offsets, request.sequences,
-               request.separator, request.options, counts, found);
+    backend::find_steps(pointer<const int64_t>(token_ids), token_ids.shape[0], request.offsets,
+                        request.sequences, request.separator, request.options, counts, found,
+                        capacity, queue);
   }
 }
 
@@ -86,10 +92,11 @@ void bound_find_steps(const TensorView& token_ids, const TensorView& offsets,
 void bind_step_boundary(py::module_& module) {
   module.def("count_steps", bound_count_steps, py::arg("token_ids"), py::arg("offsets"),
              py::arg("separator"), py::arg("shift"), py::arg("collapse"),
-             py::arg("window").none(true), py::arg("step_offsets"));
+             py::arg("window").none(true), py::arg("step_offsets"), py::arg("queue"));
   module.def("find_steps", bound_find_steps, py::arg("token_ids"), py::arg("offsets"),
              py::arg("separator"), py::arg("shift"), py::arg("collapse"),
-             py::arg("window").none(true), py::arg("step_offsets"), py::arg("positions"));
+             py::arg("window").none(true), py::arg("step_offsets"), py::arg("positions"),
+             py::arg("queue"));
 }
 
 }  // namespace stepscore

@@ -1,3 +1,4 @@
+#include "backend.h"
 #include "bindings.h"
 #include "stepscore/value_head.h"
 
@@ -55,7 +56,7 @@ void check_activation(const char* op, Activation activation, int64_t outputs) {
 void bound_value_head(const TensorView& hidden, const TensorView& weight,
                       const std::optional<TensorView>& bias,
                       const std::optional<TensorView>& positions, const std::string& activation,
-                      const TensorView& out) {
+                      const TensorView& out, const Queue& queue) {
   const Rows rows = rows_of("value_head", hidden, positions);
   const Layer layer = layer_of("value_head", weight, bias, hidden.shape[1], "hidden");
   const Activation kind = activation_of("value_head", activation);
@@ -63,13 +64,13 @@ void bound_value_head(const TensorView& hidden, const TensorView& weight,
   check_out("value_head", out, rows.count, activated_width(kind, layer.weight.rows));
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
-  value_head(rows, layer, kind, pointer<float>(out));
+  backend::value_head(rows, layer, kind, pointer<float>(out), queue);
 }
 
 void bound_mlp_head(const TensorView& hidden,
                     const std::vector<std::pair<TensorView, std::optional<TensorView>>>& layers,
                     const std::optional<TensorView>& positions, const std::string& inner,
-                    const std::string& activation, const TensorView& out) {
+                    const std::string& activation, const TensorView& out, const Queue& queue) {
   check(!layers.empty(), "mlp_head: layers must hold at least one (weight, bias) pair");
   const Rows rows = rows_of("mlp_head", hidden, positions);
   std::vector<Layer> checked;
@@ -85,8 +86,8 @@ void bound_mlp_head(const TensorView& hidden,
   check_out("mlp_head", out, rows.count, activated_width(kind, width));
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
-  mlp_head(rows, checked.data(), static_cast<int64_t>(checked.size()), between, kind,
-           pointer<float>(out));
+  backend::mlp_head(rows, checked.data(), static_cast<int64_t>(checked.size()), between, kind,
+                    pointer<float>(out), queue);
 }
 
 }  // namespace
@@ -94,10 +95,10 @@ void bound_mlp_head(const TensorView& hidden,
 void bind_value_head(py::module_& module) {
   module.def("value_head", bound_value_head, py::arg("hidden"), py::arg("weight"),
              py::arg("bias").none(true), py::arg("positions").none(true), py::arg("activation"),
-             py::arg("out"));
+             py::arg("out"), py::arg("queue"));
   module.def("mlp_head", bound_mlp_head, py::arg("hidden"), py::arg("layers"),
              py::arg("positions").none(true), py::arg("inner"), py::arg("activation"),
-             py::arg("out"));
+             py::arg("out"), py::arg("queue"));
 }
 
 }  // namespace stepscore

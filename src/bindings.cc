@@ -4,12 +4,14 @@
 
 #include <algorithm>
 
+#include "backend.h"
+
 namespace stepscore {
 namespace {
 
 DType dtype_of(const std::string& name) {
   for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64,
-                            DType::kInt32, DType::kInt64}) {
+                            DType::kInt32, DType::kInt64, DType::kBool}) {
     if (name == name_of(dtype)) return dtype;
   }
   throw py::type_error(message("unsupported dtype ", name));
@@ -23,6 +25,7 @@ DType dtype_of(const py::dtype& dtype) {
   if (kind == 'f' && size == 2) return DType::kFloat16;
   if (kind == 'i' && size == 8) return DType::kInt64;
   if (kind == 'i' && size == 4) return DType::kInt32;
+  if (kind == 'b') return DType::kBool;
   return dtype_of(py::str(dtype.attr("name")).cast<std::string>());  // bfloat16 of ml_dtypes
 }
 
@@ -61,7 +64,16 @@ void bind_tensor_view(py::module_& module) {
              return view;
            }),
            py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("stride"))
-      .def_static("of_numpy", view_of, py::arg("array").noconvert());
+      .def_static("of_numpy", view_of, py::arg("array").noconvert())
+      .def_property_readonly("dtype", [](const TensorView& view) { return name_of(view.dtype); });
+}
+
+void bind_queue(py::module_& module) {
+  py::class_<Queue>(module, "Queue")
+      .def(py::init([](uintptr_t stream, int device, bool checked) {
+             return Queue{stream, device, checked};
+           }),
+           py::arg("stream") = 0, py::arg("device") = -1, py::arg("checked") = false);
 }
 
 void register_exceptions(py::module_& module) {
@@ -108,6 +120,7 @@ int64_t check_offsets(const char* op, const TensorView& offsets, const char* wha
   check_view(op, argument, offsets, 1, {DType::kInt64});
   const int64_t size = offsets.shape[0];
   check(size >= 1, op, ": ", argument, " must hold at least the leading 0; got none");
+  if constexpr (!backend::kOnHost) return size - 1;
   const int64_t* offset = pointer<const int64_t>(offsets);
   check(offset[0] == 0, op, ": ", argument, " must begin at 0; got ", offset[0]);
   for (int64_t s = 1; s < size; ++s) {

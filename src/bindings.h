@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "queue.h"
 #include "stepscore/check.h"
 #include "stepscore/tensor_view.h"
 
@@ -24,7 +25,9 @@ void bind_value_head(py::module_& module);
 void bind_vote(py::module_& module);
 
 // stepscore._core.TensorView: a pointer with its shape. Python keeps the array alive meanwhile.
+// stepscore._core.Queue: where a call runs. Both modules use these two classes.
 void bind_tensor_view(py::module_& module);
+void bind_queue(py::module_& module);
 
 // InvalidArgument becomes ValueError, DeviceError becomes stepscore.DeviceError.
 void register_exceptions(py::module_& module);
@@ -38,8 +41,8 @@ void check_view(const char* op, const char* argument, const TensorView& view, in
 // Rows follow each other without a gap.
 void check_contiguous_rows(const char* op, const char* argument, const TensorView& view);
 
-// Rank 1, int64, contiguous, offsets[0] == 0, non-decreasing, last == total. Returns the number of
-// segments.
+// Rank 1, int64, contiguous; where the contents can be looked at also offsets[0] == 0,
+// non-decreasing, last == total. Returns the number of segments.
 int64_t check_offsets(const char* op, const TensorView& offsets, const char* what, int64_t total,
                       const char* argument = "offsets");
 

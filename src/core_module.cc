@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, module) {
   using namespace stepscore;
   register_exceptions(module);
   bind_tensor_view(module);
+  bind_queue(module);
   bind_aggregate(module);
   bind_prefix_trie(module);
   bind_step_boundary(module);

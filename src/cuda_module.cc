@@ -1,8 +1,23 @@
 #include "bindings.h"
+#include "device.h"
 #include "device_probe.h"
+#include "dlpack.h"
 
 PYBIND11_MODULE(_cuda, module) {
   using namespace stepscore;
+  py::module_::import("stepscore._core");  // TensorView, Queue and DeviceError are registered there
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const DeviceError& failure) {
+      py::set_error(py::module_::import("stepscore._core").attr("DeviceError"), failure.what());
+    }
+  });
+  bind_aggregate(module);
+  bind_step_boundary(module);
+  bind_value_head(module);
+  bind_vote(module);
+  bind_dlpack(module);
   module.def("probe_device", [] {
     const cuda::Probe probe = cuda::probe_device();
     return std::make_pair(probe.available, probe.reason);

@@ -44,8 +44,8 @@ def check(values, offsets, how, **parameters):
 
 def test_reference_takes_the_arguments_of_the_op():
     names = list(inspect.signature(stepscore.aggregate).parameters)
-    assert list(inspect.signature(reference.aggregate).parameters) == names[:-1]
-    assert names[-1] == "out"
+    assert list(inspect.signature(reference.aggregate).parameters) == names[:-2]
+    assert names[-2:] == ["out", "stream"]
 
 
 # --- against the reference ------------------------------------------------------------------
@@ -567,3 +567,8 @@ def test_an_out_that_does_not_fit_is_refused() -> None:
         stepscore.aggregate(values, offsets, "min", out=np.empty(1))
     with pytest.raises(ValueError, match="aggregate: out is read-only"):
         stepscore.aggregate(values, offsets, "min", out=np.frombuffer(bytes(4), np.float32))
+    with pytest.raises(ValueError, match="aggregate: out must be contiguous"):
+        stepscore.aggregate(values, [0, 1, 2], "min", out=np.empty(4, np.float32)[::2])
+    unaligned = np.frombuffer(bytearray(5), np.uint8)[1:].view(np.float32)
+    with pytest.raises(ValueError, match="aggregate: out is an unaligned array"):
+        stepscore.aggregate(values, offsets, "min", out=unaligned)

@@ -10,60 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from op_calls import call, inputs, normal
 from same_bits import bits
 
 import stepscore
-from stepscore import _arrays, _core
+from stepscore import _arrays, _core, _device
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def inputs() -> dict[str, dict[str, np.ndarray]]:
-    """Per op, the arrays that it takes."""
-    offsets = np.array([0, 3, 3, 8])
-    return {
-        "value_head": {
-            "hidden": normal(8, 40),
-            "weight": normal(2, 40, seed=1),
-            "bias": normal(2, seed=2),
-            "positions": np.array([3, 0, 7]),
-        },
-        "mlp_head": {
-            "hidden": normal(8, 40),
-            "weight": normal(2, 40, seed=1),
-            "bias": normal(2, seed=2),
-            "positions": np.array([3, 0, 7]),
-        },
-        "aggregate": {"values": np.linspace(0.1, 0.9, 8).astype(np.float32), "offsets": offsets},
-        "find_steps": {
-            "token_ids": np.array([1, 9, 1, 9, 1, 1, 9, 9]),
-            "offsets": offsets,
-            "window": np.array([[0, 3], [0, 0], [0, 5]]),
-        },
-        "vote": {
-            "answer_ids": np.array([0, 1, 1, 2, 2, -1, 0, 0]),
-            "scores": np.linspace(0.1, 0.9, 8),
-            "offsets": offsets,
-        },
-    }
-
-
-def call(op: str, arrays: dict[str, Any]) -> tuple[Any, ...]:
-    """The op on its arrays, as a tuple of results."""
-    arrays = dict(arrays)
-    if op == "mlp_head":
-        arrays["layers"] = [(arrays.pop("weight"), arrays.pop("bias"))]
-    extra: dict[str, Any] = {
-        "aggregate": {"how": ["min", "mean"]},
-        "find_steps": {"separator": 9},
-        "vote": {"rule": ["majority", "weighted"]},
-    }.get(op, {})
-    got = getattr(stepscore, op)(**arrays, **extra)
-    return got if isinstance(got, tuple) else (got,)
 
 
 OPS = sorted(inputs())
@@ -191,35 +144,80 @@ def test_a_tensor_on_another_device_is_refused(op: str, argument: str) -> None:
         call(op, arrays)
 
 
-def test_a_cuda_tensor_without_usable_cuda_ops_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+REASONS = [
+    "no CUDA driver on this machine",
+    "the CUDA driver is too old: it supports CUDA 11.0, this build needs 13.0",
+    "this build of stepscore has no CUDA module (No module named 'stepscore._cuda')",
+]
+
+
+@pytest.fixture(params=REASONS, ids=["no driver", "old driver", "not built"])
+def refusal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Why CUDA is not usable, whatever this machine has."""
+    monkeypatch.setattr(_device, "cuda_available", lambda: (False, request.param))
+    return str(request.param)
+
+
+def refused(argument: str, op: str, reason: str) -> str:
+    return re.escape(
+        f"{op}: {argument} is on cuda:1, and the CUDA ops are not usable: {reason}; pass it on the "
+        "CPU to compute there"
+    )
+
+
+def test_a_cuda_tensor_without_usable_cuda_ops_says_why(
+    refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch = pytest.importorskip("torch")
-    tensor = SimpleNamespace(is_cpu=False, device=torch.device("cuda:0"))
-    for usable, reason, said in (
-        (False, "no CUDA driver on this machine", "no CUDA driver on this machine"),
-        (True, "some device", "no CUDA kernel"),
-    ):
-        monkeypatch.setattr(_arrays, "cuda_available", lambda u=usable, r=reason: (u, r))
-        monkeypatch.setattr(_arrays, "is_torch", lambda value: value is tensor)
-        with pytest.raises(stepscore.DeviceError) as caught:
-            stepscore.value_head(tensor, normal(1, 40))
-        assert str(caught.value).startswith("value_head: hidden is on cuda:0")
-        assert said in str(caught.value)
+    tensor = SimpleNamespace(
+        is_cpu=False,
+        is_cuda=True,
+        device=torch.device("cuda:1"),
+        requires_grad=False,
+        is_complex=lambda: False,
+        layout=torch.strided,
+    )
+    monkeypatch.setattr(_arrays, "is_torch", lambda value: value is tensor)
+    with pytest.raises(stepscore.DeviceError, match=refused("hidden", "value_head", refusal)):
+        stepscore.value_head(tensor, normal(1, 40))
 
 
-def test_a_cuda_tensor_is_never_copied_to_the_cpu_silently(gpu: str) -> None:
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("this torch has no CUDA")
-    with pytest.raises(stepscore.DeviceError, match="value_head: hidden is on cuda:0"):
-        stepscore.value_head(torch.ones(2, 40, device="cuda"), normal(1, 40))
+class Foreign:
+    """As CuPy and JAX show an array on a CUDA device."""
+
+    shape = (2,)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 1
+
+    def __dlpack__(self, **_: Any) -> Any:
+        raise AssertionError("nobody may take the array where it cannot be used")
 
 
-def test_an_array_of_another_cuda_framework_is_refused() -> None:
-    class Foreign:
-        __cuda_array_interface__ = {"shape": (2,), "typestr": "<f4", "data": (0, False)}  # noqa: RUF012
-
-    with pytest.raises(stepscore.DeviceError, match="aggregate: values is a Foreign on a CUDA dev"):
+def test_an_array_of_another_cuda_framework_without_usable_cuda_ops_says_why(refusal: str) -> None:
+    with pytest.raises(stepscore.DeviceError, match=refused("values", "aggregate", refusal)):
         stepscore.aggregate(Foreign(), [0, 2], "min")
+
+
+@pytest.mark.parametrize(("op", "argument"), ARGUMENTS)
+def test_a_cuda_array_beside_arrays_on_the_cpu_is_refused(op: str, argument: str) -> None:
+    arrays: dict[str, Any] = dict(inputs()[op])
+    first = next(iter(arrays))
+    if argument == first:
+        return
+    arrays[argument] = Foreign()
+    message = f"{op}: {argument} is on cuda:1, but {first} is on the CPU; move one of them"
+    with pytest.raises(stepscore.DeviceError, match=re.escape(message)):
+        call(op, arrays)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_a_stream_beside_arrays_on_the_cpu_is_refused(op: str) -> None:
+    arrays = inputs()[op]
+    first = next(iter(arrays))
+    message = f"{op}: stream belongs to CUDA arrays; {first} is on the CPU; leave it out"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call(op, arrays, stream=7)
 
 
 def test_cuda_available_gives_a_reason() -> None:

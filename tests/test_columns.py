@@ -43,7 +43,7 @@ def test_a_column_has_every_file(stem: str) -> None:
     "folder", ["cpp/*.cc", "src/bind_*.cc", "cuda/*.cu", "tests/cpp/*_test.cc"]
 )
 def test_no_file_stands_outside_a_column(folder: str) -> None:
-    tools = TOOLS | {"device_probe"}
+    tools = TOOLS | {"device", "device_probe"}
     for path in ROOT.glob(folder):
         stem = path.stem.removeprefix("bind_").removesuffix("_test")
         assert stem in STEMS or stem in tools, f"{path.name} belongs to no header in cpp/include"
@@ -56,8 +56,8 @@ def test_a_column_is_registered(stem: str) -> None:
     if (ROOT / "cuda" / f"{stem}.cu").is_file():
         assert line in (ROOT / "src" / "cuda_module.cc").read_text()
     build = (ROOT / "CMakeLists.txt").read_text()
-    for source in (f"cpp/{stem}.cc", f"src/bind_{stem}.cc"):
-        assert source in build
+    for source in (f"cpp/{stem}.cc", f"src/bind_{stem}.cc", f"cuda/{stem}.cu"):
+        assert source in build or not (ROOT / source).is_file(), f"CMake does not build {source}"
     assert re.search(rf"foreach\(op [^)]*\b{stem}\b", build), f"CMake does not run {stem}_test"
 
 
@@ -110,6 +110,17 @@ def test_a_column_is_exported_and_specified(stem: str) -> None:
 
 def test_the_columns_of_this_version_are_found() -> None:
     assert {"aggregate", "prefix_trie", "step_boundary", "value_head", "vote"} <= set(STEMS)
+
+
+def test_every_kernel_file_is_built_and_run_by_the_gpu_tests() -> None:
+    # Where there is a CUDA compiler, the build itself shows that each of them compiles.
+    build = (ROOT / "CMakeLists.txt").read_text()
+    for path in (ROOT / "cuda").glob("*.cu"):
+        assert f"cuda/{path.name}" in build, f"CMake does not build {path.name}"
+    run = (ROOT / "tests" / "cpp" / "cuda_ops_test.cu").read_text()
+    header = (ROOT / "cuda" / "launchers.h").read_text()
+    for name in re.findall(r"^Status (\w+)\(", header, re.M):
+        assert f"cuda::{name}(" in run, f"cuda_ops_test.cu does not run {name}"
 
 
 # --- arrows ---------------------------------------------------------------------------------

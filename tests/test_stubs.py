@@ -24,7 +24,8 @@ follow_imports_for_stubs = True
 ignore_missing_imports = True
 """
 # The metaclass of pybind11 is an accident of its classes, not their interface.
-ALLOWED = "stepscore._core.TensorView\n"
+CLASSES = {"_core": ["TensorView", "Queue"], "_cuda": ["Borrowed", "Owned"]}
+ALLOWED = "".join(f"stepscore.{name}.{kind}\n" for name, kinds in CLASSES.items() for kind in kinds)
 
 
 def compiled(name: str):
@@ -58,7 +59,7 @@ def written_by_pybind(text: str) -> str:
     """A type as pybind11 prints it, as a stub spells it."""
     text = text.replace("typing.SupportsFloat | typing.SupportsIndex", "float")
     text = text.replace("typing.SupportsInt | typing.SupportsIndex", "int")
-    text = re.sub(r"stepscore\._c\w+\.|collections\.abc\.", "", text)
+    text = re.sub(r"stepscore\._c\w+\.|collections\.abc\.|typing_extensions\.", "", text)
     return text.replace("numpy.ndarray", "np.ndarray[Any, Any]")
 
 
@@ -84,17 +85,29 @@ def test_signatures_are_those_that_pybind_prints(name: str) -> None:
         assert signature(function) == signature(printed), function.name
 
 
-def test_the_members_of_tensor_view_have_the_printed_signatures() -> None:
-    module = compiled("_core")
-    stub = ast.parse((STUBS / "_core.pyi").read_text())
-    (view,) = (
-        node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == "TensorView"
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name, kinds in CLASSES.items() for kind in kinds]
+)
+def test_the_members_of_the_classes_have_the_printed_signatures(name: str, kind: str) -> None:
+    made = getattr(compiled(name), kind)
+    stub = ast.parse((STUBS / f"{name}.pyi").read_text())
+    (written,) = (
+        node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == kind
     )
-    for function in view.body:
-        if not isinstance(function, ast.FunctionDef):
+    functions = [node for node in written.body if isinstance(node, ast.FunctionDef)]
+    assert functions
+    for function in functions:
+        member = getattr(made, function.name)
+        if isinstance(member, property):
+            assert member.fget is not None
+            said = member.fget.__doc__
+            assert said is not None
+            returned = written_by_pybind(said.strip().splitlines()[0]).partition(" -> ")[2]
+            assert signature(function)[1] == returned, function.name
             continue
-        line = getattr(module.TensorView, function.name).__doc__.splitlines()[0]
+        line = member.__doc__.splitlines()[0]
         printed = ast.parse(f"def {written_by_pybind(line)}: ...").body[0]
         assert isinstance(printed, ast.FunctionDef)
         ours, theirs = signature(function)[0], signature(printed)[0]
-        assert [name for name, _ in ours] == [name for name, _ in theirs]
+        assert [argument for argument, _ in ours] == [argument for argument, _ in theirs]
+        assert signature(function)[1] == signature(printed)[1]

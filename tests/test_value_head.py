@@ -52,8 +52,8 @@ def reference_of_logits(*logits: float, activation: str) -> np.ndarray:
 @pytest.mark.parametrize("op", ["value_head", "mlp_head"])
 def test_reference_takes_the_arguments_of_the_op(op):
     names = list(inspect.signature(getattr(stepscore, op)).parameters)
-    assert list(inspect.signature(getattr(reference, op)).parameters) == names[:-1]
-    assert names[-1] == "out"
+    assert list(inspect.signature(getattr(reference, op)).parameters) == names[:-2]
+    assert names[-2:] == ["out", "stream"]
 
 
 # --- against the reference ------------------------------------------------------------------

@@ -41,9 +41,9 @@ def winners(answer_ids, scores, rule, **parameters):
 
 
 def test_reference_takes_the_arguments_of_the_op():
-    assert inspect.signature(stepscore.vote).parameters.keys() == (
-        inspect.signature(reference.vote).parameters.keys()
-    )
+    names = list(inspect.signature(stepscore.vote).parameters)
+    assert list(inspect.signature(reference.vote).parameters) == names[:-1]
+    assert names[-1] == "stream"
 
 
 # --- by hand --------------------------------------------------------------------------------
@@ -307,6 +307,15 @@ def test_the_first_fault_is_named_whatever_the_threads(threads):
 
 
 # --- array kinds ----------------------------------------------------------------------------
+
+
+def test_no_candidates_at_all():
+    torch = pytest.importorskip("torch")
+    for make in (np.asarray, torch.as_tensor):
+        ids, scores = make(np.zeros(0, np.int64)), make(np.zeros(0))
+        got = stepscore.vote(ids, scores, make(np.zeros(3, np.int64)), RULES, ties="best_score")
+        assert np.all(np.asarray(got.winner) == -1)
+        assert got.winner.shape == (2, len(RULES))
 
 
 def test_tensors_in_tensors_out():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from stepscore._arrays import DeviceArray
 from stepscore._device import (
     DeviceError,
     cpu_level,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__: str
 
 __all__ = [
+    "DeviceArray",
     "DeviceError",
     "PrefixTrie",
     "ProcessRewardModel",

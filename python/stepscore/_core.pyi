@@ -15,6 +15,13 @@ class TensorView:
     ) -> None: ...
     @staticmethod
     def of_numpy(array: np.ndarray[Any, Any]) -> TensorView: ...
+    @property
+    def dtype(self) -> str: ...
+
+class Queue:
+    """Where a call runs: the CPU, or a stream of a CUDA device."""
+
+    def __init__(self, stream: int = 0, device: int = -1, checked: bool = False) -> None: ...
 
 def aggregate(
     values: TensorView,
@@ -25,6 +32,7 @@ def aggregate(
     clip: float,
     temperature: float,
     out: TensorView,
+    queue: Queue,
 ) -> None: ...
 def count_steps(
     token_ids: TensorView,
@@ -34,7 +42,8 @@ def count_steps(
     collapse: bool,
     window: TensorView | None,
     step_offsets: TensorView,
-) -> int: ...
+    queue: Queue,
+) -> None: ...
 def find_steps(
     token_ids: TensorView,
     offsets: TensorView,
@@ -44,6 +53,7 @@ def find_steps(
     window: TensorView | None,
     step_offsets: TensorView,
     positions: TensorView,
+    queue: Queue,
 ) -> None: ...
 def share_prefixes(
     token_ids: TensorView,
@@ -72,6 +82,7 @@ def value_head(
     positions: TensorView | None,
     activation: str,
     out: TensorView,
+    queue: Queue,
 ) -> None: ...
 def mlp_head(
     hidden: TensorView,
@@ -80,6 +91,7 @@ def mlp_head(
     inner: str,
     activation: str,
     out: TensorView,
+    queue: Queue,
 ) -> None: ...
 def vote(
     answer_ids: TensorView | None,
@@ -91,7 +103,8 @@ def vote(
     winner: TensorView,
     answer_id: TensorView,
     score: TensorView,
-    tied: int,
+    tied: TensorView,
+    queue: Queue,
 ) -> None: ...
 def cpu_level() -> str: ...
 def set_cpu_level(name: str) -> None: ...

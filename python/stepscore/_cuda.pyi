@@ -1,3 +1,95 @@
 """The compiled core on CUDA devices. Private; not part of a build without a CUDA compiler."""
 
+from collections.abc import Sequence
+
+from typing_extensions import CapsuleType
+
+from stepscore._core import Queue, TensorView
+
+class Borrowed:
+    """An array of another library, taken from its DLPack capsule until this is destroyed."""
+
+    def __init__(self, capsule: CapsuleType) -> None: ...
+    @property
+    def view(self) -> TensorView: ...
+    @property
+    def device(self) -> int: ...
+
+class Owned:
+    """Memory on the queue's device, freed on its stream when nobody holds it any more."""
+
+    def __init__(self, shape: Sequence[int], dtype: str, queue: Queue) -> None: ...
+    @property
+    def view(self) -> TensorView: ...
+    @property
+    def shape(self) -> list[int]: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def device(self) -> int: ...
+    def dlpack(self, stream: int | None) -> CapsuleType: ...
+
+def aggregate(
+    values: TensorView,
+    offsets: TensorView,
+    how: Sequence[str],
+    empty: float | None,
+    propagate_nan: bool,
+    clip: float,
+    temperature: float,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def count_steps(
+    token_ids: TensorView,
+    offsets: TensorView,
+    separator: Sequence[int],
+    shift: int,
+    collapse: bool,
+    window: TensorView | None,
+    step_offsets: TensorView,
+    queue: Queue,
+) -> None: ...
+def find_steps(
+    token_ids: TensorView,
+    offsets: TensorView,
+    separator: Sequence[int],
+    shift: int,
+    collapse: bool,
+    window: TensorView | None,
+    step_offsets: TensorView,
+    positions: TensorView,
+    queue: Queue,
+) -> None: ...
+def value_head(
+    hidden: TensorView,
+    weight: TensorView,
+    bias: TensorView | None,
+    positions: TensorView | None,
+    activation: str,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def mlp_head(
+    hidden: TensorView,
+    layers: Sequence[tuple[TensorView, TensorView | None]],
+    positions: TensorView | None,
+    inner: str,
+    activation: str,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def vote(
+    answer_ids: TensorView | None,
+    scores: TensorView | None,
+    offsets: TensorView,
+    rules: Sequence[str],
+    ties: str,
+    drop_nan: bool,
+    winner: TensorView,
+    answer_id: TensorView,
+    score: TensorView,
+    tied: TensorView,
+    queue: Queue,
+) -> None: ...
 def probe_device() -> tuple[bool, str]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from stepscore import _core
 
@@ -23,6 +24,20 @@ def cuda_available() -> tuple[bool, str]:
         return False, f"this build of stepscore has no CUDA module ({error})"
     available, reason = _cuda.probe_device()
     return available, reason
+
+
+def cuda_module() -> Any:
+    """The compiled CUDA ops.
+
+    Raises:
+        DeviceError: they cannot run here; the message is the reason.
+    """
+    usable, reason = cuda_available()
+    if not usable:
+        raise DeviceError(reason)
+    from stepscore import _cuda
+
+    return _cuda
 
 
 def num_threads() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore import _arrays, _core
+from stepscore._arrays import Call, dtype_name, length
 
 AGGREGATIONS = (
     "min",
@@ -32,6 +32,7 @@ def aggregate(
     temperature: float = 0.1,
     clip: float = 0.0,
     out: Any = None,
+    stream: Any = None,
 ) -> Any:
     r"""Reduce the step scores :math:`r_1 \dots r_K` of every trace to one number.
 
@@ -56,10 +57,12 @@ def aggregate(
         clip: ``logit_mean`` and ``odds_mean`` read scores as ``[clip, 1 - clip]``; 0 leaves them
             as they are and refuses exact zeros and ones, whose odds are not finite.
         out: where to write, a contiguous array of the result's shape and type; None makes one.
+        stream: for CUDA arrays, the stream to enqueue on; see `value_head`. There a trace that
+            would raise gets NaN, and raises under ``STEPSCORE_CUDA_CHECK=1``.
 
     Returns:
         ``[traces]``, or ``[traces, len(how)]`` for a list; float64 for float64 values, else
-        float32; an array of the framework of `values`.
+        float32; an array of the framework and device of `values`.
 
     Raises:
         ValueError: offsets that do not fit; an unknown name; a NaN; a score outside [0, 1] under
@@ -70,42 +73,44 @@ def aggregate(
     Source: min and prod as in "Let's Verify Step by Step"; last as in search-and-learn; geometric
     mean as in MetaStone-S1; logit and odds means as in RewardMATH; softmin as in PURE.
     """
-    op = "aggregate"
-    values = _arrays.array(op, "values", values)
-    name = _arrays.dtype_name(values)
+    call = Call("aggregate", stream)
+    values = call.array("values", values)
+    name = dtype_name(values)
     if name in ("float16", "bfloat16"):
         name = "float32"
     elif name not in ("float32", "float64"):
         if 0 not in values.shape:
             raise TypeError(f"aggregate: values must be float32 or float64; got {name}")
         name = "float32"
-    values = _arrays.contiguous(values, name)
-    offsets = _arrays.integers(op, "offsets", offsets)
-    names = _arrays.names(op, "how", how)
-    traces = max(_arrays.length(offsets) - 1, 0)
+    values = call.contiguous("values", values, name)
+    offsets = call.integers("offsets", offsets)
+    names = call.names("how", how)
+    traces = max(length(offsets) - 1, 0)
     single = isinstance(how, str)
     shape = (traces,) if single else (traces, len(names))
-    out = _arrays.empty(values, shape, name) if out is None else _arrays.output(op, out)
-    if tuple(out.shape) != shape:
-        raise ValueError(f"aggregate: out must have shape {list(shape)}; got {list(out.shape)}")
-    _core.aggregate(
-        _arrays.view(op, "values", values),
-        _arrays.view(op, "offsets", offsets),
+    written = call.empty(shape, name) if out is None else call.output(out)
+    if tuple(written.shape) != shape:
+        got = list(written.shape)
+        raise ValueError(f"aggregate: out must have shape {list(shape)}; got {got}")
+    call.module.aggregate(
+        call.view("values", values),
+        call.view("offsets", offsets),
         names,
-        _empty_value(empty),
-        _arrays.choice(op, "nan", nan, ("error", "propagate")) == "propagate",
-        _arrays.number(op, "clip", clip),
-        _arrays.number(op, "temperature", temperature),
-        _arrays.view(op, "out", out[:, None] if single else out),
+        _empty_value(call, empty),
+        call.choice("nan", nan, ("error", "propagate")) == "propagate",
+        call.number("clip", clip),
+        call.number("temperature", temperature),
+        call.view("out", written),
+        call.queue,
     )
-    return out
+    return written if out is None else out
 
 
-def _empty_value(empty: str | float) -> float | None:
+def _empty_value(call: Call, empty: str | float) -> float | None:
     if empty == "nan":
         return float("nan")
     if empty == "error":
         return None
     if isinstance(empty, str) or empty is None:
         raise ValueError(f'aggregate: empty must be "nan", "error" or a number; got {empty!r}')
-    return _arrays.number("aggregate", "empty", empty)
+    return call.number("empty", empty)

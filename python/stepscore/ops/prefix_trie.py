@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore import _arrays, _core
+from stepscore import _core
+from stepscore._arrays import Call, dtype_name, length
+from stepscore._device import DeviceError
 
 
 class PrefixTrie:
@@ -71,30 +73,32 @@ class PrefixTrie:
     """
 
     def __init__(self, token_ids: Any, offsets: Any, *, groups: Any = None) -> None:
-        op = "PrefixTrie"
-        token_ids = _arrays.array(op, "token_ids", token_ids)
-        if _arrays.dtype_name(token_ids) != "int32":
-            token_ids = _arrays.integers(op, "token_ids", token_ids)
+        call = Call("PrefixTrie")
+        token_ids = call.array("token_ids", token_ids)
+        if call.on_cuda:
+            raise DeviceError("PrefixTrie: token_ids is on a GPU; pass it on the CPU")
+        if dtype_name(token_ids) == "int32":
+            token_ids = call.contiguous("token_ids", token_ids, "int32")
         else:
-            token_ids = _arrays.contiguous(token_ids, "int32")
-        offsets = _arrays.integers(op, "offsets", offsets)
+            token_ids = call.integers("token_ids", token_ids)
+        offsets = call.integers("offsets", offsets)
         if groups is not None:
-            groups = _arrays.integers(op, "groups", groups)
-        traces = max(_arrays.length(offsets) - 1, 0)
+            groups = call.integers("groups", groups)
+        traces = max(length(offsets) - 1, 0)
         node_offsets, stem = np.empty(traces + 1, np.int64), np.empty(traces, np.int64)
         request = (
-            _arrays.view(op, "token_ids", token_ids),
-            _arrays.view(op, "offsets", offsets),
-            _arrays.optional_view(op, "groups", groups),
-            _arrays.view(op, "node_offsets", node_offsets),
-            _arrays.view(op, "stem", stem),
+            call.view("token_ids", token_ids),
+            call.view("offsets", offsets),
+            call.optional_view("groups", groups),
+            call.view("node_offsets", node_offsets),
+            call.view("stem", stem),
         )
         nodes = _core.share_prefixes(*request)
-        self.token = np.empty(nodes, _arrays.dtype_name(token_ids))
+        self.token = np.empty(nodes, dtype_name(token_ids))
         self.parent = np.empty(nodes, np.int64)
         self.depth = np.empty(nodes, np.int64)
         self.count = np.empty(nodes, np.int64)
-        self.node_of_token = np.empty(_arrays.length(token_ids), np.int64)
+        self.node_of_token = np.empty(length(token_ids), np.int64)
         self.last_node = np.empty(traces, np.int64)
         of_nodes = (self.token, self.parent, self.depth, self.count)
         fields = (*of_nodes, self.node_of_token, self.last_node)

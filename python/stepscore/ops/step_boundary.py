@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore import _arrays, _core
+from stepscore._arrays import Call, dtype_name, length
 
 
 def find_steps(
@@ -17,6 +17,8 @@ def find_steps(
     shift: int = 0,
     collapse: bool = False,
     window: Any = None,
+    max_steps: int | None = None,
+    stream: Any = None,
 ) -> tuple[Any, Any]:
     """Find the step boundaries: the positions ``t`` where the separator ends, plus `shift`.
 
@@ -31,42 +33,76 @@ def find_steps(
         collapse: of separators that touch each other, keep only the first.
         window: int64 ``[sequences, 2]``: keep shifted positions in ``[begin, end)``, counted from
             the start of their sequence.
+        max_steps: make `positions` this long, filled up with -1. On CUDA the number of steps is
+            known there only: without this, the call waits for it.
+        stream: for CUDA arrays, the stream to enqueue on; see `value_head`.
 
     Returns:
-        positions: int64 ``[steps]``, indices into `token_ids`.
+        positions: int64 ``[steps]``, or ``[max_steps]``: indices into `token_ids`. On CUDA, steps
+            beyond `max_steps` are left out; ``step_offsets[-1]`` tells how many there are.
         step_offsets: int64 ``[sequences + 1]``, where the steps of each sequence begin.
 
     Raises:
         ValueError: offsets that do not fit, an empty separator, a shift that leads out of its
-            sequence.
+            sequence, more steps than `max_steps`.
         TypeError: ids that are not integers.
 
     Source: one primitive for the segmenters of published PRMs: tag-at (shift 0), tag-before
     (shift -1), first of a run (collapse), a span such as a reasoning block (window).
     """
-    op = "find_steps"
-    token_ids = _arrays.array(op, "token_ids", token_ids)
-    if _arrays.dtype_name(token_ids) != "int32":
-        token_ids = _arrays.integers(op, "token_ids", token_ids)
+    call = Call("find_steps", stream)
+    token_ids = call.array("token_ids", token_ids)
+    if dtype_name(token_ids) == "int32":
+        token_ids = call.contiguous("token_ids", token_ids, "int32")
     else:
-        token_ids = _arrays.contiguous(token_ids, "int32")
-    offsets = _arrays.integers(op, "offsets", offsets)
+        token_ids = call.integers("token_ids", token_ids)
+    offsets = call.integers("offsets", offsets)
     if window is not None:
-        window = _arrays.integers(op, "window", window)
-    step_offsets = _arrays.empty(token_ids, (max(_arrays.length(offsets), 1),), "int64")
+        window = call.integers("window", window)
+    step_offsets = call.empty((max(length(offsets), 1),), "int64")
     request = (
-        _arrays.view(op, "token_ids", token_ids),
-        _arrays.view(op, "offsets", offsets),
+        call.view("token_ids", token_ids),
+        call.view("offsets", offsets),
         _separator_ids(separator),
         _whole(shift),
         bool(collapse),
-        _arrays.optional_view(op, "window", window),
-        _arrays.view(op, "step_offsets", step_offsets),
+        call.optional_view("window", window),
+        call.view("step_offsets", step_offsets),
     )
-    steps = _core.count_steps(*request)
-    positions = _arrays.empty(token_ids, (steps,), "int64")
-    _core.find_steps(*request, _arrays.view(op, "positions", positions))
+    call.module.count_steps(*request, call.queue)
+    capacity = None if max_steps is None else _capacity(max_steps)
+    if call.on_cuda and capacity is not None:
+        positions = call.empty((capacity,), "int64")
+        call.module.find_steps(*request, call.view("positions", positions), call.queue)
+        return positions, step_offsets
+    with call.on_stream():
+        steps = _last(step_offsets)
+    if capacity is not None and steps > capacity:
+        raise ValueError(
+            f"find_steps: max_steps must be at least the {steps} steps; got {capacity}"
+        )
+    positions = call.empty((steps if capacity is None else capacity,), "int64")
+    positions[steps:] = -1
+    found = positions[:steps]
+    call.module.find_steps(*request, call.view("positions", found), call.queue)
     return positions, step_offsets
+
+
+def _last(step_offsets: Any) -> int:
+    """The number of steps; on CUDA this waits."""
+    if hasattr(step_offsets, "__getitem__"):
+        return int(step_offsets[-1])
+    raise ValueError(
+        "find_steps: without torch, CUDA arrays need max_steps, because the number of steps is "
+        "known on the device only"
+    )
+
+
+def _capacity(max_steps: int) -> int:
+    capacity = operator.index(max_steps)
+    if capacity < 0:
+        raise ValueError(f"find_steps: max_steps must not be negative; got {max_steps}")
+    return capacity
 
 
 def _separator_ids(separator: Any) -> list[int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore import _arrays, _core
+from stepscore._arrays import Call, dtype_name, is_torch, length
 
 ACTIVATIONS = ("identity", "sigmoid", "softmax", "difference")
 INNER = ("relu", "tanh")
+_REALS = ("float32", "float16", "bfloat16")
 
 
 def value_head(
@@ -19,6 +21,7 @@ def value_head(
     positions: Any = None,
     activation: str = "identity",
     out: Any = None,
+    stream: Any = None,
 ) -> Any:
     r"""Affine head on chosen rows: :math:`y_i = a(W h_{p_i} + b)`, in float32.
 
@@ -43,34 +46,40 @@ def value_head(
             repeats; None reads every row.
         activation: ``identity``, ``sigmoid``, ``softmax`` or ``difference``.
         out: where to write, a contiguous float32 array of the result's shape; None makes one.
+        stream: for CUDA arrays, the stream to enqueue on: an integer, or an object with
+            ``__cuda_stream__``; None takes torch's current stream. Nothing waits.
 
     Returns:
-        float32 ``[n, k]`` (``[n, 1]`` for ``difference``), an array of the framework of `hidden`.
+        float32 ``[n, k]`` (``[n, 1]`` for ``difference``), an array of the framework and device of
+        `hidden`. On CUDA a position out of range gives NaN, and raises under
+        ``STEPSCORE_CUDA_CHECK=1``.
 
     Raises:
         ValueError: shapes that do not fit, a position out of range, an unknown activation, a last
             dimension that is not contiguous, a tensor that requires grad while grad is enabled.
         TypeError: an unsupported dtype.
-        DeviceError: a CUDA tensor, with the reason why CUDA is not usable.
+        DeviceError: arrays on different devices; a CUDA array where CUDA is not usable, with the
+            reason.
 
     Source: the value head of Skywork-o1-PRM and TRL's PRMTrainer; two rows of ``lm_head`` make it
     the readout of Math-Shepherd.
     """
-    op = "value_head"
-    hidden = _arrays.array(op, "hidden", hidden)
-    weight, bias = _parameters(op, weight, bias)
+    call = Call("value_head", stream)
+    hidden = call.array("hidden", hidden)
+    weight, bias = _parameters(call, weight, bias)
     if positions is not None:
-        positions = _arrays.integers(op, "positions", positions)
-    out = _output(op, hidden, positions, _arrays.length(weight), activation, out)
-    _core.value_head(
-        _arrays.view(op, "hidden", hidden),
-        _arrays.view(op, "weight", weight),
-        _arrays.optional_view(op, "bias", bias),
-        _arrays.optional_view(op, "positions", positions),
-        _arrays.choice(op, "activation", activation, ACTIVATIONS),
-        _arrays.view(op, "out", out),
+        positions = call.integers("positions", positions)
+    written = _output(call, hidden, positions, length(weight), activation, out)
+    call.module.value_head(
+        call.view("hidden", hidden),
+        call.view("weight", weight),
+        call.optional_view("bias", bias),
+        call.optional_view("positions", positions),
+        call.choice("activation", activation, ACTIVATIONS),
+        call.view("out", written),
+        call.queue,
     )
-    return out
+    return written if out is None else out
 
 
 def mlp_head(
@@ -81,6 +90,7 @@ def mlp_head(
     inner: str = "relu",
     activation: str = "identity",
     out: Any = None,
+    stream: Any = None,
 ) -> Any:
     r"""MLP head on chosen rows: :math:`y_i = a(W_L g(\dots g(W_1 h_{p_i} + b_1) \dots) + b_L)`.
 
@@ -96,6 +106,8 @@ def mlp_head(
         inner: ``relu`` or ``tanh``, between the layers.
         activation: after the last layer.
         out: as in `value_head`.
+        stream: as in `value_head`. On CUDA the inner products are torch's, so that their bits may
+            depend on the number of rows.
 
     Returns:
         float32 ``[n, k]`` with k the width of the last layer (``[n, 1]`` for ``difference``).
@@ -105,43 +117,122 @@ def mlp_head(
 
     Source: ``score.0``, ReLU, ``score.2`` of Qwen2.5-Math-PRM.
     """
-    op = "mlp_head"
-    hidden = _arrays.array(op, "hidden", hidden)
+    call = Call("mlp_head", stream)
+    hidden = call.array("hidden", hidden)
     try:
         pairs = [(weight, bias) for weight, bias in layers]
     except (TypeError, ValueError):
-        raise TypeError(f"{op}: layers must be a list of (weight, bias) pairs") from None
-    parameters = [_parameters(op, weight, bias) for weight, bias in pairs]
+        raise TypeError("mlp_head: layers must be a list of (weight, bias) pairs") from None
+    parameters = [_parameters(call, weight, bias) for weight, bias in pairs]
     if positions is not None:
-        positions = _arrays.integers(op, "positions", positions)
-    outputs = _arrays.length(parameters[-1][0]) if parameters else 0
-    out = _output(op, hidden, positions, outputs, activation, out)
-    _core.mlp_head(
-        _arrays.view(op, "hidden", hidden),
+        positions = call.integers("positions", positions)
+    between = call.choice("inner", inner, INNER)
+    outputs = length(parameters[-1][0]) if parameters else 0
+    written = _output(call, hidden, positions, outputs, activation, out)
+    kind = call.choice("activation", activation, ACTIVATIONS)
+    if call.on_cuda and len(parameters) == 1:
+        [(weight, bias)] = parameters
+        call.module.value_head(
+            call.view("hidden", hidden),
+            call.view("weight", weight),
+            call.optional_view("bias", bias),
+            call.optional_view("positions", positions),
+            kind,
+            call.view("out", written),
+            call.queue,
+        )
+        return written if out is None else out
+    if call.on_cuda and parameters:
+        hidden, positions = _inner_products(call, hidden, parameters[:-1], positions, between)
+        parameters = parameters[-1:]
+    call.module.mlp_head(
+        call.view("hidden", hidden),
         [
-            (_arrays.view(op, "weight", weight), _arrays.optional_view(op, "bias", bias))
+            (call.view("weight", weight), call.optional_view("bias", bias))
             for weight, bias in parameters
         ],
-        _arrays.optional_view(op, "positions", positions),
-        _arrays.choice(op, "inner", inner, INNER),
-        _arrays.choice(op, "activation", activation, ACTIVATIONS),
-        _arrays.view(op, "out", out),
+        call.optional_view("positions", positions),
+        between,
+        kind,
+        call.view("out", written),
+        call.queue,
     )
-    return out
+    return written if out is None else out
 
 
-def _parameters(op: str, weight: Any, bias: Any) -> tuple[Any, Any]:
-    weight = _arrays.array(op, "weight", weight)
-    if _arrays.dtype_name(weight) == "float64":
-        weight = _arrays.contiguous(weight, "float32")
+def _inner_products(
+    call: Call, hidden: Any, layers: list[tuple[Any, Any]], positions: Any, inner: str
+) -> tuple[Any, Any]:
+    """The layers before the last one by torch's matrix product, and the rows of it to read.
+
+    A float32 weight is multiplied in float32; a half-precision one in its own type, as the model's
+    own code does.
+    """
+    if not is_torch(hidden):
+        raise ValueError(
+            "mlp_head: on CUDA torch multiplies the inner layers; pass the arrays through "
+            "torch.from_dlpack, or use value_head for a single layer"
+        )
+    _check_layers(hidden, layers)
+    torch = sys.modules["torch"]
+    function = torch.relu if inner == "relu" else torch.tanh
+    with call.on_stream(), torch.no_grad():
+        rows, positions = _gathered(hidden, positions)
+        for number, (weight, bias) in enumerate(layers):
+            if number:
+                rows = function(rows)
+            bias = None if bias is None else bias.to(weight.dtype)
+            rows = torch.nn.functional.linear(rows.to(weight.dtype), weight, bias)
+    return rows, positions
+
+
+def _gathered(hidden: Any, positions: Any) -> tuple[Any, Any]:
+    """The rows, and which of them to read: -1 where a position has no row, which gives NaN."""
+    if positions is None:
+        return hidden, None
+    torch = sys.modules["torch"]
+    tokens, count = hidden.shape[0], positions.shape[0]
+    if tokens == 0:
+        return hidden.new_zeros((count, hidden.shape[1])), torch.full_like(positions, -1)
+    rows = hidden.index_select(0, positions.clamp(0, tokens - 1))
+    present = (positions >= 0) & (positions < tokens)
+    numbers = torch.arange(count, device=hidden.device)
+    return rows, torch.where(present, numbers, -1)
+
+
+def _check_layers(hidden: Any, layers: list[tuple[Any, Any]]) -> None:
+    if len(hidden.shape) != 2 or dtype_name(hidden) not in _REALS:
+        raise _fault(hidden, "hidden", "[tokens, H]")
+    width, source = hidden.shape[1], "hidden"
+    for weight, bias in layers:
+        if len(weight.shape) != 2 or weight.shape[1] != width or dtype_name(weight) not in _REALS:
+            raise _fault(weight, "weight", f"[k, {width}] to match {source}")
+        if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+            raise _fault(bias, "bias", f"[{weight.shape[0]}] to match weight")
+        width, source = weight.shape[0], "the layer before it"
+
+
+def _fault(value: Any, argument: str, shape: str) -> Exception:
+    if dtype_name(value) not in _REALS:
+        expected = " or ".join(_REALS)
+        return TypeError(f"mlp_head: {argument} must be {expected}; got {dtype_name(value)}")
+    return ValueError(f"mlp_head: {argument} must have shape {shape}; got {list(value.shape)}")
+
+
+def _parameters(call: Call, weight: Any, bias: Any) -> tuple[Any, Any]:
+    weight = call.array("weight", weight)
+    if dtype_name(weight) == "float64":
+        weight = call.contiguous("weight", weight, "float32")
     if bias is not None:
-        bias = _arrays.contiguous(_arrays.array(op, "bias", bias), "float32")
+        bias = call.contiguous("bias", call.array("bias", bias), "float32")
     return weight, bias
 
 
-def _output(op: str, hidden: Any, positions: Any, outputs: int, activation: str, out: Any) -> Any:
+def _output(
+    call: Call, hidden: Any, positions: Any, outputs: int, activation: str, out: Any
+) -> Any:
     if out is not None:
-        return _arrays.output(op, out)
-    count = _arrays.length(hidden if positions is None else positions)
+        return call.output(out)
+    count = length(hidden if positions is None else positions)
     width = 1 if activation == "difference" else outputs
-    return _arrays.empty(hidden, (count, width), "float32")
+    return call.empty((count, width), "float32")

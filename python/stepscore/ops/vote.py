@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from stepscore import _arrays, _core
+from stepscore._arrays import Call, length
 
 
 class VoteResult(NamedTuple):
@@ -35,6 +32,7 @@ def vote(
     *,
     ties: str = "first",
     nan: str = "error",
+    stream: Any = None,
 ) -> VoteResult:
     r"""Let the candidates of every problem vote for their answers.
 
@@ -53,6 +51,8 @@ def vote(
         ties: which of the tied answers wins: ``"first"``, the one seen first, or ``"best_score"``,
             the one that holds the highest single score (then the first).
         nan: ``"error"`` raises on a NaN score, ``"drop"`` lets that candidate take no part.
+        stream: for CUDA arrays, the stream to enqueue on; see `value_head`. There a candidate that
+            would raise takes no part, and raises under ``STEPSCORE_CUDA_CHECK=1``.
 
     Returns:
         `VoteResult`. The winner of ``majority`` and ``weighted`` is the first candidate that gave
@@ -65,35 +65,31 @@ def vote(
     Source: majority is self-consistency; weighted and best-of-N as in search-and-learn (dictionary
     order: the first answer to reach the maximum wins).
     """
-    op = "vote"
-    like = next((a for a in (answer_ids, scores, offsets) if _arrays.is_torch(a)), None)
+    call = Call("vote", stream)
     if answer_ids is not None:
-        answer_ids = _arrays.integers(op, "answer_ids", answer_ids)
+        answer_ids = call.integers("answer_ids", answer_ids)
     if scores is not None:
-        scores = _arrays.contiguous(_arrays.array(op, "scores", scores), "float64")
-    offsets = _arrays.integers(op, "offsets", offsets)
-    rules = _arrays.names(op, "rule", rule)
-    shape = (max(_arrays.length(offsets) - 1, 0), len(rules))
-    winner = np.empty(shape, dtype=np.int64)
-    answer_id = np.empty(shape, dtype=np.int64)
-    score = np.empty(shape, dtype=np.float64)
-    tied = np.empty(shape, dtype=np.bool_)
-    _core.vote(
-        _arrays.optional_view(op, "answer_ids", answer_ids),
-        _arrays.optional_view(op, "scores", scores),
-        _arrays.view(op, "offsets", offsets),
-        rules,
-        _arrays.choice(op, "ties", ties, ("first", "best_score")),
-        _arrays.choice(op, "nan", nan, ("error", "drop")) == "drop",
-        _arrays.view(op, "winner", winner),
-        _arrays.view(op, "answer_id", answer_id),
-        _arrays.view(op, "score", score),
-        tied.__array_interface__["data"][0],
+        scores = call.contiguous("scores", call.array("scores", scores), "float64")
+    offsets = call.integers("offsets", offsets)
+    call.prefer_tensors(answer_ids, scores, offsets)
+    rules = call.names("rule", rule)
+    shape = (max(length(offsets) - 1, 0), len(rules))
+    result = VoteResult(
+        call.empty(shape, "int64"),
+        call.empty(shape, "int64"),
+        call.empty(shape, "float64"),
+        call.empty(shape, "bool"),
     )
-    fields = (winner, answer_id, score, tied)
-    if isinstance(rule, str):
-        fields = tuple(field[:, 0] for field in fields)  # type: ignore[assignment]
-    if like is not None:
-        from_numpy = sys.modules["torch"].from_numpy
-        return VoteResult(*(from_numpy(field) for field in fields))
-    return VoteResult(*fields)
+    call.module.vote(
+        call.optional_view("answer_ids", answer_ids),
+        call.optional_view("scores", scores),
+        call.view("offsets", offsets),
+        rules,
+        call.choice("ties", ties, ("first", "best_score")),
+        call.choice("nan", nan, ("error", "drop")) == "drop",
+        *(call.view(name, field) for name, field in zip(result._fields, result, strict=True)),
+        call.queue,
+    )
+    if isinstance(rule, str) and hasattr(result.winner, "__getitem__"):
+        return VoteResult(*(field[:, 0] for field in result))
+    return result

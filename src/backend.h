@@ -1,0 +1,126 @@
+// The op behind a binding. bind_<op>.cc is compiled into both modules: into _core with the CPU op,
+// into _cuda (STEPSCORE_CUDA_MODULE) with the launcher.
+#pragma once
+
+#include "queue.h"
+#include "stepscore/aggregate.h"
+#include "stepscore/step_boundary.h"
+#include "stepscore/value_head.h"
+#include "stepscore/vote.h"
+
+#if defined(STEPSCORE_CUDA_MODULE)
+#include "enqueue.h"
+#endif
+
+namespace stepscore::backend {
+
+#if defined(STEPSCORE_CUDA_MODULE)
+
+constexpr bool kOnHost = false;  // contents cannot be looked at before the launch
+
+inline void value_head(const Rows& rows, const Layer& layer, Activation activation, float* out,
+                       const Queue& queue) {
+  cuda::enqueue("value_head", "positions", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::value_head(rows, layer, cuda::Inputs::kAsTheyAre, activation, fault, out, stream);
+  });
+}
+
+// The last layer, on rows that hold the product of the layer before it.
+inline void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count, Inner inner,
+                     Activation activation, float* out, const Queue& queue) {
+  check(layer_count == 1, "mlp_head: on CUDA the inner products come from the framework");
+  const cuda::Inputs inputs = inner == Inner::kRelu ? cuda::Inputs::kRelu : cuda::Inputs::kTanh;
+  cuda::enqueue("mlp_head", "positions", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::value_head(rows, layers[0], inputs, activation, fault, out, stream);
+  });
+}
+
+template <class T>
+void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
+               const Reduction* reductions, int64_t count, const AggregateOptions& options, T* out,
+               const Queue& queue) {
+  check_options(options);
+  check(count <= cuda::kMaxReductions, "aggregate: at most ", cuda::kMaxReductions,
+        " aggregations in one call on CUDA; got ", count);
+  cuda::enqueue("aggregate", "segment", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::aggregate(values, n, offsets, segments, reductions, count, options, fault, out,
+                           stream);
+  });
+}
+
+inline void vote(const Ballot& ballot, int64_t candidates, const Rule* rules, int64_t rule_count,
+                 const VoteOutput& out, const Queue& queue) {
+  check_ballot(ballot, rules, rule_count);
+  check(rule_count <= cuda::kMaxRules, "vote: at most ", cuda::kMaxRules,
+        " rules in one call on CUDA; got ", rule_count);
+  cuda::enqueue("vote", "candidate", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::vote(ballot, candidates, rules, rule_count, out, fault, stream);
+  });
+}
+
+template <class Id>
+void count_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int64_t sequences,
+                 const Separator& separator, const BoundaryOptions& options, int64_t* step_offsets,
+                 const Queue& queue) {
+  check(separator.length <= cuda::kMaxSeparator, "find_steps: a separator has at most ",
+        cuda::kMaxSeparator, " ids on CUDA; got ", separator.length);
+  cuda::enqueue("find_steps", "sequence", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::count_steps(token_ids, tokens, offsets, sequences, separator, options, fault,
+                             step_offsets, stream);
+  });
+}
+
+template <class Id>
+void find_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int64_t sequences,
+                const Separator& separator, const BoundaryOptions& options,
+                const int64_t* step_offsets, int64_t* positions, int64_t capacity,
+                const Queue& queue) {
+  cuda::enqueue("find_steps", "sequence", queue, [&](cuda::Stream stream, int64_t*) {
+    return cuda::find_steps(token_ids, tokens, offsets, sequences, separator, options, step_offsets,
+                            positions, capacity, stream);
+  });
+}
+
+#else
+
+constexpr bool kOnHost = true;
+
+inline void value_head(const Rows& rows, const Layer& layer, Activation activation, float* out,
+                       const Queue&) {
+  stepscore::value_head(rows, layer, activation, out);
+}
+
+inline void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count, Inner inner,
+                     Activation activation, float* out, const Queue&) {
+  stepscore::mlp_head(rows, layers, layer_count, inner, activation, out);
+}
+
+template <class T>
+void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
+               const Reduction* reductions, int64_t count, const AggregateOptions& options, T* out,
+               const Queue&) {
+  stepscore::aggregate(values, n, offsets, segments, reductions, count, options, out);
+}
+
+inline void vote(const Ballot& ballot, int64_t, const Rule* rules, int64_t rule_count,
+                 const VoteOutput& out, const Queue&) {
+  stepscore::vote(ballot, rules, rule_count, out);
+}
+
+template <class Id>
+void count_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t sequences,
+                 const Separator& separator, const BoundaryOptions& options, int64_t* step_offsets,
+                 const Queue&) {
+  stepscore::count_steps(token_ids, offsets, sequences, separator, options, step_offsets);
+}
+
+template <class Id>
+void find_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t sequences,
+                const Separator& separator, const BoundaryOptions& options,
+                const int64_t* step_offsets, int64_t* positions, int64_t, const Queue&) {
+  stepscore::find_steps(token_ids, offsets, sequences, separator, options, step_offsets, positions);
+}
+
+#endif
+
+}  // namespace stepscore::backend

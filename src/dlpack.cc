@@ -1,0 +1,204 @@
+#include "dlpack.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "device.h"
+#include "enqueue.h"
+
+namespace stepscore {
+namespace {
+
+// The layout that the DLPack specification fixes (version 0.8, unversioned capsules).
+struct DlDevice {
+  int32_t type;
+  int32_t id;
+};
+struct DlDataType {
+  uint8_t code;
+  uint8_t bits;
+  uint16_t lanes;
+};
+struct DlTensor {
+  void* data;
+  DlDevice device;
+  int32_t rank;
+  DlDataType dtype;
+  int64_t* shape;
+  int64_t* strides;  // null: contiguous
+  uint64_t byte_offset;
+};
+struct DlManagedTensor {
+  DlTensor tensor;
+  void* manager;
+  void (*deleter)(DlManagedTensor*);
+};
+
+constexpr int32_t kDlCuda = 2;
+constexpr uint8_t kDlInt = 0, kDlFloat = 2, kDlBFloat = 4, kDlBool = 6;
+constexpr const char* kFresh = "dltensor";
+constexpr const char* kConsumed = "used_dltensor";
+
+struct DTypeCode {
+  DType dtype;
+  uint8_t code;
+  uint8_t bits;
+};
+constexpr DTypeCode kCodes[] = {
+    {DType::kFloat32, kDlFloat, 32},   {DType::kFloat16, kDlFloat, 16},
+    {DType::kBFloat16, kDlBFloat, 16}, {DType::kFloat64, kDlFloat, 64},
+    {DType::kInt32, kDlInt, 32},       {DType::kInt64, kDlInt, 64},
+    {DType::kBool, kDlBool, 8},
+};
+
+// An array of another library, until it is given back.
+class Borrowed {
+ public:
+  explicit Borrowed(const py::capsule& capsule) {
+    if (!PyCapsule_IsValid(capsule.ptr(), kFresh)) {
+      throw py::type_error("expected a DLPack capsule that nobody has taken yet");
+    }
+    managed_.reset(static_cast<DlManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), kFresh)));
+    PyCapsule_SetName(capsule.ptr(), kConsumed);
+    const DlTensor& tensor = managed_->tensor;
+    check(tensor.rank >= 0 && tensor.rank <= kMaxRank, "at most ", kMaxRank, " dimensions; got ",
+          tensor.rank);
+    view_.dtype = dtype_of(tensor.dtype);
+    view_.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
+    view_.rank = tensor.rank;
+    int64_t stride = 1;
+    for (int d = view_.rank - 1; d >= 0; --d) {
+      view_.shape[d] = tensor.shape[d];
+      view_.stride[d] = tensor.strides == nullptr ? stride : tensor.strides[d];
+      stride *= std::max<int64_t>(tensor.shape[d], 1);
+    }
+  }
+
+  const TensorView& view() const { return view_; }
+  int device() const {
+    return managed_->tensor.device.type == kDlCuda ? managed_->tensor.device.id : -1;
+  }
+
+ private:
+  static DType dtype_of(const DlDataType& type) {
+    for (const DTypeCode& known : kCodes) {
+      if (type.lanes == 1 && type.code == known.code && type.bits == known.bits) {
+        return known.dtype;
+      }
+    }
+    throw py::type_error(message("unsupported DLPack type: code ", static_cast<int>(type.code),
+                                 ", ", static_cast<int>(type.bits), " bits"));
+  }
+
+  struct GiveBack {
+    void operator()(DlManagedTensor* managed) const {
+      if (managed->deleter != nullptr) managed->deleter(managed);
+    }
+  };
+  std::unique_ptr<DlManagedTensor, GiveBack> managed_;
+  TensorView view_;
+};
+
+// Device memory of our own; freed on the stream it was made on.
+struct Memory {
+  void* data = nullptr;
+  Queue queue;
+
+  Memory(int64_t bytes, const Queue& where) : queue(where) {
+    cuda::raise_failure(
+        "allocate",
+        cuda::allocate(where.device, bytes, reinterpret_cast<cuda::Stream>(where.stream), &data));
+  }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory() { cuda::release(queue.device, data, reinterpret_cast<cuda::Stream>(queue.stream)); }
+};
+
+class Owned {
+ public:
+  Owned(const std::vector<int64_t>& shape, const std::string& dtype, const Queue& queue)
+      : shape_(shape) {
+    check(shape.size() <= kMaxRank, "at most ", kMaxRank, " dimensions; got ", shape.size());
+    view_.rank = static_cast<int>(shape.size());
+    int64_t items = 1;
+    for (int d = view_.rank - 1; d >= 0; --d) {
+      view_.shape[d] = shape[static_cast<size_t>(d)];
+      view_.stride[d] = items;
+      items *= view_.shape[d];
+    }
+    const DTypeCode* found = std::find_if(std::begin(kCodes), std::end(kCodes), [&](auto& known) {
+      return dtype == name_of(known.dtype);
+    });
+    if (found == std::end(kCodes)) throw py::type_error(message("unsupported dtype ", dtype));
+    code_ = *found;
+    view_.dtype = code_.dtype;
+    memory_ = std::make_shared<Memory>(items * item_size(code_.dtype), queue);
+    view_.data = memory_->data;
+  }
+
+  const TensorView& view() const { return view_; }
+  const std::vector<int64_t>& shape() const { return shape_; }
+  std::string dtype() const { return name_of(view_.dtype); }
+  int device() const { return memory_->queue.device; }
+
+  // What `consumer` (a DLPack stream; none: nothing waits) does from now on finds the result ready.
+  py::capsule dlpack(std::optional<uintptr_t> consumer) const {
+    constexpr uintptr_t kLegacy = 1;
+    const uintptr_t producer = memory_->queue.stream == 0 ? kLegacy : memory_->queue.stream;
+    const uintptr_t follower = consumer.value_or(producer);
+    cuda::raise_failure("__dlpack__",
+                        cuda::follow(device(), reinterpret_cast<cuda::Stream>(producer),
+                                     reinterpret_cast<cuda::Stream>(follower)));
+    struct Lent {
+      DlManagedTensor managed;
+      std::shared_ptr<Memory> memory;
+      std::vector<int64_t> shape;
+    };
+    auto lent = std::make_unique<Lent>();
+    lent->memory = memory_;
+    lent->shape = shape_;
+    lent->managed.tensor = {view_.data,
+                            {kDlCuda, device()},
+                            view_.rank,
+                            {code_.code, code_.bits, 1},
+                            lent->shape.data(),
+                            nullptr,
+                            0};
+    lent->managed.manager = lent.get();
+    lent->managed.deleter = [](DlManagedTensor* managed) {
+      delete static_cast<Lent*>(managed->manager);
+    };
+    py::capsule capsule(&lent->managed, kFresh, [](PyObject* object) {
+      if (!PyCapsule_IsValid(object, kFresh)) return;  // somebody took it
+      auto* managed = static_cast<DlManagedTensor*>(PyCapsule_GetPointer(object, kFresh));
+      managed->deleter(managed);
+    });
+    lent.release();
+    return capsule;
+  }
+
+ private:
+  std::vector<int64_t> shape_;
+  TensorView view_;
+  DTypeCode code_{};
+  std::shared_ptr<Memory> memory_;
+};
+
+}  // namespace
+
+void bind_dlpack(py::module_& module) {
+  py::class_<Borrowed>(module, "Borrowed")
+      .def(py::init<const py::capsule&>(), py::arg("capsule"))
+      .def_property_readonly("view", &Borrowed::view, py::return_value_policy::reference_internal)
+      .def_property_readonly("device", &Borrowed::device);
+  py::class_<Owned>(module, "Owned")
+      .def(py::init<const std::vector<int64_t>&, const std::string&, const Queue&>(),
+           py::arg("shape"), py::arg("dtype"), py::arg("queue"))
+      .def_property_readonly("view", &Owned::view, py::return_value_policy::reference_internal)
+      .def_property_readonly("shape", &Owned::shape)
+      .def_property_readonly("dtype", &Owned::dtype)
+      .def_property_readonly("device", &Owned::device)
+      .def("dlpack", &Owned::dlpack, py::arg("stream").none(true));
+}
+
+}  // namespace stepscore

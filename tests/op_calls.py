@@ -1,0 +1,57 @@
+"""Every op with small inputs, for what all of them share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import stepscore
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def inputs() -> dict[str, dict[str, np.ndarray]]:
+    """Per op, the arrays that it takes."""
+    offsets = np.array([0, 3, 3, 8])
+    return {
+        "value_head": {
+            "hidden": normal(8, 40),
+            "weight": normal(2, 40, seed=1),
+            "bias": normal(2, seed=2),
+            "positions": np.array([3, 0, 7]),
+        },
+        "mlp_head": {
+            "hidden": normal(8, 40),
+            "weight": normal(2, 40, seed=1),
+            "bias": normal(2, seed=2),
+            "positions": np.array([3, 0, 7]),
+        },
+        "aggregate": {"values": np.linspace(0.1, 0.9, 8).astype(np.float32), "offsets": offsets},
+        "find_steps": {
+            "token_ids": np.array([1, 9, 1, 9, 1, 1, 9, 9]),
+            "offsets": offsets,
+            "window": np.array([[0, 3], [0, 0], [0, 5]]),
+        },
+        "vote": {
+            "answer_ids": np.array([0, 1, 1, 2, 2, -1, 0, 0]),
+            "scores": np.linspace(0.1, 0.9, 8),
+            "offsets": offsets,
+        },
+    }
+
+
+def call(op: str, arrays: dict[str, Any], **options: Any) -> tuple[Any, ...]:
+    """The op on its arrays, as a tuple of results."""
+    arrays = dict(arrays)
+    if op == "mlp_head":
+        arrays["layers"] = [(arrays.pop("weight"), arrays.pop("bias"))]
+    extra: dict[str, Any] = {
+        "aggregate": {"how": ["min", "mean"]},
+        "find_steps": {"separator": 9},
+        "vote": {"rule": ["majority", "weighted"]},
+    }.get(op, {})
+    got = getattr(stepscore, op)(**arrays, **extra, **options)
+    return got if isinstance(got, tuple) else (got,)
