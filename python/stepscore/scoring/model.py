@@ -267,7 +267,7 @@ class ProcessRewardModel:
 
     def _read(self, rendered: Rendered, planned: Plan) -> NDArray[np.float32]:
         """Forward the planned batches, and read each trace's steps in its representative's row."""
-        scores = np.empty(len(rendered.positions), dtype=np.float32)
+        read, scores = [np.zeros(0, dtype=np.int64)], [torch.zeros(0)]
         # Traces by representative: those of one batch are found without looking at the others.
         order = np.argsort(planned.representative, kind="stable")
         by_representative = planned.representative[order]
@@ -287,12 +287,16 @@ class ProcessRewardModel:
                         own = np.arange(*rendered.read_offsets[trace : trace + 2])
                         steps.append(own)
                         positions.append(rendered.positions[own] + row * token_ids.shape[1])
-                scores[np.concatenate(steps)] = read_steps(
-                    self.head, hidden.flatten(0, 1), np.concatenate(positions)
+                read.append(np.concatenate(steps))
+                scores.append(
+                    read_steps(self.head, hidden.flatten(0, 1), np.concatenate(positions))
                 )
                 if bar is not None:
                     bar.update(sum(len(row) for row in rows))
-        return scores
+        # One copy at the end: until then nothing waits for a GPU.
+        values = np.empty(len(rendered.positions), dtype=np.float32)
+        values[np.concatenate(read)] = torch.cat([own.to(scores[-1]) for own in scores]).cpu()
+        return values
 
     def _progress(self, batches: int, tokens: int) -> Any:
         show = self.show_progress
