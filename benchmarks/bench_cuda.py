@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -236,12 +237,17 @@ def aggregate(rate: float) -> Iterator[Line]:
     by_scattering = [
         lambda v=v, o=o, i=i: by_scatter(v, o, i) for (v, o), i in zip(pairs, indices, strict=True)
     ]
+    compiled = torch.compile(by_scatter)
+    by_compiled = [
+        lambda v=v, o=o, i=i: compiled(v, o, i) for (v, o), i in zip(pairs, indices, strict=True)
+    ]
     torch.testing.assert_close(ours[0](), by_scattering[0](), rtol=1e-3, atol=1e-5)
     time = on_gpu(ours)
     what = f"aggregate, {len(EIGHT)} of 20M scores in 1M segments"
     peers = {
         "segment_reduce": lambda: called(by_segment),
         "scatter_reduce": lambda: called(by_scattering),
+        "scatter_reduce, compiled": lambda: called(by_compiled),
     }
     yield against(what, time, peers, 5)
     moved = pairs[0][0].nbytes + pairs[0][1].nbytes + 4 * SEGMENTS * len(EIGHT)
@@ -337,11 +343,15 @@ def main() -> int:
     print(f"{'':<58} {'ours us':>9} {'peer us':>9} {'ratio':>7} {'bar':>5}")
     missed = 0
     for lines in (value_head(rate), aggregate(rate), vote(), tail(rate)):
-        for line in lines:
-            print(line, flush=True)
-            missed += line.bar is not None and not line.ratio >= line.bar
+        try:
+            for line in lines:
+                print(line, flush=True)
+                missed += line.bar is not None and not line.ratio >= line.bar
+        except Exception:  # one section: the others are still worth their time
+            traceback.print_exc(file=sys.stdout)
+            missed += 1
         torch.cuda.empty_cache()
-    print("every bar met" if missed == 0 else f"{missed} bars missed")
+    print("every bar met" if missed == 0 else f"{missed} bars missed or sections broken")
     return 0 if missed == 0 else 1
 
 

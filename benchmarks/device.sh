@@ -1,31 +1,46 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one command: build, tests, compute-sanitizer, benchmark.
+# Everything that needs a GPU, in one command: build, tests, benchmark, compute-sanitizer.
 #
-#   benchmarks/device.sh
+#   benchmarks/device.sh                      # all of it, in less than ten minutes
+#   benchmarks/device.sh pytest benchmark     # the build and these steps alone
 #
-# Needs nvcc, CMake, pybind11, PyTorch, pytest and hypothesis, and no network. Builds for the GPU of
+# Steps: cpp pytest benchmark memcheck racecheck initcheck. Needs nvcc, CMake, pybind11, PyTorch,
+# pytest and hypothesis, and no network; writes nothing beside BUILD and OUT. Builds for the GPU of
 # this machine alone. Set PYTHON for another interpreter, BUILD for another folder to build in, OUT
-# for another folder of logs. Ends with a table; fails when a line of it does.
+# for another folder of logs, LIMIT for other than 570 seconds. Ends with a table; fails when a line
+# of it does.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 ROOT=$PWD
 PYTHON=${PYTHON:-python3}
-OUT=${OUT:-build/device}
-BUILD=${BUILD:-$(dirname "$ROOT")/$(basename "$ROOT")-device}
+BUILD=${BUILD:-${TMPDIR:-/tmp}/stepscore-device}
+OUT=${OUT:-$BUILD/logs}
+LIMIT=${LIMIT:-570}
 mkdir -p "$OUT" "$BUILD"
 OUT=$(cd "$OUT" && pwd)
 BUILD=$(cd "$BUILD" && pwd)
+PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin:${CUDA_HOME:-/usr/local/cuda}/compute-sanitizer
+export ROOT PYTHON BUILD PATH
+export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+export HYPOTHESIS_STORAGE_DIRECTORY=$BUILD/hypothesis HF_HUB_OFFLINE=1
+export XLA_PYTHON_CLIENT_PREALLOCATE=false  # JAX would take most of the device's memory
 
+CHOSEN=" ${*:-cpp pytest benchmark memcheck racecheck initcheck} "
 TABLE=()
 FAILED=0
 
 # step NAME SECONDS COMMAND...: runs it into a log, notes how it went and goes on.
 step() {
-  local name=$1 limit=$2 begin=$SECONDS status=ok
+  local name=$1 limit=$2 begin=$SECONDS left=$((LIMIT - SECONDS)) status=ok
   shift 2
+  if ((left < 10)); then
+    fail_without_running "$name" "no time left; run it alone: benchmarks/device.sh $name"
+    return
+  fi
   echo "== $name"
-  timeout "$limit" "$@" >"$OUT/$name.log" 2>&1 || status="FAILED ($?)"
+  timeout -k 5 "$((limit < left ? limit : left))" "$@" >"$OUT/$name.log" 2>&1 ||
+    status="FAILED ($?)"
   if [[ $status != ok ]]; then
     FAILED=1
     tail -n 25 "$OUT/$name.log"
@@ -33,12 +48,22 @@ step() {
   note "$name" "$status" "$((SECONDS - begin))s" "$(tail -n 1 "$OUT/$name.log")"
 }
 
+chosen() {
+  [[ $CHOSEN == *" $1 "* ]]
+}
+
+fail_without_running() {
+  FAILED=1
+  note "$1" "not run" 0s "$2"
+}
+
 note() {
-  TABLE+=("$(printf '%-22s %-12s %5s  %s' "$1" "$2" "$3" "${4:0:90}")")
+  TABLE+=("$(printf '%-12s %-12s %5s  %s' "$1" "$2" "$3" "${4:0:100}")")
 }
 
 print_table() {
-  printf '\n--- %s\n' "$(of_device 'cuda.get_device_name(), "torch", torch.__version__')"
+  printf '\n--- %s\n' \
+    "$(of_device 'cuda.get_device_name(), "torch", torch.__version__' 2>/dev/null || echo 'no GPU')"
   printf '%s\n' "${TABLE[@]}"
   echo "logs: $OUT"
 }
@@ -79,31 +104,28 @@ build() {
   echo "built for compute capability $(of_device 'cuda.get_device_capability()')"
 }
 
-begin=$SECONDS
-echo "== build"
-trap 'tail -n 40 "$OUT/build.log"; echo "the build failed: $OUT/build.log"' EXIT
-(build) >"$OUT/build.log" 2>&1
-trap - EXIT
-note build ok "$((SECONDS - begin))s" "$(tail -n 1 "$OUT/build.log")"
+trap print_table EXIT
+export -f of_device configure stage build
+step build 240 bash -euo pipefail -c build
+((FAILED)) && exit 1
 
-export PYTHONPATH=$BUILD/stage PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-export XLA_PYTHON_CLIENT_PREALLOCATE=false  # JAX would take most of the device's memory
-
-step cpp 60 "$BUILD/cuda_ops_test"
-step pytest 230 "$PYTHON" -m pytest -q -p no:cacheprovider -c "$BUILD/pytest.ini" \
-  --rootdir "$ROOT" tests/cuda tests/test_*.py --require-gpu
-if command -v compute-sanitizer >/dev/null; then
+export PYTHONPATH=$BUILD/stage
+chosen cpp && step cpp 60 "$BUILD/cuda_ops_test"
+chosen pytest && step pytest 240 "$PYTHON" -m pytest -q -p no:cacheprovider \
+  -c "$BUILD/pytest.ini" --rootdir "$ROOT" tests/cuda tests/test_*.py --require-gpu
+chosen benchmark && step benchmark 180 "$PYTHON" benchmarks/bench_cuda.py
+for tool in memcheck racecheck initcheck; do
+  chosen "$tool" || continue
+  if ! command -v compute-sanitizer >/dev/null; then
+    fail_without_running "$tool" "compute-sanitizer is not on the PATH"
+    continue
+  fi
   # A device that is not there is among the tests: the runtime's answer is no error of ours.
-  step memcheck 60 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 1 \
+  quiet=()
+  [[ $tool == memcheck ]] && quiet=(--report-api-errors no)
+  step "$tool" 90 compute-sanitizer --tool "$tool" "${quiet[@]}" --error-exitcode 1 \
     "$BUILD/cuda_ops_test"
-  step racecheck 60 compute-sanitizer --tool racecheck --error-exitcode 1 "$BUILD/cuda_ops_test"
-  step initcheck 60 compute-sanitizer --tool initcheck --error-exitcode 1 "$BUILD/cuda_ops_test"
-else
-  note sanitizer "not run" 0s "compute-sanitizer is not on the PATH"
-  FAILED=1
-fi
-step benchmark 150 "$PYTHON" benchmarks/bench_cuda.py
+done
 
-cat "$OUT/benchmark.log"
-print_table
+chosen benchmark && cat "$OUT/benchmark.log" 2>/dev/null
 exit "$FAILED"

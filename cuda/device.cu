@@ -6,6 +6,17 @@
 
 namespace stepscore::cuda {
 
+namespace {
+
+Status refuse_capture(Stream stream, const char* refusal) {
+  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+  const Status asked = status_of(cudaStreamIsCapturing(native(stream), &capture));
+  if (asked.error != nullptr || capture == cudaStreamCaptureStatusNone) return asked;
+  return {refusal};
+}
+
+}  // namespace
+
 DeviceScope::DeviceScope(int device) {
   int current = -1;
   status_ = status_of(cudaGetDevice(&current));
@@ -19,12 +30,9 @@ DeviceScope::~DeviceScope() {
 }
 
 Status FaultCell::open(Stream stream) {
-  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  const Status asked = status_of(cudaStreamIsCapturing(native(stream), &capture));
-  if (asked.error != nullptr) return asked;
-  if (capture != cudaStreamCaptureStatusNone) {
-    return {"STEPSCORE_CUDA_CHECK=1 waits for the stream, which is being captured; unset it"};
-  }
+  const Status refused = refuse_capture(
+      stream, "STEPSCORE_CUDA_CHECK=1 waits for the stream, which is being captured; unset it");
+  if (refused.error != nullptr) return refused;
   const Status made = status_of(cudaMalloc(reinterpret_cast<void**>(&cell_), sizeof(int64_t)));
   if (made.error != nullptr) return made;
   const int64_t none = std::numeric_limits<int64_t>::max();
@@ -63,12 +71,22 @@ Status follow(int device, Stream leader, Stream follower) {
 Status allocate(int device, int64_t bytes, Stream stream, void** memory) {
   const DeviceScope scope(device);
   if (scope.status().error != nullptr) return scope.status();
+  const Status refused = refuse_capture(
+      stream,
+      "the stream is being captured, and memory that a graph makes is gone after its launch; "
+      "pass out=, or tensors of torch");
+  if (refused.error != nullptr) return refused;
   return status_of(
       cudaMallocAsync(memory, static_cast<size_t>(bytes < 1 ? 1 : bytes), native(stream)));
 }
 
-void release(int device, void* memory, Stream stream) {
+void release(int device, void* memory, Stream stream, bool elsewhere) {
   const DeviceScope scope(device);
+  if (elsewhere) {
+    // Lost rather than given to somebody else under a kernel that reads it.
+    if (status_of(cudaDeviceSynchronize()).error != nullptr) return;
+    stream = nullptr;
+  }
   status_of(cudaFreeAsync(memory, native(stream)));
 }
 

@@ -39,8 +39,11 @@ class FaultCell {
 // Makes what is enqueued on `follower` from now on wait for what stands on `leader`.
 Status follow(int device, Stream leader, Stream follower);
 
-// Memory for a result, ordered on the stream, which must outlive it.
+// Memory for a result, ordered on the stream, which must outlive it. Refuses a stream that is being
+// captured: what a graph allocates is gone after its launch.
 Status allocate(int device, int64_t bytes, Stream stream, void** memory);
-void release(int device, void* memory, Stream stream);
+
+// Elsewhere: streams that we do not know may still read it, so this waits for the device.
+void release(int device, void* memory, Stream stream, bool elsewhere);
 
 }  // namespace stepscore::cuda

@@ -5,6 +5,14 @@
 namespace stepscore::cuda {
 namespace {
 
+// The oldest architecture that CMakeLists.txt names.
+constexpr int kOldestMajor = 7, kOldestMinor = 5;
+
+bool is_too_old(const cudaDeviceProp& device) {
+  return device.major < kOldestMajor ||
+         (device.major == kOldestMajor && device.minor < kOldestMinor);
+}
+
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
@@ -23,11 +31,16 @@ Probe probe_device() {
   }
   if (status != cudaSuccess) return {false, cudaGetErrorString(status)};
   if (devices == 0) return {false, "the CUDA driver shows no device"};
-  std::string names;
+  std::string names, too_old;
   for (int device = 0; device < devices; ++device) {
     cudaDeviceProp properties;
     if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) continue;
-    names += (names.empty() ? "" : ", ") + std::string(properties.name);
+    std::string& where = is_too_old(properties) ? too_old : names;
+    where += (where.empty() ? "" : ", ") + std::string(properties.name);
+  }
+  if (names.empty() && !too_old.empty()) {
+    return {false, too_old + ": older than compute capability " + std::to_string(kOldestMajor) +
+                       "." + std::to_string(kOldestMinor)};
   }
   return {true, names};
 }

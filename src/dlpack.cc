@@ -1,6 +1,7 @@
 #include "dlpack.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 
 #include "device.h"
@@ -9,7 +10,7 @@
 namespace stepscore {
 namespace {
 
-// The layout that the DLPack specification fixes (version 0.8, unversioned capsules).
+// The layout that the DLPack specification fixes, for capsules without a version and of version 1.
 struct DlDevice {
   int32_t type;
   int32_t id;
@@ -34,10 +35,33 @@ struct DlManagedTensor {
   void (*deleter)(DlManagedTensor*);
 };
 
+struct DlVersionedTensor {
+  struct {
+    uint32_t major;
+    uint32_t minor;
+  } version;
+  void* manager;
+  void (*deleter)(DlVersionedTensor*);
+  uint64_t flags;
+  DlTensor tensor;
+};
+
 constexpr int32_t kDlCuda = 2;
+constexpr uint32_t kDlMajor = 1;
+constexpr uint64_t kDlReadOnly = 1;
 constexpr uint8_t kDlInt = 0, kDlFloat = 2, kDlBFloat = 4, kDlBool = 6;
-constexpr const char* kFresh = "dltensor";
-constexpr const char* kConsumed = "used_dltensor";
+
+// The names of a capsule before and after somebody takes what it holds.
+template <class Managed>
+struct CapsuleNames;
+template <>
+struct CapsuleNames<DlManagedTensor> {
+  static constexpr const char *kFresh = "dltensor", *kTaken = "used_dltensor";
+};
+template <>
+struct CapsuleNames<DlVersionedTensor> {
+  static constexpr const char *kFresh = "dltensor_versioned", *kTaken = "used_dltensor_versioned";
+};
 
 struct DTypeCode {
   DType dtype;
@@ -55,12 +79,19 @@ constexpr DTypeCode kCodes[] = {
 class Borrowed {
  public:
   explicit Borrowed(const py::capsule& capsule) {
-    if (!PyCapsule_IsValid(capsule.ptr(), kFresh)) {
+    if (const auto* versioned = take<DlVersionedTensor>(capsule)) {
+      if (versioned->version.major != kDlMajor) {  // whose layout nobody knows yet
+        throw py::type_error(message("DLPack version ", versioned->version.major, "; ", kDlMajor,
+                                     " is the newest that can be read"));
+      }
+      read_only_ = (versioned->flags & kDlReadOnly) != 0;
+      tensor_ = &versioned->tensor;
+    } else if (const auto* managed = take<DlManagedTensor>(capsule)) {
+      tensor_ = &managed->tensor;
+    } else {
       throw py::type_error("expected a DLPack capsule that nobody has taken yet");
     }
-    managed_.reset(static_cast<DlManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), kFresh)));
-    PyCapsule_SetName(capsule.ptr(), kConsumed);
-    const DlTensor& tensor = managed_->tensor;
+    const DlTensor& tensor = *tensor_;
     check(tensor.rank >= 0 && tensor.rank <= kMaxRank, "at most ", kMaxRank, " dimensions; got ",
           tensor.rank);
     view_.dtype = dtype_of(tensor.dtype);
@@ -75,11 +106,24 @@ class Borrowed {
   }
 
   const TensorView& view() const { return view_; }
-  int device() const {
-    return managed_->tensor.device.type == kDlCuda ? managed_->tensor.device.id : -1;
-  }
+  int device() const { return tensor_->device.type == kDlCuda ? tensor_->device.id : -1; }
+  bool read_only() const { return read_only_; }
 
  private:
+  // What the capsule holds, ours to give back from now on; null if it holds something else.
+  template <class Managed>
+  const Managed* take(const py::capsule& capsule) {
+    using Names = CapsuleNames<Managed>;
+    if (!PyCapsule_IsValid(capsule.ptr(), Names::kFresh)) return nullptr;
+    auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), Names::kFresh));
+    lender_ = {managed, [](void* taken) {
+                 auto* given_back = static_cast<Managed*>(taken);
+                 if (given_back->deleter != nullptr) given_back->deleter(given_back);
+               }};
+    PyCapsule_SetName(capsule.ptr(), Names::kTaken);
+    return managed;
+  }
+
   static DType dtype_of(const DlDataType& type) {
     for (const DTypeCode& known : kCodes) {
       if (type.lanes == 1 && type.code == known.code && type.bits == known.bits) {
@@ -90,33 +134,52 @@ class Borrowed {
                                  ", ", static_cast<int>(type.bits), " bits"));
   }
 
-  struct GiveBack {
-    void operator()(DlManagedTensor* managed) const {
-      if (managed->deleter != nullptr) managed->deleter(managed);
-    }
-  };
-  std::unique_ptr<DlManagedTensor, GiveBack> managed_;
+  std::unique_ptr<void, void (*)(void*)> lender_{nullptr, nullptr};
+  const DlTensor* tensor_ = nullptr;
+  bool read_only_ = false;
   TensorView view_;
 };
 
-// Device memory of our own; freed on the stream it was made on.
+// Device memory of our own; freed on the stream it was made on, whose owner it keeps alive.
 struct Memory {
   void* data = nullptr;
   Queue queue;
+  py::object stream;
+  std::atomic<bool> elsewhere{false};  // lent to another stream
 
-  Memory(int64_t bytes, const Queue& where) : queue(where) {
+  Memory(int64_t bytes, const Queue& where, py::object owner)
+      : queue(where), stream(std::move(owner)) {
     cuda::raise_failure(
         "allocate",
         cuda::allocate(where.device, bytes, reinterpret_cast<cuda::Stream>(where.stream), &data));
   }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
-  ~Memory() { cuda::release(queue.device, data, reinterpret_cast<cuda::Stream>(queue.stream)); }
+  // On whatever thread a consumer drops the last of it, with the GIL or without.
+  ~Memory() {
+    if (!Py_IsInitialized()) {  // at the end of the process: the object is nobody's any more
+      stream.release();
+      free();
+      return;
+    }
+    py::gil_scoped_acquire locked;
+    {
+      py::gil_scoped_release unlocked;  // this may wait for work that wants the GIL itself
+      free();
+    }
+    stream = py::object();
+  }
+
+ private:
+  void free() {
+    cuda::release(queue.device, data, reinterpret_cast<cuda::Stream>(queue.stream), elsewhere);
+  }
 };
 
 class Owned {
  public:
-  Owned(const std::vector<int64_t>& shape, const std::string& dtype, const Queue& queue)
+  Owned(const std::vector<int64_t>& shape, const std::string& dtype, const Queue& queue,
+        const py::object& stream)
       : shape_(shape) {
     check(shape.size() <= kMaxRank, "at most ", kMaxRank, " dimensions; got ", shape.size());
     view_.rank = static_cast<int>(shape.size());
@@ -132,7 +195,7 @@ class Owned {
     if (found == std::end(kCodes)) throw py::type_error(message("unsupported dtype ", dtype));
     code_ = *found;
     view_.dtype = code_.dtype;
-    memory_ = std::make_shared<Memory>(items * item_size(code_.dtype), queue);
+    memory_ = std::make_shared<Memory>(items * item_size(code_.dtype), queue, stream);
     view_.data = memory_->data;
   }
 
@@ -143,9 +206,9 @@ class Owned {
 
   // What `consumer` (a DLPack stream; none: nothing waits) does from now on finds the result ready.
   py::capsule dlpack(std::optional<uintptr_t> consumer) const {
-    constexpr uintptr_t kLegacy = 1;
-    const uintptr_t producer = memory_->queue.stream == 0 ? kLegacy : memory_->queue.stream;
-    const uintptr_t follower = consumer.value_or(producer);
+    const uintptr_t producer = named(memory_->queue.stream);
+    const uintptr_t follower = named(consumer.value_or(producer));
+    if (!consumer.has_value() || follower != producer) memory_->elsewhere = true;
     cuda::raise_failure("__dlpack__",
                         cuda::follow(device(), reinterpret_cast<cuda::Stream>(producer),
                                      reinterpret_cast<cuda::Stream>(follower)));
@@ -168,9 +231,10 @@ class Owned {
     lent->managed.deleter = [](DlManagedTensor* managed) {
       delete static_cast<Lent*>(managed->manager);
     };
-    py::capsule capsule(&lent->managed, kFresh, [](PyObject* object) {
-      if (!PyCapsule_IsValid(object, kFresh)) return;  // somebody took it
-      auto* managed = static_cast<DlManagedTensor*>(PyCapsule_GetPointer(object, kFresh));
+    using Names = CapsuleNames<DlManagedTensor>;
+    py::capsule capsule(&lent->managed, Names::kFresh, [](PyObject* object) {
+      if (!PyCapsule_IsValid(object, Names::kFresh)) return;  // somebody took it
+      auto* managed = static_cast<DlManagedTensor*>(PyCapsule_GetPointer(object, Names::kFresh));
       managed->deleter(managed);
     });
     lent.release();
@@ -178,6 +242,9 @@ class Owned {
   }
 
  private:
+  // The default stream has two handles; DLPack knows it by the second.
+  static uintptr_t named(uintptr_t stream) { return stream == 0 ? 1 : stream; }
+
   std::vector<int64_t> shape_;
   TensorView view_;
   DTypeCode code_{};
@@ -190,10 +257,12 @@ void bind_dlpack(py::module_& module) {
   py::class_<Borrowed>(module, "Borrowed")
       .def(py::init<const py::capsule&>(), py::arg("capsule"))
       .def_property_readonly("view", &Borrowed::view, py::return_value_policy::reference_internal)
-      .def_property_readonly("device", &Borrowed::device);
+      .def_property_readonly("device", &Borrowed::device)
+      .def_property_readonly("read_only", &Borrowed::read_only);
   py::class_<Owned>(module, "Owned")
-      .def(py::init<const std::vector<int64_t>&, const std::string&, const Queue&>(),
-           py::arg("shape"), py::arg("dtype"), py::arg("queue"))
+      .def(py::init<const std::vector<int64_t>&, const std::string&, const Queue&,
+                    const py::object&>(),
+           py::arg("shape"), py::arg("dtype"), py::arg("queue"), py::arg("stream") = py::none())
       .def_property_readonly("view", &Owned::view, py::return_value_policy::reference_internal)
       .def_property_readonly("shape", &Owned::shape)
       .def_property_readonly("dtype", &Owned::dtype)

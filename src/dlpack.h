@@ -5,8 +5,9 @@
 
 namespace stepscore {
 
-// Borrowed(capsule): view, device; gives the array back when it is destroyed.
-// Owned(shape, dtype, queue): memory on the queue's device; dlpack(stream) lends it.
+// Borrowed(capsule): view, device, read_only; gives the array back when it is destroyed.
+// Owned(shape, dtype, queue, stream): memory on the queue's device; dlpack(stream) lends it. Keeps
+// the Python object of the stream, on which the memory is freed.
 void bind_dlpack(py::module_& module);
 
 }  // namespace stepscore

@@ -117,6 +117,42 @@ def test_a_capsule_can_be_taken_once() -> None:
     assert not held()
 
 
+def versioned(array: Any) -> Any:
+    try:
+        return array.__dlpack__(max_version=(1, 0))
+    except TypeError as error:
+        pytest.skip(f"NumPy {np.__version__} makes no capsules of version 1: {error}")
+
+
+def test_a_capsule_of_version_1_is_taken_once_and_given_back() -> None:
+    array, held = watched(np.array([3.0, 2.0, 5.0], np.float32))
+    capsule = versioned(array)
+    borrowed = _cuda.Borrowed(capsule)
+    assert not borrowed.read_only
+    assert minimum(borrowed.view, 3) == 2.0
+    with pytest.raises(TypeError, match="a DLPack capsule that nobody has taken yet"):
+        _cuda.Borrowed(capsule)
+    del array, capsule
+    assert held()
+    del borrowed
+    assert not held()
+
+
+def test_a_read_only_array_says_so() -> None:
+    array = np.zeros(3, np.float32)
+    array.flags.writeable = False
+    assert _cuda.Borrowed(versioned(array)).read_only
+
+
+def test_a_refused_capsule_of_version_1_is_given_back() -> None:
+    array, held = watched(np.zeros(3, np.int8))
+    capsule = versioned(array)
+    with pytest.raises(TypeError, match="unsupported DLPack type: code"):
+        _cuda.Borrowed(capsule)
+    del array, capsule
+    assert not held()
+
+
 def test_a_capsule_that_nobody_takes_is_given_back() -> None:
     array, held = watched(np.zeros(3, np.float32))
     capsule = array.__dlpack__()
@@ -175,6 +211,20 @@ except stepscore.DeviceError as error:
     said = fresh(code)
     assert said.startswith("aggregate: values is on cuda:0, and the CUDA ops are not usable: ")
     assert said.endswith("; pass it on the CPU to compute there")
+
+
+def test_nothing_of_the_cuda_path_imports_torch() -> None:
+    code = """
+import sys
+import stepscore
+from stepscore import _cuda
+try:
+    stepscore.aggregate(type("Foreign", (), {
+        "shape": (2,), "__dlpack_device__": lambda self: (2, 0)})(), [0, 2], "min", stream=0)
+except stepscore.DeviceError:
+    print("torch" in sys.modules)
+"""
+    assert fresh(code) == "False"
 
 
 def test_an_op_without_a_device_is_a_device_error() -> None:

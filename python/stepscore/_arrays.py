@@ -20,6 +20,7 @@ _CPU_QUEUE = _core.Queue()
 _DLPACK_CUDA = 2
 _LEGACY_STREAM = 1  # what DLPack calls the default stream
 _NO_WAIT = -1
+_DLPACK_VERSION = (1, 0)  # says what is read-only
 
 
 def is_torch(value: Any) -> bool:
@@ -32,16 +33,20 @@ class DeviceArray:
     """A result on a CUDA device, made without a framework: take it by DLPack.
 
     ``cupy.from_dlpack(result)``, ``jax.dlpack.from_dlpack(result)`` or
-    ``torch.from_dlpack(result)`` share its memory, and their stream waits for it. The stream that
-    the op was given must live as long as the memory, which is freed on it.
+    ``torch.from_dlpack(result)`` share its memory, and their stream waits for it. The memory is
+    freed on the stream that the op was given: a stream object is kept alive until then, a stream
+    that was given as an integer must live as long. Memory that was lent to another stream waits
+    for the device before it is freed.
 
     Attributes:
         shape: its dimensions; contiguous.
         dtype: ``float32``, ``float64`` or ``int64``.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: str, queue: _core.Queue) -> None:
-        self._owned = cuda_module().Owned(list(shape), dtype, queue)
+    def __init__(
+        self, shape: tuple[int, ...], dtype: str, queue: _core.Queue, stream: Any = None
+    ) -> None:
+        self._owned = cuda_module().Owned(list(shape), dtype, queue, stream)
         self.shape = tuple(shape)
         self.dtype = dtype
 
@@ -71,8 +76,13 @@ class _Borrowed:
     """An array of another library on a CUDA device."""
 
     def __init__(self, value: Any, stream: int) -> None:
-        capsule = value.__dlpack__(stream=stream or _LEGACY_STREAM)
+        stream = stream or _LEGACY_STREAM
+        try:
+            capsule = value.__dlpack__(stream=stream, max_version=_DLPACK_VERSION)
+        except TypeError:  # a library older than versions
+            capsule = value.__dlpack__(stream=stream)
         self._array = cuda_module().Borrowed(capsule)
+        self.read_only: bool = self._array.read_only or not _can_be_written(value)
         self.view = self._array.view
         self.device = self._array.device
         self.shape = tuple(value.shape)
@@ -171,8 +181,7 @@ class Call:
                 return 0
             return int(sys.modules["torch"].cuda.current_stream(like.device).cuda_stream)
         if hasattr(stream, "__cuda_stream__"):
-            protocol = stream.__cuda_stream__
-            return int((protocol() if callable(protocol) else protocol)[1])
+            return self._handle_by_protocol(stream)
         if hasattr(stream, "cuda_stream"):  # torch.cuda.Stream
             return int(stream.cuda_stream)
         if isinstance(stream, int) and not isinstance(stream, bool) and stream >= 0:
@@ -181,6 +190,25 @@ class Call:
             f"{self.op}: stream must be an integer or an object with __cuda_stream__; got "
             f"{type(stream).__name__}"
         )
+
+    def _handle_by_protocol(self, stream: Any) -> int:
+        protocol = stream.__cuda_stream__
+        said = protocol() if callable(protocol) else protocol
+        try:
+            version, handle = said
+            # To cuda.core the default streams are 1 and 2, and 0 is what a closed stream leaves.
+            closed = handle is None or (handle == 0 and _made_by(stream, "cuda"))
+            found = int(0 if closed else handle)
+        except (TypeError, ValueError):
+            version, closed, found = -1, False, 0
+        if closed:
+            raise DeviceError(f"{self.op}: stream is closed; pass one that is open")
+        if version != 0:
+            raise TypeError(
+                f"{self.op}: stream.__cuda_stream__ must give (0, handle), version 0 of the "
+                f"protocol; got {said!r}"
+            )
+        return found
 
     def _numpy(self, argument: str, value: Any) -> Any:
         if type(value) is np.ndarray:
@@ -248,7 +276,10 @@ class Call:
         if is_torch(value):
             return self._in_place(value)
         if _is_device_array(value):
-            return self.array("out", value)
+            borrowed = self.array("out", value)
+            if borrowed.read_only:
+                raise ValueError(f"{self.op}: out is read-only; pass an array that may be written")
+            return borrowed
         if not isinstance(value, np.ndarray) or not value.dtype.isnative:
             raise TypeError(
                 f"{self.op}: out must be a NumPy array or a torch tensor in native byte order; got "
@@ -272,7 +303,10 @@ class Call:
             with self.on_stream():
                 return torch.empty(shape, dtype=getattr(torch, dtype), device=self._like.device)
         if self.on_cuda:
-            return DeviceArray(shape, dtype, self.queue)
+            try:
+                return DeviceArray(shape, dtype, self.queue, self._stream)
+            except DeviceError as error:
+                raise DeviceError(f"{self.op}: {error}") from None
         return np.empty(shape, dtype=dtype)
 
     def view(self, argument: str, value: Any) -> _core.TensorView:
@@ -317,6 +351,15 @@ class Call:
 
 def _spelled(device: int | None) -> str:
     return "the CPU" if device is None else f"cuda:{device}"
+
+
+def _made_by(value: Any, library: str) -> bool:
+    return type(value).__module__.partition(".")[0] == library
+
+
+def _can_be_written(value: Any) -> bool:
+    """JAX lends its arrays without a word that they must not be written."""
+    return not (_made_by(value, "jax") or _made_by(value, "jaxlib"))
 
 
 def _is_device_array(value: Any) -> bool:

@@ -14,11 +14,18 @@ class Borrowed:
     def view(self) -> TensorView: ...
     @property
     def device(self) -> int: ...
+    @property
+    def read_only(self) -> bool: ...
 
 class Owned:
-    """Memory on the queue's device, freed on its stream when nobody holds it any more."""
+    """Memory on the queue's device, freed on its stream when nobody holds it any more.
 
-    def __init__(self, shape: Sequence[int], dtype: str, queue: Queue) -> None: ...
+    `stream` is the object that owns the stream, if there is one: it is kept alive until then.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], dtype: str, queue: Queue, stream: object = None
+    ) -> None: ...
     @property
     def view(self) -> TensorView: ...
     @property

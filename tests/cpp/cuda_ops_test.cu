@@ -196,7 +196,7 @@ constexpr DType kReals[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
 TEST(head_of_every_dtype_and_width) {
   for (const DType dtype : kReals) {
-    for (const int64_t width : {1, 7, 8, 31, 64, 100, 255, 1024, 1031}) {
+    for (const int64_t width : {1, 7, 8, 31, 64, 100, 255, 1024, 1031, 2300, 3584}) {
       for (const int64_t outputs : {1, 2, 3, 9}) {
         const Head head({dtype, 13, width, outputs, Activation::kSigmoid, width % 2 == 1});
         expect_close(head.on_gpu(), head.on_cpu(), width, name_of(dtype));
@@ -826,9 +826,27 @@ TEST(an_op_runs_on_a_stream_of_its_own_and_memory_follows) {
   float got[3] = {};
   expect_success(cudaMemcpy(got, memory, sizeof(got), cudaMemcpyDeviceToHost));
   EXPECT(got[0] == 0.5f && got[1] == 0.25f && got[2] == 0.125f);
-  cuda::release(0, memory, stream);
+  cuda::release(0, memory, stream, false);
   expect_success(cudaStreamSynchronize(stream));
   expect_success(cudaStreamDestroy(stream));
+}
+
+TEST(memory_that_was_lent_elsewhere_waits_for_the_device) {
+  cudaStream_t reader = nullptr;
+  expect_success(cudaStreamCreateWithFlags(&reader, cudaStreamNonBlocking));
+  const std::vector<float> values = {0.5f, 0.25f, 0.125f};
+  void* memory = nullptr;
+  expect_success(cuda::allocate(0, 3 * sizeof(float), nullptr, &memory));
+  expect_success(cudaMemcpy(memory, values.data(), 3 * sizeof(float), cudaMemcpyHostToDevice));
+  const OnDevice<int64_t> offsets(std::vector<int64_t>{0, 3});
+  const OnDevice<float> out(1);
+  const Reduction reduction = Reduction::kSum;
+  expect_success(cuda::follow(0, nullptr, reader));
+  expect_success(cuda::aggregate(static_cast<const float*>(memory), 3, offsets.get(), 1, &reduction,
+                                 1, {}, nullptr, out.get(), reader));
+  cuda::release(0, memory, nullptr, true);  // the reader may not have read yet
+  EXPECT((out.back() == std::vector<float>{0.875f}));
+  expect_success(cudaStreamDestroy(reader));
 }
 
 TEST(a_device_that_is_not_there_is_an_error_and_leaves_no_trace) {
@@ -884,12 +902,14 @@ TEST(the_ops_can_be_captured_in_a_graph) {
   expect_success(cudaStreamDestroy(stream));
 }
 
-TEST(a_checked_call_is_refused_while_the_stream_is_captured) {
+TEST(checks_and_memory_are_refused_while_the_stream_is_captured) {
   cudaStream_t stream = nullptr;
   expect_success(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   expect_success(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   cuda::FaultCell cell;
   EXPECT(cell.open(stream).error != nullptr);
+  void* memory = nullptr;
+  EXPECT(cuda::allocate(0, 8, stream, &memory).error != nullptr);
   cudaGraph_t graph = nullptr;
   expect_success(cudaStreamEndCapture(stream, &graph));
   expect_success(cudaGraphDestroy(graph));

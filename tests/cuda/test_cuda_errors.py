@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -61,6 +63,63 @@ def test_a_stream_that_is_none(stream: Any, device: Any) -> None:
         stepscore.aggregate(
             torch.ones(2, device=device), torch.tensor([0, 2], device=device), "min", stream=stream
         )
+
+
+class Says:
+    """A stream object that gives this by the protocol."""
+
+    def __init__(self, said: Any) -> None:
+        self.said = said
+
+    def __cuda_stream__(self) -> Any:
+        return self.said
+
+
+@pytest.mark.parametrize("said", [(1, 0), 5, (0,), (0, "handle"), None])
+def test_a_stream_object_of_another_protocol(said: Any, device: Any) -> None:
+    with pytest.raises(TypeError, match=r"aggregate: stream.__cuda_stream__ must give \(0, handl"):
+        stepscore.aggregate(
+            torch.ones(2, device=device),
+            torch.tensor([0, 2], device=device),
+            "min",
+            stream=Says(said),
+        )
+
+
+def test_a_closed_stream_object(device: Any) -> None:
+    with pytest.raises(stepscore.DeviceError, match="aggregate: stream is closed"):
+        stepscore.aggregate(
+            torch.ones(2, device=device),
+            torch.tensor([0, 2], device=device),
+            "min",
+            stream=Says((0, None)),
+        )
+
+
+FREED = """
+import ctypes, sys
+import torch
+import stepscore
+values, offsets = torch.ones(2, device="cuda"), torch.tensor([0, 2], device="cuda")
+out = torch.full((3, 1), 7.0, device="cuda")
+runtime, handle = torch.cuda.cudart(), ctypes.c_void_p()
+assert int(runtime.cudaStreamCreate(ctypes.addressof(handle))) == 0
+assert int(runtime.cudaStreamDestroy(handle.value)) == 0
+try:
+    stepscore.aggregate(values, offsets, ["min"], out=out[1:2], stream=handle.value)
+except stepscore.DeviceError as error:
+    print(error)
+assert out[0] == 7.0 and out[2] == 7.0
+"""
+
+
+def test_a_freed_stream(device: Any) -> None:
+    """The handle of a stream that is gone; in a process of its own, for CUDA promises nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", FREED], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("aggregate: CUDA: "), done.stdout
 
 
 def test_more_reductions_than_one_pass_makes(device: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
-from on_gpu import same_bits
+from on_gpu import A_WHILE, same_bits
 from op_calls import normal
 
 import stepscore
@@ -102,6 +104,66 @@ def test_a_result_is_lent_where_it_is(device: Any) -> None:
         result.__dlpack__(stream=stream)  # nobody takes it: it is given back with the capsule
 
 
+def test_memory_lent_to_another_stream_is_not_reused_under_it(device: Any) -> None:
+    cupy = imported("cupy")
+    values, offsets = cupy.full(1_000_000, 0.5, cupy.float32), cupy.arange(1_000_001)
+    stepscore.aggregate(values, offsets, ["min"])  # kernels are loaded now
+    reader = torch.cuda.Stream()
+    result = stepscore.aggregate(values, offsets, ["min"])
+    with torch.cuda.stream(reader):
+        lent = torch.from_dlpack(result)
+        torch.cuda._sleep(A_WHILE)
+        seen = lent.clone()
+    del lent, result  # while the copy still waits
+    kept = [stepscore.aggregate(values + 0.25, offsets, ["max"]) for _ in range(3)]
+    reader.synchronize()
+    assert torch.all(seen == 0.5)
+    assert len(kept) == 3
+
+
+def test_a_stream_object_outlives_what_is_freed_on_it(device: Any) -> None:
+    cupy = imported("cupy")
+    stream = cupy.cuda.Stream(non_blocking=True)
+    owner = weakref.ref(stream)
+    values, offsets = cupy.asarray(VALUES), cupy.asarray(OFFSETS)
+    cupy.cuda.runtime.deviceSynchronize()
+
+    class Owner:
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+
+        def __cuda_stream__(self) -> tuple[int, int]:
+            return 0, self.stream.ptr
+
+    result = stepscore.aggregate(values, offsets, ["min"], stream=Owner(stream))
+    del stream
+    gc.collect()
+    assert owner() is not None
+    assert same_bits(torch.from_dlpack(result), stepscore.aggregate(VALUES, OFFSETS, ["min"]))
+    del result
+    gc.collect()
+    assert owner() is None
+
+
+def test_results_of_a_captured_stream_need_memory_of_the_caller(device: Any) -> None:
+    cupy = imported("cupy")
+    values, offsets = cupy.asarray(VALUES), cupy.asarray(OFFSETS)
+    out = cupy.zeros((4, 1), cupy.float32)
+    stepscore.aggregate(values, offsets, ["min"], out=out)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    out[:] = 7.0
+    cupy.cuda.runtime.deviceSynchronize()
+    with stream:
+        stream.begin_capture()
+        with pytest.raises(stepscore.DeviceError, match=r"aggregate: .* is being captured"):
+            stepscore.aggregate(values, offsets, ["min"], stream=stream.ptr)
+        stepscore.aggregate(values, offsets, ["min"], out=out, stream=stream.ptr)
+        graph = stream.end_capture()
+        graph.launch(stream)
+    stream.synchronize()
+    assert same_bits(cupy.asnumpy(out), stepscore.aggregate(VALUES, OFFSETS, ["min"]))
+
+
 def test_dtypes_are_not_converted_for_other_frameworks(device: Any) -> None:
     cupy = imported("cupy")
     with pytest.raises(TypeError, match="aggregate: offsets must be int64; got int32"):
@@ -133,6 +195,8 @@ def test_jax(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(
         np.asarray(got), stepscore.value_head(HIDDEN, WEIGHT, positions=POSITIONS), atol=0.2
     )
+    with pytest.raises(ValueError, match="aggregate: out is read-only"):
+        stepscore.aggregate(values, offsets, ["min"], out=jax.numpy.zeros((4, 1), "float32"))
     result = stepscore.aggregate(values, offsets, ["min", "mean"])
     expected = stepscore.aggregate(VALUES, OFFSETS, ["min", "mean"])
     assert same_bits(np.array(jax.dlpack.from_dlpack(result)), expected)

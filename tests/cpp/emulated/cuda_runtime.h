@@ -17,6 +17,7 @@
 
 #define CUDART_VERSION 13000
 
+#define __grid_constant__
 #define __global__
 #define __device__
 #define __host__
@@ -153,6 +154,7 @@ using cudaGraphExec_t = struct CUgraphExec_st*;
 
 struct cudaDeviceProp {
   char name[256];
+  int major, minor;
 };
 struct cudaLaunchAttribute;
 struct cudaLaunchConfig_t {

@@ -263,6 +263,8 @@ cudaError_t cudaGetDeviceCount(int* count) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return fail(cudaErrorInvalidDevice);
   std::strcpy(properties->name, "emulated device");
+  properties->major = 9;
+  properties->minor = 0;
   return cudaSuccess;
 }
 
