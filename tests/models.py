@@ -17,10 +17,13 @@ from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
 from transformers import (
+    AutoModel,
     LlamaConfig,
     LlamaForTokenClassification,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    PretrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForTokenClassification,
@@ -293,6 +296,49 @@ def trl_prm(
         return model(torch.tensor([ids])).logits[0].softmax(-1)[ends, 1].tolist()
 
     return TinyPrm(folder, "trl-prm", tokenizer, read)
+
+
+@torch.no_grad()
+def classifier_prm(folder: Path, config: PretrainedConfig, *, seed: int = 4) -> TinyPrm:
+    """Any backbone under a token classifier with two labels, in the layout of TRL."""
+    torch.manual_seed(seed)
+    tokenizer = byte_level_tokenizer()
+    body = AutoModel.from_config(config).eval()
+    head = torch.nn.Linear(HIDDEN, 2)
+    entry = {
+        **config.to_dict(),
+        "architectures": [type(body).__name__.replace("Model", "ForTokenClassification")],
+        "num_labels": 2,
+        "stepscore": {"recipe": "trl-prm", "separator": "\n"},
+    }
+    tensors = _with_prefix(body.state_dict(), "model.") | _with_prefix(head.state_dict(), "score.")
+    write_checkpoint(folder, tokenizer, tensors, entry)
+
+    @torch.no_grad()
+    def read(problem: str, steps: Sequence[str]) -> list[float]:
+        ids = enc(tokenizer, problem)
+        ends = []
+        for step in steps:
+            ids = ids + enc(tokenizer, step) + enc(tokenizer, "\n")
+            ends.append(len(ids) - 1)
+        hidden = body(input_ids=torch.tensor([ids])).last_hidden_state
+        return head(hidden)[0].softmax(-1)[ends, 1].tolist()
+
+    return TinyPrm(folder, "trl-prm", tokenizer, read)
+
+
+def long_rope_prm(folder: Path, *, turn: int = 64) -> TinyPrm:
+    """Phi3 with other rotary frequencies for a batch that is longer than ``turn``."""
+    parts = HIDDEN // 4 // 2
+    rotary = {
+        "type": "longrope",
+        "short_factor": [1.0] * parts,
+        "long_factor": [1.0 + part for part in range(parts)],
+    }
+    config = Phi3Config(
+        **_sizes(pad_token_id=0), rope_scaling=rotary, original_max_position_embeddings=turn
+    )
+    return classifier_prm(folder, config)
 
 
 BUILDERS: dict[str, Callable[[Path], TinyPrm]] = {

@@ -76,21 +76,26 @@ def test_equal_candidates_get_equal_scores_from_one_forward(loaded, mixed):
     assert doubled.values.tobytes() == 2 * once.values.tobytes()
 
 
-def test_a_mask_would_change_nothing(tiny, loaded, mixed):
-    from stepscore.scoring.forward import pad_right
+def test_a_mask_would_change_nothing(tiny, mixed):
+    from stepscore.scoring.forward import hidden_states
+    from stepscore.scoring.plan import plan_padded
 
-    prm = loaded("shepherd")
+    prm = stepscore.load(tiny("shepherd").folder, recipe="math-shepherd", share=False)
     encoded = prm.recipe.encode(prm.tokenizer, *mixed)
-    rows = [np.array(encoded.trace(index)[0]) for index in range(len(mixed[0]))]
-    batch = torch.from_numpy(pad_right(rows))
-    mask = torch.zeros_like(batch)
-    for index, row in enumerate(rows):
-        mask[index, : len(row)] = 1
+    made = plan_padded(encoded.token_ids, encoded.offsets, token_budget=100_000)
+    [bare] = hidden_states(prm.backbone, made)
+    rows = [
+        torch.from_numpy(piece.astype(np.int64))
+        for piece in np.split(made.token_ids, made.offsets[1:-1])
+    ]
+    batch = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], True)
+    assert not mask.all()
     with torch.inference_mode():
-        bare = prm.backbone(input_ids=batch, use_cache=False).last_hidden_state
         masked = prm.backbone(
             input_ids=batch, attention_mask=mask, use_cache=False
         ).last_hidden_state
+    bare = bare.view(*batch.shape, -1)
     torch.testing.assert_close(bare[mask.bool()], masked[mask.bool()], rtol=0, atol=2e-5)
 
 

@@ -83,11 +83,11 @@ def score_with_model(
             f"got {type(error).__name__}: {error}; if memory ran out, pass a smaller --token-budget"
         ) from error
     except Exception as error:
-        if not _blames_input(error):
+        if not blames_input(error):
             raise
         if len(records) == 1:
             record = records[0]
-            on_fault(RecordError(record.place, record.id, _reason(error)))
+            on_fault(RecordError(record.place, record.id, reason_of(error)))
             return
     middle = len(records) // 2
     yield from score_with_model(records[:middle], model, truncation, on_fault)
@@ -131,12 +131,13 @@ def _score(records: list[Record], model: ProcessRewardModel, truncation: Truncat
     return Scored(records, candidate_offsets(records), rows, split, AGGREGATIONS, totals, truncated)
 
 
-def _blames_input(error: Exception) -> bool:
+def blames_input(error: Exception) -> bool:
+    """Say whether an error of the scoring call is about what it was given."""
     # The tokenizers library has no class of its own: it raises a bare Exception.
     return isinstance(error, (ValueError, TypeError)) or type(error) is Exception
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Say in a record's words what the scoring call said in its own."""
     if type(error) is Exception:
         return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from stepscore.scoring.attention import Kept, Layout, Path, Segment, seen_by
 from stepscore.scoring.checkpoint import WRAPPER_PREFIX, Checkpoint
+from stepscore.scoring.plan import Plan
 from stepscore.scoring.quiet import quiet
 
 # Any id of the vocabulary does: nothing that is read can see a token to its right.
@@ -84,23 +86,147 @@ def _dtype_argument() -> str:
     return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
 
 
-def pad_right(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.int64]:
-    """Stack traces of different lengths: ``[rows, longest]``, filled up on the right."""
-    padded = np.full((len(rows), max(len(row) for row in rows)), _FILL, dtype=np.int64)
-    for index, row in enumerate(rows):
-        padded[index, : len(row)] = row
-    return padded
-
-
 @torch.inference_mode()
-def last_hidden_state(backbone: torch.nn.Module, token_ids: NDArray[np.int64]) -> torch.Tensor:
-    """Give the hidden states after the final norm: ``[rows, longest, H]`` on the backbone's device.
+def hidden_states(
+    backbone: torch.nn.Module,
+    plan: Plan,
+    *,
+    paths: Sequence[Path | None] = (None,),
+    keep: dict[int, Path] | None = None,
+) -> Iterator[torch.Tensor]:
+    """Forward the batches of a plan: hidden states after the final norm, ``[rows, H]`` of each.
+
+    Args:
+        backbone: the stock model.
+        plan: what is forwarded.
+        paths: what the traces of each group continue.
+        keep: gets, for every piece of the plan, the path that ends with it, with all keys and
+            values; None keeps them for as long as a piece of the plan continues them.
+    """
+    _check_ids(backbone, plan.token_ids)
+    if plan.padded:
+        for batch in range(len(plan)):
+            yield _padded(backbone, plan, batch)
+        return
+    ends = _Ends(plan, paths, keep)
+    for batch in range(len(plan)):
+        layout = ends.layout(batch, _device(backbone))
+        yield _packed(backbone, plan, batch, layout)
+        ends.release(batch)
+
+
+class _Ends:
+    """The path that ends with each piece of a plan, from its batch to the last that continues it.
+
+    A run of pieces is one segment. Where everything is kept, a run that alone continues the last
+    token of another segment goes on in that one, so that a trace that grows without forks stays in
+    one place; but not in a root, which is often the problem of many traces.
+    """
+
+    def __init__(
+        self, plan: Plan, paths: Sequence[Path | None], keep: dict[int, Path] | None
+    ) -> None:
+        self._plan = plan
+        self._given = paths
+        self._keep_all = keep is not None
+        self._ends: dict[int, Path] = {} if keep is None else keep
+        batch_of = np.repeat(np.arange(len(plan)), np.diff(plan.batches))
+        children = np.flatnonzero(plan.parent >= 0)
+        self._last_use = np.full(len(plan.parent), -1)
+        np.maximum.at(self._last_use, plan.parent[children], batch_of[children])
+        self._run_length = np.zeros(int(plan.run.max(initial=-1)) + 1, dtype=np.int64)
+        np.maximum.at(self._run_length, plan.run, plan.within + plan.lengths)
+        # What each piece continues, as one number, and how many runs continue it.
+        place = np.where(plan.parent >= 0, plan.parent, -1 - plan.group)
+        first = plan.within == 0
+        _, inverse, counts = np.unique(place[first], return_inverse=True, return_counts=True)
+        self._alone = np.zeros(len(plan.parent), dtype=np.bool_)
+        self._alone[first] = counts[inverse] == 1
+
+    def layout(self, batch: int, device: torch.device) -> Layout:
+        """Say how the tokens of a batch see each other."""
+        plan = self._plan
+        pieces = plan.pieces(batch)
+        offsets = plan.offsets[pieces.start : pieces.stop + 1] - plan.offsets[pieces.start]
+        paths, kept = [], []
+        for piece, begin, end in zip(pieces, offsets[:-1], offsets[1:], strict=True):
+            path = self._path(piece)
+            paths.append(path)
+            if self._keep_all or self._last_use[piece] >= 0:
+                segment, at = self._place(piece, path)
+                kept.append(Kept(int(begin), int(end), segment, at))
+                self._ends[piece] = Path(segment, at + int(end - begin))
+        return Layout(offsets, paths, kept, device)
+
+    def release(self, batch: int) -> None:
+        """Let go of what no later batch continues."""
+        if not self._keep_all:
+            for piece in [piece for piece in self._ends if self._last_use[piece] <= batch]:
+                del self._ends[piece]
+
+    def _path(self, piece: int) -> Path | None:
+        parent = int(self._plan.parent[piece])
+        return self._given[self._plan.group[piece]] if parent < 0 else self._ends[parent]
+
+    def _place(self, piece: int, path: Path | None) -> tuple[Segment, int]:
+        """The segment that holds a piece, and where in it the piece begins."""
+        length = int(self._plan.lengths[piece])
+        if self._plan.within[piece]:
+            assert path is not None
+            return path.segment, path.segment.reserve(length)
+        if self._keep_all and self._alone[piece] and path is not None:
+            end = path.segment
+            if end.before is not None and end.used == path.length and not end.dropped:
+                return end, end.reserve(length)
+        segment = Segment(int(self._run_length[self._plan.run[piece]]), path)
+        return segment, segment.reserve(length)
+
+
+def _packed(backbone: torch.nn.Module, plan: Plan, batch: int, layout: Layout) -> torch.Tensor:
+    """Forward pieces one behind the other; every layer but attention sees one long row."""
+    pieces = plan.pieces(batch)
+    begin, end = plan.offsets[pieces.start], plan.offsets[pieces.stop]
+    shift = plan.start[pieces.start : pieces.stop] - plan.offsets[pieces.start : pieces.stop]
+    lengths = plan.lengths[pieces.start : pieces.stop]
+    positions = np.arange(begin, end) + np.repeat(shift, lengths)
+    device = _device(backbone)
+    with seen_by(layout):
+        hidden: torch.Tensor = backbone(
+            input_ids=_to(device, plan.token_ids[None, begin:end].astype(np.int64)),
+            position_ids=_to(device, positions[None]),
+            use_cache=False,
+        ).last_hidden_state
+    return hidden[0]
+
+
+def _padded(backbone: torch.nn.Module, plan: Plan, batch: int) -> torch.Tensor:
+    """Forward pieces as rows of equal length, filled up on the right.
 
     No attention mask is passed. Attention is causal and the padding stands on the right, so that no
     token that is read can see it; a mask would change nothing but the cost, because with one the
     attention kernels need the ``[rows, 1, longest, longest]`` matrix of it.
     """
-    device = next(backbone.parameters()).device
+    pieces = plan.pieces(batch)
+    rows = np.full((len(pieces), plan.widths[pieces.start]), _FILL, dtype=np.int64)
+    for row, piece in zip(rows, pieces, strict=True):
+        row[: plan.lengths[piece]] = plan.token_ids[plan.offsets[piece] : plan.offsets[piece + 1]]
+    hidden: torch.Tensor = backbone(
+        input_ids=_to(_device(backbone), rows), use_cache=False
+    ).last_hidden_state
+    return hidden.flatten(0, 1)
+
+
+def _to(device: torch.device, values: NDArray[np.int64]) -> torch.Tensor:
+    """Bring values to a device without waiting for it."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def _device(backbone: torch.nn.Module) -> torch.device:
+    return next(backbone.parameters()).device
+
+
+def _check_ids(backbone: torch.nn.Module, token_ids: NDArray[np.int32]) -> None:
     rows = backbone.get_input_embeddings().num_embeddings  # type: ignore[operator]
     # On a GPU the lookup itself would end the process's CUDA context.
     if token_ids.size and token_ids.max() >= rows:
@@ -108,6 +234,3 @@ def last_hidden_state(backbone: torch.nn.Module, token_ids: NDArray[np.int64]) -
             f"score: every token must have one of the model's {rows} embeddings; got the id "
             f"{token_ids.max()}; use the tokenizer that was published with the checkpoint"
         )
-    batch = torch.from_numpy(token_ids).to(device)
-    hidden: torch.Tensor = backbone(input_ids=batch, use_cache=False).last_hidden_state
-    return hidden

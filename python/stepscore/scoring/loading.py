@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
 from stepscore.scoring.checkpoint import Checkpoint, open_checkpoint
 from stepscore.scoring.forward import load_backbone
+from stepscore.scoring.linear import pack_linear_layers
+from stepscore.scoring.memory import free_memory, token_bytes
 from stepscore.scoring.model import ProcessRewardModel
 from stepscore.scoring.quiet import quiet, watched
 from stepscore.scoring.read import load_head
+from stepscore.scoring.sharing import costs_of, share_prefixes, turn_of
 
 # Tokens of a batch, padding included. On a CPU a batch should stay in the caches: 4,096 tokens take
 # 1.4 times as long as 1,024 in benchmarks/bench_end_to_end.py. On a GPU it should keep the device
@@ -33,6 +37,7 @@ def load(
     revision: str | None = None,
     max_length: int | None = None,
     token_budget: int | None = None,
+    share: bool = True,
     show_progress: bool | None = None,
 ) -> ProcessRewardModel:
     """Load a process reward model.
@@ -54,6 +59,8 @@ def load(
         max_length: the most tokens of a trace; None takes the model's positions.
         token_budget: the most tokens of a batch, padding included; None takes 1,024 on a CPU and
             16,384 on a GPU.
+        share: forward what traces have in common once, where the model allows it exactly; False
+            forwards every trace whole, padded to the longest of its batch.
         show_progress: True or False; None shows a bar when a person watches a long run.
 
     Raises:
@@ -80,6 +87,17 @@ def load(
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer)
     backbone = load_backbone(checkpoint, dtype=number_format, device=where)
+    costs = costs_of(backbone)
+    pack_linear_layers(backbone)
+    if share:
+        obstacle = share_prefixes(backbone, checkpoint.config)
+        if obstacle is not None:
+            share = False
+            warnings.warn(
+                f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
+                f"{obstacle}",
+                stacklevel=2,
+            )
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
@@ -89,6 +107,10 @@ def load(
         head=head,
         max_length=length,
         token_budget=_token_budget(token_budget, where),
+        costs=costs if share else None,
+        turn=turn_of(checkpoint.config),
+        # A plan keeps the tokens of one trace, and what its branches have in common, at a time.
+        cache_limit=free_memory(where) // 4 // token_bytes(backbone) if share else None,
         show_progress=show_progress,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, SupportsIndex, overload
 
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
-from stepscore.scoring.forward import last_hidden_state, pad_right
-from stepscore.scoring.plan import Plan, plan
+from stepscore.scoring.engine import Engine
+from stepscore.scoring.plan import Costs
 from stepscore.scoring.quiet import watched
-from stepscore.scoring.read import HeadWeights, read_steps
+from stepscore.scoring.read import HeadWeights
 from stepscore.scoring.render import (
     Caller,
     Rendered,
@@ -28,11 +27,13 @@ from stepscore.scoring.render import (
     render,
 )
 from stepscore.scoring.scores import StepScores, default_aggregate
+from stepscore.scoring.session import Session
+from stepscore.scoring.waves import ahead, waves
 
 Truncation = Literal["error", "steps"]
 
-# A bar that appears and vanishes at once tells nobody anything.
-_BATCHES_WORTH_A_BAR = 8
+# Seconds: a bar that appears and vanishes at once tells nobody anything.
+_WORTH_A_BAR = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class ProcessRewardModel:
         head: the head's weights.
         max_length: the most tokens of a trace; None for a model without a limit.
         token_budget: the most tokens of a batch, padding included.
+        costs: what sharing a prefix saves and costs; None forwards every trace whole, padded.
+        turn: the length at which the model changes its rotary frequencies; None for most.
+        cache_limit: the most tokens of a trace whose keys and values are kept; None for all.
         show_progress: True or False; None shows a bar when a person watches a long run.
     """
 
@@ -76,6 +80,9 @@ class ProcessRewardModel:
     head: HeadWeights
     max_length: int | None
     token_budget: int
+    costs: Costs | None = None
+    turn: int | None = None
+    cache_limit: int | None = None
     show_progress: bool | None = None
 
     @property
@@ -230,6 +237,45 @@ class ProcessRewardModel:
             begin = end
         return rankings
 
+    def session(self, problems: str | Sequence[str], *, memory_limit: int | None = None) -> Session:
+        """Open a session, in which traces grow step by step and only new tokens are forwarded.
+
+        Args:
+            problems: one problem, or several.
+            memory_limit: the most bytes of keys and values that are kept; beyond it those not used
+                for longest are dropped, and computed again when they are wanted. None takes half of
+                the memory that is free now.
+
+        Raises:
+            TypeError, ValueError: problems that cannot be laid out, a limit below 1.
+
+        Examples:
+            >>> import stepscore
+            >>> prm = stepscore.load("lab")
+            >>> with prm.session("Tom has 3 apples and buys 4 more. How many?") as session:
+            ...     first = session.extend(session.roots[0], ["3 + 4 = 7", "3 + 4 = 8"])
+            ...     second = session.extend(first.nodes, ["The answer is 7", "The answer is 8"])
+            >>> [len(scores) for scores in second.scores]
+            [1, 1]
+        """
+        problems = [problems] if isinstance(problems, str) else problems
+        _expect_list("session", "problems", problems, "one text per problem")
+        for index, problem in enumerate(problems):
+            if not isinstance(problem, str):
+                raise TypeError(
+                    f"session: problems[{index}] must be a text; got {type(problem).__name__}; "
+                    "pass a str"
+                )
+            fault = self.recipe.fault_in_problem(problem)
+            if fault is not None:
+                raise ValueError(f"session: problems[{index}]: {fault}")
+        if memory_limit is not None and memory_limit < 1:
+            raise ValueError(
+                f"session: memory_limit must be at least 1 byte; got {memory_limit}; pass None for "
+                "half of the free memory"
+            )
+        return Session(self, problems, memory_limit)
+
     def _score(
         self,
         caller: Caller,
@@ -244,15 +290,34 @@ class ProcessRewardModel:
             return StepScores(
                 np.zeros(0, dtype=np.float32), np.zeros(1, dtype=np.int64), self.recipe, nothing
             )
-        rendered = render(
-            caller,
-            self.recipe,
-            self.tokenizer,
-            traces,
-            limit=self.max_length,
-            truncation=truncation,
-        )
-        truncated = rendered.truncated
+        step_offsets = _offsets(len(steps) for steps in traces.steps)
+        values = np.full(step_offsets[-1], np.nan, dtype=np.float32)
+        truncated = np.zeros(len(traces.steps), dtype=np.int64)
+        engine = self.engine
+
+        def prepare(wave: NDArray[np.int64]) -> Rendered:
+            own = Caller(
+                caller.name,
+                lambda trace: caller.problem(int(wave[trace])),
+                lambda trace: caller.solution(int(wave[trace])),
+            )
+            return render(
+                own,
+                self.recipe,
+                self.tokenizer,
+                traces.take(wave),
+                limit=self.max_length,
+                truncation=truncation,
+            )
+
+        with self._progress(len(values)) as bar:
+            for wave, rendered in ahead(prepare, waves(traces)):
+                truncated[wave] = rendered.truncated
+                starts = step_offsets[wave] - rendered.read_offsets[:-1]
+                counts = np.diff(rendered.read_offsets)
+                # A trace's steps are left out from its end only: the read ones are its first ones.
+                steps = np.arange(len(rendered.positions)) + np.repeat(starts, counts)
+                values[steps] = engine.read(caller.name, rendered.tokens, bar.update)
         if truncated.any():
             warnings.warn(
                 f"{caller.name}: {truncated.sum()} steps of {np.count_nonzero(truncated)} "
@@ -260,60 +325,31 @@ class ProcessRewardModel:
                 "(NaN)",
                 stacklevel=3,
             )
-        read = self._read(rendered, plan(rendered.token_ids, rendered.offsets, self.token_budget))
-        values = np.full(rendered.step_offsets[-1], np.nan, dtype=np.float32)
-        values[_read_steps(rendered)] = read
-        return StepScores(values, rendered.step_offsets, self.recipe, truncated)
+        return StepScores(values, step_offsets, self.recipe, truncated)
 
-    def _read(self, rendered: Rendered, planned: Plan) -> NDArray[np.float32]:
-        """Forward the planned batches, and read each trace's steps in its representative's row."""
-        read, scores = [np.zeros(0, dtype=np.int64)], [torch.zeros(0)]
-        # Traces by representative: those of one batch are found without looking at the others.
-        order = np.argsort(planned.representative, kind="stable")
-        by_representative = planned.representative[order]
-        with self._progress(len(planned.batches), int(rendered.offsets[-1])) as bar:
-            for batch in planned.batches:
-                rows = [
-                    rendered.token_ids[rendered.offsets[trace] : rendered.offsets[trace + 1]]
-                    for trace in batch
-                ]
-                token_ids = pad_right(rows)
-                hidden = last_hidden_state(self.backbone, token_ids)
-                begin = np.searchsorted(by_representative, batch, side="left")
-                end = np.searchsorted(by_representative, batch, side="right")
-                steps, positions = [], []
-                for row in range(len(batch)):
-                    for trace in order[begin[row] : end[row]]:
-                        own = np.arange(*rendered.read_offsets[trace : trace + 2])
-                        steps.append(own)
-                        positions.append(rendered.positions[own] + row * token_ids.shape[1])
-                read.append(np.concatenate(steps))
-                scores.append(
-                    read_steps(self.head, hidden.flatten(0, 1), np.concatenate(positions))
-                )
-                if bar is not None:
-                    bar.update(sum(len(row) for row in rows))
-        # One copy at the end: until then nothing waits for a GPU.
-        values = np.empty(len(rendered.positions), dtype=np.float32)
-        values[np.concatenate(read)] = torch.cat([own.to(scores[-1]) for own in scores]).cpu()
-        return values
+    @property
+    def engine(self) -> Engine:
+        """What forwards and reads."""
+        return Engine(
+            self.backbone, self.head, self.token_budget, self.costs, self.turn, self.cache_limit
+        )
 
-    def _progress(self, batches: int, tokens: int) -> Any:
-        show = self.show_progress
-        if show is None:
-            show = batches >= _BATCHES_WORTH_A_BAR and watched()
-        if not show:
-            return nullcontext()
+    def _progress(self, steps: int) -> Any:
+        """A bar for a person who watches a run of more than a moment."""
         from tqdm.auto import tqdm
 
-        return tqdm(total=tokens, unit="token", unit_scale=True, desc=f"score {self.name}")
+        show = watched() if self.show_progress is None else self.show_progress
+        return tqdm(
+            total=steps,
+            unit="step",
+            desc=f"score {self.name}",
+            disable=not show,
+            delay=0 if self.show_progress else _WORTH_A_BAR,
+        )
 
 
-def _read_steps(rendered: Rendered) -> NDArray[np.int64]:
-    """Give the index of every read step among the steps that were asked for."""
-    # A trace's steps are left out from its end only, so that the read ones are its first ones.
-    shift = rendered.step_offsets[:-1] - rendered.read_offsets[:-1]
-    return np.arange(len(rendered.positions)) + np.repeat(shift, np.diff(rendered.read_offsets))
+def _offsets(counts: Iterable[int]) -> NDArray[np.int64]:
+    return np.cumsum([0, *counts])
 
 
 def _check_ranking(call: str, how: object, top_k: object) -> None:

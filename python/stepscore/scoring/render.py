@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.recipes import Encoded, Recipe, Tokenizer
+from stepscore.scoring.engine import Tokens
 
 Solution = str | Sequence[str]
 
@@ -35,6 +36,10 @@ class Traces:
     problems: Sequence[str]
     steps: Sequence[Sequence[str]]
 
+    def take(self, traces: NDArray[np.int64]) -> Traces:
+        """Some of them."""
+        return Traces([self.problems[i] for i in traces], [self.steps[i] for i in traces])
+
 
 @dataclass(frozen=True)
 class Rendered:
@@ -53,6 +58,11 @@ class Rendered:
     positions: NDArray[np.int64]
     read_offsets: NDArray[np.int64]
     step_offsets: NDArray[np.int64]
+
+    @property
+    def tokens(self) -> Tokens:
+        """What the engine is given."""
+        return Tokens(self.token_ids, self.offsets, self.positions, self.read_offsets)
 
     @property
     def truncated(self) -> NDArray[np.int64]:

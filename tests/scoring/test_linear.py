@@ -1,0 +1,102 @@
+"""Linear layers whose weights are packed for oneDNN."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from stepscore.scoring.linear import PackedLinear, pack_linear_layers
+
+needs_onednn = pytest.mark.skipif(
+    not (torch._C.has_mkl and torch._C._has_mkldnn), reason="torch was built without MKL or oneDNN"
+)
+
+
+@needs_onednn
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(48,), (1, 48), (1023, 48), (1, 7, 48), (3, 300, 48), (0, 48)])
+@pytest.mark.parametrize("outputs", [1, 40, 129])
+def test_it_is_the_layer_that_it_was_made_of(bias, shape, outputs):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(48, outputs, bias=bias).requires_grad_(False)
+    rows = torch.randn(shape)
+    packed = PackedLinear(layer)
+    found = packed(rows)
+    exact = torch.nn.functional.linear(
+        rows.double(), layer.weight.double(), layer.bias.double() if bias else None
+    )
+    assert found.shape == (*shape[:-1], outputs)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-6)
+    torch.testing.assert_close(found, layer(rows), rtol=0, atol=2e-6)
+
+
+@needs_onednn
+def test_rows_need_not_be_contiguous():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(48, 40).requires_grad_(False)
+    wide = torch.randn(50, 96).T.reshape(96, 50).T
+    for rows in (wide[::2, ::2], wide[:, 48:], torch.randn(48, 30).T):
+        torch.testing.assert_close(PackedLinear(layer)(rows), layer(rows), rtol=0, atol=2e-6)
+
+
+def model() -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    inner = torch.nn.Sequential(torch.nn.Linear(8, 9), torch.nn.ReLU())
+    return torch.nn.Sequential(
+        torch.nn.Embedding(5, 8), inner, torch.nn.Linear(9, 4, bias=False), torch.nn.LayerNorm(4)
+    ).requires_grad_(False)
+
+
+@needs_onednn
+def test_every_linear_layer_of_a_model_is_packed():
+    plain = model()
+    packed = copy.deepcopy(plain)
+    pack_linear_layers(packed)
+    kinds = [type(own) for own in packed.modules()]
+    assert kinds.count(PackedLinear) == 2
+    assert torch.nn.Linear not in kinds
+    ids = torch.arange(5)
+    torch.testing.assert_close(packed(ids), plain(ids), rtol=0, atol=2e-6)
+    assert not torch.equal(packed(ids), torch.zeros(5, 4))
+
+
+def test_other_formats_devices_and_kinds_of_layers_stay():
+    class Own(torch.nn.Linear):
+        pass
+
+    for layers in (
+        model().bfloat16(),
+        model().half(),
+        model().double(),
+        model().to("meta"),
+        torch.nn.Sequential(Own(3, 4)),
+    ):
+        before = list(layers.modules())
+        pack_linear_layers(layers)
+        assert list(layers.modules()) == before
+
+
+@pytest.mark.parametrize("missing", ["has_mkl", "_has_mkldnn"])
+def test_where_torch_lacks_either_library_nothing_changes(missing, monkeypatch):
+    monkeypatch.setattr(torch._C, missing, False)
+    layers = model()
+    before = list(layers.modules())
+    pack_linear_layers(layers)
+    assert list(layers.modules()) == before
+
+
+@needs_onednn
+@pytest.mark.parametrize("bias", [True, False])
+def test_it_says_what_a_linear_layer_says(bias):
+    layer = torch.nn.Linear(3, 4, bias=bias)
+    assert repr(PackedLinear(layer)) == repr(layer).replace("Linear", "PackedLinear")
+
+
+@needs_onednn
+def test_a_loaded_model_runs_on_packed_layers(loaded):
+    kinds = [type(own) for own in loaded("trl").backbone.modules()]
+    assert kinds.count(PackedLinear) == 14
+    assert torch.nn.Linear not in kinds

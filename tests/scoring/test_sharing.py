@@ -1,0 +1,233 @@
+"""Models that cannot share prefixes exactly: found out, said once, and scored right."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import models
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2Model,
+    Lfm2Config,
+    Llama4TextConfig,
+    LlamaConfig,
+    LlamaModel,
+    MixtralConfig,
+    MixtralModel,
+    Qwen2Config,
+    Qwen2Model,
+    Qwen3NextConfig,
+    RecurrentGemmaConfig,
+)
+
+import stepscore
+from stepscore.scoring import sharing
+from stepscore.scoring.attention import IMPLEMENTATION
+from stepscore.scoring.plan import Costs
+from stepscore.scoring.sharing import costs_of, share_prefixes, turn_of
+
+SIZES = models._sizes()
+PROBLEMS = ["What is half of 10 + 6?"] * 5
+SOLUTIONS = [
+    ["a"],
+    ["We add 3 and 4.", "The sum is 7."],
+    ["We add 3 and 4.", "The sum is 8."] * 2,
+    ["We add 3 and 4.", "The sum is 7."] * 3,
+    ["We add 3 and 4.", "The sum is 7."] * 9,
+]
+
+CANNOT = {
+    "convolutions": (
+        lambda: Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]),
+        "hidden states would differ by",
+    ),
+    "recurrence": (
+        lambda: RecurrentGemmaConfig(
+            vocab_size=models.VOCABULARY,
+            hidden_size=models.HIDDEN,
+            intermediate_size=64,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=1,
+            lru_width=models.HIDDEN,
+            attention_window_size=64,
+        ),
+        "hidden states would differ by",
+    ),
+    "linear-attention": (
+        lambda: Qwen3NextConfig(
+            **SIZES,
+            head_dim=16,
+            layer_types=["linear_attention", "full_attention"],
+            num_experts=4,
+            moe_intermediate_size=16,
+            shared_expert_intermediate_size=16,
+            num_experts_per_tok=2,
+            linear_num_key_heads=2,
+            linear_num_value_heads=2,
+            linear_key_head_dim=8,
+            linear_value_head_dim=8,
+        ),
+        "hidden states would differ by",
+    ),
+    "chunks": (
+        lambda: Llama4TextConfig(
+            **SIZES,
+            head_dim=16,
+            attention_chunk_size=16,
+            intermediate_size_mlp=64,
+            num_local_experts=2,
+            pad_token_id=0,
+        ),
+        "attends in chunks",
+    ),
+}
+
+
+def said(record) -> list[str]:
+    return [str(one.message) for one in record if "sharing prefixes" in str(one.message)]
+
+
+@pytest.mark.parametrize("kind", CANNOT)
+@pytest.mark.parametrize("token_budget", [1, 100, 10_000])
+def test_a_model_that_cannot_share_says_so_once_and_scores_right(kind, token_budget, tmp_path):
+    make, reason = CANNOT[kind]
+    tiny = models.classifier_prm(tmp_path / kind, make())
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        prm = stepscore.load(tiny.folder, token_budget=token_budget)
+        scores = prm.score(PROBLEMS, SOLUTIONS)
+        prm.score(PROBLEMS, SOLUTIONS)
+    [message] = said(record)
+    assert message.startswith(f"load: {tiny.folder} forwards every trace whole")
+    assert reason in message
+    [place] = {one.filename for one in record if str(one.message) == message}
+    assert place == __file__
+    assert prm.costs is None
+    assert prm.backbone.config._attn_implementation != IMPLEMENTATION
+    expected = [tiny.read(*trace) for trace in zip(PROBLEMS, SOLUTIONS, strict=True)]
+    np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
+    assert np.std(scores.values) > 0.01
+
+
+@pytest.mark.parametrize("token_budget", [1, 200, 10_000])
+def test_rotary_frequencies_that_turn_with_the_length_are_not_mixed(token_budget, tmp_path):
+    tiny = models.long_rope_prm(tmp_path / "phi", turn=64)
+    with pytest.warns(UserWarning, match="frequencies depend on the longest trace of a batch"):
+        prm = stepscore.load(tiny.folder, token_budget=token_budget)
+    assert (prm.costs, prm.turn) == (None, 64)
+    expected = [tiny.read(*trace) for trace in zip(PROBLEMS, SOLUTIONS, strict=True)]
+    scores = prm.score(PROBLEMS, SOLUTIONS)
+    np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
+    if token_budget == 10_000:
+        mixed = replace(prm, turn=None).score(PROBLEMS, SOLUTIONS)
+        assert np.abs(mixed.values - scores.values).max() > 1e-3, "else this test shows nothing"
+
+
+def test_who_does_not_share_is_not_warned(tmp_path):
+    tiny = models.long_rope_prm(tmp_path / "phi")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert stepscore.load(tiny.folder, share=False).costs is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LlamaModel(LlamaConfig(**SIZES)),
+        lambda: Qwen2Model(Qwen2Config(**SIZES)),
+        lambda: MixtralModel(MixtralConfig(**SIZES, num_local_experts=4)),
+        lambda: GPT2Model(GPT2Config(vocab_size=99, n_embd=32, n_layer=2, n_head=4)),
+    ],
+    ids=["llama", "qwen2", "mixtral", "gpt2"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_model_that_can_share_does(make, dtype):
+    torch.manual_seed(0)
+    model = make().eval().to(dtype)
+    assert share_prefixes(model, model.config.to_dict()) is None
+    assert model.config._attn_implementation == IMPLEMENTATION
+
+
+def fails(*_: object, **__: object) -> object:
+    raise KeyError("no such state")
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_an_obstacle_restores_the_attention(implementation, monkeypatch):
+    torch.manual_seed(0)
+    model = LlamaModel(LlamaConfig(**SIZES)).eval()
+    model.set_attn_implementation(implementation)
+    real = sharing._try
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            sharing, "_try", lambda own, *, shared: fails() if shared else real(own, shared=False)
+        )
+        assert share_prefixes(model, {}) == "KeyError: 'no such state'"
+    assert model.config._attn_implementation == implementation
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            sharing, "_try", lambda own, *, shared: real(own, shared=shared) + 0.01 * shared
+        )
+        assert share_prefixes(model, {}) == "its hidden states would differ by 1.0e-02"
+    assert model.config._attn_implementation == implementation
+    assert share_prefixes(model, {}) is None
+
+
+def test_an_obstacle_at_load_is_said_once(tiny, mixed, monkeypatch):
+    monkeypatch.setattr(sharing, "hidden_states", fails)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        prm = stepscore.load(tiny("trl").folder)
+        scores = prm.score(*mixed)
+    assert len(said(record)) == 1
+    assert said(record)[0].endswith("KeyError: 'no such state'")
+    expected = [tiny("trl").read(*trace) for trace in zip(*mixed, strict=True)]
+    np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "turn"),
+    [
+        ({}, None),
+        ({"rope_scaling": None}, None),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}, None),
+        ({"rope_scaling": {"rope_type": "yarn", "original_max_position_embeddings": 64}}, None),
+        ({"rope_scaling": {"rope_type": "llama3", "original_max_position_embeddings": 64}}, None),
+        ({"rope_scaling": {"type": "longrope", "original_max_position_embeddings": 64}}, 64),
+        ({"rope_scaling": {"type": "su"}, "original_max_position_embeddings": 4096}, 4096),
+        ({"rope_parameters": {"rope_type": "longrope"}, "original_max_position_embeddings": 8}, 8),
+        # Two sets of frequencies, as Gemma 3 has them.
+        ({"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0}}}, None),
+        ({"rope_scaling": "of another kind"}, None),
+    ],
+)
+def test_the_length_at_which_a_model_turns(config, turn):
+    assert turn_of(config) == turn
+
+
+def test_costs_are_those_of_the_size():
+    small = LlamaModel(LlamaConfig(**SIZES))
+    deep = LlamaModel(LlamaConfig(**SIZES | {"num_hidden_layers": 6}))
+    wide = LlamaModel(LlamaConfig(**SIZES | {"intermediate_size": 4096}))
+    words = LlamaModel(LlamaConfig(**SIZES | {"vocab_size": 90_000}))
+    costs = {"small": small, "deep": deep, "wide": wide, "words": words}
+    costs = {name: costs_of(model) for name, model in costs.items()}
+    assert all(own.token > 0 and own.fork > 0 for own in costs.values())
+    assert costs["deep"].token > 2 * costs["small"].token
+    assert costs["deep"].fork == 3 * costs["small"].fork
+    assert costs["wide"].token > costs["small"].token
+    assert costs["wide"].fork == costs["small"].fork
+    assert costs["words"] == costs["small"], "a look-up costs nothing"
+
+
+def test_what_is_worth_sharing():
+    costs = Costs(token=2, fork=10)
+    assert not costs.worth_sharing(length=1000, copies=1)
+    assert not costs.worth_sharing(length=5, copies=2)
+    assert costs.worth_sharing(length=6, copies=2)
+    assert costs.worth_sharing(length=3, copies=3)
