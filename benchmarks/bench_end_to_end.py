@@ -52,11 +52,11 @@ class Task:
     candidates: list[list[str]]
 
 
-def build_tokenizer() -> FastTokenizer:
+def build_tokenizer(vocabulary: int = VOCABULARY) -> FastTokenizer:
     """One token per word, with the tag, the two words and the BOS that the recipe needs."""
     words = ["<unk>", "<s>", "</s>", "▁ки", "▁+", "▁-", "▁Step", "\nStep"]
     words += [f"▁{number}:" for number in range(1, 30)]
-    words += [f"▁w{number}" for number in range(VOCABULARY - len(words))]
+    words += [f"▁w{number}" for number in range(vocabulary - len(words))]
     tokenizer = Tokenizer(
         models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>")
     )

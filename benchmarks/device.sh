@@ -126,6 +126,8 @@ for tool in memcheck racecheck initcheck; do
   step "$tool" 90 compute-sanitizer --tool "$tool" "${quiet[@]}" --error-exitcode 1 \
     "$BUILD/cuda_ops_test"
 done
+chosen forward && step forward 180 "$PYTHON" benchmarks/bench_forward.py --device cuda
 
+chosen forward && cat "$OUT/forward.log" 2>/dev/null
 chosen benchmark && cat "$OUT/benchmark.log" 2>/dev/null
 exit "$FAILED"

@@ -1,9 +1,10 @@
-"""The command line: ``stepscore demo | score | rerank | vote | convert``."""
+"""The command line: ``stepscore demo | score | rerank | vote | convert | bench``."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import stepscore
 from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.pipeline.bench import bench_forward
 from stepscore.pipeline.convert import LAYOUTS, convert
 from stepscore.pipeline.jsonl import WholeFile
 from stepscore.pipeline.records import Fields, InputError
@@ -90,6 +92,17 @@ layouts:
 examples:
   stepscore convert qwen_rm_maj math_cot_100.jsonl -o qwen.jsonl
   stepscore vote qwen.jsonl
+"""
+_BENCH = """\
+input: that of stepscore score. Nothing is written.
+
+Tokenising, planning, the forward passes and reading the head are timed one after the other, warm,
+and compared with the bare forward: the same backbone over as many random tokens as the traces have
+unique ones, in rows of one length, without padding, repeats or a head.
+
+examples:
+  stepscore bench forward in.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --limit 20
+  stepscore bench forward in.jsonl --model ./my-prm --token-budget 4096 --json
 """
 _DEMO = """\
 A tiny language model that is part of the package solves arithmetic problems that neither it nor
@@ -219,6 +232,21 @@ def _vote(arguments: argparse.Namespace) -> None:
         _files(arguments), how=arguments.how, bounded=bounded, version=stepscore.__version__
     )
     _finish(arguments, report)
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    cost = bench_forward(
+        arguments.input,
+        lambda: _load_as_told(arguments),
+        limit=arguments.limit,
+        fields=Fields(
+            id=arguments.id_field,
+            problem=arguments.problem_field,
+            candidates=arguments.candidates_field,
+        ),
+        truncation="steps" if arguments.truncate else "error",
+    )
+    _say([json.dumps(cost.as_json())] if arguments.json else cost.lines())
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -367,6 +395,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_rerank(commands)
     _add_vote(commands)
     _add_convert(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -442,6 +471,20 @@ def _add_convert(commands: Any) -> None:
     parser.add_argument("input", metavar="IN", help="the file")
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the JSONL to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing OUT")
+
+
+def _add_bench(commands: Any) -> None:
+    parser = _command(commands, "bench", _bench, "time the forward passes of your own file", _BENCH)
+    parser.add_argument("what", choices=("forward",), metavar="WHAT", help="forward")
+    parser.add_argument("input", metavar="IN", help='JSONL, .gz, or "-"')
+    parser.add_argument("--limit", type=_positive, metavar="N", help="the first N records alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    names = parser.add_argument_group("names of the fields")
+    for name in ("id", "problem", "candidates"):
+        names.add_argument(
+            f"--{name}-field", default=name, metavar="NAME", help=f"(default: {name})"
+        )
+    _add_model(parser)
 
 
 def _command(
