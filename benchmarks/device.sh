@@ -4,9 +4,9 @@
 #   benchmarks/device.sh                      # all of it, in less than ten minutes
 #   benchmarks/device.sh pytest benchmark     # the build and these steps alone
 #
-# Steps: cpp pytest benchmark memcheck racecheck initcheck. Needs nvcc, CMake, pybind11, PyTorch,
-# pytest and hypothesis, and no network; writes nothing beside BUILD and OUT. Builds for the GPU of
-# this machine alone. Set PYTHON for another interpreter, BUILD for another folder to build in, OUT
+# Steps: cpp pytest benchmark memcheck racecheck initcheck forward. Needs nvcc, CMake, pybind11,
+# PyTorch, transformers, pytest and hypothesis, and no network; writes nothing beside BUILD and OUT.
+# Builds for the GPU of this machine alone. Set PYTHON for another interpreter, BUILD for another folder to build in, OUT
 # for another folder of logs, LIMIT for other than 570 seconds. Ends with a table; fails when a line
 # of it does.
 set -euo pipefail
@@ -26,7 +26,7 @@ export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 export HYPOTHESIS_STORAGE_DIRECTORY=$BUILD/hypothesis HF_HUB_OFFLINE=1
 export XLA_PYTHON_CLIENT_PREALLOCATE=false  # JAX would take most of the device's memory
 
-CHOSEN=" ${*:-cpp pytest benchmark memcheck racecheck initcheck} "
+CHOSEN=" ${*:-cpp pytest benchmark memcheck racecheck initcheck forward} "
 TABLE=()
 FAILED=0
 
