@@ -47,6 +47,20 @@ _CORPUS = [
 ] * 8
 
 
+PROBLEMS = [
+    "How many eggs does she sell per day?",
+    "What is half of 10 + 6?",
+    "Find the value of x if x - 5 = 7. The answer is a number.",
+]
+STEPS = [
+    "We add 3 and 4.",
+    "The sum is 7.",
+    "So the answer is 7",
+    "She sells 16 - 3 - 4 = 9 eggs. That is 9 eggs per day, because a duck lays eggs.",
+    "Therefore, the total is 12.",
+]
+
+
 @cache
 def byte_level_tokenizer(bos: str | None = None) -> PreTrainedTokenizerFast:
     """Build a tokenizer like that of Qwen2.5, in which ``.`` and newlines merge."""

@@ -475,7 +475,7 @@ def _add_convert(commands: Any) -> None:
 
 def _add_bench(commands: Any) -> None:
     parser = _command(commands, "bench", _bench, "time the forward passes of your own file", _BENCH)
-    parser.add_argument("what", choices=("forward",), metavar="WHAT", help="forward")
+    parser.add_argument("what", choices=("forward",), help="the forward passes")
     parser.add_argument("input", metavar="IN", help='JSONL, .gz, or "-"')
     parser.add_argument("--limit", type=_positive, metavar="N", help="the first N records alone")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")

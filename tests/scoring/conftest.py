@@ -40,26 +40,12 @@ def loaded(tiny):
     return load
 
 
-PROBLEMS = [
-    "How many eggs does she sell per day?",
-    "What is half of 10 + 6?",
-    "Find the value of x if x - 5 = 7. The answer is a number.",
-]
-STEPS = [
-    "We add 3 and 4.",
-    "The sum is 7.",
-    "So the answer is 7",
-    "She sells 16 - 3 - 4 = 9 eggs. That is 9 eggs per day, because a duck lays eggs.",
-    "Therefore, the total is 12.",
-]
-
-
 @pytest.fixture
 def mixed() -> tuple[list[str], list[list[str]]]:
     """23 traces of 1 to 9 steps over three problems."""
     problems, solutions = [], []
     for index in range(23):
-        problems.append(PROBLEMS[index % 3])
+        problems.append(models.PROBLEMS[index % 3])
         count = 1 + (5 * index) % 9
-        solutions.append([STEPS[(index + 2 * k + k * k) % 5] for k in range(count)])
+        solutions.append([models.STEPS[(index + 2 * k + k * k) % 5] for k in range(count)])
     return problems, solutions

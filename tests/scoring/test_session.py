@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import PROBLEMS, STEPS
+from models import PROBLEMS, STEPS
 
 from stepscore.scoring import attention, session
 

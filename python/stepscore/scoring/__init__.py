@@ -3,5 +3,6 @@
 from stepscore.scoring.loading import load
 from stepscore.scoring.model import ProcessRewardModel, Ranked
 from stepscore.scoring.scores import StepScores
+from stepscore.scoring.session import Branches, Session
 
-__all__ = ["ProcessRewardModel", "Ranked", "StepScores", "load"]
+__all__ = ["Branches", "ProcessRewardModel", "Ranked", "Session", "StepScores", "load"]

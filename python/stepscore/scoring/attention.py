@@ -460,8 +460,16 @@ def _piece_by_piece(
             own_key = torch.cat([path_key, own_key], dim=2)
             own_value = torch.cat([path_value, own_value], dim=2)
         mask = _seen(at.stop - at.start, own_key.shape[2], window, query.device)
-        read = _capped if softcap is not None else _masked
-        out[:, at] = read(query[:, :, at], own_key, own_value, mask, scale, softcap).transpose(1, 2)
+        repeats = heads // key.shape[1]
+        seen_key = own_key.repeat_interleave(repeats, dim=1)
+        seen_value = own_value.repeat_interleave(repeats, dim=1)
+        if softcap is None:
+            read = scaled_dot_product_attention(
+                query[:, :, at], seen_key, seen_value, attn_mask=mask, scale=scale
+            )
+        else:
+            read = _capped(query[:, :, at], seen_key, seen_value, mask, scale, softcap)
+        out[:, at] = read.transpose(1, 2)
     return out
 
 
@@ -473,32 +481,15 @@ def _seen(queries: int, keys: int, window: int | None, device: torch.device) -> 
     return behind >= 0 if window is None else (behind >= 0) & (behind < window)
 
 
-def _masked(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor,
-    scale: float,
-    _: float | None,
-) -> torch.Tensor:
-    repeats = query.shape[1] // key.shape[1]
-    key, value = (state.repeat_interleave(repeats, dim=1) for state in (key, value))
-    out: torch.Tensor = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
-    return out
-
-
 def _capped(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     mask: torch.Tensor,
     scale: float,
-    softcap: float | None,
+    softcap: float,
 ) -> torch.Tensor:
     """Logits squeezed into (-softcap, softcap), as Gemma 2 does."""
-    assert softcap is not None
-    repeats = query.shape[1] // key.shape[1]
-    key, value = (state.repeat_interleave(repeats, dim=1) for state in (key, value))
     logits = softcap * torch.tanh(query @ key.transpose(2, 3) * scale / softcap)
     weights = logits.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
     out: torch.Tensor = weights.to(query.dtype) @ value

@@ -19,9 +19,9 @@ from stepscore.scoring.quiet import quiet, watched
 from stepscore.scoring.read import load_head
 from stepscore.scoring.sharing import costs_of, share_prefixes, turn_of
 
-# Tokens of a batch, padding included. On a CPU a batch should stay in the caches: 4,096 tokens take
-# 1.4 times as long as 1,024 in benchmarks/bench_end_to_end.py. On a GPU it should keep the device
-# busy; 16,384 tokens of a 7B model need about 2 GB beside its weights.
+# Tokens of a batch, padding included. On a CPU 512 to 4,096 tokens were about equally fast in the
+# case `candidates` of benchmarks/bench_forward.py, and 256 slower. On a GPU a batch should keep the
+# device busy; 16,384 tokens of a 7B model need about 2 GB beside its weights.
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 16384
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UNSTATED_AGGREGATE = "last"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StepScores:
     """The scores of ``values[offsets[i]:offsets[i + 1]]`` belong to candidate ``i``, one per step.
 
@@ -38,6 +38,10 @@ class StepScores:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        steps = f"{len(self)} candidates, {len(self.values)} steps"
+        return f"StepScores({steps}, recipe={self.recipe.name!r})"
 
     def __getitem__(self, candidate: int) -> NDArray[np.float32]:
         try:

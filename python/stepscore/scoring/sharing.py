@@ -12,9 +12,11 @@ from stepscore.scoring.attention import IMPLEMENTATION
 from stepscore.scoring.forward import hidden_states
 from stepscore.scoring.plan import Costs, Plan, plan, plan_padded
 
-# Measured with benchmarks/bench_forward.py: what a device does in a second in matrix products of
-# the sizes of a batch, and what one more attention call with its merge takes.
-_CPU_FLOPS, _CPU_CALL = 4e11, 60e-6
+# What a device does in a second in the matrix products of a batch, and what one more attention call
+# with its merge takes. The CPU's are rounded from runs with 4 threads at hidden sizes of 512 and
+# 1,536 (3.7e11; 11 to 37 us at 128 and 512, and more under load); the GPU's are estimates that
+# nobody has measured. Only the choice of what to share depends on them, never a score's meaning.
+_CPU_FLOPS, _CPU_CALL = 3.7e11, 60e-6
 _GPU_FLOPS, _GPU_CALL = 2e14, 30e-6
 
 # The check's traces continue each other at several depths, and are of several lengths.
