@@ -19,6 +19,7 @@ namespace py = pybind11;
 
 // One line per op in the module files.
 void bind_aggregate(py::module_& module);
+void bind_answer_key(py::module_& module);
 void bind_prefix_trie(py::module_& module);
 void bind_step_boundary(py::module_& module);
 void bind_value_head(py::module_& module);

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   bind_tensor_view(module);
   bind_queue(module);
   bind_aggregate(module);
+  bind_answer_key(module);
   bind_prefix_trie(module);
   bind_step_boundary(module);
   bind_value_head(module);

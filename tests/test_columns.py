@@ -82,7 +82,7 @@ def public_ops(path: Path) -> list[str]:
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef)
         or (isinstance(node, ast.ClassDef) and "NamedTuple" not in map(ast.unparse, node.bases))
-        if not node.name.startswith("_")
+        if not node.name.startswith("_") and "overload" not in map(ast.unparse, node.decorator_list)
     ]
 
 
@@ -140,6 +140,7 @@ RANK = {
     "ops": 1,
     "reference": 1,
     "ragged": 1,
+    "verifier": 0,
     "_arrays": 0,
     "_device": 0,
     "_core": -1,

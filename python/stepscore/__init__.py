@@ -13,7 +13,19 @@ from stepscore._device import (
     num_threads,
     set_num_threads,
 )
-from stepscore.ops import PrefixTrie, VoteResult, aggregate, find_steps, mlp_head, value_head, vote
+from stepscore.ops import (
+    AnswerGroups,
+    PrefixTrie,
+    VoteResult,
+    aggregate,
+    answer_keys,
+    extract_answers,
+    find_steps,
+    group_answers,
+    mlp_head,
+    value_head,
+    vote,
+)
 
 if TYPE_CHECKING:
     from stepscore import recipes
@@ -22,6 +34,7 @@ if TYPE_CHECKING:
 __version__: str
 
 __all__ = [
+    "AnswerGroups",
     "DeviceArray",
     "DeviceError",
     "PrefixTrie",
@@ -30,9 +43,12 @@ __all__ = [
     "StepScores",
     "VoteResult",
     "aggregate",
+    "answer_keys",
     "cpu_level",
     "cuda_available",
+    "extract_answers",
     "find_steps",
+    "group_answers",
     "load",
     "mlp_head",
     "num_threads",

@@ -34,6 +34,15 @@ def aggregate(
     out: TensorView,
     queue: Queue,
 ) -> None: ...
+def answer_keys(texts: tuple[str | None, ...], extract: bool) -> list[str | None]: ...
+def extract_answers(texts: tuple[str | None, ...]) -> list[str | None]: ...
+def group_answers(
+    texts: tuple[str | None, ...],
+    offsets: TensorView,
+    extract: bool,
+    ids: TensorView,
+    decided: TensorView,
+) -> None: ...
 def count_steps(
     token_ids: TensorView,
     offsets: TensorView,

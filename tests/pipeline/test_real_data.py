@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from fake_model import read
 
+import stepscore
 from stepscore.cli import main
-from stepscore.pipeline.answers import final_answer
 
 DATA = Path(os.environ.get("STEPSCORE_DATA") or Path(__file__).parents[2] / ".." / "shared/data")
 
@@ -107,8 +107,10 @@ def test_gsm8k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for candidate in line["candidates"]:
             name = candidate["generator"]
             counts[name] = counts.get(name, 0) + candidate["correct"]
-            answer = final_answer("\n".join(candidate["steps"]))
-            assert (answer == line["answer"]) == candidate["correct"]
+            key, known = stepscore.answer_keys(
+                ["\n".join(candidate["steps"]), f"#### {line['answer']}"]
+            )
+            assert (key == known) == candidate["correct"]
     assert counts == {
         "6b_finetuning": 286,
         "6b_verification": 515,

@@ -86,14 +86,15 @@ def test_without_known_answers_the_rules_are_compared(
     assert rows(table)["score"] == ["33.3", "0.0", "66.7"]
 
 
-def test_known_answers_are_compared_as_given_or_normalised(
+def test_known_answers_are_compared_by_what_they_mean(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = {"id": 1, "answer": "$1,000$", "candidates": [{"answer": "1000", "score": 1}]}
     parsed = {"id": 2, "answer": "$1,000$", "candidates": [{"text": "#### 1000.", "score": 1}]}
-    number = {"id": 3, "answer": 7, "candidates": [{"answer": 7, "score": 1}]}
-    assert main(["vote", write(given, parsed, number)]) == 0
-    assert rows(capsys.readouterr().out)["score"][2] == "66.7"
+    number = {"id": 3, "answer": 0.5, "candidates": [{"answer": "\\frac{2}{4}", "score": 1}]}
+    wrong = {"id": 4, "answer": "50", "candidates": [{"answer": "50%", "score": 1}]}
+    assert main(["vote", write(given, parsed, number, wrong)]) == 0
+    assert rows(capsys.readouterr().out)["score"][2] == "75.0"
 
 
 def test_the_result_of_one_record(write: Write, tmp_path: Path) -> None:

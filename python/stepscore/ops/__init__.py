@@ -1,16 +1,21 @@
 """The compiled operations, one file each."""
 
 from stepscore.ops.aggregate import aggregate
+from stepscore.ops.answer_key import AnswerGroups, answer_keys, extract_answers, group_answers
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.value_head import mlp_head, value_head
 from stepscore.ops.vote import VoteResult, vote
 
 __all__ = [
+    "AnswerGroups",
     "PrefixTrie",
     "VoteResult",
     "aggregate",
+    "answer_keys",
+    "extract_answers",
     "find_steps",
+    "group_answers",
     "mlp_head",
     "value_head",
     "vote",

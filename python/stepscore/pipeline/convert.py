@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stepscore.pipeline.answers import final_answer
+from stepscore.ops import extract_answers
 from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
 from stepscore.pipeline.records import InputError, RecordError, load_json, quote
 
@@ -38,7 +38,7 @@ def gsm8k(lines: LineReader) -> Iterator[Converted]:
         if not candidates:
             raise _wrong(place, "the line", "solutions such as 6b_finetuning", list(content))
         truth = _text(content, "ground_truth", place)
-        yield _record(f"gsm8k-{index}", problem, candidates, final_answer(truth))
+        yield _record(f"gsm8k-{index}", problem, candidates, extract_answers([truth])[0])
 
 
 def qwen_rm_maj(lines: LineReader) -> Iterator[Converted]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.ops import vote
-from stepscore.pipeline.answers import answer_classes, final_answer, normalise
+from stepscore.ops import extract_answers, group_answers, vote
 from stepscore.pipeline.records import Candidate, Record
 from stepscore.pipeline.step_scores import Scored
 
@@ -72,30 +71,24 @@ def vote_on(scored: Scored) -> Voted:
 
 
 def read_answers(scored: Scored) -> tuple[list[str | None], NDArray[np.int64]]:
-    """Give the answer of every candidate, and its class among those of its problem."""
-    answers: list[str | None] = []
-    classes: list[int] = []
-    split = iter(scored.split)
-    for record in scored.records:
-        own = [candidate_answer(candidate, next(split)) for candidate in record.candidates]
-        answers += own
-        classes += answer_classes(own)
-    return answers, np.array(classes, dtype=np.int64)
+    """Give the answer of every candidate, and its class among those of its problem.
 
-
-def candidate_answer(candidate: Candidate, split: list[str] | None = None) -> str | None:
-    """Give a candidate's answer: the file's own, else an earlier run's, else the solution's.
-
-    Args:
-        candidate: the candidate.
-        split: the steps of its text, where the recipe has split it: they are free of step tags.
+    The answer is the file's own, else an earlier run's, else the solution's.
     """
-    if candidate.answer is not None:
-        return candidate.answer or None
-    if candidate.found is not None:
-        return candidate.found or None
-    solution = candidate.solution if split is None else "\n".join(split)
-    return None if solution is None else final_answer(solution)
+    candidates = [candidate for record in scored.records for candidate in record.candidates]
+    given = [c.found if c.answer is None else c.answer for c in candidates]
+    # Steps that the recipe has split are free of step tags.
+    solutions = [
+        None if known is not None else candidate.solution if split is None else "\n".join(split)
+        for known, candidate, split in zip(given, candidates, scored.split, strict=True)
+    ]
+    stated = extract_answers(solutions)
+    answers = [
+        found if known is None else known or None
+        for known, found in zip(given, stated, strict=True)
+    ]
+    # By keys alone: a table must not depend on what else is installed.
+    return answers, group_answers(answers, scored.offsets, extract=False, verify=None)
 
 
 def ranks(totals: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -122,20 +115,15 @@ def _can_answer(candidate: Candidate) -> bool:
 def known_correct(record: Record, answers: list[str | None]) -> list[bool] | None:
     """Tell which candidates of a record are right; None where the file does not say.
 
-    Flags of the candidates count first, if all have one; else the answers are compared with the
-    record's known answer.
+    Flags of the candidates count first, if all have one; else an answer is right if it is in the
+    class of the record's known answer.
     """
     flags = [candidate.correct for candidate in record.candidates]
     if None not in flags:
         return [flag is True for flag in flags]
     if record.answer is None:
         return None
-    return [
-        answer is not None and answer in _accepted(record.answer, candidate)
-        for answer, candidate in zip(answers, record.candidates, strict=True)
-    ]
-
-
-def _accepted(known: str, candidate: Candidate) -> tuple[str, ...]:
-    """Give the known answer as given, and normalised where the candidate's was read from a text."""
-    return (known,) if candidate.answer is not None else (known, normalise(known))
+    # One by one: the units of other candidates have no say.
+    pairs = [text for answer in answers for text in (record.answer, answer)]
+    classes = group_answers(pairs, np.arange(0, len(pairs) + 1, 2), extract=False, verify=None)
+    return [known == own != -1 for known, own in classes.reshape(-1, 2).tolist()]

@@ -4,16 +4,21 @@
 """
 
 from stepscore.reference.aggregate import aggregate
+from stepscore.reference.answer_key import AnswerGroups, answer_keys, extract_answers, group_answers
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.value_head import mlp_head, value_head
 from stepscore.reference.vote import VoteResult, vote
 
 __all__ = [
+    "AnswerGroups",
     "PrefixTrie",
     "VoteResult",
     "aggregate",
+    "answer_keys",
+    "extract_answers",
     "find_steps",
+    "group_answers",
     "mlp_head",
     "value_head",
     "vote",

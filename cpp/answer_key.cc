@@ -1,0 +1,203 @@
+#include "stepscore/answer_key.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "answer_key/canonical.h"
+#include "answer_key/extract.h"
+#include "answer_key/tokens.h"
+#include "stepscore/parallel.h"
+
+namespace stepscore {
+namespace {
+
+constexpr int64_t kTextsPerThread = 512;
+constexpr size_t kLongest = 1000;  // of an answer that is taken apart; longer ones are prose
+constexpr int64_t kNone = -1;
+
+// Most answers by far: up to 18 digits, perhaps with a minus sign.
+bool is_plain_integer(std::string_view text) {
+  const std::string_view digits = text.substr(text.starts_with('-'));
+  if (digits.empty() || digits.size() > 18 || digits[0] < '1' || digits[0] > '9') {
+    return text == "0";
+  }
+  for (const char c : digits) {
+    if (c < '0' || c > '9') return false;
+  }
+  return true;
+}
+
+void append_words(std::string_view text, std::string& key) {
+  bool space = false;
+  for (const char c : text) {
+    const bool white = c == ' ' || (c >= '\t' && c <= '\r');
+    if (!white && space) key += ' ';
+    if (!white) key += c;
+    space = white;
+  }
+}
+
+void key_of_answer(std::string_view answer, std::string& key) {
+  static thread_local Tokens tokens;
+  key.clear();
+  const std::string_view text = trimmed(answer);
+  if (is_plain_integer(text)) {
+    key = text;
+    return;
+  }
+  if (text.empty()) return;
+  if (text.size() > kLongest || !tokens.read(text)) {
+    key = kUnresolved;
+    append_words(text, key);
+    return;
+  }
+  if (!tokens.empty() && tokens.end()[-1].kind == Kind::kDot) tokens.drop_last();
+  if (tokens.empty()) return;
+  if (value_key(tokens, key)) return;
+  key = kUnresolved;
+  append_spelling(tokens, key);
+}
+
+// A text that states no answer may be one itself, if it is understood.
+void key_of_solution(std::string_view solution, std::string& key) {
+  const std::string_view stated = stated_answer(solution);
+  if (stated.data() != nullptr) {
+    key_of_answer(stated, key);
+    return;
+  }
+  key_of_answer(solution, key);
+  if (key.starts_with(kUnresolved)) key.clear();
+}
+
+void key_of(std::string_view text, Holds holds, std::string& key) {
+  if (text.data() == nullptr) {
+    key.clear();
+  } else {
+    holds == Holds::kSolution ? key_of_solution(text, key) : key_of_answer(text, key);
+  }
+}
+
+// "12" of "12 [hour]"; all of a key without a unit.
+std::string_view without_unit(std::string_view key) {
+  if (!key.ends_with(']') || key.starts_with(kUnresolved)) return key;
+  const size_t unit = key.rfind(" [");
+  return key.substr(0, unit);
+}
+
+// The classes of one problem.
+class Classes {
+ public:
+  void group(const std::string* keys, int64_t count, int64_t* ids, Decided* decided) {
+    number_.clear();
+    first_.clear();
+    for (int64_t i = 0; i < count; ++i) {
+      if (keys[i].empty()) {
+        ids[i] = kNone;
+        decided[i] = Decided::kNoAnswer;
+        continue;
+      }
+      const int64_t next = static_cast<int64_t>(first_.size());
+      const auto [found, added] = number_.try_emplace(keys[i], next);
+      if (added) first_.push_back(keys[i]);
+      ids[i] = found->second;
+      decided[i] = added                              ? Decided::kFirst
+                   : keys[i].starts_with(kUnresolved) ? Decided::kSameText
+                                                      : Decided::kSameKey;
+    }
+    join_units(count, ids, decided);
+  }
+
+ private:
+  // A number joins the same number with a unit, if there is just one such unit.
+  void join_units(int64_t count, int64_t* ids, Decided* decided) {
+    const int64_t classes = static_cast<int64_t>(first_.size());
+    into_.assign(first_.size(), kNone);
+    bool joined = false;
+    for (int64_t c = 0; c < classes; ++c) {
+      const std::string_view bare = without_unit(first_[static_cast<size_t>(c)]);
+      if (bare.size() == first_[static_cast<size_t>(c)].size()) continue;
+      const auto found = number_.find(bare);
+      if (found == number_.end()) continue;
+      int64_t& other = into_[static_cast<size_t>(found->second)];
+      other = other == kNone ? c : kSeveral;
+      joined = true;
+    }
+    if (!joined) return;
+    // From pairs (number, its unit's class) to new numbers, first seen first.
+    std::vector<int64_t> target(first_.size(), kNone), renumbered(first_.size(), kNone);
+    for (int64_t c = 0; c < classes; ++c) {
+      const int64_t unit = into_[static_cast<size_t>(c)];
+      if (unit < 0) continue;
+      target[static_cast<size_t>(std::max(c, unit))] = std::min(c, unit);
+    }
+    int64_t next = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+      const int64_t earlier = target[static_cast<size_t>(c)];
+      renumbered[static_cast<size_t>(c)] =
+          earlier == kNone ? next++ : renumbered[static_cast<size_t>(earlier)];
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      if (ids[i] == kNone) continue;
+      const size_t c = static_cast<size_t>(ids[i]);
+      if (target[c] != kNone) decided[i] = Decided::kUnit;
+      ids[i] = renumbered[c];
+    }
+  }
+
+  static constexpr int64_t kSeveral = -2;
+  std::unordered_map<std::string_view, int64_t> number_;
+  std::vector<std::string_view> first_;  // key of each class
+  std::vector<int64_t> into_;            // of a class: the one class that adds a unit to it
+};
+
+}  // namespace
+
+std::string_view extract_answer(std::string_view solution) {
+  const std::string_view stated = stated_answer(solution);
+  if (stated.data() != nullptr) return stated;
+  std::string key;
+  key_of_solution(solution, key);
+  return key.empty() ? std::string_view{} : trimmed(solution);
+}
+
+std::string answer_key(std::string_view answer) {
+  std::string key;
+  key_of_answer(answer, key);
+  return key;
+}
+
+void extract_answers(const std::string_view* texts, int64_t count, std::string_view* answers) {
+  parallel_for(count, kTextsPerThread, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      answers[i] = texts[i].data() == nullptr ? texts[i] : extract_answer(texts[i]);
+    }
+  });
+}
+
+void answer_keys(const std::string_view* texts, int64_t count, Holds holds, std::string* keys) {
+  parallel_for(count, kTextsPerThread, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) key_of(texts[i], holds, keys[i]);
+  });
+}
+
+void group_answers(const std::string_view* texts, const int64_t* offsets, int64_t problems,
+                   Holds holds, int64_t* ids, Decided* decided) {
+  const int64_t count = offsets[problems];
+  const int64_t grain = 1 + problems * kTextsPerThread / std::max<int64_t>(1, count);
+  parallel_for(problems, grain, [&](int64_t begin, int64_t end) {
+    Classes classes;
+    std::vector<std::string> keys;
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t first = offsets[p], size = offsets[p + 1] - first;
+      keys.resize(static_cast<size_t>(size));
+      for (int64_t i = 0; i < size; ++i) {
+        key_of(texts[first + i], holds, keys[static_cast<size_t>(i)]);
+      }
+      classes.group(keys.data(), size, ids + first, decided + first);
+    }
+  });
+}
+
+}  // namespace stepscore

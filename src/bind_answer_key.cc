@@ -1,0 +1,115 @@
+#include "stepscore/answer_key.h"
+
+#include <pybind11/typing.h>
+
+#include "bindings.h"
+
+namespace stepscore {
+namespace {
+
+using StringOrNone = py::typing::Optional<py::str>;
+using Strings = py::typing::Tuple<StringOrNone, py::ellipsis>;
+using StringList = py::typing::List<StringOrNone>;
+
+// The UTF-8 of Python's strings, which the tuple keeps alive. Python keeps it with the string, so
+// for ASCII it is a pointer; only a string with half a surrogate pair has to be encoded here.
+class Texts {
+ public:
+  Texts(const char* op, const Strings& texts) {
+    views_.reserve(texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) views_.push_back(view(op, texts, i));
+  }
+  const std::string_view* data() const { return views_.data(); }
+  int64_t size() const { return static_cast<int64_t>(views_.size()); }
+
+ private:
+  std::string_view view(const char* op, const Strings& texts, size_t i) {
+    PyObject* text = PyTuple_GET_ITEM(texts.ptr(), static_cast<Py_ssize_t>(i));
+    if (text == Py_None) return {};
+    if (!PyUnicode_Check(text)) {
+      throw py::type_error(
+          message(op, ": texts[", i, "] must be a str or None; got ", Py_TYPE(text)->tp_name));
+    }
+    Py_ssize_t size = 0;
+    if (const char* utf8 = PyUnicode_AsUTF8AndSize(text, &size)) {
+      return {utf8, static_cast<size_t>(size)};
+    }
+    PyErr_Clear();
+    PyObject* bytes = PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
+    if (bytes == nullptr) throw py::error_already_set();
+    encoded_.push_back(py::reinterpret_steal<py::object>(bytes));
+    return {PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes))};
+  }
+
+  std::vector<std::string_view> views_;
+  std::vector<py::object> encoded_;
+};
+
+py::object to_python(std::string_view text) {
+  PyObject* made =
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogatepass");
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(made);
+}
+
+Holds holds(bool extract) {
+  return extract ? Holds::kSolution : Holds::kAnswer;
+}
+
+StringList bound_answer_keys(const Strings& texts, bool extract) {
+  const Texts views("answer_keys", texts);
+  std::vector<std::string> keys(texts.size());
+  {
+    // Only the strings' bytes below; the tuple holds the strings and outlives the scope.
+    py::gil_scoped_release unlocked;
+    answer_keys(views.data(), views.size(), holds(extract), keys.data());
+  }
+  StringList out(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    py::object key = keys[i].empty() ? py::none() : to_python(keys[i]);
+    PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), key.release().ptr());
+  }
+  return out;
+}
+
+StringList bound_extract_answers(const Strings& texts) {
+  const Texts views("extract_answers", texts);
+  std::vector<std::string_view> answers(texts.size());
+  {
+    // Only the strings' bytes below; the tuple holds the strings and outlives the scope.
+    py::gil_scoped_release unlocked;
+    extract_answers(views.data(), views.size(), answers.data());
+  }
+  StringList out(answers.size());
+  for (size_t i = 0; i < answers.size(); ++i) {
+    py::object answer = answers[i].data() == nullptr ? py::none() : to_python(answers[i]);
+    PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), answer.release().ptr());
+  }
+  return out;
+}
+
+void bound_group_answers(const Strings& texts, const TensorView& offsets, bool extract,
+                         const TensorView& ids, const TensorView& decided) {
+  const Texts views("group_answers", texts);
+  const int64_t problems = check_offsets("group_answers", offsets, "texts", views.size());
+  for (const auto& [argument, view] : {std::pair{"ids", &ids}, std::pair{"decided", &decided}}) {
+    check_view("group_answers", argument, *view, 1, {DType::kInt64});
+    check(view->shape[0] == views.size(), "group_answers: ", argument, " must have shape [",
+          views.size(), "]; got ", shape_of(*view));
+  }
+  // Only raw pointers below; the tuple and the arrays outlive the scope.
+  py::gil_scoped_release unlocked;
+  group_answers(views.data(), pointer<const int64_t>(offsets), problems, holds(extract),
+                pointer<int64_t>(ids), pointer<Decided>(decided));
+}
+
+}  // namespace
+
+void bind_answer_key(py::module_& module) {
+  module.def("answer_keys", bound_answer_keys, py::arg("texts"), py::arg("extract"));
+  module.def("extract_answers", bound_extract_answers, py::arg("texts"));
+  module.def("group_answers", bound_group_answers, py::arg("texts"), py::arg("offsets"),
+             py::arg("extract"), py::arg("ids"), py::arg("decided"));
+}
+
+}  // namespace stepscore

@@ -1,0 +1,327 @@
+#include "stepscore/answer_key.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <random>
+
+#include "testing.h"
+
+using namespace stepscore;
+
+namespace {
+
+struct Case {
+  const char* answer;
+  const char* key;
+};
+
+// Spellings with the key that each must have; the fuzzer mutates them.
+constexpr Case kCases[] = {
+    {"42", "42"},
+    {"-7", "-7"},
+    {"\u22127", "-7"},
+    {"+7", "7"},
+    {"-0", "0"},
+    {"007", "text:007"},
+    {"5.", "5"},
+    {".5", "1/2"},
+    {"0.50", "1/2"},
+    {"\\frac12", "1/2"},
+    {"\\dfrac{1}{2}", "1/2"},
+    {"1/2", "1/2"},
+    {"\u00bd", "1/2"},
+    {"50\\%", "1/2"},
+    {"50 percent", "1/2"},
+    {"\\frac123", "text:\\frac123"},
+    {"1,234", "1234"},
+    {"1{,}234", "1234"},
+    {"3,\\!250", "3250"},
+    {"1,23", "text:1,23"},
+    {"1,234,567.5", "2469135/2"},
+    {"(1,234)", "(1,234)"},
+    {"\\frac{1,234}{5}", "1234/5"},
+    {"12\\frac{3}{5}", "63/5"},
+    {"-1\\frac{1}{2}", "-3/2"},
+    {"1 1/2", "3/2"},
+    {"1\u00bd", "3/2"},
+    {"2\\frac{5}{3}", "text:2\\frac{5}{3}"},
+    {"2\\frac{\\sqrt{3}}{2}", "text:2\\frac{\\sqrt{3}}{2}"},
+    {"0.\\overline{3}", "1/3"},
+    {"0.1\\overline{6}", "1/6"},
+    {"\\sqrt{12}", "2*sqrt(3)"},
+    {"\u221a12", "2*sqrt(3)"},
+    {"\\sqrt12", "text:\\sqrt12"},
+    {"\\frac{1}{\\sqrt{2}}", "1/2*sqrt(2)"},
+    {"\\sqrt[3]{-27}", "-3"},
+    {"\\sqrt[3]{2}", "text:\\sqrt[3]{2}"},
+    {"\\sqrt{-1}", "text:\\sqrt{-1}"},
+    {"(1+\\sqrt{2})(1-\\sqrt{2})", "-1"},
+    {"\\frac{1+\\sqrt5}{2}", "1/2+1/2*sqrt(5)"},
+    {"\\sqrt{1000000016000000063}", "text:\\sqrt{1000000016000000063}"},
+    {"2^{10}", "1024"},
+    {"-2^2", "-4"},
+    {"(-2)^2", "4"},
+    {"10^{-3}", "1/1000"},
+    {"2^{3^2}", "512"},
+    {"2^{64}", "text:2^{64}"},
+    {"0^0", "text:0^0"},
+    {"1/0", "text:1/0"},
+    {"3\\times10^8", "300000000"},
+    {"\\frac{3\\pi}{2}", "3/2*pi"},
+    {"1.5\u03c0", "3/2*pi"},
+    {"\\frac{2}{\\pi}", "2*pi^-1"},
+    {"1/2\\pi", "text:1/2\u03c0"},
+    {"2/3/4", "text:2/3/4"},
+    {"2(3)", "text:2(3)"},
+    {"101_2", "text:101_2"},
+    {"5!", "text:5!"},
+    {"120^\\circ", "120 [degree]"},
+    {"\\$6", "6 [dollar]"},
+    {"$1,000.50", "2001/2 [dollar]"},
+    {"$6$", "6"},
+    {"\\$5 per hour", "5 [dollar/hour]"},
+    {"5\\text{ cm}^2", "5 [cm^2]"},
+    {"5 square cm", "5 [cm^2]"},
+    {"\\frac{3}{4}\\text{ miles per hour}", "3/4 [mile/hour]"},
+    {"12 hours", "12 [hour]"},
+    {"12 million", "text:12 million"},
+    {"5m", "text:5m"},
+    {"(1, 2)", "(1,2)"},
+    {"(2, 1)", "(2,1)"},
+    {"\\left[0,\\infty\\right)", "[0,inf)"},
+    {"(-\u221e,1)\u222a(2,\u221e)", "(-inf,1) U (2,inf)"},
+    {"(2,\\infty)\\cup(-\\infty,1)", "(-inf,1) U (2,inf)"},
+    {"\\{2, 1, 2\\}", "{1,2}"},
+    {"\\{(1,2),(0,1)\\}", "{(0,1),(1,2)}"},
+    {"{1,234}", "text:{1,234}"},
+    {"\\varnothing", "{}"},
+    {"\\{1\\}\\cup\\{2,1\\}\\cup\\emptyset", "{1,2}"},
+    {"\\{3\\}\\cup(1,2)", "(1,2) U {3}"},
+    {"3-5", "text:3-5"},
+    {"5-3=2", "2"},
+    {"\\begin{pmatrix} 1 & 0.5 \\\\ -3 & 4 \\end{pmatrix}", "matrix[1,1/2;-3,4]"},
+    {"\\left(\\begin{array}{cc}1&2\\\\3&4\\end{array}\\right)", "matrix[1,2;3,4]"},
+    {"\\begin{vmatrix}1&2\\\\3&4\\end{vmatrix}", "text:\\begin{vmatrix}1&2\\\\3&4\\end{vmatrix}"},
+    {"(B)", "choice:B"},
+    {"\\text{(B)}", "choice:B"},
+    {"Option B", "choice:B"},
+    {"x = 5", "5"},
+    {"x_{1} = 5", "5"},
+    {"3 + 4 = 7", "7"},
+    {"3 + 4 = 8", "text:3+4=8"},
+    {"x \\in [0,1]", "[0,1]"},
+    {"Yes", "text:yes"},
+    {"\\text{Even}", "text:even"},
+    {"Ab", "text:Ab"},
+    {"4a - 2", "text:4a-2"},
+    {"x\u00b2", "text:x^{2}"},
+    {"a \\times b", "text:a\\times b"},
+    {"a \\cdot b", "text:a\\cdot b"},
+    {"12345678901234567890123", "12345678901234567890123"},
+    {"12,345,678,901,234,567,890,123", "12345678901234567890123"},
+    {"9223372036854775808/2", "text:9223372036854775808/2"},
+    {"", ""},
+    {"$$", ""},
+    {" . ", ""},
+};
+
+constexpr Case kSolutions[] = {
+    {"so \\boxed{5} and \\fbox{\\frac{1}{2}}.", "\\frac{1}{2}"},
+    {"\\boxed{{a}{b}} #### 7", "{a}{b}"},
+    {"\\boxed{\\left\\{1\\right.}", "\\left\\{1\\right"},
+    {"first \\boxed{1}, then \\boxed{2", "1"},
+    {"} \\boxed{1} \\boxed{2 \\boxed{3}", "3"},
+    {"#### 1\n#### $1,000\nbye", "$1,000"},
+    {"The answer is 3.5. I hope it is correct.", "3.5"},
+    {"the final answer is $x=2$.", "x=2"},
+    {"A: 5\nAnswer: 6", "6"},
+    {"**Answer:**\n\n **5**", "5"},
+    {"The correct answer is (B).", "(B)"},
+    {"69+15=84\n84-75=9\n", "9"},
+    {"DATA: 5", nullptr},
+    {"x >= 5", nullptr},
+    {"0.5", "0.5"},
+    {"\\boxed{}", nullptr},
+    {"", nullptr},
+};
+
+// A copy that ends where it ends: a read beyond is a fault.
+struct Exact {
+  explicit Exact(const std::string& text) : bytes(text.begin(), text.end()) {}
+  std::string_view view() const { return {bytes.data(), bytes.size()}; }
+  std::vector<char> bytes;
+};
+
+class Fuzzer {
+ public:
+  std::string next() {
+    std::string text = random_() % 4 == 0 ? bytes(24) : corpus();
+    for (uint64_t left = random_() % 4; left > 0; --left) mutate(text);
+    return text;
+  }
+
+ private:
+  size_t below(size_t end) { return end == 0 ? 0 : random_() % end; }
+  std::string corpus() {
+    const size_t which = below(std::size(kCases) + std::size(kSolutions));
+    return which < std::size(kCases) ? kCases[which].answer
+                                     : kSolutions[which - std::size(kCases)].answer;
+  }
+  std::string bytes(size_t most) {
+    static constexpr std::string_view kLikely = "0123456789\\{}()[],.+-*/^_$%&= \nA:#|\xc2\xe2\x88";
+    std::string text;
+    for (size_t left = below(most); left > 0; --left) {
+      text += random_() % 3 == 0 ? static_cast<char>(random_()) : kLikely[below(kLikely.size())];
+    }
+    return text;
+  }
+  void mutate(std::string& text) {
+    const size_t at = below(text.size() + 1), size = below(std::min<size_t>(8, text.size() - at));
+    switch (random_() % 5) {
+      case 0:
+        text.insert(at, bytes(4));
+        break;
+      case 1:
+        text.erase(at, size);
+        break;
+      case 2:
+        text.insert(at, corpus());
+        break;
+      case 3:
+        text.insert(at, text.substr(at, size));
+        break;
+      default:
+        if (at < text.size()) text[at] = static_cast<char>(random_());
+    }
+  }
+  std::mt19937_64 random_{7};
+};
+
+bool is_scalar(const std::string& key) {
+  return !key.empty() && key.find_first_not_of("0123456789+-*/^sqrtpi()") == std::string::npos;
+}
+
+double milliseconds(const std::string& text) {
+  const auto begin = std::chrono::steady_clock::now();
+  answer_key(text);
+  std::string key;
+  const std::string_view view = text;
+  answer_keys(&view, 1, Holds::kSolution, &key);
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+      .count();
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kSlower = 30;
+#else
+constexpr double kSlower = 1;
+#endif
+
+}  // namespace
+
+TEST(keys_by_hand) {
+  for (const auto& [answer, key] : kCases) {
+    EXPECT(answer_key(answer) == key, answer, " gives ", answer_key(answer), ", not ", key);
+  }
+}
+
+TEST(solutions_by_hand) {
+  for (const auto& [solution, answer] : kSolutions) {
+    const std::string_view found = extract_answer(solution);
+    EXPECT((answer == nullptr) == (found.data() == nullptr), solution);
+    if (answer != nullptr) EXPECT(found == answer, solution, " gives ", found, ", not ", answer);
+  }
+}
+
+// STEPSCORE_FUZZ names the number of inputs.
+TEST(any_bytes) {
+  const char* wanted = std::getenv("STEPSCORE_FUZZ");
+  Fuzzer fuzzer;
+  for (int64_t left = wanted == nullptr ? 50'000 : std::atoll(wanted); left > 0; --left) {
+    const std::string text = fuzzer.next();
+    const Exact exact(text);
+    const std::string key = answer_key(exact.view());
+    EXPECT(answer_key(" " + text + "\n") == key, text);
+    // A key is a spelling of its value.
+    if (is_scalar(key)) EXPECT(answer_key(key) == key, text, " gives ", key);
+    const std::string_view found = extract_answer(exact.view());
+    EXPECT(found.data() == nullptr ||
+               (found.data() >= exact.bytes.data() &&
+                found.data() + found.size() <= exact.bytes.data() + exact.bytes.size()),
+           text);
+  }
+}
+
+TEST(time_is_linear) {
+  for (const std::string unit : {"{",          "}",         "(",           "(1,",
+                                 "[1,",        "\\{1,",     "\\boxed{",    "\\boxed ",
+                                 "\\boxed{1}", ".",         ".*",          "*",
+                                 "#",          "answer is", "answer is\n", "Answer:\n",
+                                 "A:",         "=",         "x=",          "\n",
+                                 " ",          "$",         "1",           "1,",
+                                 "1 ",         "\\frac1",   "\\sqrt{",     "-",
+                                 "^",          "\\text{",   "\\cup",       "\\begin{pmatrix}",
+                                 "\xe2\x88",   "a",         "\xc2\xb2",    "\\"}) {
+    std::string text;
+    while (text.size() < 100'000) text += unit;
+    double best = milliseconds(text);
+    for (int again = 0; again < 2; ++again) best = std::min(best, milliseconds(text));
+    EXPECT(best < 10 * kSlower, "100 kB of ", unit, " take ", best, " ms");
+    milliseconds(text.substr(0, 999));  // short enough to be taken apart
+  }
+}
+
+TEST(deep_brackets_are_refused) {
+  for (const std::string open : {"(", "{", "\\sqrt{", "\\{", "[1,"}) {
+    for (const int depth : {10, 23, 24, 25, 31, 32, 33, 100}) {
+      std::string text;
+      for (int i = 0; i < depth; ++i) text += open;
+      text += '1';
+      const char close = open == "(" ? ')' : open == "[1," ? ']' : '}';
+      for (int i = 0; i < depth; ++i) {
+        if (open == "\\{") text += '\\';
+        text += close;
+      }
+      EXPECT(answer_key(text).starts_with(kUnresolved) == (depth > 24), open, " x ", depth);
+    }
+  }
+}
+
+TEST(a_batch_is_its_single_calls) {
+  Fuzzer fuzzer;
+  std::vector<std::string> texts;
+  for (int i = 0; i < 5000; ++i) texts.push_back(fuzzer.next());
+  std::vector<std::string_view> views(texts.begin(), texts.end());
+  views[17] = {};
+  std::vector<std::string> expected;
+  for (const std::string_view text : views) {
+    expected.push_back(text.data() == nullptr ? "" : answer_key(text));
+  }
+  testing::for_each_setting([&](const std::string& setting) {
+    std::vector<std::string> keys(views.size(), "stale");
+    answer_keys(views.data(), static_cast<int64_t>(views.size()), Holds::kAnswer, keys.data());
+    EXPECT(keys == expected, setting);
+  });
+}
+
+TEST(groups_by_hand) {
+  const std::vector<std::string_view> texts{"0.5",  "12",    "1/2",      {},     "12 hours",
+                                            "x+1",  "x + 1", "12",       "5 cm", "5",
+                                            "5 km", "",      "12 hours", "12"};
+  const std::vector<int64_t> offsets{0, 8, 8, 12, 14};
+  std::vector<int64_t> ids(texts.size());
+  std::vector<Decided> decided(texts.size());
+  group_answers(texts.data(), offsets.data(), 4, Holds::kAnswer, ids.data(), decided.data());
+  EXPECT((ids == std::vector<int64_t>{0, 1, 0, -1, 1, 2, 2, 1, 0, 1, 2, -1, 0, 0}));
+  using enum Decided;
+  EXPECT((decided == std::vector<Decided>{kFirst, kFirst, kSameKey, kNoAnswer, kUnit, kFirst,
+                                          kSameText, kSameKey, kFirst, kFirst, kFirst, kNoAnswer,
+                                          kFirst, kUnit}));
+}
+
+TEST(from_several_threads) {
+  testing::from_several_callers([] {
+    for (const auto& [answer, key] : kCases) EXPECT(answer_key(answer) == key, answer);
+  });
+}
