@@ -48,13 +48,16 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
   });
 }
 
-inline void vote(const Ballot& ballot, int64_t candidates, const Rule* rules, int64_t rule_count,
-                 const VoteOutput& out, const Queue& queue) {
-  check_ballot(ballot, rules, rule_count);
-  check(rule_count <= cuda::kMaxRules, "vote: at most ", cuda::kMaxRules,
-        " rules in one call on CUDA; got ", rule_count);
+// `workspace`: float64 [candidates], on the device.
+inline void vote(const Ballot& ballot, int64_t candidates, const RuleSet& rules,
+                 const VoteOutput& out, double* workspace, const Queue& queue) {
+  check_ballot(ballot, rules);
+  check(rules.count <= cuda::kMaxRules, "vote: at most ", cuda::kMaxRules,
+        " rules in one call on CUDA; got ", rules.count);
+  check(ballot.prefix_count <= cuda::kMaxPrefixes, "vote: at most ", cuda::kMaxPrefixes,
+        " prefixes in one call on CUDA; got ", ballot.prefix_count);
   cuda::enqueue("vote", "candidate", queue, [&](cuda::Stream stream, int64_t* fault) {
-    return cuda::vote(ballot, candidates, rules, rule_count, out, fault, stream);
+    return cuda::vote(ballot, candidates, rules, out, workspace, fault, stream);
   });
 }
 
@@ -102,9 +105,9 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
   stepscore::aggregate(values, n, offsets, segments, reductions, count, options, out);
 }
 
-inline void vote(const Ballot& ballot, int64_t, const Rule* rules, int64_t rule_count,
-                 const VoteOutput& out, const Queue&) {
-  stepscore::vote(ballot, rules, rule_count, out);
+inline void vote(const Ballot& ballot, int64_t, const RuleSet& rules, const VoteOutput& out,
+                 double*, const Queue&) {
+  stepscore::vote(ballot, rules, out);
 }
 
 template <class Id>

@@ -14,6 +14,7 @@ from same_bits import bits, bits_everywhere
 
 import stepscore
 from stepscore import _core, reference
+from stepscore.ops.vote import RULES as PARAMETERS
 
 RULES = ["majority", "weighted", "best_of_n"]
 
@@ -24,6 +25,9 @@ def ragged(sizes) -> np.ndarray:
 
 def assert_same(got, expected):
     for field, ours, theirs in zip(got._fields, got, expected, strict=True):
+        if theirs is None:
+            assert ours is None, field
+            continue
         assert np.asarray(ours).dtype == theirs.dtype, field
         np.testing.assert_array_equal(ours, theirs, err_msg=field)
 
@@ -42,8 +46,11 @@ def winners(answer_ids, scores, rule, **parameters):
 
 def test_reference_takes_the_arguments_of_the_op():
     names = list(inspect.signature(stepscore.vote).parameters)
-    assert list(inspect.signature(reference.vote).parameters) == names[:-1]
-    assert names[-1] == "stream"
+    own = [name for name in inspect.signature(reference.vote).parameters if name != "parameters"]
+    assert names[: len(own)] == own
+    assert set(names[len(own) :]) == {p for taken in PARAMETERS.values() for p in taken} | {
+        "stream"
+    }
 
 
 # --- by hand --------------------------------------------------------------------------------
@@ -129,9 +136,9 @@ def test_nobody_to_vote_for(rule):
 
 @pytest.mark.parametrize("rule", [*RULES, RULES], ids=str)
 def test_no_problems(rule):
-    got = stepscore.vote([], [], [0], rule)
+    got = stepscore.vote([], [], [0], rule)[:5]
     assert all(field.shape == ((0,) if isinstance(rule, str) else (0, 3)) for field in got)
-    assert [field.dtype for field in got] == [np.int64, np.int64, np.float64, np.bool_]
+    assert [field.dtype for field in got] == [np.int64, np.int64, np.float64, np.bool_, np.float64]
 
 
 @pytest.mark.parametrize(
@@ -261,8 +268,269 @@ def test_a_list_of_rules_is_the_single_rules():
         together = stepscore.vote(answers, scores, offsets, rules, nan="drop")
         for column, rule in enumerate(rules):
             alone = stepscore.vote(answers, scores, offsets, rule, nan="drop")
-            for field, single in zip(together, alone, strict=True):
+            for field, single in zip(together[:5], alone[:5], strict=True):
                 assert bits(field[:, column]) == bits(single)
+
+
+# --- every rule -----------------------------------------------------------------------------
+
+HMR = "hybrid_majority_reward"
+WRF = "weighted_reward_frequency"
+# Rules with their parameters, and the kind of scores that they read.
+SPECS = [
+    ("majority", {}, "any"),
+    ("weighted", {}, "any"),
+    ("weighted_mean", {}, "any"),
+    ("best_of_n", {}, "any"),
+    ("minmax_weighted", {}, "any"),
+    ("softmax_weighted", {"temperature": 0.05}, "any"),
+    ("softmax_weighted", {"temperature": 3.0}, "any"),
+    ("logodds_weighted", {}, "probability"),
+    ("logodds_weighted", {"eps": 0.01}, "probability"),
+    ("loglik_weighted", {"prior": 0.3, "reliability": 0.6, "answers": 4}, "probability"),
+    ("confidence_weighted", {}, "negative"),
+    ("borda", {}, "any"),
+    ("borda", {"power": 3}, "any"),
+    *[
+        (HMR, {"tau": tau, "consensus": consensus, "reward": reward}, "any")
+        for tau, consensus, reward in [
+            (0.5, "share", "max"),
+            (0.75, "share", "mean"),
+            (0.0, "share", "sum"),
+            (1.0, "share", "sum"),
+            (0.9, "entropy", "max"),
+            (0.5, "entropy", "mean"),
+        ]
+    ],
+    (WRF, {"reward_weight": 0.5, "normalize": "minmax"}, "any"),
+    (WRF, {"reward_weight": 0.25, "normalize": "sum"}, "positive"),
+    ("pareto", {}, "columns"),
+    ("multi_objective", {"objective_weights": [1.0, -0.5, 0.25], "scale": "none"}, "columns"),
+    ("multi_objective", {"objective_weights": [0.5, 0.25, 2.0], "scale": "minmax"}, "columns"),
+]
+# Exponentials and logarithms are ours, and differ from the C library's in the last bit.
+ROUNDED = {"softmax_weighted", "logodds_weighted", "loglik_weighted", "confidence_weighted"}
+
+
+def names_of(specs):
+    return [
+        f"{rule} {' '.join(str(v) for v in taken.values())}".strip() for rule, taken, _ in specs
+    ]
+
+
+def scores_of(kind: str, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Few different scores, so that there are ties."""
+    shape = (n, 3) if kind == "columns" else (n,)
+    levels = rng.integers(-4, 5, shape) / 4
+    if kind == "probability":
+        return np.abs(levels)
+    if kind == "positive":
+        return np.abs(levels)
+    return -np.abs(levels) if kind == "negative" else levels
+
+
+def some_ballot(kind: str, problems: int, seed: int, most: int = 9):
+    rng = np.random.default_rng(seed)
+    offsets = ragged(rng.integers(0, most, problems))
+    answers = rng.integers(-1, rng.integers(1, 6, offsets[-1]))
+    return answers, scores_of(kind, offsets[-1], rng), offsets
+
+
+def assert_elects(got, expected, rounded: bool):
+    if not rounded:
+        return assert_same(got, expected)
+    for ours, theirs in [(got.score, expected.score), (got.class_scores, expected.class_scores)]:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+    # Where two answers are as good as equal, the last bit decides on both sides.
+    clear = ~(expected.margin < 1e-9)
+    assert clear.mean() > 0.5
+    np.testing.assert_array_equal(got.winner[clear], expected.winner[clear])
+    np.testing.assert_array_equal(got.answer_id[clear], expected.answer_id[clear])
+    np.testing.assert_array_equal(got.tied[clear], expected.tied[clear])
+    np.testing.assert_allclose(got.margin, expected.margin, rtol=1e-9, atol=1e-9)
+    assert (got.margin[~clear] < 1e-8).all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "taken", "kind", "ties"),
+    [(*spec, "first") for spec in SPECS]
+    # With several columns there is no single score to break a tie by.
+    + [(*spec, "best_score") for spec in SPECS if spec[2] != "columns"],
+)
+def test_every_rule_is_the_dictionary(rule, taken, kind, ties):
+    # 45 of these: 103,500 elections with ties, invalid answers, empty problems and, where the rule
+    # takes them, negative scores.
+    answers, scores, offsets = some_ballot(kind, 2300, seed=len(rule) + len(ties))
+    options = {"ties": ties, "class_scores": True, **taken}
+    got = stepscore.vote(answers, scores, offsets, rule, **options)
+    plain = answers.tolist(), scores.tolist(), offsets.tolist()
+    expected = reference.vote(*plain, rule, **options)
+    assert_elects(got, expected, rule in ROUNDED or taken.get("consensus") == "entropy")
+
+
+@pytest.mark.parametrize(("rule", "taken", "kind"), SPECS, ids=names_of(SPECS))
+def test_a_prefix_is_the_vote_of_its_candidates(rule, taken, kind):
+    answers, scores, offsets = some_ballot(kind, 200, seed=7, most=40)
+    sizes = [1, 2, 3, 8, 16, 100]
+    got = stepscore.vote(
+        answers, scores, offsets, [rule, "majority"], prefixes=sizes, class_scores=True, **taken
+    )
+    assert got.winner.shape == (200, 2, len(sizes))
+    assert got.class_scores.shape == (len(answers), 2, len(sizes))
+    for f, size in enumerate(sizes):
+        inside = np.concatenate([np.arange(b, min(e, b + size)) for b, e in pairwise(offsets)])
+        short = ragged(np.minimum(np.diff(offsets), size))
+        alone = stepscore.vote(
+            answers[inside], scores[inside], short, rule, class_scores=True, **taken
+        )
+        moved = np.where(alone.winner >= 0, inside[alone.winner], -1)
+        assert moved.tolist() == got.winner[:, 0, f].tolist()
+        for field in ("answer_id", "score", "tied", "margin"):
+            assert bits(getattr(alone, field)) == bits(getattr(got, field)[:, 0, f])
+        whole = np.full(len(answers), np.nan)
+        whole[inside] = alone.class_scores
+        np.testing.assert_array_equal(whole, got.class_scores[:, 0, f])
+
+
+def together(answers, scores, offsets, **options):
+    """All rules over one column, in one call."""
+    rules = ["minmax_weighted", "softmax_weighted", "logodds_weighted", "borda", HMR, WRF, *RULES]
+    return rules, stepscore.vote(
+        answers, scores, offsets, rules, temperature=0.5, tau=0.6, consensus="entropy",
+        reward="mean", reward_weight=0.3, normalize="sum", power=2, prefixes=[2, 7, 1000],
+        class_scores=True, **options,
+    )  # fmt: skip
+
+
+def test_rules_in_company_give_the_bits_they_give_alone():
+    answers, scores, offsets = some_ballot("probability", 300, seed=3, most=50)
+    rules, got = together(answers, scores, offsets)
+    values = {
+        "softmax_weighted": {"temperature": 0.5},
+        "borda": {"power": 2},
+        HMR: {"tau": 0.6, "consensus": "entropy", "reward": "mean"},
+        WRF: {"reward_weight": 0.3, "normalize": "sum"},
+    }
+    for r, rule in enumerate(rules):
+        alone = stepscore.vote(
+            answers, scores, offsets, rule, class_scores=True, **values.get(rule, {})
+        )
+        for ours, theirs in zip(got, alone, strict=True):
+            assert bits(ours[:, r, 2]) == bits(theirs), rule
+
+
+def test_every_rule_over_levels_threads_and_batches(levels):
+    answers, scores, offsets = some_ballot("probability", 700, seed=4, most=300)
+
+    def call():
+        fields = together(answers, scores, offsets)[1]
+        return np.concatenate([field.astype(np.float64).ravel() for field in fields])
+
+    bits_everywhere(levels, call)
+    whole = together(answers, scores, offsets)[1]
+    for p in range(0, 700, 97):
+        part = slice(offsets[p], offsets[p + 1])
+        alone = together(answers[part], scores[part], [0, offsets[p + 1] - offsets[p]])[1]
+        moved = np.where(alone.winner >= 0, alone.winner + offsets[p], -1)
+        assert moved.tolist() == whole.winner[p : p + 1].tolist()
+        for field in ("answer_id", "score", "tied", "margin"):
+            assert bits(getattr(alone, field)) == bits(getattr(whole, field)[p : p + 1])
+        assert bits(alone.class_scores) == bits(whole.class_scores[part])
+
+
+@pytest.mark.parametrize("size", [255, 256, 257, 1000])
+def test_borda_counts_the_same_by_comparing_and_by_sorting(size):
+    rng = np.random.default_rng(size)
+    answers, scores = rng.integers(-1, 9, size), rng.integers(0, 40, size) / 8
+    check(answers, scores, [0, size], "borda", prefixes=[1, 5, 250, 256, 257, 999])
+    # 300 candidates, all but 200 of which take no part: sorted or not is decided by who does.
+    answers[: size - 200] = -1
+    check(answers, scores, [0, size], "borda", prefixes=[1, 5, 250, 256, 257, 999])
+
+
+def test_worked_examples_of_every_rule():
+    answers, scores = [0, 0, 1, 2, 1], [0.2, 0.4, 0.9, 0.6, 0.1]
+
+    def one(rule, **taken):
+        got = stepscore.vote(answers, scores, [0, 5], rule, class_scores=True, **taken)
+        reached = dict(zip(answers, got.class_scores.tolist(), strict=True))
+        return got.winner[0], [round(reached[a], 6) for a in (0, 1, 2)], round(got.margin[0], 6)
+
+    assert one("weighted_mean") == (3, [0.3, 0.5, 0.6], 0.1)
+    # (0.2 - 0.1) / 0.8 + (0.4 - 0.1) / 0.8; 1 + 0; 0.5 / 0.8
+    assert one("minmax_weighted") == (2, [0.5, 1.0, 0.625], 0.375)
+    assert one("borda") == (2, [3.0, 4.0, 3.0], 1.0)
+    assert one("borda", power=2) == (2, [5.0, 16.0, 9.0], 7.0)
+    assert one(HMR, tau=0.4, consensus="share", reward="max") == (0, [2.0, 2.0, 1.0], 0.0)
+    assert one(HMR, tau=0.41, consensus="share", reward="max") == (2, [0.4, 0.9, 0.6], 0.3)
+    assert one(HMR, tau=0.41, consensus="share", reward="mean") == (3, [0.3, 0.5, 0.6], 0.1)
+    assert one(WRF, reward_weight=0.5, normalize="sum") == (
+        2, [0.307143, 0.378571, 0.314286], 0.064286,
+    )  # fmt: skip
+    e = np.exp(np.array(scores) / 0.5)
+    share = [(e[0] + e[1]) / e.sum(), (e[2] + e[4]) / e.sum(), e[3] / e.sum()]
+    assert one("softmax_weighted", temperature=0.5)[1] == [round(s, 6) for s in share]
+    odds = [0.0, np.log(0.9 / 0.1 * 0.1 / 0.9), np.log(0.6 / 0.4)]
+    odds[0] = np.log(0.2 / 0.8 * 0.4 / 0.6)
+    assert one("logodds_weighted")[1] == [round(o, 6) + 0.0 for o in odds]
+    # With a prior equal to the reliability, the weight is logit(p) + ln(m - 1).
+    loglik = one("loglik_weighted", prior=0.7, reliability=0.7, answers=3)[1]
+    assert loglik == [round(o + k * np.log(2), 6) for o, k in zip(odds, (2, 2, 1), strict=True)]
+
+
+def test_a_worked_pareto_front():
+    #         dominated by the second; front; front; equal to the third: front; not by anyone
+    columns = [[1, 1], [2, 1], [0, 3], [0, 3], [1.5, 2]]
+    answers = [0, 1, 2, 2, 0]
+    got = stepscore.vote(answers, columns, [0, 5], "pareto", class_scores=True)
+    assert got.class_scores.tolist() == [1, 1, 2, 2, 1]
+    assert (got.winner[0], got.margin[0]) == (2, 1.0)
+    got = stepscore.vote(
+        answers, columns, [0, 5], "multi_objective", objective_weights=[1, 10], scale="none"
+    )
+    assert (got.winner[0], got.score[0]) == (2, 60.0)
+    # Scaled, the columns are 0.5 1 0 0 0.75 and 0 0 1 1 0.5.
+    got = stepscore.vote(
+        answers, columns, [0, 5], "multi_objective", objective_weights=[1, 0.5], scale="minmax",
+        class_scores=True,
+    )  # fmt: skip
+    assert got.class_scores.tolist() == [1.5, 1.0, 1.0, 1.0, 1.5]
+
+
+def test_softmax_leads_from_majority_to_the_best_score():
+    answers, scores, offsets = some_ballot("probability", 500, seed=11)
+    hot = stepscore.vote(answers, scores, offsets, "softmax_weighted", temperature=1e6)
+    most = stepscore.vote(answers, None, offsets, "majority")
+    clear = ~most.tied
+    assert hot.answer_id[clear].tolist() == most.answer_id[clear].tolist()
+    cold = stepscore.vote(answers, scores, offsets, "softmax_weighted", temperature=1e-3)
+    best = stepscore.vote(answers, scores, offsets, "best_of_n")
+    clear = ~best.tied
+    assert cold.answer_id[clear].tolist() == best.answer_id[clear].tolist()
+
+
+def test_minmax_does_not_mind_scale_and_origin():
+    answers, scores, offsets = some_ballot("any", 500, seed=12)
+    plain = stepscore.vote(answers, scores, offsets, "minmax_weighted")
+    moved = stepscore.vote(answers, 4 * scores - 16, offsets, "minmax_weighted")
+    assert_same(plain, moved)
+
+
+def test_huge_scores_do_not_overflow_the_range():
+    answers, scores = [0, 1, 2], [1e308, -1e308, 0.0]
+    got = stepscore.vote(answers, scores, [0, 3], "minmax_weighted", class_scores=True)
+    assert got.class_scores.tolist() == [1.0, 0.0, 0.5]
+
+
+def test_margins():
+    got = stepscore.vote(
+        [0, 1, 0, -1, 0, 1, 3], [1, 2, 4, 1, np.inf, np.inf, 1],
+        [0, 3, 4, 6, 7], ["majority", "best_of_n"],
+    )  # fmt: skip
+    assert got.margin[:, 0].tolist()[0] == 1.0
+    assert np.isnan(got.margin[1]).all()
+    assert got.margin[2].tolist() == [0.0, 0.0]  # of infinities too
+    assert got.margin[3].tolist() == [np.inf, np.inf]
 
 
 # --- the same answer everywhere -------------------------------------------------------------
@@ -274,7 +542,7 @@ def test_bits_over_levels_and_threads(levels):
 
     def call():
         got = stepscore.vote(answers, scores, offsets, RULES, ties="best_score")
-        return np.stack([field.astype(np.float64) for field in got])
+        return np.stack([field.astype(np.float64) for field in got[:5]])
 
     bits_everywhere(levels, call)
 
@@ -328,13 +596,9 @@ def test_tensors_in_tensors_out():
         (torch.tensor(answers, dtype=torch.int32), scores, np.array(offsets)),
     ):
         got = stepscore.vote(*arguments, RULES)
-        assert [field.dtype for field in got] == [
-            torch.int64,
-            torch.int64,
-            torch.float64,
-            torch.bool,
-        ]
-        assert [field.tolist() for field in got] == [field.tolist() for field in expected]
+        dtypes = [torch.int64, torch.int64, torch.float64, torch.bool, torch.float64]
+        assert [field.dtype for field in got[:5]] == dtypes
+        assert [field.tolist() for field in got[:5]] == [field.tolist() for field in expected[:5]]
 
 
 def test_scores_of_any_real_type(kind):
@@ -352,10 +616,13 @@ def test_inputs_may_be_strided():
 
 
 def test_the_result_unpacks_and_has_names():
-    winner, answer_id, score, tied = got = stepscore.vote([0], [0.5], [0, 1], "majority")
+    winner, answer_id, score, tied, margin, class_scores = got = stepscore.vote(
+        [0], [0.5], [0, 1], "majority"
+    )
     assert isinstance(got, stepscore.VoteResult)
     assert (got.winner is winner, got.score is score) == (True, True)
     assert (answer_id.tolist(), tied.tolist()) == ([0], [False])
+    assert (margin.tolist(), class_scores) == ([np.inf], None)
 
 
 # --- errors ---------------------------------------------------------------------------------
@@ -386,7 +653,7 @@ FAULTS = {
     "rule": (
         lambda: stepscore.vote(A, S, [0, 3], "plurality"),
         ValueError,
-        "vote: unknown rule 'plurality'; choose from majority, weighted, best_of_n",
+        "vote: unknown rule 'plurality'; choose from majority, weighted, weighted_mean, best_of_n",
     ),
     "rule None": (
         lambda: stepscore.vote(A, S, [0, 3], None),
@@ -407,6 +674,132 @@ FAULTS = {
         lambda: stepscore.vote(A, S, [0, 3], "majority", nan="propagate"),
         ValueError,
         'vote: nan must be "error" or "drop"; got \'propagate\'',
+    ),
+    "a missing parameter": (
+        lambda: stepscore.vote(A, S, [0, 3], ["majority", "softmax_weighted"]),
+        ValueError,
+        "vote: softmax_weighted needs temperature; pass temperature=...",
+    ),
+    "a second missing parameter": (
+        lambda: stepscore.vote(A, S, [0, 3], HMR, tau=0.5, reward="max"),
+        ValueError,
+        "vote: hybrid_majority_reward needs consensus; pass consensus=...",
+    ),
+    "a parameter without its rule": (
+        lambda: stepscore.vote(A, S, [0, 3], "weighted", temperature=0.1),
+        ValueError,
+        "vote: temperature belongs to softmax_weighted, which is not asked for; leave it out",
+    ),
+    "temperature": (
+        lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature=0.0),
+        ValueError,
+        "vote: temperature must be above 0; got 0",
+    ),
+    "temperature NaN": (
+        lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature=np.nan),
+        ValueError,
+        "vote: temperature must be above 0; got nan",
+    ),
+    "temperature of text": (
+        lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature="warm"),
+        TypeError,
+        "vote: temperature must be a number; got 'warm'",
+    ),
+    "eps": (
+        lambda: stepscore.vote(A, S, [0, 3], "logodds_weighted", eps=0.5),
+        ValueError,
+        "vote: eps must lie in [2.2e-16, 0.5); got 0.5",
+    ),
+    "power": (
+        lambda: stepscore.vote(A, S, [0, 3], "borda", power=1.5),
+        TypeError,
+        "vote: power must be a whole number; got 1.5",
+    ),
+    "power zero": (
+        lambda: stepscore.vote(A, S, [0, 3], "borda", power=0),
+        ValueError,
+        "vote: power must lie in [1, 16]; got 0",
+    ),
+    "consensus": (
+        lambda: stepscore.vote(A, S, [0, 3], HMR, tau=0.5, consensus="most", reward="max"),
+        ValueError,
+        "vote: unknown consensus 'most'; choose from share, entropy",
+    ),
+    "reliability": (
+        lambda: stepscore.vote(
+            A, S, [0, 3], "loglik_weighted", prior=0.5, reliability=1.0, answers=3
+        ),
+        ValueError,
+        "vote: reliability must lie between 0 and 1; got 1",
+    ),
+    "answers": (
+        lambda: stepscore.vote(
+            A, S, [0, 3], "loglik_weighted", prior=0.5, reliability=0.5, answers=1
+        ),
+        ValueError,
+        "vote: answers must be at least 2; got 1",
+    ),
+    "not a probability": (
+        lambda: stepscore.vote(A, [0.1, 1.5, 0.2], [0, 3], ["majority", "logodds_weighted"]),
+        ValueError,
+        "vote: scores[1] is 1.5; the rule logodds_weighted needs scores in [0, 1]",
+    ),
+    "not a log probability": (
+        lambda: stepscore.vote(A, [-0.1, 0.5, -1], [0, 3], "confidence_weighted"),
+        ValueError,
+        "vote: scores[1] is 0.5; the rule confidence_weighted needs log probabilities, at most 0",
+    ),
+    "a negative reward to normalise": (
+        lambda: stepscore.vote(A, [0.1, -0.5, 1], [0, 3], WRF, reward_weight=1, normalize="sum"),
+        ValueError,
+        "vote: scores[1] is -0.5; the rule weighted_reward_frequency needs finite scores of at",
+    ),
+    "columns": (
+        lambda: stepscore.vote(A, [[1, 2], [3, 4], [5, 6]], [0, 3], ["majority", "weighted"]),
+        ValueError,
+        "vote: the rule weighted reads one score per candidate; scores has 2 columns: pass one of",
+    ),
+    "no columns": (
+        lambda: stepscore.vote(A, np.zeros((3, 0)), [0, 3], "pareto"),
+        ValueError,
+        "vote: scores must have 1 to 16 columns; got 0",
+    ),
+    "objective weights": (
+        lambda: stepscore.vote(
+            A,
+            [[1, 2], [3, 4], [5, 6]],
+            [0, 3],
+            "multi_objective",
+            objective_weights=[1],
+            scale="none",
+        ),
+        ValueError,
+        "vote: objective_weights must hold 2 numbers, one for each column of scores; got 1",
+    ),
+    "best_score of columns": (
+        lambda: stepscore.vote(A, [[1, 2], [3, 4], [5, 6]], [0, 3], "pareto", ties="best_score"),
+        ValueError,
+        "vote: ties='best_score' needs one score per candidate; scores has 2 columns",
+    ),
+    "a NaN in a column": (
+        lambda: stepscore.vote(A, [[1, 2], [3, np.nan], [5, 6]], [0, 3], "pareto"),
+        ValueError,
+        'vote: scores[1, 1] is NaN; pass nan="drop"',
+    ),
+    "prefixes that fall": (
+        lambda: stepscore.vote(A, S, [0, 3], "majority", prefixes=[1, 3, 3]),
+        ValueError,
+        "vote: prefixes must be positive and ascend; prefixes[2] is 3 after 3",
+    ),
+    "prefix zero": (
+        lambda: stepscore.vote(A, S, [0, 3], "majority", prefixes=[0, 3]),
+        ValueError,
+        "vote: prefixes must be positive and ascend; prefixes[0] is 0",
+    ),
+    "no prefixes": (
+        lambda: stepscore.vote(A, S, [0, 3], "majority", prefixes=[]),
+        ValueError,
+        "vote: prefixes must hold at least one size; got an empty list",
     ),
     "nothing": (
         lambda: stepscore.vote(None, None, [0, 3], "majority"),
@@ -434,9 +827,9 @@ FAULTS = {
         "vote: answer_ids must have 1 dimension; got shape [1, 3]",
     ),
     "scores rank": (
-        lambda: stepscore.vote(A, [S], [0, 3], "weighted"),
+        lambda: stepscore.vote(A, [[S]], [0, 3], "weighted"),
         ValueError,
-        "vote: scores must have 1 dimension; got shape [1, 3]",
+        "vote: scores must have 1 dimension; got shape [1, 1, 3]",
     ),
     "scores of text": (
         lambda: stepscore.vote(A, ["a", "b", "c"], [0, 3], "weighted"),

@@ -22,6 +22,7 @@ namespace {
 #include "simd/find_id.h"
 #include "simd/multiply_tile.h"
 #include "simd/reduce_segments.h"
+#include "simd/weigh_votes.h"
 
 }  // namespace
 
@@ -36,6 +37,8 @@ const LeafLoops kLeafLoops = {
     reduce_segments<double>,
     finish_segments<float>,
     finish_segments<double>,
+    weigh_scores,
+    compare_scores,
 };
 
 }  // namespace stepscore::simd::STEPSCORE_LEVEL

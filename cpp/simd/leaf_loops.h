@@ -9,6 +9,7 @@
 
 #include "stepscore/aggregate.h"
 #include "stepscore/tensor_view.h"
+#include "stepscore/vote.h"
 
 namespace stepscore::simd {
 
@@ -18,6 +19,8 @@ constexpr int64_t kReduceLanes = 8;
 // Tile of the matrix product; panels are padded to it with zeros.
 constexpr int64_t kTileRows = 12;
 constexpr int64_t kTileColumns = 32;
+
+constexpr int64_t kComparedTogether = 8;
 
 constexpr int64_t padded_width(int64_t width) {
   return (width + kDotLanes - 1) / kDotLanes * kDotLanes;
@@ -56,6 +59,16 @@ struct LeafLoops {
                          int64_t reduction_count, double empty, float* out);
   void (*finish_float64)(const Statistics* statistics, int64_t count, const Reduction* reductions,
                          int64_t reduction_count, double empty, double* out);
+
+  // weights[k] = weight_of(rule, scores[k], low, high, parameters)
+  void (*weigh_scores)(Rule rule, const double* scores, int64_t count, double low, double high,
+                       const VoteParameters& parameters, double* weights);
+
+  // lower[k]: how many scores are lower than scores[k], among the first `count`; for k < known it
+  // holds what is true among the first `known`. twice[k] = 2 * lower[k] + how many others are
+  // equal. scores and lower hold a multiple of kComparedTogether numbers.
+  void (*compare_scores)(const double* scores, int64_t known, int64_t count, int64_t* lower,
+                         int64_t* twice);
 };
 
 }  // namespace stepscore::simd

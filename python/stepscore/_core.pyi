@@ -107,12 +107,17 @@ def vote(
     scores: TensorView | None,
     offsets: TensorView,
     rules: Sequence[str],
+    parameters: dict[str, object],
     ties: str,
     drop_nan: bool,
+    prefixes: Sequence[int] | None,
     winner: TensorView,
     answer_id: TensorView,
     score: TensorView,
     tied: TensorView,
+    margin: TensorView,
+    class_scores: TensorView | None,
+    workspace: TensorView | None,
     queue: Queue,
 ) -> None: ...
 def cpu_level() -> str: ...

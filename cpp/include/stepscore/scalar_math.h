@@ -27,10 +27,12 @@ STEPSCORE_HD To bits_as(From from) {
   return to;
 }
 
-// condition ? yes : no, for conditions that cannot be predicted: between integers compilers choose
-// without a jump.
+// condition ? yes : no, for conditions that cannot be predicted: masks leave compilers no jump.
+STEPSCORE_HD int64_t choose(bool condition, int64_t yes, int64_t no) {
+  return no ^ ((yes ^ no) & -static_cast<int64_t>(condition));
+}
 STEPSCORE_HD double choose(bool condition, double yes, double no) {
-  return bits_as<double>(condition ? bits_as<uint64_t>(yes) : bits_as<uint64_t>(no));
+  return bits_as<double>(choose(condition, bits_as<int64_t>(yes), bits_as<int64_t>(no)));
 }
 
 STEPSCORE_HD float bfloat16_to_float(uint16_t bits) {

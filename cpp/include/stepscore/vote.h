@@ -9,38 +9,133 @@ namespace stepscore {
 
 constexpr int64_t kNoAnswer = -1;  // the answer id of a candidate that takes no part
 constexpr int64_t kNoWinner = -1;
+constexpr int64_t kMaxObjectives = 16;
 
-enum class Rule { kMajority, kWeighted, kBestOfN };
+enum class Rule {
+  kMajority,
+  kWeighted,
+  kWeightedMean,
+  kBestOfN,
+  kMinmaxWeighted,
+  kSoftmaxWeighted,
+  kLogoddsWeighted,
+  kLoglikWeighted,
+  kConfidenceWeighted,
+  kBorda,
+  kHybridMajorityReward,
+  kWeightedRewardFrequency,
+  kPareto,
+  kMultiObjective,
+};
+// In the order of Rule.
+constexpr const char* kRuleNames[] = {
+    "majority",
+    "weighted",
+    "weighted_mean",
+    "best_of_n",
+    "minmax_weighted",
+    "softmax_weighted",
+    "logodds_weighted",
+    "loglik_weighted",
+    "confidence_weighted",
+    "borda",
+    "hybrid_majority_reward",
+    "weighted_reward_frequency",
+    "pareto",
+    "multi_objective",
+};
+
 enum class Ties { kFirst, kBestScore };
+enum class Consensus { kShare, kEntropy };
+enum class Reward { kMax, kMean, kSum };
+enum class Normalize { kMinmax, kSum };
+enum class Scale { kNone, kMinmax };
+
+// What single rules take beside the scores; see ops/vote.py.
+struct VoteParameters {
+  double temperature = 1.0;      // softmax_weighted
+  double eps = 1e-7;             // logodds_weighted, loglik_weighted
+  double loglik_constant = 0.0;  // loglik_weighted: added to every log odds
+  int64_t power = 1;             // borda
+  double tau = 0.0;              // hybrid_majority_reward, as are the next two
+  Consensus consensus = Consensus::kShare;
+  Reward reward = Reward::kMax;
+  double reward_weight = 0.0;  // weighted_reward_frequency, as is the next
+  Normalize normalize = Normalize::kMinmax;
+  double objective_weights[kMaxObjectives] = {};  // multi_objective, as is the next
+  Scale scale = Scale::kNone;
+};
 
 struct Ballot {
   const int64_t* answer_ids;  // [n], or null: every candidate is an answer of its own
-  const double* scores;       // [n], or null when only kMajority is asked
+  const double* scores;       // [n, columns], or null when only kMajority is asked
   const int64_t* offsets;     // [problems + 1]
   int64_t problems;
   Ties ties = Ties::kFirst;
-  bool drop_nan = false;  // a candidate whose score is NaN takes no part; false: it raises
+  bool drop_nan = false;  // a candidate with a NaN score takes no part; false: it raises
+  int64_t columns = 1;    // more than one for kPareto and kMultiObjective (and kMajority) alone
+  // Vote over the first so many candidates of every problem, ascending; null: once, over all.
+  const int64_t* prefixes = nullptr;
+  int64_t prefix_count = 1;
 };
 
-struct VoteOutput {    // each [problems, rules]
-  int64_t* winner;     // index of the candidate into the flat arrays, or kNoWinner
-  int64_t* answer_id;  // its answer id, or kNoAnswer
-  double* score;       // the class's count, sum of scores or best score; NaN without a winner
-  bool* tied;          // another answer reaches the same score
+struct RuleSet {
+  const Rule* kinds;
+  int64_t count;
+  VoteParameters parameters = {};
 };
 
-// InvalidArgument when a rule, or the policy for ties, needs scores and there are none.
-void check_ballot(const Ballot& ballot, const Rule* rules, int64_t rule_count);
+struct VoteOutput {      // each [problems, rules, prefixes]
+  int64_t* winner;       // index of the candidate into the flat arrays, or kNoWinner
+  int64_t* answer_id;    // its answer id, or kNoAnswer
+  double* score;         // what its class reached; NaN without a winner
+  bool* tied;            // another answer reaches the same score
+  double* margin;        // score - that of the best other answer; infinite without another
+  double* class_scores;  // [n, rules, prefixes]: what each candidate's class reached; may be null
+};
 
-// One pass over the candidates for all rules. A class is one answer of one problem; classes stand
-// in the order of their first candidate. kMajority: most candidates; kWeighted: largest sum of
-// scores, added in candidate order; kBestOfN: largest single score. Ties go to the first class, or
-// under kBestScore to the one that holds the highest single score. The winner is the class's first
-// candidate, under kBestOfN its best one.
+// InvalidArgument when the scores, their columns or a parameter do not fit a rule.
+void check_ballot(const Ballot& ballot, const RuleSet& rules);
+
+// ln[q (m - 1) / (1 - q)] - logit(prior), q the reliability of one vote among m answers.
+double loglik_constant(double prior, double reliability, int64_t answers);
+
+// One pass over the candidates for all rules and prefixes. A class is one answer of one problem;
+// classes stand in the order of their first candidates, and every sum is taken in candidate order.
+// The class with the highest score wins. Ties go to the first class, or under kBestScore to the one
+// that holds the highest single score. The winner is the first candidate of the class, or its best
+// one under kBestOfN, kMinmaxWeighted, and where kHybridMajorityReward decides by Reward::kMax.
 //
-// InvalidArgument, naming the candidate, for a NaN score, an answer id below kNoAnswer, or an
-// infinite score under kWeighted.
-void vote(const Ballot& ballot, const Rule* rules, int64_t rule_count, const VoteOutput& out);
+// InvalidArgument, naming the candidate, for a NaN score, an answer id below kNoAnswer, or a score
+// that a rule has no use for (see range_of).
+void vote(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out);
+
+// --- what the devices share ---------------------------------------------------------------------
+
+// The scores that a rule can use.
+struct ScoreRange {
+  double low, high;
+};
+constexpr double kLargest = 0x1.fffffffffffffp1023;
+
+STEPSCORE_HD ScoreRange range_of(Rule rule, const VoteParameters& parameters) {
+  switch (rule) {
+    case Rule::kMajority:
+    case Rule::kBestOfN:
+    case Rule::kBorda:
+    case Rule::kPareto:
+      return {-kInfinity, kInfinity};
+    case Rule::kLogoddsWeighted:
+    case Rule::kLoglikWeighted:
+      return {0.0, 1.0};
+    case Rule::kConfidenceWeighted:
+      return {-kInfinity, 0.0};
+    case Rule::kWeightedRewardFrequency:
+      return {parameters.normalize == Normalize::kSum ? 0.0 : -kLargest, kLargest};
+    default:
+      return {-kLargest, kLargest};
+  }
+}
 
 // What is known of one answer of a problem.
 struct AnswerClass {
@@ -63,18 +158,155 @@ STEPSCORE_HD void add_candidate(AnswerClass& answer, int64_t candidate, double s
   answer.sum += score;
   const bool better = score > answer.best_score;
   answer.best = better ? candidate : answer.best;
-  answer.best_score = better ? score : answer.best_score;
+  answer.best_score = choose(better, score, answer.best_score);
 }
 
-STEPSCORE_HD double class_score(Rule rule, const AnswerClass& answer) {
+// Between the lowest and the highest number, as a share of the way; 1 where they are equal. Halves,
+// because the difference of two large numbers can overflow.
+STEPSCORE_HD double share_of_range(double value, double low, double high) {
+  return high > low ? (0.5 * value - 0.5 * low) / (0.5 * high - 0.5 * low) : 1.0;
+}
+
+STEPSCORE_HD double log_odds(double p, double eps) {
+  const double clipped = p < eps ? eps : (p > 1.0 - eps ? 1.0 - eps : p);
+  return logarithm_of_normal(clipped / (1.0 - clipped));
+}
+
+// Whether a candidate's weight is a function of its own score and of the range of all.
+STEPSCORE_HD bool weighs_scores(Rule rule) {
+  return rule == Rule::kMinmaxWeighted || rule == Rule::kSoftmaxWeighted ||
+         rule == Rule::kLogoddsWeighted || rule == Rule::kLoglikWeighted ||
+         rule == Rule::kConfidenceWeighted;
+}
+
+// `low` and `high`: of all scores that take part.
+STEPSCORE_HD double weight_of(Rule rule, double score, double low, double high,
+                              const VoteParameters& parameters) {
+  switch (rule) {
+    case Rule::kMinmaxWeighted:
+      return share_of_range(score, low, high);
+    case Rule::kSoftmaxWeighted:
+      return exponential((score - high) / parameters.temperature);
+    case Rule::kLogoddsWeighted:
+      return log_odds(score, parameters.eps);
+    case Rule::kLoglikWeighted:
+      return log_odds(score, parameters.eps) + parameters.loglik_constant;
+    default:
+      return exponential(score);  // kConfidenceWeighted
+  }
+}
+
+// The points of a candidate under kBorda, to a power: one for everyone that it beats, half a one
+// for everyone else with its score.
+STEPSCORE_HD double borda_weight(int64_t twice_points, int64_t power) {
+  const double points = 0.5 * static_cast<double>(twice_points);
+  double weight = points;
+  for (int64_t k = 1; k < power; ++k) weight *= points;
+  return weight;
+}
+
+// Whether `a` is as good as `b` in every column, and better in one.
+STEPSCORE_HD bool dominates(const double* a, const double* b, int64_t columns) {
+  bool better = false;
+  for (int64_t s = 0; s < columns; ++s) {
+    if (a[s] < b[s]) return false;
+    better |= a[s] > b[s];
+  }
+  return better;
+}
+
+// What the classes of a problem have in common, for rules that compare them with each other.
+struct Tally {
+  int64_t voters = 0;
+  int64_t classes = 0;
+  double total = 0.0;  // of the classes' weights, or of their mean scores
+  double mean_low = kInfinity, mean_high = -kInfinity;
+  int64_t most = 0;
+  double entropy = 0.0;
+  bool consensus = false;
+};
+
+// Whether a rule needs a Tally beyond the counts.
+STEPSCORE_HD bool compares_classes(Rule rule) {
+  return rule == Rule::kSoftmaxWeighted || rule == Rule::kHybridMajorityReward ||
+         rule == Rule::kWeightedRewardFrequency;
+}
+
+STEPSCORE_HD double mean_of(const AnswerClass& answer) {
+  return answer.sum / static_cast<double>(answer.count);
+}
+
+// Adds one class, in the order of the classes.
+STEPSCORE_HD void add_class(Rule rule, const AnswerClass& answer, double weight,
+                            const VoteParameters& parameters, Tally& tally) {
+  if (rule == Rule::kSoftmaxWeighted) {
+    tally.total += weight;
+  } else if (rule == Rule::kWeightedRewardFrequency) {
+    const double mean = mean_of(answer);
+    tally.total += mean;
+    tally.mean_low = mean < tally.mean_low ? mean : tally.mean_low;
+    tally.mean_high = mean > tally.mean_high ? mean : tally.mean_high;
+  } else {
+    tally.most = answer.count > tally.most ? answer.count : tally.most;
+    if (parameters.consensus == Consensus::kEntropy) {
+      const double share = static_cast<double>(answer.count) / static_cast<double>(tally.voters);
+      tally.entropy -= share * logarithm(share);
+    }
+  }
+}
+
+STEPSCORE_HD bool in_consensus(const Tally& tally, const VoteParameters& parameters) {
+  if (parameters.consensus == Consensus::kShare) {
+    return static_cast<double>(tally.most) / static_cast<double>(tally.voters) >= parameters.tau;
+  }
+  if (tally.classes == 1) return true;
+  return tally.entropy / logarithm(static_cast<double>(tally.classes)) <= parameters.tau;
+}
+
+// `weight`: the sum of the class's weights, where the rule has weights.
+STEPSCORE_HD double class_score(Rule rule, const AnswerClass& answer, double weight,
+                                const Tally& tally, const VoteParameters& parameters) {
+  const double count = static_cast<double>(answer.count);
   switch (rule) {
     case Rule::kMajority:
-      return static_cast<double>(answer.count);
+      return count;
     case Rule::kWeighted:
       return answer.sum;
-    default:
+    case Rule::kWeightedMean:
+      return mean_of(answer);
+    case Rule::kBestOfN:
       return answer.best_score;
+    case Rule::kSoftmaxWeighted:
+      return weight / tally.total;
+    case Rule::kHybridMajorityReward:
+      if (tally.consensus) return count;
+      if (parameters.reward == Reward::kMax) return answer.best_score;
+      return parameters.reward == Reward::kMean ? mean_of(answer) : answer.sum;
+    case Rule::kWeightedRewardFrequency: {
+      const double mean = mean_of(answer);
+      double reward = share_of_range(mean, tally.mean_low, tally.mean_high);
+      if (parameters.normalize == Normalize::kSum) {
+        reward = tally.total > 0.0 ? mean / tally.total : 1.0 / static_cast<double>(tally.classes);
+      }
+      return parameters.reward_weight * reward +
+             (1.0 - parameters.reward_weight) * (count / static_cast<double>(tally.voters));
+    }
+    default:
+      return weight;
   }
+}
+
+// By how much the winner leads.
+STEPSCORE_HD double margin_of(double lead, double second, bool has_second) {
+  if (!has_second) return kInfinity;
+  return second == lead ? 0.0 : lead - second;
+}
+
+// Whether the class stands for itself with its best candidate, not with its first.
+STEPSCORE_HD bool shows_best(Rule rule, const Tally& tally, const VoteParameters& parameters) {
+  return rule == Rule::kBestOfN || rule == Rule::kMinmaxWeighted ||
+         (rule == Rule::kHybridMajorityReward && !tally.consensus &&
+          parameters.reward == Reward::kMax);
 }
 
 }  // namespace stepscore
