@@ -1,0 +1,74 @@
+"""Ragged arrays in NumPy: flat values, and offsets that say where each segment begins and ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore._arrays import Call
+from stepscore._device import DeviceError
+
+
+def integers(op: str, argument: str, value: Any) -> NDArray[np.int64]:
+    """Read an array of integers on the CPU, of any framework, as int64; `op` names the caller."""
+    call = Call(op)
+    return _on_cpu(call, argument, call.integers(argument, value))
+
+
+def numbers(op: str, argument: str, value: Any) -> NDArray[np.float64]:
+    """Read an array of numbers on the CPU, of any framework, as float64; `op` names the caller."""
+    call = Call(op)
+    made = call.array(argument, value)
+    return _on_cpu(
+        call, argument, made if call.on_cuda else call.contiguous(argument, made, "float64")
+    )
+
+
+def check_shape(
+    op: str, argument: str, array: NDArray[Any], n: int | None = None, like: str = ""
+) -> None:
+    """Refuse what is not ``[n]``: as long as the array named `like`; without n, of any length."""
+    if array.ndim != 1:
+        raise ValueError(f"{op}: {argument} must have 1 dimension; got shape {list(array.shape)}")
+    if n is not None and len(array) != n:
+        raise ValueError(
+            f"{op}: {argument} must have shape [{n}] to match {like}; got [{len(array)}]"
+        )
+
+
+def read_offsets(op: str, value: Any, n: int, what: str) -> NDArray[np.int64]:
+    """Read the offsets of `n` values: they begin at 0, do not decrease and end at `n`."""
+    offsets = integers(op, "offsets", value)
+    check_shape(op, "offsets", offsets)
+    if not len(offsets):
+        raise ValueError(f"{op}: offsets must hold at least the leading 0; got none")
+    if offsets[0] != 0:
+        raise ValueError(f"{op}: offsets must begin at 0; got {offsets[0]}")
+    if (falls := np.flatnonzero(offsets[1:] < offsets[:-1])).size:
+        s = int(falls[0]) + 1
+        raise ValueError(
+            f"{op}: offsets must not decrease; offsets[{s}] is {offsets[s]} after {offsets[s - 1]}"
+        )
+    if offsets[-1] != n:
+        raise ValueError(f"{op}: offsets must end at {n} (the number of {what}); got {offsets[-1]}")
+    return offsets
+
+
+def segment_of(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the segment of every value, ``[n]``."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def first_true(mask: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the index of the first True of every segment into the flat array; -1 = none."""
+    found = np.append(np.flatnonzero(mask), len(mask))
+    first = found[np.searchsorted(found, offsets[:-1])]
+    return np.where(first < offsets[1:], first, -1)
+
+
+def _on_cpu(call: Call, argument: str, array: Any) -> NDArray[Any]:
+    if call.on_cuda:
+        raise DeviceError(f"{call.op}: {argument} is on a GPU; pass it on the CPU")
+    return np.asarray(array)
