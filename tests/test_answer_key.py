@@ -6,6 +6,7 @@ STEPSCORE_ANSWER_PAIRS sets how many answers of each kind are generated (20,000)
 from __future__ import annotations
 
 import doctest
+import math
 import os
 import random
 import re
@@ -81,6 +82,14 @@ def test_the_examples_of_the_docstrings_hold():
         ("**Final Answer**: **$5$**", "5"),
         ("**Final Answer**:\n\n$$5$$\n", "5"),
         ("Answer: é", "é"),
+        ("It is 4.\n\n# Answer\n\n4", "4"),
+        ("### Final Answer\n$5$", "5"),
+        ("#### **Answer:** 6", "6"),
+        ("#### The answer is 7.", "7"),
+        ("## Answers\n8", None),
+        ("The answer is 0.333...", "0.333..."),
+        ("The answer is B) 5", "B) 5"),
+        (r"\boxed{0.333...}.", "0.333..."),
         ("1/2", "1/2"),
         ("x + 1", None),
     ],
@@ -92,9 +101,9 @@ def test_extraction_by_hand(text: str, answer: str | None):
 
 SOLUTIONS = st.lists(
     st.sampled_from(
-        ["\\boxed{", "\\fbox {", "}", "{", "\\}", "\\", "#### ", "The answer is", "answer is: ",
-         "A:", "**Answer:** ", "Final answer", ":", "**", "*", ".", " ", "\n", "=", "<=", "5", "$",
-         "1/2", "x", "word ", "é", "$$", "\\(", "\\)"]
+        ["\\boxed{", "\\fbox {", "}", "{", "\\}", "\\", "#### ", "# ", "Answer", "The answer is",
+         "answer is: ", "A:", "**Answer:** ", "Final answer", ":", "**", "*", ".", " ", "\n", "=",
+         "<=", "5", "$", "1/2", "x", "word ", "é", "$$", "\\(", "\\)"]
     ),
     max_size=14,
 ).map("".join)  # fmt: skip
@@ -225,21 +234,33 @@ def finite_set(rng: random.Random) -> Generated:
     return shape.format(text), frozenset(values)
 
 
+QUARTERS = [Fraction(n, 4) for n in range(-16, 17)]  # all ends are halves from -3 to 3
+
+
 def interval(rng: random.Random) -> Generated:
-    one: list[Any] = []
-    text = ""
-    for number in range(rng.choice([1, 1, 2])):
+    """A union of intervals and points: what it holds of a grid finer than its ends."""
+    pieces: list[str] = []
+    held: set[Fraction] = set()
+    for _ in range(rng.choice([1, 1, 2, 2, 3])):
+        if pieces and rng.random() < 0.2:
+            text, values = listed(rng)
+            pieces.append(rf"\{{{text}\}}")
+            held.update(values)
+            continue
         (a, low), (b, high) = small(rng), small(rng)
-        while low >= high:  # empty ones are all equal
+        while low >= high:  # (2,1) is a pair
             (a, low), (b, high) = small(rng), small(rng)
         opened, closed = rng.choice("(["), rng.choice(")]")
         if rng.random() < 0.2:
-            a, low = rng.choice(["-\\infty", "−∞"]), "-inf"
+            a, low = rng.choice(["-\\infty", "−∞"]), QUARTERS[0] - 1
         if rng.random() < 0.2:
-            b, high = rng.choice(["\\infty", "+\\infty", "∞"]), "inf"
-        text += (rng.choice(["\\cup", " ∪ "]) if number else "") + f"{opened}{a}, {b}{closed}"
-        one.append((opened, low, high, closed))
-    return text, frozenset(one)
+            b, high = rng.choice(["\\infty", "+\\infty", "∞"]), QUARTERS[-1] + 1
+        pieces.append(f"{opened}{a}, {b}{closed}")
+        held.update(at for at in QUARTERS if low < at < high)
+        held.update(at for at, end in ((low, opened), (high, closed)) if end in "[]")
+    rng.shuffle(pieces)
+    inside = frozenset(held.intersection(QUARTERS))
+    return rng.choice(["\\cup", " ∪ "]).join(pieces), inside
 
 
 def matrix(rng: random.Random) -> Generated:
@@ -294,6 +315,35 @@ def test_equal_keys_are_equal_values_and_equal_values_equal_keys(kind: str):
         assert seen == value, f"{seen_text} and {text} have the key {found}"
         known, before = key_of.setdefault(value, (found, text))
         assert known == found, f"{before} and {text} have the keys {known} and {found}"
+
+
+ENDS = {
+    r"-\sqrt{3}": -(3**0.5), "-1": -1, "0": 0, "1": 1, r"\sqrt{2}": 2**0.5,
+    r"\frac{\pi}{2}": math.pi / 2, r"2\pi-4": 2 * math.pi - 4, r"1+\sqrt{2}": 1 + 2**0.5, "3": 3,
+    r"\pi": math.pi, r"\frac{22}{7}": 22 / 7, r"-\infty": -math.inf, r"\infty": math.inf,
+}  # fmt: skip
+
+
+def test_unions_with_irrational_ends_are_joined():
+    rng = random.Random(4)
+    ends = sorted(end for end in ENDS.values() if math.isfinite(end))
+    grid = [-9, 9, *ends, *((a + b) / 2 for a, b in pairwise(ends))]
+    texts, held = [], []
+    for _ in range(COUNT):
+        pieces, inside = [], set()
+        for _ in range(rng.randint(1, 4)):
+            (a, low), (b, high) = sorted(rng.sample(list(ENDS.items()), 2), key=lambda end: end[1])
+            opened, closed = rng.choice("(["), rng.choice(")]")
+            pieces.append(f"{opened}{a},{b}{closed}")
+            inside |= {at for at in grid if low < at < high}
+            inside |= {low} if opened == "[" else set()
+            inside |= {high} if closed == "]" else set()
+        texts.append(r"\cup".join(pieces))
+        held.append(frozenset(inside - {math.inf, -math.inf}))
+    keys = answer_keys(texts, extract=False)
+    assert all(map(resolved, keys))
+    # One key for every set, and one set for every key.
+    assert len(set(keys)) == len(set(held)) == len(set(zip(keys, held, strict=True)))
 
 
 def test_kinds_do_not_mix():
@@ -364,8 +414,11 @@ def test_no_two_soups_merge_that_the_reference_parts():
     "answer",
     [r"1/2\pi", "2(3)", "2/3/4", "101_2", "5!", "007", r"2\frac{5}{3}", "1,23", "1, 2", "5m", "5cm",
      "12 million", "4:30", "x > 3", r"\sqrt{-1}", "0^0", "1/0", "9223372036854775808/3", "1.2.3",
-     "3 5", "3-5", "|x|", r"\pm 2", "x=1, y=2", "{1,234}", "2^{1000}", "$5 and $6", r"\frac{1}{2",
-     "(1,2", "1e5", "AB = 5", "1:2", "2-", "--2", r"\cos(0)", "x", "√2x", "1–2", "3 or 4"],
+     "3 5", "3-5", "|x|", "5 + 5%", r"1 - \sqrt{2}\%", r"\$5\%", "{-2}^2", r"{1+2}\cdot 3",
+     "{{1+2}}^2", r"\pm 2", "x=1, y=2", "{1,234}", "2^{1000}", "$5 and $6", r"\frac{1}{2",
+     "(1,2", "1e5", "AB = 5", "1:2", "2-", "--2", r"\cos(0)", "x", "√2x", "1–2", "3 or 4",
+     "0.333...", "0.33..", r"(2,1) \cup (0,1)", r"(1,1) \cup (2,3)", r"(1,2,3) \cup (0,1)",
+     r"\begin{pmatrix}1\end{pmatrix} \cup (1,2)"],
 )  # fmt: skip
 def test_what_could_mean_two_things_is_text(answer: str):
     assert not resolved(key(answer)), key(answer)
@@ -380,10 +433,26 @@ def test_what_could_mean_two_things_is_text(answer: str):
      (r"\Delta", r"\delta"), ("0.333333", "1/3"), ("1.4142135", r"\sqrt{2}"), ("3.14159", r"\pi"),
      ("\\{1,2\\}", "(1,2)"), ("12 hours", "12 minutes"), ("50 cents", "50 dollars"), ("B", "b"),
      (r"\begin{pmatrix}1&2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"), ("5 C", "5 F"),
-     (r"\frac\text{ab}c", r"\frac abc"), ("x²³", "x^{2}3"), ("5°", "5"), ("1 2", "12")],
+     (r"\frac\text{ab}c", r"\frac abc"), ("x²³", "x^{2}3"), ("5°", "5"), ("1 2", "12"),
+     ("x^23", "x^{2}3"), ("0.333...", "0.333"), ("(1,2) ∪ (2,3)", "(1,3)"),
+     (r"(1,2) \cup \{3\}", "(1,3]"), ("1–2", "-1"), ("[0,∞)", "(0,∞)")],
 )  # fmt: skip
 def test_what_is_different_stays_different(one: str, other: str):
     assert key(one) != key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(r"(-3, \infty)", r"(-2, \infty) \cup (-3, 0]"), ("[1,2) ∪ [2,3]", "[1,3]"),
+     (r"(1,2) \cup \{2\}", "(1,2]"), (r"[1,1] \cup \{2\}", r"\{1,2\}"),
+     (r"(0,\sqrt{2}) \cup [1.41,\pi)", r"(0,\pi)"), (r"[0,\infty]", r"[0,\infty)"),
+     ("[-∞,1]", r"(-\infty,1]"), ("x = 5", "y = 5"), ("B)", "(B)"), (r"\mathbf{(B)}", "B"),
+     (r"0.\bar{3}", "1/3"), ("–5", "-5"), ("(–5, 2)", "(-5,2)"), ("\ufeff2", "2"),
+     ("x^2 + 1", "x^{2}+1"), ("4210_5", "4210_{5}"), ("x² + 1", "x^2+1"), ("x ≤ 3", r"x \leq 3"),
+     ("±2", r"\pm 2"), (r"x \neq 5", "x≠5")],
+)  # fmt: skip
+def test_what_is_the_same_has_one_key(one: str, other: str):
+    assert key(one) == key(other)
 
 
 # --- texts ------------------------------------------------------------------------------------
@@ -477,6 +546,36 @@ def test_qwen_rm_maj_from_the_raw_texts(data: Path):
     assert [pairs[2 * i : 2 * i + 2] for i in np.flatnonzero((known == own) != right)] == [
         ["10{,}000", "10000"]
     ]
+
+
+def test_bbmistake_traces_end_with_their_answer(data: Path):
+    import json
+
+    lines = [
+        line
+        for path in sorted((data / "bbmistake").glob("*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    rows = [json.loads(line) for line in lines]
+    keys = answer_keys([row["answer"] for row in rows], extract=False)
+    assert answer_keys([row["steps"][-1] for row in rows]) == keys
+    assert len(rows) == 2186
+
+
+def test_prm800k_answers_stand_under_their_heading(data: Path):
+    import json
+
+    path = data / "prm800k_phase1_test" / "phase1_test.jsonl"
+    solutions = [
+        completion["text"]
+        for line in path.read_text().splitlines()
+        for step in json.loads(line)["label"]["steps"]
+        for completion in step["completions"] or []
+        if "# Answer\n" in completion["text"] and "boxed" not in completion["text"]
+    ]
+    below = [text.rpartition("# Answer\n")[2] for text in solutions]
+    assert answer_keys(solutions) == answer_keys(below, extract=False)
+    assert len(solutions) > 200
 
 
 # --- groups -----------------------------------------------------------------------------------

@@ -31,11 +31,78 @@ int64_t power_of_ten(size_t exponent) {
   return power;
 }
 
+// A place on the line just before a number, or just after it: [a, b) lies between the cuts before a
+// and before b, the point a between the cuts before and after it.
+struct Cut {
+  int infinite = 0;  // -1 or 1: the cut lies there
+  bool after = false;
+  Number at;
+};
+
+struct Piece {
+  Cut from, to;
+};
+
+// False where the numbers are too near to tell.
+bool compare(const Cut& a, const Cut& b, int& sign) {
+  if (a.infinite != 0 || b.infinite != 0) {
+    sign = a.infinite - b.infinite;
+    return true;
+  }
+  if (!a.at.compare(b.at, sign)) return false;
+  if (sign == 0) sign = a.after - b.after;
+  return true;
+}
+
+// Sorted, and joined where they overlap or touch. False as above, and for an empty piece.
+bool join(std::vector<Piece>& pieces) {
+  std::vector<Piece> sorted;
+  int sign = 0;
+  for (const Piece& piece : pieces) {
+    if (!compare(piece.from, piece.to, sign) || sign >= 0) return false;
+    size_t place = sorted.size();
+    for (; place > 0; --place) {
+      if (!compare(sorted[place - 1].from, piece.from, sign)) return false;
+      if (sign <= 0) break;
+    }
+    sorted.insert(sorted.begin() + static_cast<std::ptrdiff_t>(place), piece);
+  }
+  pieces.clear();
+  for (const Piece& piece : sorted) {
+    if (!pieces.empty()) {
+      Cut& end = pieces.back().to;
+      if (!compare(piece.from, end, sign)) return false;
+      if (sign <= 0) {
+        if (!compare(end, piece.to, sign)) return false;
+        if (sign < 0) end = piece.to;
+        continue;
+      }
+    }
+    pieces.push_back(piece);
+  }
+  return true;
+}
+
+bool is_point(const Piece& piece) {
+  const auto& [from, to] = piece;
+  int sign = 1;
+  return from.infinite == 0 && to.infinite == 0 && from.at.compare(to.at, sign) && sign == 0;
+}
+
+void append_interval(const Piece& piece, std::string& key) {
+  const auto& [from, to] = piece;
+  key += from.infinite != 0 || from.after ? '(' : '[';
+  if (from.infinite == 0) from.at.append_to(key);
+  key += from.infinite == 0 ? "," : "-inf,";
+  if (to.infinite == 0) to.at.append_to(key);
+  key += to.infinite != 0 ? "inf)" : to.after ? "]" : ")";
+}
+
 // Reads from the left and never goes back: the kind of the next token and what stands directly
 // inside a bracket decide. What is ambiguous is refused.
 class Parser {
  public:
-  Parser(const Token* begin, const Token* end) : at_(begin), end_(end) {}
+  Parser(const Token* begin, const Token* end) : at_(begin), begin_(begin), end_(end) {}
 
   // An item with what may stand around it: a currency, a percent sign, a unit.
   bool answer(std::string& key);
@@ -57,6 +124,9 @@ class Parser {
     return is(Kind::kEmptySet) || (is_list() && at_->bracket != '(' && at_->bracket != '[');
   }
   bool union_of_items(std::string& key);
+  bool union_of_sets(std::string& key);
+  bool pieces(std::vector<Piece>& out);
+  bool bound(Cut& out);
   bool item(std::string& key);
   bool list(std::string& key);
   bool set(std::vector<std::string>& members);
@@ -69,6 +139,7 @@ class Parser {
   bool factor(Number& out, bool& is_literal);
   bool primary(Number& out, bool& is_literal);
   bool group(Number& out);
+  bool hides_operator() const;
   bool argument(Number& out);
   bool fraction(Number& out);
   bool root(Number& out);
@@ -80,6 +151,7 @@ class Parser {
   bool unit_factor(std::string& name);
 
   const Token* at_;
+  const Token* begin_;
   const Token* end_;
   std::string_view rest_;  // digits of *at_ that \frac12 has left
   int depth_ = 0;
@@ -189,6 +261,21 @@ bool Parser::group(Number& out) {
   return true;
 }
 
+// Who reads {1+2}^2 sees no braces.
+bool Parser::hides_operator() const {
+  if (!opens('{')) return false;
+  const auto borders = [](const Token& t) {
+    return t.kind == Kind::kComma || t.kind == Kind::kOpen || t.kind == Kind::kClose;
+  };
+  const Token* close = at_ + at_->match;
+  const bool alone = (at_ == begin_ || (borders(at_[-1]) && at_[-1].kind != Kind::kClose)) &&
+                     (close + 1 == end_ || (borders(close[1]) && close[1].kind != Kind::kOpen));
+  return !alone && std::any_of(at_, close, [](const Token& t) {
+    return t.kind == Kind::kPlus || t.kind == Kind::kMinus || t.kind == Kind::kTimes ||
+           t.kind == Kind::kSlash;
+  });
+}
+
 bool Parser::fraction(Number& out) {
   Number below;
   ++at_;
@@ -247,7 +334,8 @@ bool Parser::primary(Number& out, bool& is_literal) {
       out = Number::pi();
       return true;
     case Kind::kOpen:
-      return (at_->bracket == '(' || at_->bracket == '{') && !at_->lists && group(out);
+      return (at_->bracket == '(' || at_->bracket == '{') && !at_->lists && !hides_operator() &&
+             group(out);
     case Kind::kWord:
       if (at_->spelling != "sqrt" || !follows(Kind::kOpen, 1) || at_[1].bracket != '(') {
         return false;
@@ -388,12 +476,17 @@ bool Parser::list(std::string& key) {
   const size_t begin = key.size();
   key += at_->bracket;
   ++at_;
+  int64_t items = 0;
   do {
     if (!item(key)) return false;
     key += ',';
+    ++items;
   } while (take(Kind::kComma));
   if (!is(Kind::kClose)) return false;
   key.back() = at_->bracket == '(' ? ')' : ']';
+  // No interval holds an infinity: [0,inf] is [0,inf).
+  if (items == 2 && key.compare(begin + 1, 5, "-inf,") == 0) key[begin] = '(';
+  if (items == 2 && key.ends_with(",inf]")) key.back() = ')';
   // A matrix may stand in one pair of brackets, (\begin{array}...); they say nothing.
   if (!lists) key = key.substr(0, begin) + key.substr(begin + 1, key.size() - begin - 2);
   commas_separate_ = outside;
@@ -498,30 +591,84 @@ bool Parser::item(std::string& key) {
   return true;
 }
 
-// Intervals and sets, in any order.
-bool Parser::union_of_items(std::string& key) {
-  std::vector<std::string> parts, members;
-  int64_t pieces = 0;
-  do {
-    ++pieces;
-    if (is_set()) {
-      if (!set(members)) return false;
-    } else if (!is_list() || !list(parts.emplace_back())) {
+// A number, or an infinity.
+bool Parser::bound(Cut& out) {
+  std::string infinite;
+  if (!infinity(infinite)) return sum(out.at);
+  out.infinite = infinite == "inf" ? 1 : -1;
+  return true;
+}
+
+// An interval, or the points of a finite set.
+bool Parser::pieces(std::vector<Piece>& out) {
+  if (take(Kind::kEmptySet)) return true;
+  if (!is_list()) return false;
+  const bool outside = commas_separate_;
+  commas_separate_ = true;
+  const char opened = at_->bracket;
+  const bool interval = opened == '(' || opened == '[';
+  ++at_;
+  if (interval) {
+    Piece& piece = out.emplace_back();
+    if (!bound(piece.from) || !take(Kind::kComma) || !bound(piece.to) || !is(Kind::kClose)) {
       return false;
     }
+    piece.from.after = opened == '(';
+    piece.to.after = at_->bracket == '[';
+  } else if (!closes(opened)) {
+    do {
+      Piece& point = out.emplace_back();
+      if (!sum(point.from.at)) return false;
+      point.to.at = point.from.at;
+      point.to.after = true;
+    } while (take(Kind::kComma));
+  }
+  if (!interval && !closes(opened)) return false;
+  ++at_;
+  commas_separate_ = outside;
+  return true;
+}
+
+// Finite sets, of whatever it may be.
+bool Parser::union_of_sets(std::string& key) {
+  std::vector<std::string> members;
+  do {
+    if (!is_set() || !set(members)) return false;
   } while (take(Kind::kUnion));
-  // A matrix in brackets is no set.
-  if (pieces > 1 && std::ranges::any_of(parts, [](const std::string& part) {
-        return part.starts_with("matrix");
-      })) {
-    return false;
+  append_set(members, key);
+  return true;
+}
+
+// One list; finite sets; or intervals and finite sets of numbers, in any order.
+bool Parser::union_of_items(std::string& key) {
+  const Token* last = at_;
+  bool intervals = false;
+  for (;; last += 2) {
+    if (last->kind == Kind::kOpen) {
+      intervals = intervals || last->bracket == '(' || last->bracket == '[';
+      last += last->match;
+    }
+    if (end_ - last < 3 || last[1].kind != Kind::kUnion) break;
   }
-  if (!members.empty() || parts.empty()) append_set(members, parts.emplace_back());
-  sort_and_unite(parts);
-  for (const std::string& part : parts) {
+  if (!intervals) return union_of_sets(key);
+  if (at_->match == last - at_) return list(key);
+  std::vector<Piece> all;
+  do {
+    if (done() || !pieces(all)) return false;
+  } while (take(Kind::kUnion));
+  if (!join(all)) return false;
+  std::vector<std::string> points;
+  for (const Piece& piece : all) {
+    if (is_point(piece)) {
+      piece.from.at.append_to(points.emplace_back());
+      continue;
+    }
     if (!key.empty()) key += " U ";
-    key += part;
+    append_interval(piece, key);
   }
+  if (points.empty()) return true;
+  if (!key.empty()) key += " U ";
+  append_set(points, key);
   return true;
 }
 
@@ -577,6 +724,15 @@ bool Parser::unit(std::string& name) {
   return unit_factor(name);
 }
 
+// A sign stands behind the first token, in no brackets.
+bool is_sum(const Token* begin, const Token* end) {
+  for (const Token* t = begin; t != end; ++t) {
+    if (t->kind == Kind::kOpen) t += t->match;
+    if (t != begin && (t->kind == Kind::kPlus || t->kind == Kind::kMinus)) return true;
+  }
+  return false;
+}
+
 bool Parser::answer(std::string& key) {
   std::string name;
   const int sign = is(Kind::kMinus) || is(Kind::kPlus);
@@ -590,6 +746,7 @@ bool Parser::answer(std::string& key) {
   if (is(Kind::kBegin) || is(Kind::kInfinity) || follows(Kind::kInfinity, 1)) {
     return item(key) && done();
   }
+  const Token* first = at_;
   Number value;
   if (!sum(value)) return false;
   if (key == "-") {
@@ -597,6 +754,8 @@ bool Parser::answer(std::string& key) {
     value.negate();
   }
   if (is(Kind::kPercent) || (is(Kind::kWord) && at_->spelling == "percent")) {
+    // 5 + 5% is rather 5.05 than 10%.
+    if (!name.empty() || is_sum(first, at_)) return false;
     ++at_;
     Number hundredth(Rational{1, 100});
     if (!value.multiply(hundredth)) return false;
@@ -608,7 +767,7 @@ bool Parser::answer(std::string& key) {
   return done();
 }
 
-// (B), B, Option B
+// (B), B, B), Option B
 bool choice_key(const Token* begin, const Token* end, std::string& key) {
   if (end - begin > 1 && begin->kind == Kind::kWord &&
       (begin->spelling == "Option" || begin->spelling == "option" || begin->spelling == "Choice" ||
@@ -618,6 +777,8 @@ bool choice_key(const Token* begin, const Token* end, std::string& key) {
   if (end - begin == 3 && begin->kind == Kind::kOpen && begin->bracket == '(' &&
       end[-1].kind == Kind::kClose && end[-1].bracket == '(') {
     ++begin;
+    --end;
+  } else if (end - begin == 2 && end[-1].kind == Kind::kClose && end[-1].bracket == '(') {
     --end;
   }
   if (end - begin != 1 || begin->kind != Kind::kWord || begin->spelling.size() != 1 ||
@@ -683,8 +844,8 @@ bool side_key(const Token* begin, const Token* end, std::string& key) {
 
 bool value_key(const Tokens& tokens, std::string& key) {
   const Token *begin = tokens.begin(), *end = tokens.end();
-  if (!tokens.balanced()) return false;
   if (choice_key(begin, end, key)) return true;
+  if (!tokens.balanced()) return false;
   if (is_range(begin, end)) return false;
   // x = 5 is 5, and so is 2 + 3 = 5.
   std::string last;
@@ -729,6 +890,11 @@ void append_spelling(const Tokens& tokens, std::string& key) {
           before.spelling[0] == '\\' && letter(before.spelling.back()) && letter(t->spelling[0]);
       if ((t->space && ((wordy(before) && wordy(*t)) || list)) || command) key += ' ';
     }
+    // x^2 is x^{2}, and x^{2}3 is not x^{23}.
+    const bool script = t != begin && (t[-1].kind == Kind::kPower || t[-1].kind == Kind::kIndex) &&
+                        (t->kind == Kind::kNumber || t->kind == Kind::kWord) &&
+                        t->spelling.size() == 1;
+    if (script) key += '{';
     switch (t->kind) {
       case Kind::kVulgar:
         key += "\\frac{";
@@ -761,6 +927,7 @@ void append_spelling(const Tokens& tokens, std::string& key) {
       default:
         key += t->spelling;
     }
+    if (script) key += '}';
   }
 }
 

@@ -1,8 +1,10 @@
 #include "answer_key/exact.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 namespace stepscore::exact {
@@ -197,6 +199,26 @@ bool Number::root(int64_t degree) {
   if (!make(inside == 0 ? 0 : square, value.den, term.factor)) return false;
   *this = Number(term);
   return true;
+}
+
+bool Number::compare(const Number& other, int& sign) const {
+  Number difference = other;
+  difference.negate();
+  if (!difference.add(*this)) return false;
+  double total = 0, size = 0;
+  for (int i = 0; i < difference.count_; ++i) {
+    const Term& term = difference.terms_[i];
+    double value = static_cast<double>(term.factor.num) / static_cast<double>(term.factor.den) *
+                   std::sqrt(static_cast<double>(term.radicand));
+    for (int32_t k = 0; k < term.pi_power; ++k) value *= std::numbers::pi;
+    for (int32_t k = 0; k > term.pi_power; --k) value /= std::numbers::pi;
+    total += value;
+    size += std::abs(value);
+  }
+  sign = (total > 0) - (total < 0);
+  // Terms that cancel beyond what doubles resolve: not 0, for equal numbers have equal terms.
+  constexpr double kResolved = 1e-12;
+  return difference.count_ == 0 || std::abs(total) > kResolved * size;
 }
 
 void Number::append_to(std::string& text) const {

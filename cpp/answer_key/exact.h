@@ -43,6 +43,10 @@ class Number {
   [[nodiscard]] bool raise(int64_t exponent);
   [[nodiscard]] bool root(int64_t degree);  // of a rational; degree 3 and up only where it is exact
 
+  // sign: -1, 0 or 1 as this is below, equal to or above other. False where they are too near to
+  // tell, and where the difference does not fit.
+  [[nodiscard]] bool compare(const Number& other, int& sign) const;
+
   // 1/2, -3*sqrt(2), 1+2*sqrt(3)*pi^2
   void append_to(std::string& text) const;
 

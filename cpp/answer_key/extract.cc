@@ -79,15 +79,17 @@ std::string_view without_stars(std::string_view text) {
   return first == kNone ? text.substr(text.size()) : text.substr(first);
 }
 
-// Behind "A:", "Answer:" or "Final answer:" at the begin of a line.
+// Behind "A:", "Answer:" or "Final answer:" at the begin of a line, or the heading "# Answer".
 std::string_view labelled(std::string_view line) {
-  line = without_stars(line);
+  const size_t hashes = std::min(line.find_first_not_of('#'), line.size());
+  line = without_stars(strip(line.substr(hashes)));
   if (line.starts_with("A") && without_stars(line.substr(1)).starts_with(':')) {
     return without_stars(line.substr(1)).substr(1);
   }
   if (starts_folded(line, "final ")) line.remove_prefix(6);
   if (!starts_folded(line, "answer")) return {};
   line = without_stars(line.substr(6));
+  if (hashes > 0 && line.empty()) return line;
   return line.starts_with(':') ? line.substr(1) : std::string_view{};
 }
 
@@ -107,8 +109,14 @@ std::string_view said(std::string_view line) {
   return {};
 }
 
+std::string_view stated_in(std::string_view line) {
+  const std::string_view found = said(line);
+  return found.data() != nullptr ? found : labelled(line);
+}
+
 std::string_view sentence(std::string_view text) {
   for (size_t at = text.find('.'); at != kNone; at = text.find('.', at + 1)) {
+    if (at > 0 && text[at - 1] == '.') continue;  // 0.333... goes on
     const std::string_view rest = without_stars(text.substr(at + 1));
     if (rest.empty() || kWhite.find(rest[0]) != kNone) return text.substr(0, at);
   }
@@ -127,8 +135,7 @@ bool last_statement(std::string_view text, std::string_view& answer) {
     const size_t newline = end == 0 ? kNone : text.rfind('\n', end - 1);
     const size_t begin = newline == kNone ? 0 : newline + 1;
     const std::string_view line = text.substr(begin, end - begin);
-    std::string_view found = said(line);
-    if (found.data() == nullptr) found = labelled(line);
+    std::string_view found = stated_in(line);
     if (found.data() != nullptr) {
       if (plain(found).empty()) found = first_line(text.substr(end));
       answer = plain(sentence(plain(found)));
@@ -143,7 +150,9 @@ bool last_statement(std::string_view text, std::string_view& answer) {
 
 std::string_view trimmed(std::string_view answer) {
   answer = strip(answer);
-  if (answer.ends_with('.')) answer = strip(answer.substr(0, answer.size() - 1));
+  if (answer.ends_with('.') && !answer.ends_with("..")) {
+    answer = strip(answer.substr(0, answer.size() - 1));
+  }
   struct Pair {
     std::string_view open, close;
   };
@@ -166,7 +175,11 @@ std::string_view stated_answer(std::string_view solution) {
   const std::string_view box = last_box(text);
   if (box.data() != nullptr) return or_none(trimmed(box));
   const size_t marker = text.rfind("####");
-  if (marker != kNone) return or_none(trimmed(first_line(text.substr(marker + 4))));
+  if (marker != kNone) {
+    const std::string_view rest = text.substr(marker);
+    const bool heading = stated_in(rest.substr(0, rest.find('\n'))).data() != nullptr;
+    if (!heading) return or_none(trimmed(first_line(rest.substr(4))));
+  }
   std::string_view answer;
   if (last_statement(text, answer)) return or_none(trimmed(answer));
   // What the last line computes: the answers of models that only calculate.

@@ -45,6 +45,7 @@ constexpr Command kCommands[] = {
     {"\\", Meaning::kToken, Kind::kRow, "\\\\"},
     {"]", Meaning::kNothing},
     {"alpha", Meaning::kToken, Kind::kLetter, "α"},
+    {"bar", Meaning::kToken, Kind::kOverline, "\\overline"},
     {"begin", Meaning::kBegin},
     {"beta", Meaning::kToken, Kind::kLetter, "β"},
     {"big", Meaning::kNothing},
@@ -62,15 +63,22 @@ constexpr Command kCommands[] = {
     {"end", Meaning::kEnd},
     {"frac", Meaning::kToken, Kind::kFraction, "\\frac"},
     {"gamma", Meaning::kToken, Kind::kLetter, "γ"},
+    {"ge", Meaning::kToken, Kind::kOther, "\\ge"},
+    {"geq", Meaning::kToken, Kind::kOther, "\\ge"},
     {"hbox", Meaning::kText},
     {"in", Meaning::kToken, Kind::kElement, "\\in"},
     {"infty", Meaning::kToken, Kind::kInfinity, "∞"},
     {"lambda", Meaning::kToken, Kind::kLetter, "λ"},
     {"lbrace", Meaning::kSet},
+    {"le", Meaning::kToken, Kind::kOther, "\\le"},
     {"left", Meaning::kNothing},
+    {"leq", Meaning::kToken, Kind::kOther, "\\le"},
+    {"mathbf", Meaning::kText},
     {"mathrm", Meaning::kText},
     {"mbox", Meaning::kText},
     {"mu", Meaning::kToken, Kind::kLetter, "μ"},
+    {"ne", Meaning::kToken, Kind::kOther, "\\ne"},
+    {"neq", Meaning::kToken, Kind::kOther, "\\ne"},
     {"overline", Meaning::kToken, Kind::kOverline, "\\overline"},
     {"phi", Meaning::kToken, Kind::kLetter, "φ"},
     {"pi", Meaning::kToken, Kind::kPi, "π"},
@@ -91,6 +99,7 @@ constexpr Command kCommands[] = {
     {"{", Meaning::kSet},
     {"}", Meaning::kEndSet},
 };
+static_assert(std::ranges::is_sorted(kCommands, {}, &Command::name));
 
 struct Sign {
   std::string_view bytes;  // UTF-8
@@ -107,15 +116,17 @@ constexpr Sign kSigns[] = {
     {"∈", Kind::kElement, "\\in"}, {"α", Kind::kLetter, "α"},      {"β", Kind::kLetter, "β"},
     {"γ", Kind::kLetter, "γ"},     {"δ", Kind::kLetter, "δ"},      {"θ", Kind::kLetter, "θ"},
     {"λ", Kind::kLetter, "λ"},     {"μ", Kind::kLetter, "μ"},      {"φ", Kind::kLetter, "φ"},
-    {"€", Kind::kOther, "€"},      {"½", Kind::kVulgar, "1", 2},   {"⅓", Kind::kVulgar, "1", 3},
-    {"⅔", Kind::kVulgar, "2", 3},  {"¼", Kind::kVulgar, "1", 4},   {"¾", Kind::kVulgar, "3", 4},
-    {"⅕", Kind::kVulgar, "1", 5},  {"⅖", Kind::kVulgar, "2", 5},   {"⅗", Kind::kVulgar, "3", 5},
-    {"⅘", Kind::kVulgar, "4", 5},  {"⅙", Kind::kVulgar, "1", 6},   {"⅚", Kind::kVulgar, "5", 6},
-    {"⅛", Kind::kVulgar, "1", 8},  {"⅜", Kind::kVulgar, "3", 8},   {"⅝", Kind::kVulgar, "5", 8},
-    {"⅞", Kind::kVulgar, "7", 8},
+    {"€", Kind::kOther, "€"},      {"±", Kind::kOther, "\\pm"},    {"≤", Kind::kOther, "\\le"},
+    {"≥", Kind::kOther, "\\ge"},   {"≠", Kind::kOther, "\\ne"},    {"½", Kind::kVulgar, "1", 2},
+    {"⅓", Kind::kVulgar, "1", 3},  {"⅔", Kind::kVulgar, "2", 3},   {"¼", Kind::kVulgar, "1", 4},
+    {"¾", Kind::kVulgar, "3", 4},  {"⅕", Kind::kVulgar, "1", 5},   {"⅖", Kind::kVulgar, "2", 5},
+    {"⅗", Kind::kVulgar, "3", 5},  {"⅘", Kind::kVulgar, "4", 5},   {"⅙", Kind::kVulgar, "1", 6},
+    {"⅚", Kind::kVulgar, "5", 6},  {"⅛", Kind::kVulgar, "1", 8},   {"⅜", Kind::kVulgar, "3", 8},
+    {"⅝", Kind::kVulgar, "5", 8},  {"⅞", Kind::kVulgar, "7", 8},
 };
 
-constexpr std::string_view kSpaces[] = {"\u00a0", "\u2009", "\u200a", "\u200b", "\u202f"};
+constexpr std::string_view kSpaces[] = {"\u00a0", "\u2002", "\u2003", "\u2007", "\u2009", "\u200a",
+                                        "\u200b", "\u202f", "\u2060", "\u3000", "\ufeff"};
 
 struct Superscript {
   std::string_view bytes, digit;
@@ -254,6 +265,11 @@ bool Tokens::wide(std::string_view rest, size_t& taken) {
   if (std::ranges::find(kSpaces, sign) != std::end(kSpaces)) {
     space_ = true;
     return true;
+  }
+  // A dash is a minus where nothing stands before it to begin a range.
+  const Kind before = count_ == 0 ? Kind::kComma : tokens_[count_ - 1].kind;
+  if (sign == "–" && (before == Kind::kComma || before == Kind::kOpen || before == Kind::kEquals)) {
+    return push(Kind::kMinus, "-");
   }
   if (const Superscript* raised = starting(kSuperscripts, sign)) {
     const std::string_view next = rest.substr(taken);

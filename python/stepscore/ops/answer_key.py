@@ -4,10 +4,10 @@ r"""Final answers, their canonical keys, and classes of equal answers.
 
 ===  ==========================================  ==================================================
 1    ``\boxed{...}``, ``\fbox{...}``             the box that opens last, of those that are closed
-2    ``#### ...``                                behind the last one, to the end of the line
+2    ``#### ...``, if that is none of row 3      behind the last one, to the end of the line
 3    ``... answer is ...``; at the begin of a    in the last line that has one, to the end of the
      line ``Answer:``, ``Final answer:``,        sentence; the next line where this one ends
-     ``A:``
+     ``A:``; the heading ``# Answer``
 4    ``=`` in the last line                      behind the last one
 5    nothing of these                            the whole text, if `answer_keys` understands it
 ===  ==========================================  ==================================================
@@ -15,33 +15,34 @@ r"""Final answers, their canonical keys, and classes of equal answers.
 **What an answer means** (`answer_keys`). LaTeX, Unicode and plain spellings are one (``\frac12``,
 ``½``, ``1/2``), and so are equal values:
 
-==================  ================================  =============================================
+==================  ================================  ==============================================
 answer              key                               rule
-==================  ================================  =============================================
+==================  ================================  ==============================================
 whole number        ``1234``                          of any length; 007 is text
 decimal             ``1/2``                           exact, 0.50 = 1/2; ``0.\overline{3}`` = 1/3
 thousands           ``1234``                          1,234 and ``1{,}234``; but (1,234) is a pair
 fraction, mixed     ``3/2``                           ``1\frac12``, 1 1/2; ``2\frac{5}{3}`` is text
-percentage          ``1/2``                           50% = 0.5, and not 50
+percentage          ``1/2``                           50% = 0.5, and not 50; 5 + 5% is text
 root, power, pi     ``1/2*sqrt(3)``, ``3/2*pi``       also sums, products, quotients of these
 unit, currency      ``12 [hour]``, ``5 [dollar]``     a closed list of words; see `group_answers`
-pair, interval      ``(1,2)``, ``[1,inf)``            order and brackets are kept
+pair, interval      ``(1,2)``, ``[1,inf)``            order and brackets are kept; [1,inf] = [1,inf)
 set                 ``{1,2}``                         no order, no repetition
-union               ``(-inf,1) U (2,inf)``            no order; finite sets are united, intervals
-                                                      that overlap are not
+union               ``(-inf,1) U (2,inf)``            in order, joined where pieces overlap or touch
 matrix              ``matrix[1,2;3,4]``               pmatrix, bmatrix, matrix, array in brackets
-choice              ``choice:B``                      B, (B), ``\text{(B)}``, Option B
-equation            that of its value                 x = 5 is 5; 3 + 4 = 7 is 7; x in [0,1]
+choice              ``choice:B``                      B, (B), B), ``\text{(B)}``, Option B
+equation            that of its value                 x = 5 is 5; 3 + 4 = 7 is 7; x in [0,1];
+                                                      names say nothing: y = 5 is x = 5
 anything else       ``text:...``                      the spelling without superfluous space, ``$``,
-                                                      ``\left``; Yes = yes
-==================  ================================  =============================================
+                                                      ``\left``; Yes = yes, ``x^{2}`` = x^2
+==================  ================================  ==============================================
 
-What could mean two things is text: ``1/2\pi``, ``2(3)``, ``5m``, 3-5, 1,2 without brackets.
-Numerators and denominators have 64 bits; what needs more is text, whole numbers aside.
+What could mean two things is text: ``1/2\pi``, ``2(3)``, ``5m``, ``{1+2}^2``, 3-5, 3:45, 0.333...,
+1,2 without brackets, (A) 5. Numerators and denominators have 64 bits; what needs more is text,
+whole numbers aside, and so is a union whose ends are too near to tell which comes first.
 
-Source: the forms of huggingface/search-and-learn, openai/grade-school-math, the Hendrycks
-normalisation of MATH answers and math-verify. They drop units (5 cm = 5 m) and round decimals
-(0.333333 = 1/3); the keys do neither.
+Source: the forms of huggingface/search-and-learn, openai/grade-school-math, openai/prm800k, the
+Hendrycks normalisation of MATH answers and math-verify. They drop units (5 cm = 5 m), and
+math-verify rounds decimals (0.333333 = 1/3) and takes 50% for 50 as well; the keys do none of this.
 """
 
 from __future__ import annotations

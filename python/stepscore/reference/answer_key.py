@@ -97,7 +97,8 @@ def group_answers(
 
 _STATED = re.compile(
     r"(?s)(?:.*(?<![A-Za-z])[Aa]nswer is\**(?![a-z]):?|"
-    r"\**(?:A|(?:[Ff][Ii][Nn][Aa][Ll] )?[Aa][Nn][Ss][Ww][Ee][Rr])\**:)(.*)"
+    r"#*[ \t]*\**(?:A|(?:[Ff][Ii][Nn][Aa][Ll] )?[Aa][Nn][Ss][Ww][Ee][Rr])\**:|"
+    r"#+[ \t]*\**(?:[Ff][Ii][Nn][Aa][Ll] )?[Aa][Nn][Ss][Ww][Ee][Rr]\**(?=\s*$))(.*)"
 )
 _WHITE = " \t\n\v\f\r"
 
@@ -114,8 +115,9 @@ def _stated(text: str) -> str | None:
     box = _last_box(text)
     if box is not None:
         return _trim(box) or None
-    if "####" in text:
-        return _trim(_first_line(text.rpartition("####")[2])) or None
+    marked = text.rpartition("####")[2]
+    if "####" in text and not _STATED.fullmatch("#" + marked.partition("\n")[0]):
+        return _trim(_first_line(marked)) or None
     lines = text.split("\n")
     for number in reversed(range(len(lines))):
         found = _STATED.fullmatch(lines[number])
@@ -123,7 +125,7 @@ def _stated(text: str) -> str | None:
             rest = found[1]
             if not _plain(rest):
                 rest = _first_line("\n".join(lines[number + 1 :]))
-            sentence = re.split(r"\.(?=\**(?:[ \t\n\v\f\r]|$))", _plain(rest))[0]
+            sentence = re.split(r"(?<!\.)\.(?=\**(?:[ \t\n\v\f\r]|$))", _plain(rest))[0]
             return _trim(_plain(sentence)) or None
     before, equals, after = lines[-1].rpartition("=")
     if not equals or before.endswith(("<", ">", "!")):
@@ -154,7 +156,9 @@ def _plain(text: str) -> str:
 
 
 def _trim(text: str) -> str:
-    text = text.strip(_WHITE).removesuffix(".").strip(_WHITE)
+    text = text.strip(_WHITE)
+    if not text.endswith(".."):
+        text = text.removesuffix(".").strip(_WHITE)
     for begin, end in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
         inner = text[len(begin) : -len(end)]
         fits = text.startswith(begin) and text.endswith(end) and len(text) >= 2 * len(begin)
@@ -246,16 +250,84 @@ class _Reader:
     def answer(self) -> str:
         if self.tokens and self.tokens[-1][0] in ("%", r"\%"):
             self.tokens.pop()
-            return _spell({term: factor / 100 for term, factor in self.only_sum().items()})
+            negative = self.peek() == "-"
+            self.at += self.peek() in ("-", "+")
+            value = _scaled(self.product(), -1 if negative else 1)  # of no sum: 5 + 5%
+            if self.peek():
+                raise _NotUnderstoodError
+            return _spell({term: factor / 100 for term, factor in value.items()})
+        begin = self.at
         pieces = [self.item()]
         while self.take(r"\cup"):
             pieces.append(self.item())
-        if len(pieces) > 1 and any(piece.startswith("{") for piece in pieces):
-            raise _NotUnderstoodError  # the members would have to be united
-        parts = set(pieces)
-        if self.peek() or (len(parts) > 1 and any(part[-1] not in ")]}" for part in parts)):
+        if self.peek():
             raise _NotUnderstoodError
-        return " U ".join(sorted(parts))
+        if len(pieces) == 1:
+            return pieces[0]
+        self.at = begin
+        if all(piece.startswith("{") for piece in pieces):
+            return self.united_sets()
+        return self.united_intervals()
+
+    def united_sets(self) -> str:
+        members: set[str] = set()
+        while self.peek():
+            if not self.take(r"\emptyset", r"\cup"):
+                members.update(self.members()[1])
+        return _set(members)
+
+    def united_intervals(self) -> str:
+        """Cut the line at every number: 2 k + 1 is the k-th of them, 2 k the gap before it."""
+        pieces: list[tuple[str, _Number | None, _Number | None, str]] = []
+        while self.peek():
+            if self.take(r"\emptyset", r"\cup"):
+                continue
+            opened = self.peek()
+            self.at += 1
+            if opened in ("(", "["):
+                low = self.bound("-inf")
+                self.expect(",")
+                high = self.bound("inf")
+                pieces.append((opened, low, high, self.peek()))
+                self.expect(")", "]")
+            elif opened in ("{", r"\{"):
+                while not self.take("}", r"\}"):
+                    number = self.sum()
+                    pieces.append(("[", number, number, "]"))
+                    self.take(",")
+            else:
+                raise _NotUnderstoodError
+        ends = [end for _, low, high, _ in pieces for end in (low, high) if end is not None]
+        cuts = sorted({_spell(end): _about(end) for end in ends}.items(), key=lambda cut: cut[1])
+        if any(b - a <= 1e-12 * max(abs(a), abs(b)) for (_, a), (_, b) in pairwise(cuts)):
+            raise _NotUnderstoodError
+        place = {spelling: number for number, (spelling, _) in enumerate(cuts)}
+        covered: set[int] = set()
+        for opened, low, high, closed in pieces:
+            first = 0 if low is None else 2 * place[_spell(low)] + 1 + (opened == "(")
+            end = 2 * len(cuts) if high is None else 2 * place[_spell(high)] + (closed == "]")
+            if first > end:
+                raise _NotUnderstoodError  # it is empty
+            covered.update(range(first, end + 1))
+        spelled, points = [], set()
+        for first in sorted(cell for cell in covered if cell - 1 not in covered):
+            end = next(cell for cell in range(first, 2 * len(cuts) + 2) if cell + 1 not in covered)
+            if first == end and first % 2:
+                points.add(cuts[first // 2][0])
+                continue
+            low_end = "(-inf" if first == 0 else "(["[first % 2] + cuts[(first - 1) // 2][0]
+            high_end = "inf)" if end == 2 * len(cuts) else cuts[end // 2][0] + ")]"[end % 2]
+            spelled.append(f"{low_end},{high_end}")
+        return " U ".join([*spelled, *([_set(points)] if points else [])])
+
+    def bound(self, infinite: str) -> _Number | None:
+        signed = self.peek() in ("-", "+")
+        if self.peek(signed) != r"\infty":
+            return self.sum()
+        if infinite != ("-inf" if self.peek() == "-" else "inf"):
+            raise _NotUnderstoodError
+        self.at += signed + 1
+        return None
 
     def only_sum(self) -> _Number:
         value = self.sum()
@@ -289,6 +361,15 @@ class _Reader:
         raise _NotUnderstoodError
 
     def several(self) -> str:
+        opened, members, closer = self.members()
+        if opened in ("{", r"\{"):
+            return _set(members)
+        if len(members) == 2:  # no interval holds an infinity
+            opened = "(" if members[0] == "-inf" else opened
+            closer = ")" if members[1] == "inf" else closer
+        return opened + ",".join(members) + closer
+
+    def members(self) -> tuple[str, list[str], str]:
         opened = self.peek()
         self.at += 1
         plain_set = opened == "{"
@@ -316,9 +397,7 @@ class _Reader:
                 members.append(self.item())
         closer = self.peek()
         self.expect(*closers)
-        if opened in ("(", "["):
-            return opened + ",".join(members) + closer
-        return "{" + ",".join(sorted(set(members))) + "}"
+        return opened, members, closer
 
     def matrix(self) -> str:
         environment = self.peek()[6:]
@@ -432,7 +511,17 @@ class _Reader:
                 raise _NotUnderstoodError
             return _root(self.group(), 2)
         if token in ("(", "{") and not self.comma_inside():
-            return self.group()
+            begin = self.at
+            value = self.group()
+            inside = {spelling for spelling, _ in self.tokens[begin : self.at]}
+            before = self.tokens[begin - 1][0] if begin else ""
+            alone = before in ("", "(", "[", "{", r"\{", ",") and (
+                self.peek() in ("", ")", "]", "}", r"\}", ",")
+            )
+            # Braces are not seen: {1+2}^2.
+            if token == "{" and not alone and inside & {"+", "-", "*", "/", r"\times", r"\cdot"}:
+                raise _NotUnderstoodError
+            return value
         raise _NotUnderstoodError
 
     def group(self) -> _Number:
@@ -464,6 +553,16 @@ class _Reader:
             raise _NotUnderstoodError
         self.at += 1
         return _from(Fraction(digits))
+
+
+def _set(members: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(set(members))) + "}"
+
+
+def _about(value: _Number) -> float:
+    return math.fsum(
+        float(factor) * math.sqrt(root) * math.pi**pi for (pi, root), factor in value.items()
+    )
 
 
 def _from(value: Fraction) -> _Number:
