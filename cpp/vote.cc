@@ -455,7 +455,7 @@ class Count {
 void check_parameters(const RuleSet& rules) {
   const VoteParameters& given = rules.parameters;
   check(given.temperature > 0.0 && given.temperature < kInfinity,
-        "vote: temperature must be above 0; got ", given.temperature);
+        "vote: temperature must be above 0 and finite; got ", given.temperature);
   check(given.eps >= 0x1p-52 && given.eps < 0.5, "vote: eps must lie in [2.2e-16, 0.5); got ",
         given.eps);
   check(given.power >= 1 && given.power <= 16, "vote: power must lie in [1, 16]; got ",

@@ -693,12 +693,12 @@ FAULTS = {
     "temperature": (
         lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature=0.0),
         ValueError,
-        "vote: temperature must be above 0; got 0",
+        "vote: temperature must be above 0 and finite; got 0",
     ),
     "temperature NaN": (
         lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature=np.nan),
         ValueError,
-        "vote: temperature must be above 0; got nan",
+        "vote: temperature must be above 0 and finite; got nan",
     ),
     "temperature of text": (
         lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature="warm"),
@@ -714,6 +714,16 @@ FAULTS = {
         lambda: stepscore.vote(A, S, [0, 3], "borda", power=1.5),
         TypeError,
         "vote: power must be a whole number; got 1.5",
+    ),
+    "power huge": (
+        lambda: stepscore.vote(A, S, [0, 3], "borda", power=1e30),
+        TypeError,
+        "vote: power must be a whole number; got 1e+30",
+    ),
+    "power infinite": (
+        lambda: stepscore.vote(A, S, [0, 3], "borda", power=np.inf),
+        TypeError,
+        "vote: power must be a whole number; got inf",
     ),
     "power zero": (
         lambda: stepscore.vote(A, S, [0, 3], "borda", power=0),

@@ -17,8 +17,11 @@ import stepscore
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.bench import bench_forward
 from stepscore.pipeline.convert import LAYOUTS, convert
+from stepscore.pipeline.explain import explain_rerank, explain_vote
 from stepscore.pipeline.jsonl import WholeFile
+from stepscore.pipeline.prefixes import parse_prefixes
 from stepscore.pipeline.records import Fields, InputError
+from stepscore.pipeline.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
 from stepscore.pipeline.run import (
     CHUNK_OF_SCORES,
     CHUNK_WITH_MODEL,
@@ -28,7 +31,7 @@ from stepscore.pipeline.run import (
     score_file,
     vote_file,
 )
-from stepscore.pipeline.step_scores import GIVEN
+from stepscore.pipeline.step_scores import GIVEN, Truncation
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -58,6 +61,18 @@ read from the solution) and "correct" (true or false).
 
 output: the same objects with one more field, "stepscore". It appears whole or not at all.
 """
+_RULES = """
+rules of --rule, with their parameters; [those] can be left out:
+  majority   weighted   weighted_mean   best_of_n   minmax_weighted   confidence_weighted   pareto
+  softmax_weighted:temperature=0.1
+  logodds_weighted[:eps=1e-7]
+  loglik_weighted:prior=0.5,reliability=0.6,answers=10[,eps=1e-7]
+  borda[:power=2]
+  hybrid_majority_reward:tau=0.5,consensus=share|entropy,reward=max|mean|sum
+  weighted_reward_frequency:reward_weight=0.5,normalize=minmax|sum
+  multi_objective:objective_weights=0.5:0.3:0.2,scale=none|minmax
+The formulas stand in the manual of stepscore.vote.
+"""
 _SCORE_EXAMPLES = """
 examples:
   stepscore score in.jsonl -o scored.jsonl --model Qwen/Qwen2.5-Math-PRM-7B
@@ -69,6 +84,8 @@ examples:
   stepscore demo --save lab.jsonl                       an input to try it with
   stepscore rerank lab.jsonl -o out.jsonl --model lab
   stepscore rerank in.jsonl -o out.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --how prod
+  stepscore rerank lab.jsonl -o out.jsonl --model lab --rule majority --rule borda
+  stepscore rerank lab.jsonl --model lab --explain lab-7     why, of one problem
 """
 _VOTE = """\
 input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
@@ -77,11 +94,16 @@ input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
 Every candidate carries "score" (one number) or "step_scores" (a list), the same of the two in the
 whole file; or the file was written by stepscore score or rerank, and its step scores are used.
 The result takes the place of an earlier one.
-
+"""
+_VOTE_EXAMPLES = """
 examples:
   stepscore vote scored.jsonl                           the table alone
   stepscore vote scored.jsonl -o voted.jsonl --how min
   zcat scored.jsonl.gz | stepscore vote - --id-field uid
+  stepscore vote scored.jsonl --rule majority --rule softmax_weighted:temperature=0.1
+  stepscore vote scored.jsonl --rule pareto --objectives min,last,mean
+  stepscore vote scored.jsonl --prefixes 1,2,4,8        what more candidates are worth
+  stepscore vote scored.jsonl --explain 17              why each rule chooses what it does
 """
 _CONVERT = """\
 layouts:
@@ -216,11 +238,35 @@ def _score(arguments: argparse.Namespace) -> None:
 
 
 def _rerank(arguments: argparse.Namespace) -> None:
+    poll = _poll(arguments)
+    truncation: Truncation = "steps" if arguments.truncate else "error"
+
+    def load() -> ProcessRewardModel:
+        return _load_as_told(arguments)
+
+    if arguments.explain is not None:
+        _say(
+            explain_rerank(
+                _files_to_explain(arguments),
+                arguments.explain,
+                load,
+                how=arguments.how,
+                truncation=truncation,
+                poll=poll,
+            )
+        )
+        return
+    if arguments.output is None:
+        raise InputError(
+            "expected -o OUT, where the result is written, or --explain ID; got neither; add one"
+        )
     report = rerank_file(
         _files(arguments),
-        lambda: _load_as_told(arguments),
+        load,
         how=arguments.how,
-        truncation="steps" if arguments.truncate else "error",
+        poll=poll,
+        prefixes=_prefixes(arguments),
+        truncation=truncation,
         version=stepscore.__version__,
     )
     _finish(arguments, report)
@@ -228,10 +274,58 @@ def _rerank(arguments: argparse.Namespace) -> None:
 
 def _vote(arguments: argparse.Namespace) -> None:
     bounded = {"auto": None, "probability": True, "any": False}[arguments.score_range]
+    poll = _poll(arguments)
+    if arguments.explain is not None:
+        _say(
+            explain_vote(
+                _files_to_explain(arguments),
+                arguments.explain,
+                how=arguments.how,
+                bounded=bounded,
+                poll=poll,
+            )
+        )
+        return
     report = vote_file(
-        _files(arguments), how=arguments.how, bounded=bounded, version=stepscore.__version__
+        _files(arguments),
+        how=arguments.how,
+        poll=poll,
+        prefixes=_prefixes(arguments),
+        bounded=bounded,
+        version=stepscore.__version__,
     )
     _finish(arguments, report)
+
+
+def _poll(arguments: argparse.Namespace) -> Poll:
+    rules = parse_rules(arguments.rule) if arguments.rule else DEFAULT_RULES
+    objectives = parse_objectives(arguments.objectives, rules)
+    if arguments.verify == "none":
+        return Poll(rules, objectives)
+    # Only here: most votes need no processes and no database of verdicts.
+    from stepscore import verifier
+
+    if not verifier.installed():
+        raise InputError(
+            "--verify math-verify: expected that package; it is not installed; type: pip install "
+            '"stepscore[math]"'
+        )
+    return Poll(rules, objectives, arguments.verify)
+
+
+def _prefixes(arguments: argparse.Namespace) -> tuple[int, ...]:
+    return () if arguments.prefixes is None else parse_prefixes(arguments.prefixes)
+
+
+def _files_to_explain(arguments: argparse.Namespace) -> Files:
+    for option in ("output", "skipped", "prefixes", "quiet", "chunk_size"):
+        if getattr(arguments, option):
+            name = "-o" if option == "output" else f"--{option.replace('_', '-')}"
+            raise InputError(
+                f"--explain: expected nothing that belongs to the whole file; got {name}; leave "
+                "it out: one problem is printed, and nothing is written"
+            )
+    return _files(arguments)
 
 
 def _bench(arguments: argparse.Namespace) -> None:
@@ -418,7 +512,7 @@ def _add_score(commands: Any) -> None:
         "write the step scores and all aggregations",
         _INPUT + _SCORE_EXAMPLES,
     )
-    _add_files(parser, output_required=True, chunk_size=CHUNK_WITH_MODEL)
+    _add_files(parser, output=None, chunk_size=CHUNK_WITH_MODEL)
     _add_model(parser)
 
 
@@ -428,9 +522,13 @@ def _add_rerank(commands: Any) -> None:
         "rerank",
         _rerank,
         "score, rank, group answers and vote; then a table",
-        _INPUT + _RERANK_EXAMPLES,
+        _INPUT + _RULES + _RERANK_EXAMPLES,
     )
-    _add_files(parser, output_required=True, chunk_size=CHUNK_WITH_MODEL)
+    _add_files(
+        parser,
+        output="the JSONL to write; required but for --explain",
+        chunk_size=CHUNK_WITH_MODEL,
+    )
     parser.add_argument(
         "--how",
         choices=AGGREGATIONS,
@@ -438,14 +536,21 @@ def _add_rerank(commands: Any) -> None:
         help="the aggregation that ranks (default: the model author's, else last): "
         + ", ".join(AGGREGATIONS),
     )
+    _add_poll(parser)
     _add_model(parser)
 
 
 def _add_vote(commands: Any) -> None:
     parser = _command(
-        commands, "vote", _vote, "rank and vote on scores that are in the file", _VOTE
+        commands,
+        "vote",
+        _vote,
+        "rank and vote on scores that are in the file",
+        _VOTE + _RULES + _VOTE_EXAMPLES,
     )
-    _add_files(parser, output_required=False, chunk_size=CHUNK_OF_SCORES)
+    _add_files(
+        parser, output="the JSONL to write (default: only the table)", chunk_size=CHUNK_OF_SCORES
+    )
     choices = (*AGGREGATIONS, GIVEN)
     parser.add_argument(
         "--how",
@@ -460,6 +565,40 @@ def _add_vote(commands: Any) -> None:
         default="auto",
         help="whether step scores lie in [0, 1], which prod, geometric_mean, logit_mean and "
         "odds_mean need (default: auto, the first record tells)",
+    )
+    _add_poll(parser)
+
+
+def _add_poll(parser: argparse.ArgumentParser) -> None:
+    votes = parser.add_argument_group("votes")
+    votes.add_argument(
+        "--rule",
+        action="append",
+        metavar="RULE",
+        help="NAME[:PARAM=VALUE[,PARAM=VALUE]], a column of the table; again for another (default: "
+        "majority, weighted, best_of_n); the list stands below",
+    )
+    votes.add_argument(
+        "--objectives",
+        metavar="AGG[,AGG]",
+        help="the aggregations that pareto (default: all) and multi_objective read together",
+    )
+    votes.add_argument(
+        "--verify",
+        choices=("none", "math-verify"),
+        default="none",
+        help="what decides on answers whose keys differ: none (default), or math-verify, which "
+        "finds that x+1 and 1+x are equal",
+    )
+    votes.add_argument(
+        "--prefixes",
+        metavar="N[,N]",
+        help='a second table, of the first N candidates of every problem: sizes, or "powers" of 2',
+    )
+    votes.add_argument(
+        "--explain",
+        metavar="ID",
+        help="print one problem, and why each rule chooses what it does; nothing is written",
     )
 
 
@@ -501,14 +640,15 @@ def _command(
     return parser
 
 
-def _add_files(parser: argparse.ArgumentParser, *, output_required: bool, chunk_size: int) -> None:
+def _add_files(parser: argparse.ArgumentParser, *, output: str | None, chunk_size: int) -> None:
+    """Add what all commands over files share; without words about its output, it is required."""
     parser.add_argument("input", metavar="IN", help='JSONL, .gz, or "-"')
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT",
-        required=output_required,
-        help="the JSONL to write" + ("" if output_required else " (default: only the table)"),
+        required=output is None,
+        help=output or "the JSONL to write",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("-q", "--quiet", action="store_true", help="no table")

@@ -11,6 +11,7 @@ import pytest
 from fake_model import read
 
 import stepscore
+from stepscore import reference
 from stepscore.cli import main
 
 DATA = Path(os.environ.get("STEPSCORE_DATA") or Path(__file__).parents[2] / ".." / "shared/data")
@@ -94,6 +95,50 @@ def test_qwen_rm_maj(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         return sum(line["candidates"][winner]["correct"] for line, winner in pairs)
 
     assert [right(rule) for rule in ("majority", "weighted", "best_of_n")] == [93, 94, 94]
+
+
+def test_qwen_rm_maj_by_every_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = converted("qwen_rm_maj", "math_cot_100.jsonl", tmp_path), tmp_path / "out"
+    capsys.readouterr()
+    rules: dict[str, dict[str, Any]] = {
+        "best_of_n": {},
+        "minmax_weighted": {},
+        "softmax_weighted:temperature=1": {"temperature": 1.0},
+        "borda": {},
+        "hybrid_majority_reward:tau=0.6,consensus=share,reward=mean": {
+            "tau": 0.6,
+            "consensus": "share",
+            "reward": "mean",
+        },
+    }
+    options = [part for rule in ("majority", *rules) for part in ("--rule", rule)]
+    arguments = ["vote", str(source), "-o", str(out), *options, "--prefixes", "powers"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    first, second = printed.split("first n candidates")
+    lines = read(out)
+    sizes = [len(line["candidates"]) for line in lines]
+    offsets = np.cumsum([0, *sizes])
+    flags = np.array([c["correct"] for line in lines for c in line["candidates"]])
+    scores = np.array([c["score"] for line in lines for c in line["candidates"]])
+    classes = [c["answer_class"] for line in lines for c in line["stepscore"]["candidates"]]
+    expected = []
+    for rule, parameters in rules.items():
+        name = rule.partition(":")[0]
+        winner = reference.vote(classes, scores, offsets, name, **parameters).winner
+        assert [line["stepscore"]["votes"][rule]["score"]["winner"] for line in lines] == list(
+            winner - offsets[:-1]
+        )
+        expected.append(f"{flags[winner].mean() * 100:.1f}")
+    # The table of many rules goes on below; a row of the second table begins with n.
+    shown = [row for line in first.splitlines() if (row := line.split())[:1] == ["score"]]
+    assert [cell for row in shown for cell in row[1:]] == ["93.0", *expected]
+    assert expected[0] == "94.0"
+    below = [row for line in second.splitlines() if (row := line.split())[:1] == ["8"]]
+    assert [cell for row in below for cell in row[1:]] == ["93.0", *expected, "96.0"]
+    alone = [row for line in second.splitlines() if (row := line.split())[:1] == ["1"]]
+    single = f"{flags[offsets[:-1]].mean() * 100:.1f}"
+    assert {cell for row in alone for cell in row[1:]} == {single}
 
 
 def test_gsm8k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,7 +70,7 @@ def test_rerank_writes_scores_ranks_answers_and_votes(
     assert [c["answer_class"] for c in candidates] == [0, 1, 0, -1]
 
     assert set(result["votes"]) == {"majority", "weighted", "best_of_n"}
-    majority = {"winner": 0, "answer": "40", "score": 2.0, "tied": False}
+    majority = {"winner": 0, "answer": "40", "score": 2.0, "tied": False, "margin": 1.0}
     assert result["votes"]["majority"] == dict.fromkeys(AGGREGATIONS, majority)
     best = result["votes"]["best_of_n"]["min"]
     assert best["winner"] == 1  # the higher one has no answer
@@ -239,11 +239,11 @@ def test_an_unexpected_error_leaves_nothing(
     before = set(tmp_path.iterdir())
     calls = []
 
-    def break_in_the_middle(scored: object) -> None:
-        calls.append(scored)
+    def break_in_the_middle(*arguments: object) -> None:
+        calls.append(arguments)
         if len(calls) == 3:
             raise ZeroDivisionError
-        return original(scored)
+        return original(*arguments)
 
     from stepscore.pipeline import run
 

@@ -108,10 +108,12 @@ def test_the_result_of_one_record(write: Write, tmp_path: Path) -> None:
         {"scores": {"score": 0.4}, "rank": 4, "answer": "b", "answer_class": 1},
         {"scores": {"score": 0.5}, "rank": 3, "answer": "b", "answer_class": 1},
     ]
+    a = {"winner": 0, "answer": "a"}
+    b = {"winner": 2, "answer": "b"}
     assert result["votes"] == {
-        "majority": {"score": {"winner": 2, "answer": "b", "score": 2.0, "tied": False}},
-        "weighted": {"score": {"winner": 0, "answer": "a", "score": 0.9, "tied": True}},
-        "best_of_n": {"score": {"winner": 0, "answer": "a", "score": 0.9, "tied": False}},
+        "majority": {"score": {**b, "score": 2.0, "tied": False, "margin": 1.0}},
+        "weighted": {"score": {**a, "score": 0.9, "tied": True, "margin": 0.0}},
+        "best_of_n": {"score": {**a, "score": 0.9, "tied": False, "margin": 0.4}},
     }
     assert result["provenance"]["how"] == "score"
 
@@ -131,7 +133,7 @@ def test_candidates_without_texts_stand_for_themselves(
     assert main(["vote", write(line), "-o", str(out)]) == 0
     votes = read(out)[0]["stepscore"]["votes"]
     assert votes["majority"] == votes["weighted"] == {"score": None}
-    best = {"winner": 1, "answer": None, "score": 3.0, "tied": False}
+    best = {"winner": 1, "answer": None, "score": 3.0, "tied": False, "margin": 1.0}
     assert votes["best_of_n"] == {"score": best}
     assert "1 problem without texts or answers" in capsys.readouterr().out
 
@@ -206,6 +208,8 @@ def test_votes_are_those_of_the_package(write: Write, tmp_path: Path) -> None:
             assert votes["score"]["winner"] == expected.winner[0]
             assert votes["score"]["score"] == expected.score[0]
             assert votes["score"]["tied"] == expected.tied[0]
+            margin = expected.margin[0]
+            assert votes["score"]["margin"] == (margin if np.isfinite(margin) else None)
 
 
 def test_ranks_keep_ties_in_order_and_nan_last() -> None:

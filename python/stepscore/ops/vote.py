@@ -26,6 +26,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
 }
 OPTIONAL = ("eps", "power")
 _COUNTS = ("answers", "power")
+_MOST = 2**53
 _NAMES = ("consensus", "reward", "normalize", "scale")
 
 
@@ -231,6 +232,7 @@ def _parameters(call: Call, rules: Sequence[str], given: Mapping[str, Any]) -> d
 
 
 def _whole(call: Call, argument: str, value: Any) -> int:
-    if isinstance(value, bool) or call.number(argument, value) != int(value):
+    number = call.number(argument, value)
+    if isinstance(value, bool) or number % 1 != 0 or abs(number) > _MOST:
         raise TypeError(f"{call.op}: {argument} must be a whole number; got {value!r}")
     return int(value)

@@ -16,7 +16,7 @@ from stepscore.pipeline.records import Candidate, Record, RecordError
 from stepscore.pipeline.rerank import UNSTATED_AGGREGATION
 from stepscore.pipeline.step_scores import Scored, score_with_model
 from stepscore.pipeline.summary import Summary
-from stepscore.pipeline.votes import RULES, Voted, vote_on
+from stepscore.pipeline.votes import Voted, vote_on
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -119,7 +119,7 @@ def choose_problem(demo: Demo) -> int:
             continue
         misled = demo.voted.answers[majority] != record.answer
         rescued = demo.voted.answers[weighted] == record.answer
-        votes = int(demo.voted.score[problem, RULES.index("majority"), column])
+        votes = int(demo.voted.score[problem, 0, column])  # majority is the first default rule
         if misled and rescued and votes > most:
             best, most = problem, votes
     return best

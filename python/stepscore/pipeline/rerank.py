@@ -20,18 +20,21 @@ from stepscore.pipeline.records import (
     insert_result,
     parse_records,
 )
+from stepscore.pipeline.rules import DEFAULT_POLL, Poll, objectives_of
 from stepscore.pipeline.skips import Skips
 from stepscore.pipeline.step_scores import (
     GIVEN,
     NEED_PROBABILITIES,
     PARAMETERS,
+    Layout,
     LayoutCheck,
     Scored,
     Truncation,
     read_scores,
     score_with_model,
+    usable,
 )
-from stepscore.pipeline.votes import RULES, Voted, ranks
+from stepscore.pipeline.votes import Voted, ranks
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -167,6 +170,30 @@ def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
     }
 
 
+def choose_how_again(how: str | None, check: LayoutCheck, layout: Layout) -> str:
+    """Give the aggregation that ranks a file with scores.
+
+    Args:
+        how: what was asked for; None takes what an earlier run ranked by, else as in `choose_how`.
+        check: has learned what that was.
+        layout: the scores of the file.
+    """
+    known = usable(layout.columns, bounded=layout.bounded)
+    earlier = check.how if check.how in known else None
+    return choose_how(how or earlier, layout.columns, bounded=layout.bounded, stated=None)
+
+
+def describe_votes(poll: Poll, columns: tuple[str, ...], *, bounded: bool) -> dict[str, Any]:
+    """Give what the votes depend on beside the rules, which name them."""
+    found: dict[str, Any] = {}
+    objectives = objectives_of(poll, columns, bounded=bounded)
+    if objectives:
+        found["objectives"] = list(objectives)
+    if poll.verify is not None:
+        found["verify"] = poll.verify
+    return found
+
+
 @dataclass(frozen=True)
 class ResultWriter:
     """Writes the result of every record behind the record's own fields.
@@ -175,11 +202,13 @@ class ResultWriter:
         fields: the names of the fields.
         provenance: what stands beside every result.
         how: the aggregation that ranks.
+        poll: the rules that the votes are named by.
     """
 
     fields: Fields
     provenance: dict[str, Any]
     how: str
+    poll: Poll = DEFAULT_POLL
 
     def lines(self, scored: Scored, voted: Voted | None) -> Iterator[str]:
         """Give one line per record; without votes also without ranks and answers."""
@@ -187,7 +216,7 @@ class ResultWriter:
         if voted is not None:
             totals = scored.totals[:, scored.columns.index(self.how)]
             _add_ranks(candidates, ranks(totals, scored.offsets), voted)
-        elections = None if voted is None else _Elections(scored, voted)
+        elections = None if voted is None else _Elections(scored, voted, self.poll)
         bounds = scored.offsets.tolist()
         for problem, record in enumerate(scored.records):
             result: dict[str, Any] = {
@@ -197,7 +226,7 @@ class ResultWriter:
                 result["votes"] = elections.of(problem)
             result["provenance"] = self._provenance_of(record)
             try:
-                text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+                text = _encode(result)
             except ValueError as error:  # every number was checked on its way in
                 raise RecordError(record.place, record.id, f"cannot be written: {error}") from error
             yield insert_result(record, self.fields, text) + "\n"
@@ -206,6 +235,10 @@ class ResultWriter:
         if record.scored_by is None:
             return self.provenance
         return {**self.provenance, "scored_by": record.scored_by}
+
+
+# A result is a tree that was made here: looking for circles in it would cost a tenth of the time.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
 def _candidate_results(scored: Scored) -> list[dict[str, Any]]:
@@ -238,31 +271,41 @@ def _add_ranks(results: list[dict[str, Any]], ranked: NDArray[np.int64], voted: 
 class _Elections:
     """The votes of one chunk, as they are written."""
 
-    def __init__(self, scored: Scored, voted: Voted) -> None:
+    def __init__(self, scored: Scored, voted: Voted, poll: Poll) -> None:
         self._columns = scored.columns
+        self._rules = [rule.label for rule in poll.rules]
         self._answers = voted.answers
         self._begins = scored.offsets.tolist()
-        self._winner = voted.winner.tolist()
-        self._score = voted.score.tolist()
-        self._tied = voted.tied.tolist()
+        score, margin = _or_none(voted.score), _or_none(voted.margin)
+        self._fields = [voted.winner.tolist(), score, voted.tied.tolist(), margin]
 
     def of(self, problem: int) -> dict[str, dict[str, dict[str, Any] | None]]:
         """Give rule -> aggregation -> winner; None where the two have no winner."""
+        begin, answers = self._begins[problem], self._answers
+        by_rule = zip(*(field[problem] for field in self._fields), strict=True)
         return {
-            rule: {column: self._election(problem, r, c) for c, column in enumerate(self._columns)}
-            for r, rule in enumerate(RULES)
+            rule: {
+                column: None
+                if winner < 0
+                else {
+                    "winner": winner - begin,
+                    "answer": answers[winner],
+                    "score": score,
+                    "tied": tied,
+                    "margin": margin,
+                }
+                for column, winner, score, tied, margin in zip(self._columns, *fields, strict=True)
+            }
+            for rule, fields in zip(self._rules, by_rule, strict=True)
         }
 
-    def _election(self, problem: int, rule: int, column: int) -> dict[str, Any] | None:
-        winner = self._winner[problem][rule][column]
-        if winner < 0:
-            return None
-        return {
-            "winner": winner - self._begins[problem],
-            "answer": self._answers[winner],
-            "score": _finite(self._score[problem][rule][column]),
-            "tied": self._tied[problem][rule][column],
-        }
+
+def _or_none(values: NDArray[np.float64]) -> list[Any]:
+    """Give nested lists, with None for what JSON has no number for."""
+    found = values.astype(np.object_)
+    found[~np.isfinite(values)] = None
+    rows: list[Any] = found.tolist()
+    return rows
 
 
 def _rows(totals: NDArray[np.float64]) -> list[list[float | None]]:

@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING
 
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
+from stepscore.pipeline.prefixes import PrefixTable
 from stepscore.pipeline.progress import Progress
 from stepscore.pipeline.records import Fields, InputError
 from stepscore.pipeline.rerank import (
     ResultWriter,
     choose_how,
+    choose_how_again,
     describe,
+    describe_votes,
     read_lines,
     score_lines,
 )
+from stepscore.pipeline.rules import DEFAULT_POLL, Poll
 from stepscore.pipeline.skips import OnError, Skips
 from stepscore.pipeline.step_scores import (
     PARAMETERS,
     LayoutCheck,
     Scored,
     Truncation,
-    usable,
 )
 from stepscore.pipeline.summary import Counts, Summary
 from stepscore.pipeline.votes import vote_on
@@ -129,6 +132,8 @@ def rerank_file(
     load: Callable[[], ProcessRewardModel],
     *,
     how: str | None = None,
+    poll: Poll = DEFAULT_POLL,
+    prefixes: tuple[int, ...] = (),
     truncation: Truncation = "error",
     version: str,
 ) -> Report:
@@ -138,6 +143,8 @@ def rerank_file(
         files, load, truncation, version: as in `score_file`.
         how: the aggregation that ranks; None takes the one that the model's author states, else
             ``last``.
+        poll: how the candidates vote.
+        prefixes: sizes of a second table, of the first so many candidates; none leaves it out.
 
     Raises:
         InputError: a file or a record at fault; no output is left.
@@ -149,8 +156,14 @@ def rerank_file(
         bounded = low >= 0 and high <= 1
         stated = model.recipe.default_aggregate
         chosen = choose_how(how, AGGREGATIONS, bounded=bounded, stated=stated)
-        writer = ResultWriter(files.fields, {**describe(model, version), "how": chosen}, chosen)
-        summary = Summary(AGGREGATIONS, bounded=bounded)
+        provenance = {
+            **describe(model, version),
+            "how": chosen,
+            **describe_votes(poll, AGGREGATIONS, bounded=bounded),
+        }
+        writer = ResultWriter(files.fields, provenance, chosen, poll)
+        table = PrefixTable(poll, chosen, prefixes) if prefixes else None
+        summary = Summary(AGGREGATIONS, poll, bounded=bounded, prefixes=table)
         chunks = score_lines(
             iter(opened.lines),
             model,
@@ -159,16 +172,22 @@ def rerank_file(
             chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
             skips=opened.skips,
         )
-        return _work("rerank", opened, chunks, lambda: (writer, summary))
+        return _work("rerank", opened, chunks, lambda: (writer, summary), poll)
 
 
 def vote_file(
-    files: Files, *, how: str | None = None, bounded: bool | None = None, version: str
+    files: Files,
+    *,
+    how: str | None = None,
+    poll: Poll = DEFAULT_POLL,
+    prefixes: tuple[int, ...] = (),
+    bounded: bool | None = None,
+    version: str,
 ) -> Report:
     """Rank and vote on scores that the candidates carry.
 
     Args:
-        files, version: as in `rerank_file`.
+        files, poll, prefixes, version: as in `rerank_file`.
         how: the aggregation that ranks; None takes the one that an earlier run ranked by, else the
             file's own score, else ``last``.
         bounded: whether step scores are probabilities; None lets the first record tell.
@@ -183,17 +202,17 @@ def vote_file(
         def start() -> tuple[ResultWriter, Summary]:
             layout = check.layout
             assert layout is not None  # a chunk has come through the check
-            known = usable(layout.columns, bounded=layout.bounded)
-            earlier = check.how if check.how in known else None
-            chosen = choose_how(how or earlier, layout.columns, bounded=layout.bounded, stated=None)
+            chosen = choose_how_again(how, check, layout)
             provenance = {
                 "model": None,
                 "stepscore": version,
                 "aggregation": dict(PARAMETERS),
                 "how": chosen,
+                **describe_votes(poll, layout.columns, bounded=layout.bounded),
             }
-            writer = ResultWriter(files.fields, provenance, chosen)
-            return writer, Summary(layout.columns, bounded=layout.bounded)
+            writer = ResultWriter(files.fields, provenance, chosen, poll)
+            table = PrefixTable(poll, chosen, prefixes) if prefixes else None
+            return writer, Summary(layout.columns, poll, bounded=layout.bounded, prefixes=table)
 
         chunks = read_lines(
             iter(opened.lines),
@@ -202,7 +221,7 @@ def vote_file(
             chunk_size=files.chunk_size or CHUNK_OF_SCORES,
             skips=opened.skips,
         )
-        return _work("vote", opened, chunks, start)
+        return _work("vote", opened, chunks, start, poll)
 
 
 def _open(stack: ExitStack, files: Files) -> _Opened:
@@ -223,6 +242,7 @@ def _work(
     opened: _Opened,
     chunks: Iterator[Scored],
     start: Callable[[], tuple[ResultWriter, Summary | None]],
+    poll: Poll = DEFAULT_POLL,
 ) -> Report:
     """Take the chunks through votes, output and tallies.
 
@@ -231,6 +251,7 @@ def _work(
         opened: the files.
         chunks: scored records.
         start: gives writer and summary (None: no votes), once the first chunk is there.
+        poll: how the candidates vote.
     """
     writer: ResultWriter | None = None
     summary: Summary | None = None
@@ -239,7 +260,7 @@ def _work(
         for scored in chunks:
             if writer is None:
                 writer, summary = start()
-            voted = None if summary is None else vote_on(scored)
+            voted = None if summary is None else vote_on(scored, poll)
             if opened.out is not None:
                 for line in writer.lines(scored, voted):
                     opened.out.write(line)

@@ -43,6 +43,7 @@ class Scored:
         columns: the aggregations, and `GIVEN` for scores of whole solutions.
         totals: float64 [candidates, columns]; NaN where there is none.
         truncated: how many steps of each candidate were left out, int64 [candidates].
+        bounded: whether step scores lie in [0, 1].
     """
 
     records: list[Record]
@@ -52,6 +53,7 @@ class Scored:
     columns: tuple[str, ...]
     totals: NDArray[np.float64]
     truncated: NDArray[np.int64]
+    bounded: bool
 
 
 def score_with_model(
@@ -124,11 +126,21 @@ def _score(records: list[Record], model: ProcessRewardModel, truncation: Truncat
             "format may overflow: pass --dtype float32"
         )
     low, high = model.recipe.score_range
-    totals = _totals(values, scores.offsets, truncated > 0, bounded=low >= 0 and high <= 1)
+    bounded = low >= 0 and high <= 1
+    totals = _totals(values, scores.offsets, truncated > 0, bounded=bounded)
     flat = values.tolist()
     bounds = scores.offsets.tolist()
     rows: list[list[float] | None] = [flat[begin:end] for begin, end in pairwise(bounds)]
-    return Scored(records, candidate_offsets(records), rows, split, AGGREGATIONS, totals, truncated)
+    return Scored(
+        records,
+        candidate_offsets(records),
+        rows,
+        split,
+        AGGREGATIONS,
+        totals,
+        truncated,
+        bounded,
+    )
 
 
 def blames_input(error: Exception) -> bool:
@@ -248,6 +260,7 @@ def read_scores(records: list[Record], layout: Layout) -> Scored:
         layout.columns,
         np.concatenate(parts, axis=1),
         truncated,
+        layout.bounded,
     )
 
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stepscore.pipeline.step_scores import NEED_PROBABILITIES, Scored
-from stepscore.pipeline.votes import RULES, Voted, known_correct
-
-_MAJORITY, _WEIGHTED, _BEST_OF_N = range(len(RULES))
-# Which rules are compared where nobody knows the right answers.
-_PAIRS = ((_WEIGHTED, _MAJORITY), (_BEST_OF_N, _MAJORITY), (_BEST_OF_N, _WEIGHTED))
-_NAME_WIDTH = 18
-_CELL_WIDTH = 12
-_NOTHING = "-"
-_NOTE_WIDTH = 96
+from stepscore.pipeline.prefixes import PrefixTable
+from stepscore.pipeline.rules import DEFAULT_POLL, Poll, objectives_of
+from stepscore.pipeline.step_scores import NEED_PROBABILITIES, Scored, usable
+from stepscore.pipeline.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
+from stepscore.pipeline.tally import Tally
+from stepscore.pipeline.votes import Voted, known_right
 
 
 class Counts:
@@ -54,7 +48,7 @@ class Counts:
         """Say it in one line."""
         steps = f", {self.steps:,} steps" if self.steps else ""
         return (
-            f"{_count(self.problems, 'problem')}, {_count(self.candidates, 'candidate')} "
+            f"{counted(self.problems, 'problem')}, {counted(self.candidates, 'candidate')} "
             f"({self.each} each){steps}"
         )
 
@@ -63,8 +57,8 @@ class Counts:
         if not self.truncated_candidates:
             return []
         return [
-            f"{_count(self.truncated_steps, 'step')} of "
-            f"{_count(self.truncated_candidates, 'candidate')} did not fit the model and "
+            f"{counted(self.truncated_steps, 'step')} of "
+            f"{counted(self.truncated_candidates, 'candidate')} did not fit the model and "
             "were left out: these candidates have no score."
         ]
 
@@ -74,28 +68,41 @@ class Summary:
 
     Args:
         columns: the aggregations, which are the rows of the table.
+        poll: the rules, which are its columns.
         bounded: whether step scores lie in [0, 1].
+        prefixes: the table of the first n candidates, if one is to follow.
+
+    Raises:
+        InputError: objectives that are not among `columns`.
     """
 
-    def __init__(self, columns: Sequence[str], *, bounded: bool = True) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        poll: Poll = DEFAULT_POLL,
+        *,
+        bounded: bool = True,
+        prefixes: PrefixTable | None = None,
+    ) -> None:
         self.counts = Counts()
         self._columns = tuple(columns)
+        self._poll = poll
+        self._rules = self._poll.rules
+        self._objectives = objectives_of(self._poll, columns, bounded=bounded)
         self._bounded = bounded
-        shape = (len(RULES), len(self._columns))
+        self._prefixes = prefixes
+        self._tally = Tally(self._rules, len(self._columns))
         self._known = 0
         self._mean = 0.0  # sums over the problems whose right answer is known
         self._any = 0
-        self._right = np.zeros(shape, dtype=np.int64)
-        self._judged = np.zeros(shape, dtype=np.int64)
+        shape = (len(self._rules), len(self._columns))
         self._tied = np.zeros(shape, dtype=np.int64)
-        self._equal = np.zeros((len(_PAIRS), len(self._columns)), dtype=np.int64)
-        self._compared = np.zeros((len(_PAIRS), len(self._columns)), dtype=np.int64)
-        # Per column: scores that there are, and those of candidates that vote, all and negative.
-        self._scores = np.zeros(len(self._columns), dtype=np.int64)
+        # Per column: scores of candidates that vote, all and negative.
         self._voting = np.zeros(len(self._columns), dtype=np.int64)
         self._negative = np.zeros(len(self._columns), dtype=np.int64)
         self._unanswered = 0
         self._without_answers = 0
+        self._undecided: set[str] = set()
 
     def add(self, scored: Scored, voted: Voted) -> None:
         """Tally some records."""
@@ -104,77 +111,63 @@ class Summary:
         self._without_answers += int(np.count_nonzero(~voted.has_answers))
         answerable = np.repeat(voted.has_answers, np.diff(scored.offsets))
         self._unanswered += int(np.count_nonzero(answerable & (voted.classes < 0)))
-        self._scores += np.isfinite(scored.totals).sum(axis=0)
         voting = scored.totals[answerable & (voted.classes >= 0)]
         self._voting += np.isfinite(voting).sum(axis=0)
         self._negative += (voting < 0).sum(axis=0)
-        self._judge(scored, voted)
-        self._compare(voted)
-
-    def _judge(self, scored: Scored, voted: Voted) -> None:
-        right = np.zeros(len(voted.classes) + 1, dtype=np.bool_)  # the last: no winner is not right
-        known = np.zeros(len(scored.records), dtype=np.bool_)
-        for problem, (begin, end) in enumerate(pairwise(scored.offsets.tolist())):
-            flags = known_correct(scored.records[problem], voted.answers[begin:end])
-            if flags is None:
-                continue
-            known[problem] = True
-            right[begin:end] = flags
-            self._known += 1
-            self._mean += sum(flags) / len(flags)
-            self._any += any(flags)
-        self._right += right[voted.winner[known]].sum(axis=0)
-        judged = self._votes_exist(voted)[known]
-        self._judged += judged.sum(axis=0)
-
-    def _compare(self, voted: Voted) -> None:
-        exist = self._votes_exist(voted)
-        classes = np.append(voted.classes, -1)[voted.winner]  # no winner: -1
-        for pair, (one, other) in enumerate(_PAIRS):
-            both = exist[:, one] & exist[:, other]
-            self._compared[pair] += both.sum(axis=0)
-            self._equal[pair] += (both & (classes[:, one] == classes[:, other])).sum(axis=0)
-
-    def _votes_exist(self, voted: Voted) -> NDArray[np.bool_]:
-        """Tell which votes mean something: ``[problems, RULES, columns]``.
-
-        Counting needs answers; a rule that reads scores needs an aggregation that the scores have.
-        """
-        exist = np.ones(voted.winner.shape, dtype=np.bool_)
-        exist[:, :_BEST_OF_N] = voted.has_answers[:, None, None]
-        for column, name in enumerate(self._columns):
-            if name in NEED_PROBABILITIES and not self._bounded:
-                exist[:, _WEIGHTED:, column] = False
-        return exist
+        right, known, undecided = known_right(scored, voted.answers, self._poll)
+        self._undecided.update(voted.groups.undecided, undecided)
+        begins, sizes = scored.offsets[:-1], np.diff(scored.offsets)
+        count = np.add.reduceat(right, begins, dtype=np.int64)[known]
+        self._known += int(np.count_nonzero(known))
+        self._mean += float((count / sizes[known]).sum())
+        self._any += int(np.count_nonzero(count))
+        some = (~np.isnan(scored.totals)).sum(axis=0) > 0
+        self._tally.add(voted.winner, voted.exists, voted.unfit, some, voted.classes, right, known)
+        if self._prefixes is not None:
+            self._prefixes.add(scored, voted, right, known)
 
     def lines(self) -> list[str]:
-        """Write counts, table and notes, at most 100 columns wide."""
+        """Write counts, tables and notes, at most 100 columns wide."""
         body = self._accuracy() if self._known else self._agreement()
-        notes = [line for note in self._notes() for line in textwrap.wrap(note, _NOTE_WIDTH)]
-        return [self.counts.line(), "", *body, *([""] if notes else []), *notes]
+        sizes = self.counts.fewest, self.counts.most
+        more = [] if self._prefixes is None else self._prefixes.lines(*sizes)
+        notes = [line for note in self._notes() for line in textwrap.wrap(note, NOTE_WIDTH)]
+        parts = [part for part in ([self.counts.line()], body, more, notes) if part]
+        return [line for part in parts for line in ("", *part)][1:]
 
     def _accuracy(self) -> list[str]:
         known = self._known
         title = "accuracy in %"
         if known < self.counts.problems:
-            title += f", over the {_count(known, 'problem')} with known answers"
-        lines = [title, _row("aggregation", RULES)]
-        for column, name in enumerate(self._columns):
-            judged = self._judged[:, column].copy()
-            if not self._scores[column]:
-                judged[_WEIGHTED:] = 0
-            cells = [
-                _percent(self._right[rule, column], judged[rule]) for rule in range(len(RULES))
+            title += f", over the {counted(known, 'problem')} with known answers"
+        lines = [title]
+        own = [r for r, rule in enumerate(self._rules) if not rule.reads_columns]
+        if own:
+            rows = [
+                (name, [self._tally.accuracy(r, column) for r in own])
+                for column, name in enumerate(self._columns)
             ]
-            lines.append(_row(name, cells))
-        majority = _percent(self._right[_MAJORITY, 0], self._judged[_MAJORITY, 0])
+            lines += [*table("aggregation", [self._rules[r].heading for r in own], rows), ""]
         baselines = [
-            ("pass@1", _percent(self._mean, known), "mean accuracy of the single candidates"),
-            ("majority", majority, "the most frequent answer; no scores"),
-            (self._pass_name(), _percent(self._any, known), "some candidate is right: the ceiling"),
+            ("pass@1", percent(self._mean, known), "mean accuracy of the single candidates")
         ]
-        lines.append("")
-        lines += [_row(name, [cell]) + f"   {meaning}" for name, cell, meaning in baselines]
+        for r, rule in enumerate(self._rules):
+            if not rule.reads_scores:
+                meaning = "the most frequent answer; no scores"
+            elif rule.reads_columns:
+                _, *parameters = rule.heading
+                meaning = "; ".join([*parameters, f"over {', '.join(self._objectives)}"])
+            else:
+                continue
+            baselines.append((rule.name, self._tally.accuracy(r, 0), meaning))
+        baselines.append(
+            (self._pass_name(), percent(self._any, known), "some candidate is right: the ceiling")
+        )
+        for name, cell, meaning in baselines:
+            start = row(name, [cell]) + "   "
+            lines += textwrap.wrap(
+                meaning, WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
+            )
         return lines
 
     def _pass_name(self) -> str:
@@ -182,71 +175,74 @@ class Summary:
         return f"pass@{counts.most}" if counts.fewest == counts.most else "pass@all"
 
     def _agreement(self) -> list[str]:
-        heads = (
-            ("weighted", "= majority"),
-            ("best_of_n", "= majority"),
-            ("best_of_n", "= weighted"),
-        )
-        lines = [
-            "The file knows no right answers; how often two rules choose the same answer, in %",
-            _row("", [top for top, _ in heads]),
-            _row("aggregation", [bottom for _, bottom in heads]),
-        ]
-        for column, name in enumerate(self._columns):
-            cells = [
-                _percent(
-                    self._equal[pair, column],
-                    self._compared[pair, column] if self._scores[column] else 0,
-                )
-                for pair in range(len(_PAIRS))
+        headings = self._tally.comparisons
+        if not headings:
+            return [
+                "The file knows no right answers, and one rule has none to agree with: add another "
+                "--rule."
             ]
-            lines.append(_row(name, cells))
-        return lines
+        title = "The file knows no right answers; how often two rules choose the same answer, in %"
+        rows = [(name, self._tally.agreement(c)) for c, name in enumerate(self._columns)]
+        return [title, *table("aggregation", headings, rows)]
 
     def _notes(self) -> list[str]:
         notes = self.counts.notes()
         if self._tied.any():
             ties = ", ".join(
-                f"{rule} {_span(self._tied[index])}"
-                for index, rule in enumerate(RULES)
+                f"{rule.label} {span(self._tied[index])}"
+                for index, rule in enumerate(self._rules)
                 if self._tied[index].any()
             )
             notes.append(f"Problems with a tie, in which the answer that came first wins: {ties}.")
         if self._unanswered:
-            notes.append(f"{_count(self._unanswered, 'candidate')} without an answer took no part.")
-        if self._without_answers:
             notes.append(
-                f"{_count(self._without_answers, 'problem')} without texts or answers: nothing to "
-                "count, so best_of_n alone is voted on."
+                f"{counted(self._unanswered, 'candidate')} without an answer took no part."
             )
-        if self._negative.any():
+        if self._without_answers:
+            rest = (
+                "so best_of_n alone is voted on."
+                if any(rule.name == "best_of_n" for rule in self._rules)
+                else "and best_of_n, which could choose, was not asked for."
+            )
+            notes.append(
+                f"{counted(self._without_answers, 'problem')} without texts or answers: nothing to "
+                f"count, {rest}"
+            )
+        if self._undecided:
+            notes.append(
+                f"math-verify gave no verdict in time on {len(self._undecided):,} of the answers "
+                "or pairs of answers: they count as different."
+            )
+        if self._negative.any() and any(rule.sums_scores for rule in self._rules):
             columns = np.flatnonzero(self._negative)
             names = ", ".join(self._columns[column] for column in columns)
             notes.append(
                 "Weighted sums of negative scores punish support: every further candidate lowers "
-                f"its answer. Negative are {_span(self._negative[columns])} of "
-                f"{_span(self._voting[columns])} scores ({names}); use best_of_n there, or map "
+                f"its answer. Negative are {span(self._negative[columns])} of "
+                f"{span(self._voting[columns])} scores ({names}); use best_of_n there, or map "
                 "the scores to [0, 1] first."
             )
         if not self._bounded and NEED_PROBABILITIES & set(self._columns):
             notes.append(
                 "The step scores are no probabilities: aggregations that need [0, 1] are left out."
             )
-        return notes
+        return notes + self._unfit_notes()
 
-
-def _row(name: str, cells: Sequence[str]) -> str:
-    return f"  {name:<{_NAME_WIDTH}}" + "".join(f"{cell:>{_CELL_WIDTH}}" for cell in cells)
-
-
-def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.1f}" if whole else _NOTHING
-
-
-def _span(counts: NDArray[np.int64]) -> str:
-    low, high = int(counts.min()), int(counts.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    def _unfit_notes(self) -> list[str]:
+        """Say which rules have no use for which aggregations, and why."""
+        labels: dict[tuple[str, str], list[str]] = {}
+        for rule, unfit in zip(self._rules, self._tally.unfit, strict=True):
+            if not unfit.any():
+                continue
+            names = [name for name, lacks in zip(self._columns, unfit, strict=True) if lacks]
+            if rule.reads_columns:
+                names = list(self._objectives)
+            if len(names) == len(usable(self._columns, bounded=self._bounded)):
+                names = ["every aggregation"]
+            left_out = "other scores are among those of " + ", ".join(names)
+            labels.setdefault((rule.needs, left_out), []).append(rule.label)
+        return [
+            f"Shown as -: {', '.join(own)}, which {'reads' if len(own) == 1 else 'read'} {needs}; "
+            f"{left_out}."
+            for (needs, left_out), own in labels.items()
+        ]

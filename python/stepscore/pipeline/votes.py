@@ -2,76 +2,168 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import extract_answers, group_answers, vote
-from stepscore.pipeline.records import Candidate, Record
-from stepscore.pipeline.step_scores import Scored
+from stepscore.ops.answer_key import AnswerGroups
+from stepscore.ops.vote import VoteResult
+from stepscore.pipeline.records import Candidate, InputError
+from stepscore.pipeline.rules import DEFAULT_POLL, Poll, Rule, objectives_of
+from stepscore.pipeline.step_scores import Scored, usable
 
-RULES = ("majority", "weighted", "best_of_n")
-_MAJORITY = 0
+_BEST_OF_N = "best_of_n"
 
 
 @dataclass(frozen=True)
 class Voted:
     """The answers of some records' candidates, and which of them win.
 
+    What rules decide is ``[problems, rules, columns]``; a rule that reads no single column has the
+    same in all of them.
+
     Attributes:
         answers: of each candidate; None where it gives none.
-        classes: int64 [candidates]; first seen = 0 within a problem, -1 = no answer.
+        groups: their classes, first seen = 0 within a problem, -1 = no answer.
         has_answers: whether a problem's candidates hold solutions or answers at all, [problems].
             Without, nothing can be counted: each candidate stands for itself in best-of-N.
-        winner: index of the winning candidate, int64 [problems, RULES, columns]; -1 = none.
-        score: what it reached, float64 of the same shape; NaN = none.
-        tied: whether another answer reached the same, of the same shape.
+        winner: index of the winning candidate, int64; -1 = none.
+        score: what it reached, float64; NaN = none.
+        tied: whether another answer reached the same.
+        margin: score less that of the best other answer, float64; infinite without another.
+        unfit: whether the rule has no vote because the scores are not what it reads.
+        exists: whether the vote means something: there are answers to count, and the rule has a use
+            for the column.
     """
 
     answers: list[str | None]
-    classes: NDArray[np.int64]
+    groups: AnswerGroups
     has_answers: NDArray[np.bool_]
     winner: NDArray[np.int64]
     score: NDArray[np.float64]
     tied: NDArray[np.bool_]
+    margin: NDArray[np.float64]
+    unfit: NDArray[np.bool_]
+    exists: NDArray[np.bool_]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The class of each candidate."""
+        return self.groups.ids
 
 
-def vote_on(scored: Scored) -> Voted:
+def vote_on(scored: Scored, poll: Poll = DEFAULT_POLL) -> Voted:
     """Let the candidates of every problem vote, under every rule and every aggregation.
 
     Majority counts every candidate with an answer. A candidate without a score, because truncation
     left steps out, takes no part in the other rules.
+
+    Raises:
+        InputError: objectives that these scores do not have, or a verifier that does not start.
     """
-    records = scored.records
-    answers, classes = read_answers(scored)
-    has_answers = np.array([any(map(_can_answer, record.candidates)) for record in records])
+    columns = scored.columns
+    objectives = objectives_of(poll, columns, bounded=scored.bounded)
+    answers, groups = read_answers(scored, poll)
+    has_answers = np.array([any(map(_can_answer, record.candidates)) for record in scored.records])
+    known = usable(columns, bounded=scored.bounded)
+    shape = (len(scored.records), len(poll.rules), len(columns))
+    winner = np.empty(shape, dtype=np.int64)
+    score, margin = np.empty(shape), np.empty(shape)
+    tied, unfit, exists = (np.empty(shape, dtype=np.bool_) for _ in range(3))
+    for r, rule in enumerate(poll.rules):
+        ballots = ballots_of(rule, scored, groups.ids, has_answers)
+        for c, column in enumerate(columns):
+            if c == 0 or rule.reads_one_column:
+                result, misfits = elect(rule, scored, ballots, column, objectives)
+            winner[:, r, c] = result.winner
+            score[:, r, c] = result.score
+            tied[:, r, c] = result.tied
+            margin[:, r, c] = result.margin
+            unfit[:, r, c] = misfits
+            means_something = column in known or not rule.reads_one_column
+            exists[:, r, c] = means_something & ~misfits & (has_answers | (rule.name == _BEST_OF_N))
+    return Voted(answers, groups, has_answers, winner, score, tied, margin, unfit, exists)
+
+
+def ballots_of(
+    rule: Rule, scored: Scored, classes: NDArray[np.int64], has_answers: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Give the answer that each candidate votes for under a rule; -1 = it takes no part.
+
+    Where nothing can be counted, best-of-N alone still has a meaning.
+    """
+    if rule.name != _BEST_OF_N or has_answers.all():
+        return classes
     sizes = np.diff(scored.offsets)
     own_class = np.arange(len(classes)) - np.repeat(scored.offsets[:-1], sizes)
-    ballots = np.where(np.repeat(has_answers, sizes), classes, own_class)
-    shape = (len(records), len(RULES), len(scored.columns))
-    winner = np.full(shape, -1, dtype=np.int64)
-    score = np.full(shape, np.nan)
-    tied = np.zeros(shape, dtype=np.bool_)
-    most = vote(ballots, None, scored.offsets, "majority")
-    winner[:, _MAJORITY] = most.winner[:, None]
-    score[:, _MAJORITY] = most.score[:, None]
-    tied[:, _MAJORITY] = most.tied[:, None]
-    for column in range(len(scored.columns)):
-        totals = np.ascontiguousarray(scored.totals[:, column])
-        best = vote(ballots, totals, scored.offsets, list(RULES[1:]), nan="drop")
-        winner[:, 1:, column] = best.winner
-        score[:, 1:, column] = best.score
-        tied[:, 1:, column] = best.tied
-    countless = ~has_answers
-    winner[countless, :2] = -1
-    score[countless, :2] = np.nan
-    tied[countless, :2] = False
-    return Voted(answers, classes, has_answers, winner, score, tied)
+    return np.where(np.repeat(has_answers, sizes), classes, own_class)
 
 
-def read_answers(scored: Scored) -> tuple[list[str | None], NDArray[np.int64]]:
-    """Give the answer of every candidate, and its class among those of its problem.
+def elect(
+    rule: Rule,
+    scored: Scored,
+    ballots: NDArray[np.int64],
+    column: str,
+    objectives: Sequence[str],
+    **more: Any,
+) -> tuple[VoteResult, NDArray[np.bool_]]:
+    """Let the candidates vote under one rule.
+
+    Args:
+        rule: the rule.
+        scored: the candidates with their scores.
+        ballots: the answer that each votes for, -1 = it takes no part.
+        column: the aggregation at hand.
+        objectives: those of a rule that reads several.
+        **more: for ``stepscore.vote``: ``prefixes``, ``class_scores``.
+
+    Returns:
+        The result, and which problems have scores that the rule does not read, and so no winner.
+    """
+    if not rule.reads_scores:
+        nobody = np.zeros(len(scored.records), dtype=np.bool_)
+        return vote(ballots, None, scored.offsets, rule.name, **more), nobody
+    read = objectives if rule.reads_columns else [column]
+    scores = scored.totals[:, [scored.columns.index(name) for name in read]]
+    misfits = _misfits(rule, scored, ballots, read, scores)
+    if misfits.any():
+        ballots = np.where(np.repeat(misfits, np.diff(scored.offsets)), -1, ballots)
+    if not rule.reads_columns:
+        scores = scores[:, 0]
+    result = vote(ballots, scores, scored.offsets, rule.name, nan="drop", **rule.parameters, **more)
+    return result, misfits
+
+
+def _misfits(
+    rule: Rule,
+    scored: Scored,
+    ballots: NDArray[np.int64],
+    read: Sequence[str],
+    scores: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Tell in which problems a candidate that takes part has a score that the rule does not read.
+
+    NaN is no such score: it takes no part.
+    """
+    low, high = rule.score_range
+    if not all(rule.suits(name, bounded=scored.bounded) for name in read):
+        outside = ~np.isnan(scores)
+    elif low <= np.fmin.reduce(scores, axis=None) and np.fmax.reduce(scores, axis=None) <= high:
+        return np.zeros(len(scored.records), dtype=np.bool_)
+    else:
+        outside = (scores < low) | (scores > high)
+    faults = outside.any(axis=1) & ~np.isnan(scores).any(axis=1) & (ballots >= 0)
+    return np.logical_or.reduceat(faults, scored.offsets[:-1])
+
+
+def read_answers(scored: Scored, poll: Poll) -> tuple[list[str | None], AnswerGroups]:
+    """Give the answer of every candidate, and the classes of equal ones.
 
     The answer is the file's own, else an earlier run's, else the solution's.
     """
@@ -87,8 +179,43 @@ def read_answers(scored: Scored) -> tuple[list[str | None], NDArray[np.int64]]:
         found if known is None else known or None
         for known, found in zip(given, stated, strict=True)
     ]
-    # By keys alone: a table must not depend on what else is installed.
-    return answers, group_answers(answers, scored.offsets, extract=False, verify=None)
+    return answers, _group(answers, scored.offsets, poll)
+
+
+def known_right(
+    scored: Scored, answers: list[str | None], poll: Poll
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[str, ...]]:
+    """Tell which candidates are right, for the problems of which the file says it.
+
+    Flags of the candidates count first, if all have one; else an answer is right if it is in the
+    class of the record's known answer.
+
+    Returns:
+        Whether each candidate is right; of which problems that is known; and what the verifier
+        could not decide, as in `AnswerGroups`.
+    """
+    right = np.zeros(len(answers), dtype=np.bool_)
+    known = np.zeros(len(scored.records), dtype=np.bool_)
+    pairs: list[str | None] = []
+    asked: list[int] = []  # candidates, and the pair of each
+    pair_of: list[int] = []
+    for problem, (begin, end) in enumerate(pairwise(scored.offsets.tolist())):
+        record = scored.records[problem]
+        flags = [candidate.correct for candidate in record.candidates]
+        known[problem] = None not in flags or record.answer is not None
+        if None not in flags:
+            right[begin:end] = flags
+        elif record.answer is not None:
+            # One by one: the units of other candidates have no say.
+            own = answers[begin:end]
+            number = {text: len(pairs) // 2 + n for n, text in enumerate(dict.fromkeys(own))}
+            pairs += [text for answer in number for text in (record.answer, answer)]
+            asked += range(begin, end)
+            pair_of += [number[answer] for answer in own]
+    groups = _group(pairs, np.arange(0, len(pairs) + 1, 2), poll)
+    first, second = groups.ids.reshape(-1, 2).T
+    right[asked] = ((first == second) & (second >= 0))[pair_of]
+    return right, known, groups.undecided
 
 
 def ranks(totals: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -112,18 +239,12 @@ def _can_answer(candidate: Candidate) -> bool:
     return any(part is not None for part in (candidate.answer, candidate.found, candidate.solution))
 
 
-def known_correct(record: Record, answers: list[str | None]) -> list[bool] | None:
-    """Tell which candidates of a record are right; None where the file does not say.
-
-    Flags of the candidates count first, if all have one; else an answer is right if it is in the
-    class of the record's known answer.
-    """
-    flags = [candidate.correct for candidate in record.candidates]
-    if None not in flags:
-        return [flag is True for flag in flags]
-    if record.answer is None:
-        return None
-    # One by one: the units of other candidates have no say.
-    pairs = [text for answer in answers for text in (record.answer, answer)]
-    classes = group_answers(pairs, np.arange(0, len(pairs) + 1, 2), extract=False, verify=None)
-    return [known == own != -1 for known, own in classes.reshape(-1, 2).tolist()]
+def _group(answers: list[str | None], offsets: NDArray[np.int64], poll: Poll) -> AnswerGroups:
+    with warnings.catch_warnings():
+        # What could not be decided is counted, and stands in the summary.
+        warnings.filterwarnings("ignore", message="group_answers: math-verify gave no verdict")
+        try:
+            return group_answers(answers, offsets, extract=False, verify=poll.verify, explain=True)
+        except RuntimeError as error:
+            reason = str(error).removeprefix("group_answers: ")
+            raise InputError(f"--verify {poll.verify}: {reason}") from error

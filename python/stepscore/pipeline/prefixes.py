@@ -1,0 +1,133 @@
+"""The table of the first n candidates: what more samples are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.pipeline.records import InputError
+from stepscore.pipeline.rules import Poll, objectives_of
+from stepscore.pipeline.table import percent, table
+from stepscore.pipeline.tally import Tally
+from stepscore.pipeline.votes import ballots_of, elect
+
+if TYPE_CHECKING:
+    from stepscore.pipeline.step_scores import Scored
+    from stepscore.pipeline.votes import Voted
+
+# More than a problem has candidates; the table ends with the largest problem.
+POWERS = tuple(2**exponent for exponent in range(31))
+
+
+def parse_prefixes(text: str) -> tuple[int, ...]:
+    """Read sizes as they are typed, ``1,2,4,8`` or ``powers``.
+
+    Raises:
+        InputError: something else than ascending whole numbers of at least 1.
+    """
+    if text == "powers":
+        return POWERS
+    try:
+        sizes = tuple(int(np.int64(int(size))) for size in text.split(","))
+    except (ValueError, OverflowError):
+        sizes = ()
+    if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
+        raise InputError(
+            "--prefixes: expected whole numbers of at least 1 that ascend; "
+            f"got {text!r}; type them as in --prefixes 1,2,4,8, or --prefixes powers"
+        )
+    return sizes
+
+
+class PrefixTable:
+    """How often each rule is right, or two agree, when only the first n candidates vote.
+
+    Args:
+        poll: how the candidates vote.
+        how: the aggregation that they vote by.
+        sizes: n, ascending.
+    """
+
+    def __init__(self, poll: Poll, how: str, sizes: tuple[int, ...]) -> None:
+        self._poll = poll
+        self._how = how
+        self._sizes = sizes
+        self._tally = Tally(poll.rules, len(sizes))
+        self._known = 0
+        self._any = np.zeros(len(sizes), dtype=np.int64)
+
+    def add(
+        self,
+        scored: Scored,
+        voted: Voted,
+        right: NDArray[np.bool_],
+        known: NDArray[np.bool_],
+    ) -> None:
+        """Tally some records; `right` and `known` as `known_right` gives them."""
+        column = scored.columns.index(self._how)
+        winner = self._winners(scored, voted)
+        # What a rule can read of a problem does not depend on n.
+        exists = np.broadcast_to(voted.exists[:, :, column, None], winner.shape)
+        unfit = np.broadcast_to(voted.unfit[:, :, column, None], winner.shape)
+        some = np.full(len(self._sizes), not np.isnan(scored.totals[:, column]).all())
+        self._tally.add(winner, exists, unfit, some, voted.classes, right, known)
+        self._known += int(known.sum())
+        begins = scored.offsets[:-1]
+        places = np.arange(len(right)) - np.repeat(begins, np.diff(scored.offsets))
+        first_right = np.minimum.reduceat(np.where(right, places, POWERS[-1]), begins)
+        self._any += (first_right[known, None] < np.array(self._sizes)).sum(axis=0)
+
+    def lines(self, fewest: int, most: int) -> list[str]:
+        """Write the table; nothing where there is nothing to compare.
+
+        Args:
+            fewest, most: how many candidates the smallest and the largest problem have; the powers
+                end with the largest.
+        """
+        rules = range(len(self._poll.rules))
+        sizes = [size for size in self._sizes if self._sizes is not POWERS or size <= most]
+        width = len(f"{sizes[-1]:,}")
+        shown = [(at, f"{size:>{width},}") for at, size in enumerate(sizes)]
+        if self._known:
+            title = f"accuracy in % of the first n candidates, by {self._how}"
+            headings = [*(rule.heading for rule in self._poll.rules), ("pass@n",)]
+            rows = [
+                (
+                    size,
+                    [
+                        *(self._tally.accuracy(rule, at) for rule in rules),
+                        percent(self._any[at], self._known),
+                    ],
+                )
+                for at, size in shown
+            ]
+        else:
+            title = (
+                "how often two rules choose the same answer among the first n candidates, in %, "
+                f"by {self._how}"
+            )
+            headings = self._tally.comparisons
+            rows = [(size, self._tally.agreement(at)) for at, size in shown]
+        if not headings:
+            return []
+        lines = [title, *table(f"{'n':>{width}}", headings, rows)]
+        if fewest < sizes[-1]:
+            lines.append("  (where a problem has fewer than n candidates, all of them vote)")
+        return lines
+
+    def _winners(self, scored: Scored, voted: Voted) -> NDArray[np.int64]:
+        objectives = objectives_of(self._poll, scored.columns, bounded=scored.bounded)
+        winners = [
+            elect(
+                rule,
+                scored,
+                ballots_of(rule, scored, voted.classes, voted.has_answers),
+                self._how,
+                objectives,
+                prefixes=self._sizes,
+            )[0].winner
+            for rule in self._poll.rules
+        ]
+        return np.stack(winners, axis=1)
