@@ -131,7 +131,7 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> 
         import stepscore.cli
         from stepscore.pipeline import run
 
-        def slow(scored):
+        def slow(*_):
             print("voting", flush=True)
             time.sleep(60)
 

@@ -367,7 +367,7 @@ TYPE_MULTI = "type --rule multi_objective:objective_weights=0.5:0.3:0.2,scale=no
         ),
         (
             "softmax_weighted:temperature=0",
-            f"temperature must be above 0; got 0; {TYPE_SOFTMAX}",
+            f"temperature must be above 0 and finite; got 0; {TYPE_SOFTMAX}",
         ),
         (
             "borda:power=1.5",
