@@ -258,36 +258,82 @@ def aggregate(rate: float) -> Iterator[Line]:
 # --- vote -----------------------------------------------------------------------------------
 
 RULES = ["majority", "weighted", "best_of_n"]
+SEVEN = [*RULES, "minmax_weighted", "softmax_weighted", "logodds_weighted", "borda"]
+PREFIXES = [1, 2, 4, 8, 16, 32, 64]
+ANSWERS = 8
+TEMPERATURE = 0.5
 
 
-def by_one_table(ids: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The three winning answers by torch, for problems of equal size and ids below that size."""
-    table = torch.zeros_like(scores)
+def by_one_table(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """The answers that win under three rules by torch, for problems of equal size and few ids."""
+    table = scores.new_zeros(len(scores), ANSWERS)
     counts = table.scatter_add(1, ids, torch.ones_like(scores))
     sums = table.scatter_add(1, ids, scores)
-    best = ids.gather(1, scores.argmax(1, keepdim=True))
-    return counts.argmax(1), sums.argmax(1), best
+    best = ids.gather(1, scores.argmax(1, keepdim=True))[:, 0]
+    return torch.stack([counts.argmax(1), sums.argmax(1), best], 1)
+
+
+def by_many_tables(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Under seven rules, over every prefix."""
+
+    def seven(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        low, high = scores.aminmax(dim=1, keepdim=True)
+        beaten = scores[:, None, :] < scores[:, :, None]
+        equal = scores[:, None, :] == scores[:, :, None]
+        weights = [
+            torch.nan_to_num((scores - low) / (high - low), nan=1.0),
+            torch.softmax(scores / TEMPERATURE, 1),
+            torch.logit(scores, 1e-7),
+            beaten.sum(2) + 0.5 * (equal.sum(2) - 1.0),
+        ]
+        table = scores.new_zeros(len(weights), len(scores), ANSWERS)
+        sums = table.scatter_add(2, ids.expand(len(weights), -1, -1), torch.stack(weights))
+        # An answer that nobody gave may not win by a negative sum.
+        given = table[0].scatter(1, ids, 1.0).bool()
+        others = torch.where(given, sums, -torch.inf).argmax(2).T
+        return torch.cat([by_one_table(ids, scores), others], 1)
+
+    return torch.stack([seven(ids[:, :size], scores[:, :size]) for size in PREFIXES], 2)
 
 
 def vote() -> Iterator[Line]:
-    """A thousand problems of 64 candidates."""
-    problems, candidates = 1_000, 64
+    """A thousand and ten thousand problems of 64 candidates."""
+    yield from votes(1_000, {"rule": RULES}, {"dense scatter": by_one_table})
+    options = {"rule": SEVEN, "prefixes": PREFIXES, "temperature": TEMPERATURE}
+    compiled = torch.compile(by_many_tables)
+    for problems in (1_000, 10_000):
+        tables = {"dense scatter": by_many_tables, "dense scatter, compiled": compiled}
+        yield from votes(problems, options, tables)
+
+
+def votes(problems: int, options: Any, tables: dict[str, Callable[..., Any]]) -> Iterator[Line]:
+    candidates = 64
     offsets = torch.arange(problems + 1, device=DEVICE) * candidates
     shape = (problems, candidates)
     ballots = [
         (
-            torch.randint(0, 8, shape, device=DEVICE),
+            torch.randint(0, ANSWERS, shape, device=DEVICE),
             torch.rand(shape, device=DEVICE, dtype=torch.float64),
         )
         for _ in range(8)
     ]
     ours = [
-        lambda i=i, s=s: stepscore.vote(i.view(-1), s.view(-1), offsets, RULES) for i, s in ballots
+        lambda i=i, s=s: stepscore.vote(i.view(-1), s.view(-1), offsets, **options)
+        for i, s in ballots
     ]
-    theirs = [lambda i=i, s=s: by_one_table(i, s) for i, s in ballots]
-    what = f"vote, {problems} x {candidates}, {len(RULES)} rules"
-    yield against(f"{what}: GPU", on_gpu(ours), {"dense scatter": lambda: on_gpu(theirs)})
-    yield against(f"{what}: called", called(ours), {"dense scatter": lambda: called(theirs)})
+    result = ours[0]()
+    same = tables["dense scatter"](*ballots[0]) == result.answer_id
+    assert bool((same | (result.margin < 1e-9)).all())  # torch takes another of tied answers
+    theirs = {
+        name: [lambda i=i, s=s, table=table: table(i, s) for i, s in ballots]
+        for name, table in tables.items()
+    }
+    prefixes = len(options.get("prefixes", [64]))
+    what = f"vote, {problems} x {candidates}, {len(options['rule'])} rules, {prefixes} prefixes"
+    on_device = {name: lambda calls=calls: on_gpu(calls) for name, calls in theirs.items()}
+    yield against(f"{what}: GPU", on_gpu(ours), on_device)
+    by_call = {name: lambda calls=calls: called(calls) for name, calls in theirs.items()}
+    yield against(f"{what}: called", called(ours), by_call)
 
 
 # --- the whole tail -------------------------------------------------------------------------

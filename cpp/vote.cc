@@ -16,34 +16,8 @@ constexpr int64_t kProblemsPerThread = 64;
 constexpr size_t kRuleKinds = std::size(kRuleNames);
 constexpr size_t kComparedAll = 256;  // up to here comparing everyone is faster than sorting
 
-// The scores that all of the rules can use.
-ScoreRange range_of(const RuleSet& rules) {
-  ScoreRange range{-kInfinity, kInfinity};
-  for (int64_t r = 0; r < rules.count; ++r) {
-    const ScoreRange own = range_of(rules.kinds[r], rules.parameters);
-    range.low = std::max(range.low, own.low);
-    range.high = std::min(range.high, own.high);
-  }
-  return range;
-}
-
 bool asks_for(const RuleSet& rules, Rule kind) {
   return std::find(rules.kinds, rules.kinds + rules.count, kind) != rules.kinds + rules.count;
-}
-
-enum class Standing { kVotes, kLeftOut, kRefused };
-
-Standing standing_of(const Ballot& ballot, int64_t id, int64_t i, ScoreRange range) {
-  if (id < kNoAnswer) return Standing::kRefused;
-  bool missing = false, outside = false;
-  for (int64_t s = 0; ballot.scores != nullptr && s < ballot.columns; ++s) {
-    const double score = ballot.scores[i * ballot.columns + s];
-    missing |= score != score;
-    outside |= (score < range.low) | (score > range.high);
-  }
-  if (missing && !ballot.drop_nan) return Standing::kRefused;
-  if (missing || id == kNoAnswer) return Standing::kLeftOut;
-  return outside ? Standing::kRefused : Standing::kVotes;
 }
 
 // The candidates of a problem that take part, and the class of each. Classes are found in an
@@ -336,9 +310,7 @@ class Count {
     for (size_t k = from; k < admitted_; ++k) {
       weights[k] = 0.0;
       for (int64_t s = 0; s < ballot_.columns; ++s) {
-        const double score = scores_of(k)[s];
-        weights[k] += parameters_.objective_weights[s] *
-                      (scaled ? share_of_range(score, lows[s], highs[s]) : score);
+        weights[k] += objective_of(scores_of(k)[s], lows[s], highs[s], s, parameters_);
       }
     }
   }

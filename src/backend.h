@@ -48,7 +48,9 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
   });
 }
 
-// `workspace`: float64 [candidates], on the device.
+constexpr int64_t kVoteWorkspace = cuda::kVoteWorkspace;
+
+// `workspace`: float64 [candidates, kVoteWorkspace], on the device.
 inline void vote(const Ballot& ballot, int64_t candidates, const RuleSet& rules,
                  const VoteOutput& out, double* workspace, const Queue& queue) {
   check_ballot(ballot, rules);
@@ -104,6 +106,8 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
                const Queue&) {
   stepscore::aggregate(values, n, offsets, segments, reductions, count, options, out);
 }
+
+constexpr int64_t kVoteWorkspace = 0;
 
 inline void vote(const Ballot& ballot, int64_t, const RuleSet& rules, const VoteOutput& out,
                  double*, const Queue&) {

@@ -120,6 +120,9 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
   }
   check(!class_scores.has_value() || elements(*class_scores) == n * votes,
         "vote: class_scores must have ", n * votes, " elements");
+  const int64_t scratch_size = n * backend::kVoteWorkspace;
+  check((workspace.has_value() ? elements(*workspace) : 0) == scratch_size,
+        "vote: workspace must have ", scratch_size, " elements");
   const VoteOutput out{pointer<int64_t>(winner),
                        pointer<int64_t>(answer_id),
                        pointer<double>(score),

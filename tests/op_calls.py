@@ -51,7 +51,7 @@ def call(op: str, arrays: dict[str, Any], **options: Any) -> tuple[Any, ...]:
     extra: dict[str, Any] = {
         "aggregate": {"how": ["min", "mean"]},
         "find_steps": {"separator": 9},
-        "vote": {"rule": ["majority", "weighted"]},
+        "vote": {"rule": ["majority", "weighted"], "class_scores": True},
     }.get(op, {})
     got = getattr(stepscore, op)(**arrays, **extra, **options)
     return got if isinstance(got, tuple) else (got,)

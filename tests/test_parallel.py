@@ -42,7 +42,9 @@ def work(scale: int = 1) -> dict[str, Callable[[], bytes]]:
         "mlp_head": lambda: bits(stepscore.mlp_head(hidden, layers)),
         "aggregate": lambda: bits(stepscore.aggregate(values, offsets, everything)),
         "find_steps": lambda: bits(np.concatenate(stepscore.find_steps(ids, offsets, [1, 1]))),
-        "vote": lambda: b"".join(map(bits, stepscore.vote(ids, values, offsets, rules))),
+        "vote": lambda: b"".join(
+            map(bits, stepscore.vote(ids, values, offsets, rules, class_scores=True))
+        ),
     }
 
 

@@ -508,102 +508,238 @@ TEST(aggregate_of_what_the_cpu_refuses) {
 
 // --- vote --------------------------------------------------------------------------------------
 
-constexpr Rule kRules[] = {Rule::kMajority, Rule::kWeighted, Rule::kBestOfN};
+// By the scores that they can use: any finite ones, shares, and numbers of at most 0.
+const std::vector<Rule> kAnyScores = {Rule::kMajority,
+                                      Rule::kWeighted,
+                                      Rule::kWeightedMean,
+                                      Rule::kBestOfN,
+                                      Rule::kMinmaxWeighted,
+                                      Rule::kSoftmaxWeighted,
+                                      Rule::kBorda,
+                                      Rule::kHybridMajorityReward,
+                                      Rule::kWeightedRewardFrequency,
+                                      Rule::kPareto,
+                                      Rule::kMultiObjective};
+const std::vector<Rule> kShares = {Rule::kLogoddsWeighted, Rule::kLoglikWeighted,
+                                   Rule::kWeightedMean, Rule::kBorda, Rule::kSoftmaxWeighted};
+const std::vector<Rule> kAtMostZero = {Rule::kConfidenceWeighted, Rule::kWeighted,
+                                       Rule::kMinmaxWeighted};
+const std::vector<Rule> kManyColumns = {Rule::kMajority, Rule::kPareto, Rule::kMultiObjective};
 
 // Host arrays; null ones where the ballot has none.
 struct Poll {
-  std::vector<int64_t> ids, offsets;
+  std::vector<int64_t> ids, offsets, prefixes;
   std::vector<double> scores;
-  std::vector<Rule> rules{std::begin(kRules), std::end(kRules)};
+  std::vector<Rule> rules = kAnyScores;
+  VoteParameters parameters;
+  int64_t columns = 1;
   Ties ties = Ties::kFirst;
   bool drop_nan = false;
-  bool has_ids = true, has_scores = true;
+  bool has_ids = true, has_scores = true, has_class_scores = true;
 
   int64_t problems() const { return static_cast<int64_t>(offsets.size()) - 1; }
-  int64_t rule_count() const { return static_cast<int64_t>(rules.size()); }
-  size_t results() const { return static_cast<size_t>(problems() * rule_count()); }
+  int64_t candidates() const { return static_cast<int64_t>(ids.size()); }
+  int64_t prefix_count() const {
+    return std::max<int64_t>(1, static_cast<int64_t>(prefixes.size()));
+  }
+  int64_t votes() const { return static_cast<int64_t>(rules.size()) * prefix_count(); }
   Ballot ballot(const int64_t* id, const double* score, const int64_t* offset) const {
-    return {
-        has_ids ? id : nullptr, has_scores ? score : nullptr, offset, problems(), ties, drop_nan};
+    return {has_ids ? id : nullptr,
+            has_scores ? score : nullptr,
+            offset,
+            problems(),
+            ties,
+            drop_nan,
+            columns,
+            prefixes.empty() ? nullptr : prefixes.data(),
+            prefix_count()};
+  }
+  RuleSet rule_set() const {
+    return {rules.data(), static_cast<int64_t>(rules.size()), parameters};
   }
 };
 
-struct Winners {
+struct Votes {
   std::vector<int64_t> winner, answer_id;
-  std::vector<double> score;
+  std::vector<double> score, margin, class_scores;
   std::vector<uint8_t> tied;
-  explicit Winners(size_t size) : winner(size), answer_id(size), score(size), tied(size) {}
+  std::vector<double> workspace;  // as it is left on the GPU
 };
+constexpr double kUntouched = -7.0;
 
-Winners vote_on_gpu(const Poll& poll, int64_t* fault) {
+Votes vote_on_gpu(const Poll& poll, int64_t* fault) {
   const OnDevice<int64_t> ids(poll.ids), offsets(poll.offsets);
   const OnDevice<double> scores(poll.scores);
-  const size_t size = poll.results();
+  const size_t size = static_cast<size_t>(poll.problems() * poll.votes());
+  const size_t by_candidate = static_cast<size_t>(poll.candidates() * poll.votes());
   const OnDevice<int64_t> winner(size), answer_id(size);
-  const OnDevice<double> score(size);
+  const OnDevice<double> score(size), margin(size);
+  const OnDevice<double> class_scores(poll.has_class_scores ? by_candidate : 0);
+  const OnDevice<double> workspace(std::vector<double>(
+      static_cast<size_t>(poll.candidates() * cuda::kVoteWorkspace), kUntouched));
   const OnDevice<bool> tied(size);
   cuda::FaultCell cell;
   expect_success(cell.open(nullptr));
-  expect_success(
-      cuda::vote(poll.ballot(ids.get(), scores.get(), offsets.get()),
-                 static_cast<int64_t>(poll.ids.size()), poll.rules.data(), poll.rule_count(),
-                 {winner.get(), answer_id.get(), score.get(), tied.get()}, cell.get(), nullptr));
+  expect_success(cuda::vote(
+      poll.ballot(ids.get(), scores.get(), offsets.get()), poll.candidates(), poll.rule_set(),
+      {winner.get(), answer_id.get(), score.get(), tied.get(), margin.get(), class_scores.get()},
+      workspace.get(), cell.get(), nullptr));
   expect_success(cell.read(nullptr, fault));
-  Winners got(size);
-  got.winner = winner.back();
-  got.answer_id = answer_id.back();
-  got.score = score.back();
-  expect_success(cudaMemcpy(got.tied.data(), tied.get(), size, cudaMemcpyDeviceToHost));
+  Votes got{winner.back(),       answer_id.back(),           score.back(),    margin.back(),
+            class_scores.back(), std::vector<uint8_t>(size), workspace.back()};
+  if (size > 0)
+    expect_success(cudaMemcpy(got.tied.data(), tied.get(), size, cudaMemcpyDeviceToHost));
   return got;
 }
 
-void vote_equals_the_cpu(const Poll& poll) {
-  Winners expected(poll.results());
-  const std::unique_ptr<bool[]> tied(new bool[expected.tied.size()]);
-  vote(poll.ballot(poll.ids.data(), poll.scores.data(), poll.offsets.data()), poll.rules.data(),
-       poll.rule_count(),
-       {expected.winner.data(), expected.answer_id.data(), expected.score.data(), tied.get()});
-  int64_t fault = 0;
-  const Winners got = vote_on_gpu(poll, &fault);
-  EXPECT(fault == kNoFault, "fault ", fault);
-  for (size_t i = 0; i < got.winner.size(); ++i) {
+Votes vote_on_cpu(const Poll& poll) {
+  const size_t size = static_cast<size_t>(poll.problems() * poll.votes());
+  const size_t by_candidate = static_cast<size_t>(poll.candidates() * poll.votes());
+  Votes made{std::vector<int64_t>(size),
+             std::vector<int64_t>(size),
+             std::vector<double>(size),
+             std::vector<double>(size),
+             std::vector<double>(poll.has_class_scores ? by_candidate : 0),
+             {},
+             {}};
+  const std::unique_ptr<bool[]> tied(new bool[size]);
+  vote(poll.ballot(poll.ids.data(), poll.scores.data(), poll.offsets.data()), poll.rule_set(),
+       {made.winner.data(), made.answer_id.data(), made.score.data(), tied.get(),
+        made.margin.data(), poll.has_class_scores ? made.class_scores.data() : nullptr});
+  made.tied.assign(tied.get(), tied.get() + size);
+  return made;
+}
+
+void expect_votes(const Poll& poll, const Votes& got, const Votes& expected) {
+  for (size_t i = 0; i < expected.winner.size(); ++i) {
+    const int64_t vote = static_cast<int64_t>(i) % poll.votes();
     EXPECT(got.winner[i] == expected.winner[i] && got.answer_id[i] == expected.answer_id[i] &&
-               same(got.score[i], expected.score[i]) && (got.tied[i] != 0) == tied[i],
-           "problem ", i / poll.rules.size(), " rule ", i % poll.rules.size(), " has winner ",
-           got.winner[i], ", not ", expected.winner[i]);
+               same(got.score[i], expected.score[i]) && same(got.margin[i], expected.margin[i]) &&
+               got.tied[i] == expected.tied[i],
+           "problem ", static_cast<int64_t>(i) / poll.votes(), ", ",
+           kRuleNames[static_cast<size_t>(
+               poll.rules[static_cast<size_t>(vote / poll.prefix_count())])],
+           ", prefix ", vote % poll.prefix_count(), ": winner ", got.winner[i], " with ",
+           got.score[i], " by ", got.margin[i], ", not ", expected.winner[i], " with ",
+           expected.score[i], " by ", expected.margin[i]);
+  }
+  for (size_t i = 0; i < expected.class_scores.size(); ++i) {
+    EXPECT(same(got.class_scores[i], expected.class_scores[i]), "class_scores[", i, "] of ",
+           poll.votes(), " each is ", got.class_scores[i], ", not ", expected.class_scores[i]);
   }
 }
 
-// `answers` different ids, and scores of few values: ties on purpose.
-Poll poll_of(const std::vector<int64_t>& sizes, int64_t answers) {
+void vote_equals_the_cpu(const Poll& poll) {
+  int64_t fault = 0;
+  const Votes got = vote_on_gpu(poll, &fault);
+  EXPECT(fault == kNoFault, "fault ", fault);
+  expect_votes(poll, got, vote_on_cpu(poll));
+}
+
+// `answers` different ids, and scores of few values between `low` and `high`: ties on purpose.
+Poll poll_of(const std::vector<int64_t>& sizes, int64_t answers, double low = -0.5,
+             double high = 0.5, int64_t columns = 1) {
   Poll poll;
+  poll.columns = columns;
   poll.offsets = offsets_of(sizes);
   for (int64_t i = 0; i < poll.offsets.back(); ++i) {
     poll.ids.push_back(whole(-1, answers - 1));
-    poll.scores.push_back(static_cast<double>(whole(-4, 4)) / 8.0);
+    for (int64_t s = 0; s < columns; ++s) {
+      poll.scores.push_back(low + (high - low) * static_cast<double>(whole(0, 8)) / 8.0);
+    }
   }
   return poll;
 }
 
+// Numbers whose sums depend on the order, beside the few values.
+void roughen(Poll& poll, double low, double high) {
+  for (double& score : poll.scores) score = whole(0, 1) == 0 ? score : uniform(low, high);
+}
+
+void drop_some(Poll& poll) {
+  poll.drop_nan = true;
+  for (size_t i = 3; i < poll.scores.size(); i += 17) {
+    poll.scores[i] = std::numeric_limits<double>::quiet_NaN();
+  }
+}
+
+// Other parameters for every `turn`; all choices in six.
+VoteParameters parameters_of(int turn) {
+  VoteParameters given;
+  given.temperature = turn % 2 == 0 ? 0.1 : 3.0;
+  given.eps = turn % 2 == 0 ? 1e-7 : 0.2;
+  given.loglik_constant = turn % 2 == 0 ? 0.7 : -1.3;
+  given.power = 1 + turn % 3;
+  given.tau = turn % 2 == 0 ? 0.4 : 0.85;
+  given.consensus = turn % 2 == 0 ? Consensus::kShare : Consensus::kEntropy;
+  given.reward = static_cast<Reward>(turn % 3);
+  given.reward_weight = turn % 2 == 0 ? 0.3 : 1.0;
+  given.normalize = static_cast<Normalize>(turn / 2 % 2);
+  given.scale = static_cast<Scale>((turn + 1) % 2);
+  for (double& weight : given.objective_weights) weight = uniform(-1.0, 1.0);
+  return given;
+}
+constexpr int kTurns = 6;
+
+// What lies within shared memory, on its edge, and beyond it.
+const std::vector<int64_t> kSizes = {0, 1, 2, 31, 32, 33, 64, 65, 255, 256, 257, 400, 0};
+const std::vector<int64_t> kPrefixes = {1, 2, 3, 8, 32, 33, 64, 100, 256, 257, 1000};
+
 TEST(vote_equals_the_cpu) {
-  std::vector<int64_t> sizes = {0, 1, 2, 63, 64, 65, 511, 512, 513, 900, 0};
-  for (int i = 0; i < 60; ++i) sizes.push_back(whole(0, 70));
   for (const int64_t answers : {1, 7, 300}) {
-    Poll poll = poll_of(sizes, answers);
-    poll.drop_nan = true;
-    for (size_t i = 3; i < poll.scores.size(); i += 17) {
-      poll.scores[i] = std::numeric_limits<double>::quiet_NaN();
+    for (int turn = 0; turn < kTurns; ++turn) {
+      // The sum of shares needs scores of at least 0.
+      const double low = parameters_of(turn).normalize == Normalize::kSum ? 0.0 : -0.5;
+      Poll poll = poll_of(kSizes, answers, low, 0.5);
+      poll.parameters = parameters_of(turn);
+      poll.ties = turn % 2 == 0 ? Ties::kBestScore : Ties::kFirst;
+      if (turn % 3 > 0) poll.prefixes = kPrefixes;
+      if (turn >= 2) roughen(poll, low, 0.5);
+      if (turn >= 3) drop_some(poll);
+      for (size_t i = 5; i < poll.scores.size(); i += 19) poll.scores[i] = -0.0;
+      vote_equals_the_cpu(poll);
     }
-    for (size_t i = 5; i < poll.scores.size(); i += 19) poll.scores[i] = -0.0;
-    for (const Ties ties : {Ties::kFirst, Ties::kBestScore}) {
-      poll.ties = ties;
+  }
+}
+
+TEST(vote_with_shares_and_with_log_probabilities) {
+  for (int turn = 0; turn < kTurns; ++turn) {
+    for (const bool shares : {true, false}) {
+      const double low = shares ? 0.0 : -3.0, high = shares ? 1.0 : 0.0;
+      Poll poll = poll_of(kSizes, turn < 3 ? 5 : 90, low, high);
+      poll.rules = shares ? kShares : kAtMostZero;
+      poll.parameters = parameters_of(turn);
+      poll.ties = turn % 2 == 0 ? Ties::kFirst : Ties::kBestScore;
+      if (turn % 2 == 0) poll.prefixes = kPrefixes;
+      if (turn >= 2) roughen(poll, low, high);
+      if (turn >= 4) drop_some(poll);
+      vote_equals_the_cpu(poll);
+    }
+  }
+}
+
+TEST(vote_with_several_columns) {
+  for (const int64_t columns : {2, 5, 16}) {
+    for (const Scale scale : {Scale::kNone, Scale::kMinmax}) {
+      Poll poll = poll_of({0, 1, 5, 64, 70, 256, 257}, 9, -0.5, 0.5, columns);
+      poll.rules = kManyColumns;
+      poll.parameters = parameters_of(1);
+      poll.parameters.scale = scale;
+      vote_equals_the_cpu(poll);
+      roughen(poll, -2.0, 2.0);
+      drop_some(poll);
+      poll.prefixes = kPrefixes;
+      vote_equals_the_cpu(poll);
+      poll.has_ids = false;
       vote_equals_the_cpu(poll);
     }
   }
 }
 
 TEST(vote_without_ids_or_without_scores) {
-  Poll poll = poll_of({0, 1, 5, 64, 130, 600}, 9);
+  Poll poll = poll_of({0, 1, 5, 64, 130, 300}, 9);
+  poll.parameters = parameters_of(0);
+  poll.prefixes = kPrefixes;
   poll.has_ids = false;
   vote_equals_the_cpu(poll);
   poll.has_ids = true;
@@ -611,28 +747,91 @@ TEST(vote_without_ids_or_without_scores) {
   poll.rules = {Rule::kMajority};
   vote_equals_the_cpu(poll);
   poll.has_ids = false;
+  poll.has_class_scores = false;
   vote_equals_the_cpu(poll);
 }
 
-TEST(vote_of_every_rule_many_times) {
-  Poll poll = poll_of({3, 70, 513, 20}, 4);
-  for (const Rule rule : kRules) {
-    poll.rules.assign(1, rule);
-    vote_equals_the_cpu(poll);
-    poll.rules.assign(static_cast<size_t>(cuda::kMaxRules), rule);
-    vote_equals_the_cpu(poll);
+TEST(vote_of_every_rule_alone_and_many_times) {
+  for (size_t r = 0; r < std::size(kRuleNames); ++r) {
+    const Rule rule = static_cast<Rule>(r);
+    const bool below = rule == Rule::kConfidenceWeighted;
+    Poll poll = poll_of({3, 70, 257, 20}, 4, below ? -1.0 : 0.0, below ? 0.0 : 1.0);
+    poll.parameters = parameters_of(static_cast<int>(r));
+    for (const int64_t times : {int64_t{1}, cuda::kMaxRules}) {
+      poll.rules.assign(static_cast<size_t>(times), rule);
+      vote_equals_the_cpu(poll);
+    }
   }
+}
+
+TEST(vote_of_many_prefixes) {
+  Poll poll = poll_of({0, 1, 40, 64, 90, 270}, 6);
+  poll.parameters = parameters_of(2);
+  for (int64_t size = 1; size <= cuda::kMaxPrefixes; ++size) poll.prefixes.push_back(size);
+  roughen(poll, 0.0, 1.0);
+  for (double& score : poll.scores) score = std::abs(score);
+  vote_equals_the_cpu(poll);
+  poll.prefixes = {std::numeric_limits<int64_t>::max()};
+  vote_equals_the_cpu(poll);
+}
+
+TEST(vote_of_many_small_problems) {
+  std::vector<int64_t> sizes;
+  for (int i = 0; i < 120; ++i) sizes.push_back(whole(0, 12));
+  Poll poll = poll_of(sizes, 5);
+  poll.parameters = parameters_of(1);
+  vote_equals_the_cpu(poll);
 }
 
 TEST(vote_of_extreme_ids_and_infinite_scores) {
   const double infinity = std::numeric_limits<double>::infinity();
-  Poll poll = poll_of({4, 90, 520}, 3);
-  poll.rules = {Rule::kMajority, Rule::kBestOfN};  // an infinite score has no place in a sum
+  Poll poll = poll_of({4, 90, 260}, 3);
+  // An infinite score has no place in a sum.
+  poll.rules = {Rule::kMajority, Rule::kBestOfN, Rule::kBorda, Rule::kPareto};
   for (int64_t& id : poll.ids) id = id == 2 ? std::numeric_limits<int64_t>::max() : id;
-  for (size_t i = 1; i < poll.scores.size(); i += 4)
-    poll.scores[i] = i % 8 == 1 ? infinity : -infinity;
+  for (const double other : {-infinity, infinity}) {
+    for (size_t i = 1; i < poll.scores.size(); i += 4)
+      poll.scores[i] = i % 8 == 1 ? -infinity : other;
+    for (const Ties ties : {Ties::kFirst, Ties::kBestScore}) {
+      poll.ties = ties;
+      vote_equals_the_cpu(poll);
+    }
+  }
+  poll.scores.assign(poll.scores.size(), -infinity);
   vote_equals_the_cpu(poll);
-  poll.ties = Ties::kBestScore;
+}
+
+// Sums that overflow, and the NaN that their quotients and differences make.
+TEST(vote_of_scores_near_the_largest_number) {
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const double low = parameters_of(turn).normalize == Normalize::kSum ? 0.0 : -kLargest;
+    Poll poll = poll_of({2, 30, 64, 300}, 40);
+    for (double& score : poll.scores) score = whole(0, 1) == 0 ? low : kLargest;
+    poll.parameters = parameters_of(turn);
+    poll.parameters.objective_weights[0] = turn < 3 ? 4.0 : -4.0;
+    poll.ties = turn % 2 == 0 ? Ties::kBestScore : Ties::kFirst;
+    poll.prefixes = kPrefixes;
+    vote_equals_the_cpu(poll);
+  }
+}
+
+TEST(vote_where_a_class_reaches_nan) {
+  Poll poll;
+  poll.rules = {Rule::kMultiObjective, Rule::kMajority};
+  poll.columns = 2;
+  poll.parameters.objective_weights[0] = poll.parameters.objective_weights[1] = 4.0;
+  const std::vector<double> plain = {0.25, 0.5}, makes_nan = {kLargest, -kLargest};
+  for (int64_t n = 1; n <= 40; ++n) poll.prefixes.push_back(n);
+  for (const int first : {0, 1}) {  // whether the first class is the one
+    for (int i = 0; i < 40; ++i) {
+      poll.ids.push_back(i);
+      const std::vector<double>& row = i == 0       ? (first == 1 ? makes_nan : plain)
+                                       : i % 3 == 1 ? makes_nan
+                                                    : plain;
+      poll.scores.insert(poll.scores.end(), row.begin(), row.end());
+    }
+  }
+  poll.offsets = {0, 40, 80};
   vote_equals_the_cpu(poll);
 }
 
@@ -643,25 +842,110 @@ TEST(vote_of_nothing) {
   vote_equals_the_cpu(poll);
   poll.offsets = {0, 0, 0};
   vote_equals_the_cpu(poll);
+  poll.prefixes = kPrefixes;
+  vote_equals_the_cpu(poll);
+}
+
+// A candidate that the CPU refuses is as good as one without an answer, and the first is named.
+void vote_leaves_out(Poll poll, const std::vector<size_t>& refused) {
+  int64_t fault = 0;
+  const Votes got = vote_on_gpu(poll, &fault);
+  EXPECT(fault == static_cast<int64_t>(refused.front()), "fault ", fault);
+  const size_t columns = static_cast<size_t>(poll.columns);
+  for (const size_t i : refused) {
+    poll.ids[i] = kNoAnswer;
+    std::fill_n(poll.scores.begin() + static_cast<int64_t>(i * columns), columns, 0.0);
+  }
+  expect_votes(poll, got, vote_on_cpu(poll));
 }
 
 TEST(vote_of_what_the_cpu_refuses) {
-  Poll poll;
-  poll.ids = {0, 0, 1, -7, 1};
-  poll.scores = {0.5, 0.5, std::numeric_limits<double>::infinity(), 0.5, 0.25};
-  poll.offsets = {0, 2, 5, 9, -4, 1};  // the last three lead outside
-  int64_t fault = 0;
-  const Winners got = vote_on_gpu(poll, &fault);
-  EXPECT(fault == 0, "fault ", fault);
-  for (size_t r = 0; r < 3; ++r) {
-    EXPECT(got.winner[r] == 0 && got.winner[3 + r] == 4, "rule ", r);
-    for (size_t problem = 2; problem < 5; ++problem) {
-      EXPECT(got.winner[problem * 3 + r] == kNoWinner, "problem ", problem);
+  for (const int64_t size : {20, 300}) {
+    for (const bool prefixed : {false, true}) {
+      Poll poll = poll_of({size, size}, 4, 0.0, 1.0);
+      for (int64_t& id : poll.ids) id = std::max<int64_t>(id, 0);
+      if (prefixed) poll.prefixes = {2, 10, 30};
+      const auto with = [&](std::vector<std::pair<size_t, double>> scores) {
+        Poll other = poll;
+        for (const auto& [i, score] : scores) other.scores[i] = score;
+        return other;
+      };
+      Poll below = poll;
+      below.ids[3] = -2;
+      below.ids[17] = std::numeric_limits<int64_t>::min();
+      vote_leaves_out(below, {3, 17});
+      vote_leaves_out(with({{5, kNaN}, {0, kNaN}, {18, kInfinity}, {9, -kInfinity}}),
+                      {0, 5, 9, 18});
+      const size_t second = static_cast<size_t>(size);  // where the second problem begins
+      vote_leaves_out(with({{second + 4, kNaN}}), {second + 4});
+      poll.rules = kShares;
+      vote_leaves_out(with({{1, -0.25}, {4, 1.5}}), {1, 4});
+      poll.rules = {Rule::kMajority, Rule::kWeightedRewardFrequency};
+      poll.parameters.normalize = Normalize::kSum;
+      vote_leaves_out(with({{2, -0.25}, {6, kInfinity}}), {2, 6});
+      poll.rules = kAtMostZero;
+      for (double& score : poll.scores) score = -score;
+      vote_leaves_out(with({{7, 0.125}}), {7});
     }
   }
-  poll.offsets = {0, 2, 5};
-  vote_on_gpu(poll, &fault);
-  EXPECT(fault == 2, "fault ", fault);
+  Poll poll = poll_of({20, 20}, 4, -0.5, 0.5, 3);
+  for (int64_t& id : poll.ids) id = std::max<int64_t>(id, 0);
+  poll.rules = kManyColumns;
+  poll.scores[7 * 3 + 2] = kNaN;
+  poll.scores[30 * 3 + 1] = kInfinity;
+  vote_leaves_out(poll, {7, 30});
+}
+
+TEST(vote_of_offsets_that_lead_outside) {
+  Poll poll;
+  poll.ids = {0, 0, 1, 1, 1};
+  poll.scores = {0.5, 0.5, 0.75, 0.5, 0.25};
+  poll.offsets = {0, 2, 5, 9, -4, 1};  // the last three lead outside
+  poll.rules = {Rule::kMajority, Rule::kSoftmaxWeighted};
+  int64_t fault = 0;
+  const Votes got = vote_on_gpu(poll, &fault);
+  EXPECT(fault == 0, "fault ", fault);
+  const std::vector<int64_t> expected = {0, 0, 2, 2, -1, -1, -1, -1, -1, -1};
+  EXPECT(got.winner == expected);
+  for (size_t i = 4; i < expected.size(); ++i) {
+    EXPECT(got.answer_id[i] == kNoAnswer && std::isnan(got.score[i]) && std::isnan(got.margin[i]) &&
+           got.tied[i] == 0);
+  }
+  poll.offsets = {3, 5};
+  const Votes half = vote_on_gpu(poll, &fault);
+  for (size_t i = 0; i < half.class_scores.size(); ++i) {
+    EXPECT(std::isnan(half.class_scores[i]) == (i < 6), "class_scores[", i, "]");
+  }
+}
+
+// Blocks that run at the same time would write over each other's.
+TEST(vote_writes_to_the_workspace_of_its_own_problem) {
+  Poll poll = poll_of({300, 20, 257, 256, 400}, 4);
+  int64_t fault = 0;
+  const Votes got = vote_on_gpu(poll, &fault);
+  for (size_t p = 0; p + 1 < poll.offsets.size(); ++p) {
+    const int64_t begin = poll.offsets[p], size = poll.offsets[p + 1] - begin;
+    const auto from = got.workspace.begin() + begin * cuda::kVoteWorkspace;
+    const bool touched = std::count(from, from + size, kUntouched) < size;
+    EXPECT(touched == (size > 256), "problem ", p);
+  }
+}
+
+// Problems beyond shared memory that overlap would write to one place of the workspace.
+TEST(vote_of_large_problems_that_overlap) {
+  Poll poll = poll_of({700}, 4);
+  poll.rules = {Rule::kMajority, Rule::kBorda};
+  poll.offsets = {0, 500, 100, 700, 3, 20};
+  int64_t fault = 0;
+  const Votes got = vote_on_gpu(poll, &fault);
+  EXPECT(fault == 0, "fault ", fault);
+  for (const size_t problem : {0, 1, 2, 3}) {
+    EXPECT(got.winner[2 * problem] == kNoWinner && got.winner[2 * problem + 1] == kNoWinner,
+           "problem ", problem);
+  }
+  poll.offsets = {3, 20};
+  const Votes alone = vote_on_gpu(poll, &fault);
+  EXPECT(got.winner[8] == alone.winner[0] && got.winner[9] == alone.winner[1]);
 }
 
 // --- find_steps --------------------------------------------------------------------------------

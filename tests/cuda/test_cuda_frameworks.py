@@ -54,8 +54,8 @@ def test_cupy(device: Any) -> None:
 
     ids = cupy.asarray(np.arange(200) % 5)
     rules = ["majority", "weighted"]
-    result = stepscore.vote(ids, values.astype(cupy.float64), offsets, rules)
-    expected = stepscore.vote(np.arange(200) % 5, VALUES, OFFSETS, rules)
+    result = stepscore.vote(ids, values.astype(cupy.float64), offsets, rules, class_scores=True)
+    expected = stepscore.vote(np.arange(200) % 5, VALUES, OFFSETS, rules, class_scores=True)
     for ours, theirs in zip(result, expected, strict=True):
         assert same_bits(cupy.asnumpy(cupy.from_dlpack(ours)), theirs)
 

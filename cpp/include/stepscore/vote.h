@@ -137,6 +137,33 @@ STEPSCORE_HD ScoreRange range_of(Rule rule, const VoteParameters& parameters) {
   }
 }
 
+// The scores that all of the rules can use.
+STEPSCORE_HD ScoreRange range_of(const RuleSet& rules) {
+  ScoreRange range{-kInfinity, kInfinity};
+  for (int64_t r = 0; r < rules.count; ++r) {
+    const ScoreRange own = range_of(rules.kinds[r], rules.parameters);
+    range.low = own.low > range.low ? own.low : range.low;
+    range.high = own.high < range.high ? own.high : range.high;
+  }
+  return range;
+}
+
+enum class Standing { kVotes, kLeftOut, kRefused };
+
+// Of candidate i, whose answer is `id`.
+STEPSCORE_HD Standing standing_of(const Ballot& ballot, int64_t id, int64_t i, ScoreRange range) {
+  if (id < kNoAnswer) return Standing::kRefused;
+  bool missing = false, outside = false;
+  for (int64_t s = 0; ballot.scores != nullptr && s < ballot.columns; ++s) {
+    const double score = ballot.scores[i * ballot.columns + s];
+    missing |= score != score;
+    outside |= (score < range.low) | (score > range.high);
+  }
+  if (missing && !ballot.drop_nan) return Standing::kRefused;
+  if (missing || id == kNoAnswer) return Standing::kLeftOut;
+  return outside ? Standing::kRefused : Standing::kVotes;
+}
+
 // What is known of one answer of a problem.
 struct AnswerClass {
   int64_t id;
@@ -213,6 +240,14 @@ STEPSCORE_HD bool dominates(const double* a, const double* b, int64_t columns) {
     better |= a[s] > b[s];
   }
   return better;
+}
+
+// What a score adds to a candidate's weight under kMultiObjective; `low` and `high`: of its column.
+STEPSCORE_HD double objective_of(double score, double low, double high, int64_t column,
+                                 const VoteParameters& parameters) {
+  const double value =
+      parameters.scale == Scale::kMinmax ? share_of_range(score, low, high) : score;
+  return parameters.objective_weights[column] * value;
 }
 
 // What the classes of a problem have in common, for rules that compare them with each other.

@@ -27,6 +27,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
 OPTIONAL = ("eps", "power")
 _COUNTS = ("answers", "power")
 _MOST = 2**53
+_WORKSPACE = 5  # numbers per candidate that the kernel keeps of problems beyond its shared memory
 _NAMES = ("consensus", "reward", "normalize", "scale")
 
 
@@ -190,7 +191,7 @@ def vote(
     dtypes = ("int64", "int64", "float64", "bool", "float64")
     fields = [call.empty(shape, dtype) for dtype in dtypes]
     by_candidate = call.empty((candidates, *shape[1:]), "float64") if class_scores else None
-    workspace = call.empty((candidates,), "float64") if call.on_cuda else None
+    workspace = call.empty((candidates, _WORKSPACE), "float64") if call.on_cuda else None
     call.module.vote(
         call.optional_view("answer_ids", answer_ids),
         call.optional_view("scores", scores),

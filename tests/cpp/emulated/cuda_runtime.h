@@ -60,6 +60,8 @@ void require_alignment(const void* address, size_t bytes);
 
 // The bits of lane (own lane ^ apart) within groups of `width` lanes.
 uint64_t shuffle_xor(unsigned lanes, uint64_t bits, int apart, int width, Site site);
+// The bits of lane `from`.
+uint64_t shuffle(unsigned lanes, uint64_t bits, int from, Site site);
 
 template <class T>
 concept Shuffled =
@@ -75,8 +77,18 @@ inline const dim3& blockDim = emulated::here.threads;
 inline const dim3& gridDim = emulated::here.blocks;
 
 void __syncthreads(emulated::Site site = emulated::Site::current());
+void __syncwarp(unsigned lanes = 0xffffffffu, emulated::Site site = emulated::Site::current());
 unsigned __ballot_sync(unsigned lanes, bool predicate,
                        emulated::Site site = emulated::Site::current());
+
+template <emulated::Shuffled T>
+T __shfl_sync(unsigned lanes, T value, int from, emulated::Site site = emulated::Site::current()) {
+  uint64_t bits = 0;
+  __builtin_memcpy(&bits, &value, sizeof(value));
+  bits = emulated::shuffle(lanes, bits, from, site);
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
 
 template <emulated::Shuffled T>
 T __shfl_xor_sync(unsigned lanes, T value, int apart, int width = 32,
@@ -90,6 +102,9 @@ T __shfl_xor_sync(unsigned lanes, T value, int apart, int width = 32,
 
 inline int __ffs(int bits) {
   return __builtin_ffs(bits);
+}
+inline int __popc(unsigned bits) {
+  return __builtin_popcount(bits);
 }
 
 template <class T>
@@ -183,6 +198,7 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream);
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream);
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);

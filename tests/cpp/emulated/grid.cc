@@ -48,11 +48,11 @@ __attribute__((no_sanitize("address"))) void fill_static_shared() {
 }
 
 struct Collective {
-  enum Kind { kNone, kBallot, kShuffleXor } kind = kNone;
+  enum Kind { kNone, kWait, kBallot, kShuffleXor, kShuffle } kind = kNone;
   Site site;
   unsigned lanes = 0;
   int width = 0;
-  int apart = 0;
+  int apart = 0;      // of kShuffle: the lane to read
   uint64_t bits = 0;  // what the lane brings
 };
 
@@ -204,9 +204,8 @@ class Block {
     }
     for (unsigned bits = met.lanes; bits != 0; bits &= bits - 1) {
       Thread& thread = thread_of(warp, static_cast<unsigned>(__builtin_ctz(bits)));
-      thread.result = met.kind == Collective::kBallot
-                          ? ballot
-                          : thread_of(warp, source(thread)).collective.bits;
+      const bool shuffles = met.kind == Collective::kShuffleXor || met.kind == Collective::kShuffle;
+      thread.result = shuffles ? thread_of(warp, source(thread)).collective.bits : ballot;
       make_ready(thread);
     }
   }
@@ -217,7 +216,9 @@ class Block {
     const unsigned width = static_cast<unsigned>(met.width);
     const unsigned lane = thread.lane(), from = lane ^ static_cast<unsigned>(met.apart);
     const unsigned last_of_group = lane | (width - 1);
-    const unsigned read = from > last_of_group ? lane : from;
+    const unsigned read = met.kind == Collective::kShuffle ? static_cast<unsigned>(met.apart)
+                          : from > last_of_group           ? lane
+                                                           : from;
     if (read >= kWarp || (met.lanes & 1u << read) == 0) {
       stop("a shuffle at " + text_of(met.site) + " reads lane " + std::to_string(read) +
            ", which takes no part");
@@ -299,6 +300,11 @@ uint64_t shuffle_xor(unsigned lanes, uint64_t bits, int apart, int width, Site s
   return block().meet({Collective::kShuffleXor, site, lanes, width, apart, bits});
 }
 
+uint64_t shuffle(unsigned lanes, uint64_t bits, int from, Site site) {
+  const int width = static_cast<int>(kWarp);
+  return block().meet({Collective::kShuffle, site, lanes, width, from, bits});
+}
+
 }  // namespace emulated
 
 void __syncthreads(emulated::Site site) {
@@ -309,4 +315,9 @@ unsigned __ballot_sync(unsigned lanes, bool predicate, emulated::Site site) {
   using emulated::Collective;
   const Collective ballot{Collective::kBallot, site, lanes, 0, 0, predicate ? 1u : 0u};
   return static_cast<unsigned>(emulated::block().meet(ballot));
+}
+
+void __syncwarp(unsigned lanes, emulated::Site site) {
+  using emulated::Collective;
+  emulated::block().meet({Collective::kWait, site, lanes, 0, 0, 0});
 }

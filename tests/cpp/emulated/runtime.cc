@@ -324,6 +324,12 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   return enqueue(stream, [=] { std::memcpy(to, from, bytes); });
 }
 
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  if (!on_device(memory, bytes)) return fail(cudaErrorInvalidValue);
+  return enqueue(stream, [=] { std::memset(memory, value, bytes); });
+}
+
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   if (flags != cudaStreamNonBlocking) stop("streams that wait for each other are not emulated");
   const auto made = std::make_shared<Stream>();
