@@ -806,6 +806,11 @@ FAULTS = {
         ValueError,
         "vote: prefixes must be positive and ascend; prefixes[0] is 0",
     ),
+    "one prefix": (
+        lambda: stepscore.vote(A, S, [0, 3], "majority", prefixes=8),
+        TypeError,
+        "vote: prefixes must be a list of numbers; got 8",
+    ),
     "no prefixes": (
         lambda: stepscore.vote(A, S, [0, 3], "majority", prefixes=[]),
         ValueError,

@@ -183,7 +183,9 @@ def vote(
         "scale": scale,
     }
     parameters = _parameters(call, rules, given)
-    sizes = None if prefixes is None else [_whole(call, "prefixes", size) for size in prefixes]
+    sizes = prefixes
+    if prefixes is not None:
+        sizes = [_whole(call, "prefixes", size) for size in _list(call, "prefixes", prefixes)]
     by_rule = () if isinstance(rule, str) else (len(rules),)
     by_prefix = () if sizes is None else (len(sizes),)
     shape = (max(length(offsets) - 1, 0), *by_rule, *by_prefix)
@@ -224,12 +226,18 @@ def _parameters(call: Call, rules: Sequence[str], given: Mapping[str, Any]) -> d
                 f"vote: {name} belongs to {owners}, which is not asked for; leave it out"
             )
         elif name == "objective_weights":
-            found[name] = [call.number(name, weight) for weight in value]
+            found[name] = [call.number(name, weight) for weight in _list(call, name, value)]
         elif name in _NAMES:
             found[name] = str(value)
         else:
             found[name] = _whole(call, name, value) if name in _COUNTS else call.number(name, value)
     return found
+
+
+def _list(call: Call, argument: str, value: Any) -> list[Any]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{call.op}: {argument} must be a list of numbers; got {value!r}")
+    return list(value)
 
 
 def _whole(call: Call, argument: str, value: Any) -> int:
