@@ -20,8 +20,10 @@ namespace py = pybind11;
 // One line per op in the module files.
 void bind_aggregate(py::module_& module);
 void bind_answer_key(py::module_& module);
+void bind_frontier(py::module_& module);
 void bind_prefix_trie(py::module_& module);
 void bind_step_boundary(py::module_& module);
+void bind_tree_search(py::module_& module);
 void bind_value_head(py::module_& module);
 void bind_vote(py::module_& module);
 

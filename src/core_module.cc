@@ -9,8 +9,10 @@ PYBIND11_MODULE(_core, module) {
   bind_queue(module);
   bind_aggregate(module);
   bind_answer_key(module);
+  bind_frontier(module);
   bind_prefix_trie(module);
   bind_step_boundary(module);
+  bind_tree_search(module);
   bind_value_head(module);
   bind_vote(module);
   module.def("cpu_level", simd::level_name);

@@ -24,7 +24,10 @@ follow_imports_for_stubs = True
 ignore_missing_imports = True
 """
 # The metaclass of pybind11 is an accident of its classes, not their interface.
-CLASSES = {"_core": ["TensorView", "Queue"], "_cuda": ["Borrowed", "Owned"]}
+CLASSES = {
+    "_core": ["TensorView", "Queue", "Selection", "TreeSearch"],
+    "_cuda": ["Borrowed", "Owned"],
+}
 ALLOWED = "".join(f"stepscore.{name}.{kind}\n" for name, kinds in CLASSES.items() for kind in kinds)
 
 
@@ -60,6 +63,8 @@ def written_by_pybind(text: str) -> str:
     text = text.replace("typing.SupportsFloat | typing.SupportsIndex", "float")
     text = text.replace("typing.SupportsInt | typing.SupportsIndex", "int")
     text = re.sub(r"stepscore\._c\w+\.|collections\.abc\.|typing_extensions\.", "", text)
+    text = re.sub(r"numpy\.typing\.NDArray\[numpy\.(\w+)\]", r"NDArray[np.\1]", text)
+    text = re.sub(r"\btuple\b(?!\[)", "tuple[Any, ...]", text)
     return text.replace("numpy.ndarray", "np.ndarray[Any, Any]")
 
 

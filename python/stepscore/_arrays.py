@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stepscore import _core
 from stepscore._device import DeviceError, cuda_module
@@ -384,3 +385,47 @@ def dtype_name(value: Any) -> str:
 def length(value: Any) -> int:
     """Items along the first dimension; 0 for a number, which the core then refuses."""
     return int(value.shape[0]) if len(value.shape) else 0
+
+
+# Ops that run on the host alone take their arrays by these: what fits is passed on as it is.
+
+
+def host_integers(op: str, argument: str, value: Any) -> NDArray[np.int64]:
+    """A contiguous int64 array of NumPy."""
+    if type(value) is np.ndarray and value.dtype == np.int64 and value.flags.c_contiguous:
+        return value
+    call = Call(op)
+    return np.asarray(call.integers(argument, _on_host(call, argument, value)))
+
+
+def host_reals(op: str, argument: str, value: Any) -> NDArray[np.float64]:
+    """A contiguous float64 array of NumPy."""
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous:
+        return value
+    call = Call(op)
+    # Before it becomes NumPy's, which knows no bfloat16.
+    made = call.contiguous(argument, _on_host(call, argument, value), "float64")
+    return np.asarray(made)
+
+
+def host_bools(op: str, argument: str, value: Any) -> NDArray[np.bool_]:
+    """A contiguous array of bools of NumPy."""
+    made = np.asarray(_on_host(Call(op), argument, value))
+    if made.dtype != np.bool_ and made.size:
+        raise TypeError(f"{op}: {argument} must hold bools; got {made.dtype.name}")
+    return np.asarray(made, np.bool_, order="C")
+
+
+def host_counts(op: str, argument: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """One number for all, or one for each."""
+    if type(value) is int:
+        return np.full(shape, value)
+    made = host_integers(op, argument, value)
+    return np.full(shape, made) if made.ndim == 0 else made
+
+
+def _on_host(call: Call, argument: str, value: Any) -> Any:
+    made = call.array(argument, value)
+    if call.on_cuda:
+        raise DeviceError(f"{call.op}: {argument} is on a GPU; pass it on the CPU")
+    return made

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 class DeviceError(RuntimeError): ...
 
@@ -64,6 +65,44 @@ def find_steps(
     positions: TensorView,
     queue: Queue,
 ) -> None: ...
+def top_k(
+    scores: TensorView, offsets: TensorView, k: TensorView
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def replicate(
+    offsets: TensorView, counts: TensorView
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def rebase_allotment(
+    scores: TensorView,
+    offsets: TensorView,
+    width: TensorView,
+    temperature: float,
+    arithmetic: str,
+    counts: TensorView,
+) -> None: ...
+def resample(
+    weights: TensorView,
+    offsets: TensorView,
+    counts: TensorView,
+    method: str,
+    seed: int,
+    keys: TensorView | None,
+    draw: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def effective_sample_size(weights: TensorView, offsets: TensorView, out: TensorView) -> None: ...
+def tempering(
+    weights: TensorView,
+    offsets: TensorView,
+    how: str,
+    progress: float,
+    threshold: float,
+    early: float,
+    start: float,
+    end: float,
+    out: TensorView,
+) -> None: ...
+def drop_duplicates(
+    texts: Sequence[bytes], offsets: TensorView
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def share_prefixes(
     token_ids: TensorView,
     offsets: TensorView,
@@ -84,6 +123,96 @@ def prefix_trie(
     node_of_token: TensorView,
     last_node: TensorView,
 ) -> None: ...
+
+class Selection:
+    """What tells one Monte Carlo tree search from another."""
+
+    def __init__(
+        self,
+        rule: str,
+        prior: str,
+        unvisited: str,
+        backup: str,
+        backup_from: str,
+        evaluate: str,
+        terminals: str,
+        virtual_loss: str,
+        loss: float,
+        c: float,
+        c_base: float,
+        log_factor: float,
+        bonus: float,
+        discount: float,
+        value_count: float,
+        mean_epsilon: float,
+        value_scale: float,
+        visit_offset: float,
+        gumbel_scale: float,
+        considered: int,
+        simulations: int,
+        samples: int,
+        max_depth: int,
+    ) -> None: ...
+
+class TreeSearch:
+    """The trees, with a lock around every call."""
+
+    def __init__(
+        self,
+        problems: int,
+        max_nodes: int,
+        seed: int,
+        keys: NDArray[np.int64] | None,
+        samples: NDArray[np.int64] | None,
+        tokens: NDArray[np.int64] | None,
+        prm_tokens: NDArray[np.int64] | None,
+        deterministic: bool,
+        merge_duplicates: bool,
+    ) -> None: ...
+    def request_expand(
+        self, nodes: NDArray[np.int64], samples: NDArray[np.int64], mode: str
+    ) -> NDArray[np.int64]: ...
+    def request_score(self, nodes: NDArray[np.int64]) -> None: ...
+    def request_judge(self, nodes: NDArray[np.int64]) -> None: ...
+    def ask(
+        self, max_expand: int, max_score: int, max_judge: int, per_problem: int
+    ) -> tuple[Any, ...]: ...
+    def tell_expand(
+        self,
+        tickets: NDArray[np.int64],
+        child_offsets: NDArray[np.int64],
+        logprob: NDArray[np.float64] | None,
+        terminal: NDArray[np.bool_] | None,
+        answer_id: NDArray[np.int64] | None,
+        token_counts: NDArray[np.int64] | None,
+        texts: list[str] | None,
+        token_ids: NDArray[np.int32] | None,
+        token_offsets: NDArray[np.int64] | None,
+    ) -> NDArray[np.int64]: ...
+    def tell_score(
+        self,
+        tickets: NDArray[np.int64],
+        values: NDArray[np.float64],
+        rewards: NDArray[np.float64] | None,
+    ) -> None: ...
+    def tell_judge(self, tickets: NDArray[np.int64], correct: NDArray[np.bool_]) -> None: ...
+    def fail(self, tickets: NDArray[np.int64], retry: bool) -> None: ...
+    def select(self, selection: Selection, leaves: int) -> int: ...
+    def best_children(self, by: str) -> NDArray[np.int64]: ...
+    def prune(self, nodes: NDArray[np.int64]) -> None: ...
+    def frontier(self) -> tuple[Any, ...]: ...
+    def paths(self, nodes: NDArray[np.int64]) -> tuple[Any, ...]: ...
+    def path_payload(self, nodes: NDArray[np.int64]) -> tuple[Any, ...]: ...
+    def uniform(
+        self, nodes: NDArray[np.int64], draws: NDArray[np.int64]
+    ) -> NDArray[np.float64]: ...
+    def snapshot(self) -> bytes: ...
+    @staticmethod
+    def restore(bytes: bytes) -> TreeSearch: ...
+    def fields(self) -> dict[str, np.ndarray[Any, Any]]: ...
+    def counts(self) -> tuple[Any, ...]: ...
+    def open_requests(self) -> int: ...
+
 def value_head(
     hidden: TensorView,
     weight: TensorView,

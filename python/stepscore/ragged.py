@@ -7,23 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore._arrays import Call
-from stepscore._device import DeviceError
-
-
-def integers(op: str, argument: str, value: Any) -> NDArray[np.int64]:
-    """Read an array of integers on the CPU, of any framework, as int64; `op` names the caller."""
-    call = Call(op)
-    return _on_cpu(call, argument, call.integers(argument, value))
-
-
-def numbers(op: str, argument: str, value: Any) -> NDArray[np.float64]:
-    """Read an array of numbers on the CPU, of any framework, as float64; `op` names the caller."""
-    call = Call(op)
-    made = call.array(argument, value)
-    return _on_cpu(
-        call, argument, made if call.on_cuda else call.contiguous(argument, made, "float64")
-    )
+from stepscore._arrays import host_integers
 
 
 def check_shape(
@@ -40,7 +24,7 @@ def check_shape(
 
 def read_offsets(op: str, value: Any, n: int, what: str) -> NDArray[np.int64]:
     """Read the offsets of `n` values: they begin at 0, do not decrease and end at `n`."""
-    offsets = integers(op, "offsets", value)
+    offsets = host_integers(op, "offsets", value)
     check_shape(op, "offsets", offsets)
     if not len(offsets):
         raise ValueError(f"{op}: offsets must hold at least the leading 0; got none")
@@ -66,9 +50,3 @@ def first_true(mask: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[n
     found = np.append(np.flatnonzero(mask), len(mask))
     first = found[np.searchsorted(found, offsets[:-1])]
     return np.where(first < offsets[1:], first, -1)
-
-
-def _on_cpu(call: Call, argument: str, array: Any) -> NDArray[Any]:
-    if call.on_cuda:
-        raise DeviceError(f"{call.op}: {argument} is on a GPU; pass it on the CPU")
-    return np.asarray(array)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore._arrays import host_integers, host_reals
 from stepscore.evaluation.interval import check_interval, mean_interval
 from stepscore.evaluation.majority import (
     CHEAP_MAJORITY_WORK,
@@ -19,7 +20,7 @@ from stepscore.evaluation.majority import (
 )
 from stepscore.evaluation.subsets import MOST_SUBSETS, Ballot, vote_of_all, vote_of_random
 from stepscore.ops import vote
-from stepscore.ragged import check_shape, integers, numbers, read_offsets
+from stepscore.ragged import check_shape, read_offsets
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -152,7 +153,7 @@ def prm_at_k(
     """
     op = "prm_at_k"
     right = _read_correct(op, correct).astype(np.float64)
-    rewards = numbers(op, "scores", scores)
+    rewards = host_reals(op, "scores", scores)
     check_shape(op, "scores", rewards, len(right), "correct")
     missing = np.isnan(rewards)
     if nan not in ("error", "drop"):
@@ -245,9 +246,9 @@ def vote_at_k(
     """
     op = "vote_at_k"
     right = _read_correct(op, correct)
-    answers = integers(op, "answer_ids", answer_ids)
+    answers = host_integers(op, "answer_ids", answer_ids)
     check_shape(op, "answer_ids", answers, len(right), "correct")
-    rewards = None if scores is None else numbers(op, "scores", scores)
+    rewards = None if scores is None else host_reals(op, "scores", scores)
     if rewards is not None:
         check_shape(op, "scores", rewards, len(right), "correct")
     bounds, sizes = _read_problems(op, offsets, ks, len(right), too_few)
@@ -299,7 +300,7 @@ def vote_at_k(
 
 
 def _read_correct(op: str, correct: Any) -> Bool:
-    verdicts = numbers(op, "correct", correct)
+    verdicts = host_reals(op, "correct", correct)
     check_shape(op, "correct", verdicts)
     if (other := np.flatnonzero((verdicts != 0) & (verdicts != 1))).size:
         i = other[0]
@@ -315,7 +316,7 @@ def _read_problems(
     if too_few not in ("error", "nan"):
         raise ValueError(f'{op}: too_few must be "error" or "nan"; got {too_few!r}')
     bounds = read_offsets(op, offsets, n, "candidates")
-    sizes = np.atleast_1d(integers(op, "ks", ks))
+    sizes = np.atleast_1d(host_integers(op, "ks", ks))
     check_shape(op, "ks", sizes)
     if not len(sizes) or sizes.min() < 1:
         raise ValueError(f"{op}: ks must hold at least one k, each 1 or more; got {sizes.tolist()}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.ragged import numbers
+from stepscore._arrays import host_reals
 
 Float = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def mean_interval(
 
     Source: Efron's percentile interval; Wilson's score interval.
     """
-    table = numbers("mean_interval", "values", values)
+    table = host_reals("mean_interval", "values", values)
     if table.ndim not in (1, 2):
         raise ValueError(
             "mean_interval: values must have shape [problems] or [problems, columns]; got "

@@ -2,21 +2,39 @@
 
 from stepscore.ops.aggregate import aggregate
 from stepscore.ops.answer_key import AnswerGroups, answer_keys, extract_answers, group_answers
+from stepscore.ops.frontier import (
+    drop_duplicates,
+    effective_sample_size,
+    rebase_allotment,
+    replicate,
+    resample,
+    tempering,
+    top_k,
+)
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.step_boundary import find_steps
+from stepscore.ops.tree_search import TreeSearch
 from stepscore.ops.value_head import mlp_head, value_head
 from stepscore.ops.vote import VoteResult, vote
 
 __all__ = [
     "AnswerGroups",
     "PrefixTrie",
+    "TreeSearch",
     "VoteResult",
     "aggregate",
     "answer_keys",
+    "drop_duplicates",
+    "effective_sample_size",
     "extract_answers",
     "find_steps",
     "group_answers",
     "mlp_head",
+    "rebase_allotment",
+    "replicate",
+    "resample",
+    "tempering",
+    "top_k",
     "value_head",
     "vote",
 ]

@@ -5,21 +5,39 @@
 
 from stepscore.reference.aggregate import aggregate
 from stepscore.reference.answer_key import AnswerGroups, answer_keys, extract_answers, group_answers
+from stepscore.reference.frontier import (
+    drop_duplicates,
+    effective_sample_size,
+    rebase_allotment,
+    replicate,
+    resample,
+    tempering,
+    top_k,
+)
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.step_boundary import find_steps
+from stepscore.reference.tree_search import TreeSearch
 from stepscore.reference.value_head import mlp_head, value_head
 from stepscore.reference.vote import VoteResult, vote
 
 __all__ = [
     "AnswerGroups",
     "PrefixTrie",
+    "TreeSearch",
     "VoteResult",
     "aggregate",
     "answer_keys",
+    "drop_duplicates",
+    "effective_sample_size",
     "extract_answers",
     "find_steps",
     "group_answers",
     "mlp_head",
+    "rebase_allotment",
+    "replicate",
+    "resample",
+    "tempering",
+    "top_k",
     "value_head",
     "vote",
 ]

@@ -7,15 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore._arrays import host_integers, host_reals
 from stepscore.ops import aggregate, vote
-from stepscore.ragged import (
-    check_shape,
-    first_true,
-    integers,
-    numbers,
-    read_offsets,
-    segment_of,
-)
+from stepscore.ragged import check_shape, first_true, read_offsets, segment_of
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -73,7 +67,7 @@ def should_stop(
     least = _THRESHOLDS[rule] if threshold is None else float(threshold)
     if not 0.5 < least <= 1:
         raise ValueError(f"should_stop: threshold must be in (0.5, 1]; got {threshold}")
-    answers = integers("should_stop", "answer_ids", answer_ids)
+    answers = host_integers("should_stop", "answer_ids", answer_ids)
     check_shape("should_stop", "answer_ids", answers)
     bounds = read_offsets("should_stop", offsets, len(answers), "candidates")
     if (wrong := np.flatnonzero(answers < -1)).size:
@@ -118,7 +112,7 @@ def leader_probability(first: Any, second: Any) -> Float:
     Source: "Let's Sample Step by Step" (Adaptive-Consistency), as in its_hub.
     """
     counts = [
-        integers("leader_probability", name, value)
+        host_integers("leader_probability", name, value)
         for name, value in (("first", first), ("second", second))
     ]
     if counts[0].shape != counts[1].shape:
@@ -167,11 +161,11 @@ def next_samples(drawn: Any, stop: Any, *, budget: Any, first: int = 2) -> Int:
 
     Source: the schedule of AdaptiveSelfConsistency, its_hub.
     """
-    counts = integers("next_samples", "drawn", drawn)
+    counts = host_integers("next_samples", "drawn", drawn)
     check_shape("next_samples", "drawn", counts)
-    stopped = numbers("next_samples", "stop", stop) != 0
+    stopped = host_reals("next_samples", "stop", stop) != 0
     check_shape("next_samples", "stop", stopped, len(counts), "drawn")
-    most = integers("next_samples", "budget", budget)
+    most = host_integers("next_samples", "budget", budget)
     if most.ndim:
         check_shape("next_samples", "budget", most, len(counts), "drawn")
     if (counts < 0).any() or (most < 0).any():
@@ -329,7 +323,7 @@ def first_error(
         raise ValueError(f'first_error: nan must be "error" or "skip"; got {nan!r}')
     if np.isnan(threshold):
         raise ValueError("first_error: threshold must be a number; got NaN")
-    values = numbers("first_error", "step_scores", step_scores)
+    values = host_reals("first_error", "step_scores", step_scores)
     check_shape("first_error", "step_scores", values)
     bounds = read_offsets("first_error", offsets, len(values), "step scores")
     missing = np.isnan(values)
@@ -362,7 +356,7 @@ def _drops(scores: Float, offsets: Int, before: float) -> Float:
 def _samples_needed(
     op: str, argument: str, p: Any, confidence: float, denominator: int, clip: float
 ) -> Int:
-    values = numbers(op, argument, p)
+    values = host_reals(op, argument, p)
     outside = ~((values >= 0) & (values <= 1))
     if outside.any():
         i = int(np.argmax(outside))
@@ -394,7 +388,7 @@ def _beams(
     for name, value in (("k_max", k_max), ("m_max", m_max)):
         if value < 1:
             raise ValueError(f"{op}: {name} must be at least 1; got {value}")
-    values = numbers(op, "scores", scores)
+    values = host_reals(op, "scores", scores)
     check_shape(op, "scores", values)
     bounds = read_offsets(op, offsets, len(values), "scores")
     return bounds, _samples_needed(op, "scores", values, confidence, 1, clip), values

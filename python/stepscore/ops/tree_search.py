@@ -1,0 +1,629 @@
+"""Trees of reasoning steps over many problems, searched in batches."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore import _core
+from stepscore._arrays import Call, host_bools, host_counts, host_integers, host_reals
+
+Ids = NDArray[np.int64]
+
+_SCATTERED = 1 << 14  # a flag: children of several expansions, linked by next_sibling
+
+# A rule is its formula ("rule") and what else tells one published search from another. Sources and
+# formulas: TreeSearch.select.
+DEFAULTS: dict[str, Any] = {
+    "rule": "puct",
+    "prior": "softmax",
+    "unvisited": "zero",
+    "backup": "mean",
+    "backup_from": "leaf",
+    "evaluate": "children",
+    "terminals": "revisit",
+    "virtual_loss": "count",
+    "loss": 1.0,
+    "c": 1.25,
+    "c_base": 19652.0,
+    "log_factor": 1.0,
+    "bonus": 0.0,
+    "discount": 1.0,
+    "value_count": 0.0,
+    "mean_epsilon": 0.0,
+    "value_scale": 0.1,
+    "visit_offset": 50.0,
+    "gumbel_scale": 1.0,
+    "considered": 16,
+    "max_depth": 2**31 - 1,
+}
+_UCT = {"rule": "uct", "prior": "one", "unvisited": "first"}
+RULES: dict[str, dict[str, Any]] = {
+    "puct": {},
+    "uct": {**_UCT, "c": 1.0, "log_factor": 2.0},
+    "muzero": {"rule": "muzero", "evaluate": "leaf"},
+    "gumbel": {"rule": "gumbel", "evaluate": "leaf"},
+    "openr": {"unvisited": "value"},
+    "alphamath": {"prior": "exp", "c": 1.5, "c_base": float("inf"), "terminals": "once"},
+    "rest_mcts": {
+        **_UCT,
+        "c": 0.4,
+        "log_factor": 2.0,
+        "unvisited": "bonus",
+        "bonus": 1.0,
+        "backup": "weighted",
+        "backup_from": "best_child",
+    },
+    "masprm": {**_UCT, "c": 2.0, "value_count": 1.0},
+    "usail": {"prior": "one", "mean_epsilon": 1e-6},
+    "llm_reasoners": {**_UCT, "c": 1.0, "unvisited": "value", "backup_from": "rollout"},
+}
+
+
+class ExpandRequests(NamedTuple):
+    """Samples to draw from the policy; all arrays int64 ``[requests]``.
+
+    Attributes:
+        tickets: what `TreeSearch.tell_expand` and `TreeSearch.fail` are given.
+        nodes: the nodes to continue.
+        problems: their problems.
+        samples: how many continuations of each, at most.
+        modes: 0 a step, 1 a block of tokens, 2 a partial step, 3 a rollout to the end.
+    """
+
+    tickets: Ids
+    nodes: Ids
+    problems: Ids
+    samples: Ids
+    modes: Ids
+
+
+class EvaluateRequests(NamedTuple):
+    """Nodes to score or to judge; all arrays int64 ``[requests]``.
+
+    Attributes:
+        tickets: what `TreeSearch.tell_score`, `tell_judge` and `fail` are given.
+        nodes: the nodes.
+        problems: their problems.
+        parent_tokens: tokens of the steps before each node's own, as they were counted.
+    """
+
+    tickets: Ids
+    nodes: Ids
+    problems: Ids
+    parent_tokens: Ids
+
+
+class Requests(NamedTuple):
+    """What `TreeSearch.ask` hands out: samples, scores and judgements to get."""
+
+    expand: ExpandRequests
+    score: EvaluateRequests
+    judge: EvaluateRequests
+
+
+_NONE = np.empty(0, np.int64)
+_NO_SAMPLES = ExpandRequests(_NONE, _NONE, _NONE, _NONE, _NONE)
+_NO_EVALUATIONS = EvaluateRequests(_NONE, _NONE, _NONE, _NONE)
+
+
+class TreeSearch:
+    r"""Search trees of many problems: asks for samples and scores in batches, takes the answers.
+
+    A node is a step; its number is ``problem * max_nodes + number in the problem``, the root's
+    ``problem * max_nodes``. Numbers are given when samples are requested, so that they, like every
+    other result, do not depend on the order in which answers arrive.
+
+    The verbs:
+
+    - `request_expand`, `request_score`, `request_judge` queue requests for nodes (beams,
+      particles); `select` queues them for the leaves that Monte Carlo tree search comes to.
+    - `ask` hands queued requests out, `tell_expand`, `tell_score` and `tell_judge` take the answers
+      in any order and any subset, `fail` gives requests back. A call is taken as a whole or, when
+      it raises, not at all.
+    - `best`, `frontier`, `prune`, `path`, `text` and the fields below say where the search stands;
+      `save` and `load` keep it.
+
+    Args:
+        problems: their number.
+        max_nodes: nodes of a problem at most, the root included; one is taken for every sample that
+            is requested. All memory (about 100 bytes a node) is taken at once.
+        seed: of the random numbers, which are functions of (seed, key, number of the node in its
+            problem, draw): Philox4x32-10.
+        keys: key of each problem for its random numbers, int64 ``[problems]``; None: 0, 1, 2, ...
+        samples: budget of samples, one number or ``[problems]``; granted up to it, never beyond.
+        tokens: budget of generated tokens. A problem that has reached it draws no more samples.
+        prm_tokens: budget of tokens that the scorer reads, each node counted with its own step's.
+        deterministic: several simulations of a problem are backed up together, in the order of
+            their selection, when all have their answers; then results do not depend on the order
+            of the answers. False: each as soon as it can be, and `select` fills up at once.
+        duplicates: ``"merge"`` marks a child whose payload repeats an earlier sibling's of the same
+            expansion; it is neither scored nor selected. ``"keep"`` keeps all.
+
+    Attributes:
+        parent: the node before, int32; -1 at a root and at numbers without a node. This and the
+            following fields are read-only views, ``[problems * max_nodes]``, never copied.
+        first_child, child_count, next_sibling: int32; see `children`.
+        depth, visits, in_flight, answer_id, path_tokens: int32. `in_flight` counts the
+            simulations below that wait for answers, `path_tokens` the tokens from the root on.
+        value, reward, logprob, prior: float64, as told; `value` is NaN before it is.
+        value_sum: what is backed up, float64: divided by `visits` the mean, or under the backups
+            ``max`` and ``weighted`` the value itself.
+        flags: the bits `EXISTS`, `TERMINAL`, `PRUNED`, `DUPLICATE`, `EXPANDED`, `SCORED`, `JUDGED`,
+            `CORRECT`, int32.
+
+    Raises:
+        ValueError: sizes or budgets below 1, lengths that do not fit.
+
+    Examples:
+        >>> tree = TreeSearch(1, max_nodes=100)
+        >>> while tree.select("puct", simulations=3, samples=2):
+        ...     asked = tree.ask().expand
+        ...     offsets = np.arange(0, 2 * len(asked.tickets) + 1, 2)
+        ...     children = tree.tell_expand(asked.tickets, offsets, texts=["a", "b"])
+        ...     tree.tell_score(tree.ask().score.tickets, [0.25, 0.75])
+        >>> tree.best(), tree.visits[:7]
+        (array([2]), array([4, 1, 2, 0, 0, 1, 0], dtype=int32))
+
+    Source: trees of flat arrays as in mctx; tickets as in Optuna; simulations in flight that count
+    in exploration alone as in WU-UCT (arXiv 1810.11755).
+    """
+
+    EXISTS, TERMINAL, PRUNED, DUPLICATE, EXPANDED, SCORED, JUDGED, CORRECT = (
+        1 << bit for bit in range(8)
+    )
+
+    parent: NDArray[np.int32]
+    first_child: NDArray[np.int32]
+    next_sibling: NDArray[np.int32]
+    child_count: NDArray[np.int32]
+    depth: NDArray[np.int32]
+    visits: NDArray[np.int32]
+    in_flight: NDArray[np.int32]
+    answer_id: NDArray[np.int32]
+    path_tokens: NDArray[np.int32]
+    flags: NDArray[np.int32]
+    value: NDArray[np.float64]
+    reward: NDArray[np.float64]
+    logprob: NDArray[np.float64]
+    prior: NDArray[np.float64]
+    value_sum: NDArray[np.float64]
+
+    def __init__(
+        self,
+        problems: int,
+        *,
+        max_nodes: int,
+        seed: int = 0,
+        keys: Any = None,
+        samples: Any = None,
+        tokens: Any = None,
+        prm_tokens: Any = None,
+        deterministic: bool = True,
+        duplicates: str = "keep",
+    ) -> None:
+        call = Call("TreeSearch")
+        merge = call.choice("duplicates", duplicates, ("keep", "merge")) == "merge"
+
+        def budget(argument: str, value: Any) -> Ids | None:
+            if value is None:
+                return None
+            return host_counts("TreeSearch", argument, value, (problems,))
+
+        self._core = _core.TreeSearch(
+            problems,
+            max_nodes,
+            seed,
+            None if keys is None else host_integers("TreeSearch", "keys", keys),
+            budget("samples", samples),
+            budget("tokens", tokens),
+            budget("prm_tokens", prm_tokens),
+            deterministic,
+            merge,
+        )
+        self._view(problems)
+
+    def _view(self, problems: int) -> None:
+        for name, field in self._core.fields().items():
+            if name in TreeSearch.__annotations__:
+                setattr(self, name, field)
+        self.problems = problems
+        self.max_nodes = len(self.parent) // problems if problems else 0
+
+    def __repr__(self) -> str:
+        nodes = int(self._core.counts()[0].sum())
+        return f"TreeSearch(problems={self.problems}, max_nodes={self.max_nodes}, nodes={nodes})"
+
+    @property
+    def roots(self) -> Ids:
+        """The root of every problem, int64 ``[problems]``."""
+        return np.arange(self.problems) * self.max_nodes
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def request_expand(self, nodes: Any, samples: Any = 1, *, mode: str = "step") -> Ids:
+        """Ask the policy to continue nodes.
+
+        Args:
+            nodes: int64 ``[n]``; a node may be expanded several times.
+            samples: continuations of each, one number or int64 ``[n]``.
+            mode: ``"step"``, ``"block"`` (of tokens), ``"partial"`` (the beginning of a step) or
+                ``"rollout"`` (to the end).
+
+        Returns:
+            The samples that were granted, int64 ``[n]``: fewer, down to 0, where a budget or
+            `max_nodes` ends; nodes are served in the order given.
+
+        Raises:
+            ValueError: a node that does not exist, is terminal or pruned; samples below 1.
+        """
+        nodes = host_integers("request_expand", "nodes", nodes)
+        samples = host_counts("request_expand", "samples", samples, nodes.shape)
+        return self._core.request_expand(nodes, samples, mode)
+
+    def request_score(self, nodes: Any) -> None:
+        """Ask the scorer for the values of nodes, int64 ``[n]``.
+
+        Raises:
+            ValueError: a node that does not exist, or that is asked for already.
+        """
+        self._core.request_score(host_integers("request_score", "nodes", nodes))
+
+    def request_judge(self, nodes: Any) -> None:
+        """Ask the verifier whether nodes, int64 ``[n]``, are correct; errors as `request_score`."""
+        self._core.request_judge(host_integers("request_judge", "nodes", nodes))
+
+    def ask(
+        self,
+        max_expand: int = 256,
+        max_score: int = 1024,
+        *,
+        max_judge: int = 1024,
+        per_problem: int | None = None,
+    ) -> Requests:
+        """Hand out the next requests: first in, first out within a problem.
+
+        Args:
+            max_expand: requests for samples at most.
+            max_score: requests for scores at most.
+            max_judge: requests for judgements at most.
+            per_problem: requests of each kind and problem at most; None: no limit.
+
+        Returns:
+            `Requests`, those of one problem next to each other. When they are not all handed out,
+            problems share evenly, and the next call begins with the first that got less.
+        """
+        each = 2**62 if per_problem is None else per_problem
+        expand, score, judge = self._core.ask(max_expand, max_score, max_judge, each)
+        return Requests(
+            ExpandRequests(*expand) if expand else _NO_SAMPLES,
+            EvaluateRequests(*score) if score else _NO_EVALUATIONS,
+            EvaluateRequests(*judge) if judge else _NO_EVALUATIONS,
+        )
+
+    # --- answers ----------------------------------------------------------------------------
+
+    def tell_expand(
+        self,
+        tickets: Any,
+        child_offsets: Any,
+        *,
+        texts: list[str] | None = None,
+        tokens: Any = None,
+        token_offsets: Any = None,
+        token_counts: Any = None,
+        logprob: Any = None,
+        terminal: Any = None,
+        answer_id: Any = None,
+    ) -> Ids:
+        """Answer requests for samples.
+
+        Args:
+            tickets: int64 ``[n]``, in any order.
+            child_offsets: where the children of each ticket begin and end, int64 ``[n + 1]``; as
+                many as were asked for, or fewer. A node whose last expansion brings no child, and
+                that has none, becomes terminal.
+            texts: the step of each child, for `text`.
+            tokens: or the token ids of all children, int32, for `tokens`, with
+            token_offsets: where those of each child begin and end, int64 ``[children + 1]``.
+            token_counts: tokens of each child for the budgets, int64 ``[children]``; None: those of
+                `token_offsets`, else 0.
+            logprob: what priors are computed from, ``[children]``: log-probability or logit.
+            terminal: children that nothing follows, bool ``[children]``.
+            answer_id: class of each child's answer, int64 ``[children]``; -1: none.
+
+        Returns:
+            The nodes of the children, int64 ``[children]``.
+
+        Raises:
+            ValueError: a ticket that was not asked, was told before, was closed, or is for another
+                verb; more children than were asked for; lengths that do not fit; a log-probability
+                that is not finite; no counts of tokens where they have a budget.
+        """
+        verb = "tell_expand"
+        if tokens is not None:
+            wide = host_integers(verb, "tokens", tokens)
+            tokens = wide.astype(np.int32)
+            if not np.array_equal(tokens, wide):
+                raise ValueError(f"{verb}: tokens must fit int32; got {wide[tokens != wide][0]}")
+            token_offsets = host_integers(verb, "token_offsets", token_offsets)
+            if token_counts is None:
+                token_counts = np.diff(token_offsets)
+        return self._core.tell_expand(
+            host_integers(verb, "tickets", tickets),
+            host_integers(verb, "child_offsets", child_offsets),
+            None if logprob is None else host_reals(verb, "logprob", logprob),
+            None if terminal is None else host_bools(verb, "terminal", terminal),
+            None if answer_id is None else host_integers(verb, "answer_id", answer_id),
+            None if token_counts is None else host_integers(verb, "token_counts", token_counts),
+            None if texts is None else list(texts),
+            tokens,
+            token_offsets,
+        )
+
+    def tell_score(self, tickets: Any, values: Any, rewards: Any = None) -> None:
+        r"""Answer requests for scores.
+
+        Args:
+            tickets: int64 ``[n]``, in any order.
+            values: what the node is worth, ``[n]``: a step score, or a value :math:`V`.
+            rewards: what the step itself brings, ``[n]``, for returns
+                :math:`r + \\gamma V`; None: 0.
+
+        Raises:
+            ValueError: tickets as in `tell_expand`; values that are not finite.
+        """
+        self._core.tell_score(
+            host_integers("tell_score", "tickets", tickets),
+            host_reals("tell_score", "values", values),
+            None if rewards is None else host_reals("tell_score", "rewards", rewards),
+        )
+
+    def tell_judge(self, tickets: Any, correct: Any) -> None:
+        """Answer requests for judgements: tickets int64 ``[n]``, correct bool ``[n]``.
+
+        Raises:
+            ValueError: tickets as in `tell_expand`.
+        """
+        verb = "tell_judge"
+        self._core.tell_judge(
+            host_integers(verb, "tickets", tickets), host_bools(verb, "correct", correct)
+        )
+
+    def fail(self, tickets: Any, *, retry: bool = True) -> None:
+        """Give requests back that found no answer.
+
+        Args:
+            tickets: int64 ``[n]``.
+            retry: the same tickets are asked again. False: they are closed; a node whose score
+                failed, or that has no children because its expansions failed, is pruned, and the
+                simulation that waits for it ends without a trace.
+
+        Raises:
+            ValueError: tickets as in `tell_expand`.
+        """
+        self._core.fail(host_integers("fail", "tickets", tickets), retry)
+
+    # --- where to go ------------------------------------------------------------------------
+
+    def select(
+        self, rule: str, *, simulations: int, samples: int, leaves: int = 1, **parameters: Any
+    ) -> int:
+        r"""Begin simulations of Monte Carlo tree search and request what they need.
+
+        A simulation goes from the root to the child with the greatest score until it comes to a
+        leaf: a node without children, a terminal, or one at `max_depth`. With :math:`N` the visits
+        of the node and :math:`n` of the child, both with the simulations in flight, :math:`P` the
+        child's prior, :math:`Q = r + \gamma V` and :math:`V = W / n`, formula ``rule`` is
+
+        - ``puct``: :math:`Q + P \left(c + \ln\frac{N + c_{base} + 1}{c_{base}}\right)
+          \frac{\sqrt N}{1 + n}`
+        - ``muzero``: the same with :math:`Q` scaled to [0, 1] by the least and the greatest of the
+          node's value and its visited children's; an unvisited child has 0
+        - ``uct``: :math:`Q + c \sqrt{f \ln N / n}`, :math:`n \ge 1`
+        - ``gumbel``: at the root sequential halving over the `considered` greatest
+          :math:`g + l + s(q)`; below :math:`\arg\max\ \mathrm{softmax}(l + s(q)) - n / (1 + \sum
+          n)`; :math:`l` is the log-probability, :math:`s(q) = (v_0 + \max n)\, v_s\, q'` with
+          :math:`q'` scaled to [0, 1] and the mixed value for unvisited children
+
+        Ties go to the lowest number. The leaf is expanded; then, under ``evaluate="children"`` all
+        its children are scored, under ``"leaf"`` the leaf itself is, and :math:`G = r + \gamma G`
+        is backed up. The expansion of the root comes before the first simulation; a root that was
+        expanded and scored by hand, with a width of its own, is searched as it is.
+
+        ===============  ==========================================================================
+        ``puct``         AlphaZero's rule over softmax priors
+        ``uct``          :math:`Q + \sqrt{2 \ln N / n}`, unvisited first
+        ``muzero``       mctx ``muzero_policy`` without noise; leaves are scored
+        ``gumbel``       mctx ``gumbel_muzero_policy``; leaves are scored
+        ``openr``        unvisited children have their own score
+        ``alphamath``    :math:`Q + 1.5 P \sqrt N / (1 + n)`, :math:`P = e^l`, a terminal is visited
+                         once
+        ``rest_mcts``    :math:`V + 0.4 \sqrt{2 \ln N / n}`, unvisited :math:`V + 1`; values are
+                         averages of the children weighted by their visits; begins from the best
+                         child of the leaf
+        ``masprm``       :math:`Q + 2 \sqrt{\ln N / n}`, :math:`Q` counts the own score as one visit
+                         (unverified: how many)
+        ``usail``        ``puct`` without prior, :math:`V = W / (n + 10^{-6})`
+        ``llm_reasoners``  :math:`Q + \sqrt{\ln N / \max(1, n)}`, unvisited children have their own
+                         score; a leaf is followed to the end along the best children
+        ===============  ==========================================================================
+
+        Args:
+            rule: a name of the table.
+            simulations: per problem in all; calls of one search repeat the same number.
+            samples: continuations of a leaf.
+            leaves: simulations in flight per problem. More than one: `virtual_loss` sends them to
+                different leaves, ``"count"`` by counting those in flight in :math:`N` and :math:`n`
+                of the exploration term (WU-UCT), ``"constant"`` also in :math:`V = (W - loss\, O) /
+                (n + O)`; a leaf that waits is passed over for the next best sibling, and where
+                there is none fewer begin.
+            parameters: what the name of the rule stands for, to change it: ``rule``; ``prior``:
+                ``one``, ``exp``, ``softmax`` (of logprob) or ``softmax_of_value``; ``unvisited``:
+                the :math:`Q` of a child without visits: ``zero``, ``parent``, ``least`` (of node
+                and visited children), ``value`` (its score), ``bonus`` (score + `bonus`, without
+                exploration) or ``first``; ``backup``: ``mean``, ``max`` or ``weighted``;
+                ``backup_from``: ``leaf``, ``best_child`` of it, ``children`` (each), or
+                ``rollout``, which expands the best child and goes on from there to a terminal or
+                `max_depth`;
+                ``evaluate``: ``leaf`` or ``children``; ``terminals``: ``revisit`` or ``once``;
+                ``virtual_loss``, ``loss``; ``c``, ``c_base``, ``log_factor`` (:math:`f`),
+                ``bonus``, ``discount``, ``value_count``, ``mean_epsilon``: :math:`V = (W + m v) /
+                (n + m + \epsilon)`; ``considered``, ``gumbel_scale``, ``value_scale``
+                (:math:`v_s`), ``visit_offset`` (:math:`v_0`); ``max_depth``.
+
+        Returns:
+            How many simulations were begun, those included that ended at a scored terminal and
+            needed nothing. 0 when every problem waits for answers or is at its end.
+
+        Raises:
+            ValueError: an unknown rule or parameter; another rule than before while simulations
+                wait.
+
+        Source: AlphaZero; MuZero (arXiv 1911.08265, appendix B); Gumbel MuZero (ICLR 2022);
+        UCB1; the repositories openreasoner/openr, MARIO-Math-Reasoning/Super_MARIO,
+        THUDM/ReST-MCTS, milad1378yz/MASPRM,
+        usail-hkust/benchmark_inference_time_computation_LLM and maitrix-org/llm-reasoners.
+        """
+        selection = _selection(rule, simulations, samples, **parameters)
+        return self._core.select(selection, leaves)
+
+    def best(self, by: str = "visits") -> Ids:
+        """The child of every root that a finished search chooses, int64 ``[problems]``; -1: none.
+
+        Args:
+            by: ``"visits"``, ``"value"`` (mean of what was backed up), or ``"gumbel"`` (greatest
+                g + l + s(q) of the most visited). Ties: the lowest number.
+        """
+        return self._core.best_children(by)
+
+    def prune(self, nodes: Any) -> None:
+        """Take nodes, int64 ``[n]``, out of the frontier and of selection."""
+        self._core.prune(host_integers("prune", "nodes", nodes))
+
+    def frontier(self) -> tuple[Ids, Ids]:
+        """The nodes that may be continued, and their offsets, int64 ``[problems + 1]``.
+
+        Nodes without children that are not terminal, pruned or duplicates and have no open request
+        for samples, ascending.
+        """
+        return self._core.frontier()
+
+    def children(self, node: int) -> Ids:
+        """The children of a node, int64, in the order of their requests."""
+        first, count = int(self.first_child[node]), int(self.child_count[node])
+        if not self.flags[node] & _SCATTERED:
+            return np.arange(first, first + count)
+        found = [first]
+        while len(found) < count:
+            found.append(int(self.next_sibling[found[-1]]))
+        return np.array(found, np.int64)
+
+    def path(self, nodes: Any) -> tuple[Ids, Ids]:
+        """The nodes from the root to each of `nodes`, both included, and offsets ``[n + 1]``."""
+        return self._core.paths(host_integers("path", "nodes", nodes))
+
+    def text(self, nodes: Any) -> list[str]:
+        """The steps from the root to each node, joined; where they were told as texts."""
+        payload, offsets = self._core.path_payload(host_integers("text", "nodes", nodes))
+        return [
+            payload[begin:end].decode("utf-8", "surrogatepass") for begin, end in pairwise(offsets)
+        ]
+
+    def tokens(self, nodes: Any) -> tuple[NDArray[np.int32], Ids]:
+        """The token ids from the root to each node, packed, and offsets ``[n + 1]``."""
+        payload, offsets = self._core.path_payload(host_integers("tokens", "nodes", nodes))
+        return np.frombuffer(payload, np.int32), offsets // 4
+
+    def uniform(self, nodes: Any, draws: Any = 0) -> NDArray[np.float64]:
+        """Random numbers in [0, 1), ``[n]``: functions of seed, key, node and number of the draw.
+
+        Args:
+            nodes: int64 ``[n]``.
+            draws: which draw at the node, one number or int64 ``[n]``, from 0.
+        """
+        nodes = host_integers("uniform", "nodes", nodes)
+        return self._core.uniform(nodes, host_counts("uniform", "draws", draws, nodes.shape))
+
+    # --- accounts ---------------------------------------------------------------------------
+
+    def _count(self, which: int) -> Ids:
+        counts: tuple[Ids, ...] = self._core.counts()
+        return counts[which]
+
+    @property
+    def node_count(self) -> Ids:
+        """Numbers given in each problem, the root's included, int64 ``[problems]``."""
+        return self._count(0)
+
+    @property
+    def simulations(self) -> Ids:
+        """Simulations begun, int64 ``[problems]``."""
+        return self._count(1)
+
+    @property
+    def samples_used(self) -> Ids:
+        """Samples granted, int64 ``[problems]``."""
+        return self._count(2)
+
+    @property
+    def tokens_used(self) -> Ids:
+        """Tokens of all children that were told, int64 ``[problems]``."""
+        return self._count(3)
+
+    @property
+    def prm_tokens_used(self) -> Ids:
+        """Tokens of the steps that were scored, int64 ``[problems]``."""
+        return self._count(4)
+
+    @property
+    def open_requests(self) -> int:
+        """Requests that wait to be asked, or for their answers."""
+        return self._core.open_requests()
+
+    # --- files ------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole search to a file: beside it first, then in its place."""
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            file.write(self._core.snapshot())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TreeSearch:
+        """The search that `save` wrote. Requests without an answer are asked again.
+
+        Raises:
+            ValueError: a file that is not of `save`, is truncated or damaged, or of another
+                version.
+        """
+        search = cls.__new__(cls)
+        try:
+            search._core = _core.TreeSearch.restore(Path(path).read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        search._view(len(search._core.counts()[0]))
+        return search
+
+
+@lru_cache(maxsize=256)
+def _selection(rule: str, simulations: int, samples: int, **parameters: Any) -> _core.Selection:
+    if rule not in RULES:
+        raise ValueError(f"select: unknown rule {rule!r}; choose from {', '.join(RULES)}")
+    unknown = parameters.keys() - DEFAULTS.keys()
+    if unknown:
+        raise ValueError(
+            f"select: unknown parameter {min(unknown)!r}; choose from {', '.join(DEFAULTS)}"
+        )
+    settings = {**DEFAULTS, **RULES[rule], **parameters}
+    return _core.Selection(simulations=simulations, samples=samples, **settings)
