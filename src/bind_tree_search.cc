@@ -49,32 +49,16 @@ const int64_t* checked_offsets(const char* verb, const char* argument, const cha
   return begin;
 }
 
-// The enumerator of that name; the names stand in the order of the enumerators.
-template <class Enum, size_t n>
-Enum named(const char* verb, const char* argument, const std::string& name,
-           const std::array<std::string_view, n>& names) {
-  std::string expected;
-  for (size_t i = 0; i < n; ++i) {
-    if (name == names[i]) return static_cast<Enum>(i);
-    expected += (i == 0 ? "" : ", ") + std::string(names[i]);
-  }
-  throw InvalidArgument(
-      message(verb, ": ", argument, " must be one of ", expected, "; got '", name, "'"));
-}
-
-template <size_t n>
-using Names = std::array<std::string_view, n>;
-
-constexpr Names<4> kRules{"puct", "muzero", "uct", "gumbel"};
-constexpr Names<4> kPriors{"one", "exp", "softmax", "softmax_of_value"};
-constexpr Names<6> kUnvisited{"zero", "parent", "least", "value", "bonus", "first"};
-constexpr Names<3> kBackups{"mean", "max", "weighted"};
-constexpr Names<4> kBackupsFrom{"leaf", "best_child", "children", "rollout"};
-constexpr Names<2> kEvaluates{"leaf", "children"};
-constexpr Names<2> kTerminals{"revisit", "once"};
-constexpr Names<2> kVirtualLosses{"count", "constant"};
-constexpr Names<4> kModes{"step", "block", "partial", "rollout"};
-constexpr Names<3> kChoices{"visits", "value", "gumbel"};
+constexpr const char* kRules[] = {"puct", "muzero", "uct", "gumbel"};
+constexpr const char* kPriors[] = {"one", "exp", "softmax", "softmax_of_value"};
+constexpr const char* kUnvisited[] = {"zero", "parent", "least", "value", "bonus", "first"};
+constexpr const char* kBackups[] = {"mean", "max", "weighted"};
+constexpr const char* kBackupsFrom[] = {"leaf", "best_child", "children", "rollout"};
+constexpr const char* kEvaluates[] = {"leaf", "children"};
+constexpr const char* kTerminals[] = {"revisit", "once"};
+constexpr const char* kVirtualLosses[] = {"count", "constant"};
+constexpr const char* kModes[] = {"step", "block", "partial", "rollout"};
+constexpr const char* kChoices[] = {"visits", "value", "gumbel"};
 
 Selection make_selection(const std::string& rule, const std::string& prior,
                          const std::string& unvisited, const std::string& backup,

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
-#include <sstream>
 
 #include "backend.h"
 #include "bindings.h"
@@ -11,18 +10,6 @@
 
 namespace stepscore {
 namespace {
-
-// The place of a name in a list of them, which is the value of its enumerator.
-template <class Kind, size_t kCount>
-Kind named(const char* what, const std::string& name, const char* const (&names)[kCount]) {
-  for (size_t at = 0; at < kCount; ++at) {
-    if (name == names[at]) return static_cast<Kind>(at);
-  }
-  std::ostringstream known;
-  for (size_t at = 0; at < kCount; ++at) known << (at == 0 ? "" : ", ") << names[at];
-  throw InvalidArgument(
-      message("vote: unknown ", what, " '", name, "'; choose from ", known.str()));
-}
 
 constexpr const char* kTies[] = {"first", "best_score"};
 constexpr const char* kConsensus[] = {"share", "entropy"};
@@ -37,7 +24,8 @@ VoteParameters parameters_of(const py::dict& given) {
     if (given.contains(name)) field = given[name].cast<std::remove_reference_t<decltype(field)>>();
   };
   const auto choice = [&]<class Kind>(const char* name, Kind& field, const auto& names) {
-    if (given.contains(name)) field = named<Kind>(name, given[name].cast<std::string>(), names);
+    if (given.contains(name))
+      field = named<Kind>("vote", name, given[name].cast<std::string>(), names);
   };
   number("temperature", found.temperature);
   number("eps", found.eps);
@@ -101,7 +89,7 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
         "] to match answer_ids; got ", scores.has_value() ? shape_of(*scores) : "none");
   ballot.problems = check_offsets("vote", offsets, "candidates", n);
   ballot.offsets = pointer<const int64_t>(offsets);
-  ballot.ties = named<Ties>("ties", ties, kTies);
+  ballot.ties = named<Ties>("vote", "ties", ties, kTies);
   ballot.drop_nan = drop_nan;
   if (prefixes.has_value()) {
     check(!prefixes->empty(), "vote: prefixes must hold at least one size; got an empty list");
@@ -110,7 +98,8 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
   }
   check(!names.empty(), "vote: rule must name at least one rule; got an empty list");
   std::vector<Rule> kinds;
-  for (const std::string& name : names) kinds.push_back(named<Rule>("rule", name, kRuleNames));
+  for (const std::string& name : names)
+    kinds.push_back(named<Rule>("vote", "rule", name, kRuleNames));
   RuleSet rules{kinds.data(), static_cast<int64_t>(kinds.size()), parameters_of(given)};
   set_objectives(rules.parameters, given, ballot.columns);
   const int64_t votes = rules.count * ballot.prefix_count;

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +51,19 @@ int64_t check_offsets(const char* op, const TensorView& offsets, const char* wha
                       const char* argument = "offsets");
 
 MatrixView as_matrix(const TensorView& view);
+
+// The enumerator of that name; the names stand in the order of the enumerators.
+template <class Kind, size_t kCount>
+Kind named(const char* op, const char* argument, const std::string& name,
+           const char* const (&names)[kCount]) {
+  std::ostringstream known;
+  for (size_t at = 0; at < kCount; ++at) {
+    if (name == names[at]) return static_cast<Kind>(at);
+    known << (at == 0 ? "" : ", ") << names[at];
+  }
+  throw InvalidArgument(
+      message(op, ": unknown ", argument, " '", name, "'; choose from ", known.str()));
+}
 
 template <class T>
 T* pointer(const TensorView& view) {

@@ -503,7 +503,7 @@ WRONG: list[tuple[Callable[[TreeSearch], Any], str]] = [
     (lambda t: t.request_expand([0], 0), "samples\\[0\\] must be 1 or more; got 0"),
     (
         lambda t: t.request_expand([0], mode="word"),
-        "request_expand: mode must be one of step, block",
+        "request_expand: unknown mode 'word'; choose from step, block",
     ),
     (lambda t: t.prune([-1]), "prune: there is no node -1"),
     (lambda t: t.path([9]), "path: there is no node 9"),
@@ -515,7 +515,7 @@ WRONG: list[tuple[Callable[[TreeSearch], Any], str]] = [
     (lambda t: t.select("uct", simulations=1, samples=1, e=1), "unknown parameter 'e'"),
     (
         lambda t: t.select("uct", simulations=1, samples=1, prior="flat"),
-        "select: prior must be one of one, exp, softmax",
+        "select: unknown prior 'flat'; choose from one, exp, softmax",
     ),
     (lambda t: t.select("uct", simulations=0, samples=1), "simulations must be 1 or more"),
     (lambda t: t.select("uct", simulations=1, samples=0), "samples must be 1 or more"),
@@ -524,7 +524,7 @@ WRONG: list[tuple[Callable[[TreeSearch], Any], str]] = [
         lambda t: t.select("muzero", simulations=1, samples=1, backup_from="rollout"),
         "backup_from='rollout' follows the best child and needs evaluate='children'",
     ),
-    (lambda t: t.best("luck"), "best: by must be one of visits, value, gumbel"),
+    (lambda t: t.best("luck"), "best: unknown by 'luck'; choose from visits, value, gumbel"),
 ]
 
 
