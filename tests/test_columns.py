@@ -147,7 +147,13 @@ RANK = {
     "_cuda": -1,
 }
 # The specification returns the op's own result type; nothing else crosses at one height.
-SIDEWAYS = {("reference", "ops"), ("recipes", "ops"), ("_arrays", "_device"), ("report", "lab")}
+SIDEWAYS = {
+    ("reference", "ops"),
+    ("recipes", "ops"),
+    ("_arrays", "_device"),
+    ("report", "lab"),
+    ("search", "lab"),
+}
 
 TORCH_FOLDERS = ("scoring", "recipes", "search/policies", "rewards/adapters", "lab")
 

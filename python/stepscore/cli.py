@@ -1,4 +1,4 @@
-"""The command line: ``stepscore demo | score | rerank | vote | convert | bench``."""
+"""The command line: ``stepscore demo | score | rerank | vote | search | convert | bench``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from stepscore.pipeline.explain import explain_rerank, explain_vote
 from stepscore.pipeline.jsonl import WholeFile
 from stepscore.pipeline.prefixes import parse_prefixes
 from stepscore.pipeline.records import Fields, InputError
+from stepscore.pipeline.rerank import describe
 from stepscore.pipeline.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
 from stepscore.pipeline.run import (
     CHUNK_OF_SCORES,
@@ -31,7 +32,9 @@ from stepscore.pipeline.run import (
     score_file,
     vote_file,
 )
+from stepscore.pipeline.search import PROBLEMS_TOGETHER, Models, SearchJob, search_file
 from stepscore.pipeline.step_scores import GIVEN, Truncation
+from stepscore.search.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -49,6 +52,7 @@ examples:
   stepscore demo                                        see it work; nothing to prepare
   stepscore rerank in.jsonl -o out.jsonl --model lab    score, rank and vote
   stepscore vote scored.jsonl                           vote on scores that are in the file
+  stepscore search in.jsonl -o out.jsonl --policy lab --model lab --strategy beam
 
 Every command has its own help: stepscore rerank --help
 """
@@ -126,6 +130,48 @@ examples:
   stepscore bench forward in.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --limit 20
   stepscore bench forward in.jsonl --model ./my-prm --token-budget 4096 --json
 """
+_SEARCH = """\
+input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
+  {"id": 1, "problem": "...", "answer": "the known answer, if there is one"}
+output: the same objects with one more field, "stepscore": the answer and the text that won, all
+traces with their step scores, and what they cost. It appears whole or not at all.
+
+policies: lab, the built-in miniature; a folder or a Hugging Face repository of a causal language
+model; or the URL of an OpenAI-compatible server with --policy-model NAME (its key is taken from
+OPENAI_API_KEY).
+
+The models' answers are kept in the folder OUT.journal while the search runs: when it is stopped,
+the same command goes on where it was.
+
+A file of --config is YAML with the long names of options as its keys; the command line overrides:
+  strategy: beam
+  set: {n: 16, m: 4}
+  tokens: 20000
+
+examples:
+  stepscore demo --save lab.jsonl                       an input to try it with
+  stepscore search lab.jsonl -o out.jsonl --policy lab --model lab --strategy beam --set n=16
+  stepscore search lab.jsonl -o out.jsonl --policy lab --model lab --strategy mcts \\
+      --set select=uct --set simulations=50 --max-nodes 300 --tree lab-7:tree.html
+  stepscore search in.jsonl -o out.jsonl --policy http://localhost:8000/v1 \\
+      --policy-model Qwen/Qwen2.5-Math-7B-Instruct --model Qwen/Qwen2.5-Math-PRM-7B \\
+      --strategy rebase --set width=16 --how prod
+"""
+_SEARCH_SETTINGS = (
+    "seed",
+    "samples",
+    "tokens",
+    "prm_tokens",
+    "max_nodes",
+    "temperature",
+    "max_tokens",
+    "max_step_tokens",
+    "how",
+    "rule",
+    "groups",
+    "retries",
+    "timeout",
+)
 _DEMO = """\
 A tiny language model that is part of the package solves arithmetic problems that neither it nor
 the PRM has seen. It was taught to forget carries now and then, so that its wrong answers agree with
@@ -149,7 +195,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         130 after Ctrl-C.
     """
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    try:
+        arguments = parser.parse_args(_with_config(sys.argv[1:] if argv is None else argv))
+    except InputError as error:
+        _complain(f"stepscore search: error: {error}")
+        return BAD_INPUT
     if arguments.command is None:
         parser.print_help()
         return BAD_INPUT
@@ -343,6 +393,156 @@ def _bench(arguments: argparse.Namespace) -> None:
     _say([json.dumps(cost.as_json())] if arguments.json else cost.lines())
 
 
+def _search(arguments: argparse.Namespace) -> None:
+    if arguments.truncate:
+        raise InputError(
+            "--truncate: expected to score every step of a trace; a search needs the value of its "
+            "last one; leave it out"
+        )
+    settings = {name: getattr(arguments, name) for name in _SEARCH_SETTINGS}
+    job = SearchJob(
+        source=arguments.input,
+        target=arguments.output,
+        strategy=arguments.strategy,
+        parameters=dict(_pair("--set", text, "=", "NAME=VALUE") for text in arguments.set),
+        settings={
+            **{name: value for name, value in settings.items() if value is not None},
+            "stop": tuple(_unescaped(text) for text in arguments.stop),
+        },
+        trees=dict(_pair("--tree", text, ":", "ID:FILE.html") for text in arguments.tree),
+        overwrite=arguments.overwrite,
+        restart=arguments.restart,
+        on_error=arguments.on_error,
+        skipped=arguments.skipped,
+        fields=Fields(
+            id=arguments.id_field,
+            problem=arguments.problem_field,
+            answer=arguments.answer_field,
+            result=arguments.result_field,
+        ),
+        chunk_size=arguments.chunk_size,
+    )
+    try:
+        report = search_file(job, lambda: _load_models(arguments), version=stepscore.__version__)
+    except (KeyboardInterrupt, SystemExit):
+        _complain(
+            f"the models' answers are kept in {arguments.output}.journal; type the same command "
+            "to go on"
+        )
+        raise
+    for line in report.skipped:
+        _complain(line)
+    if not arguments.quiet:
+        _say(report.table)
+        _complain(f"{report.rate()}; written to {arguments.output}")
+
+
+def _pair(option: str, text: str, sign: str, shape: str) -> tuple[str, str]:
+    # A name holds no sign of "=", but an id may hold one of ":".
+    first, found, second = text.partition(sign) if sign == "=" else text.rpartition(sign)
+    if not (first and found and second):
+        raise InputError(f"{option} {text}: expected {shape}; got no {sign!r} between two texts")
+    return first, second
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def _load_models(arguments: argparse.Namespace) -> Models:
+    name = arguments.policy
+    is_url = name.startswith(("http://", "https://"))
+    if is_url != (arguments.policy_model is not None):
+        raise InputError(
+            "--policy-model: expected it with a --policy that is a URL, and with no other; got "
+            f"--policy {name}; {'add --policy-model NAME' if is_url else 'leave it out'}"
+        )
+    told = {"policy": name, "policy_model": arguments.policy_model, "top_p": arguments.top_p}
+    described = {key: value for key, value in told.items() if value is not None}
+    scorer = None
+    if arguments.model is not None:
+        # Only here: scorers are for those who search.
+        from stepscore.search.scorers import PrmScorer
+
+        prm = _load_as_told(arguments)
+        scorer = PrmScorer(prm)
+        described |= describe(prm, stepscore.__version__)
+        del described["aggregation"]
+    try:
+        from stepscore.search import policies
+
+        if is_url:
+            extra = {} if arguments.top_p is None else {"top_p": arguments.top_p}
+            policy: Any = policies.EndpointPolicy(
+                name,
+                arguments.policy_model,
+                concurrency=arguments.concurrency,
+                extra=extra,
+                **({"stop": [_unescaped(one) for one in arguments.stop]} if arguments.stop else {}),
+            )
+        elif name == "lab":
+            policy = policies.LabPolicy()
+        else:
+            policy = policies.HuggingFacePolicy.load(
+                name,
+                device=arguments.device,
+                dtype=arguments.dtype,
+                revision=arguments.policy_revision,
+                top_p=1.0 if arguments.top_p is None else arguments.top_p,
+            )
+    except ModuleNotFoundError as error:
+        raise _torch_missing(error) from error
+    except Exception as error:  # as in _load
+        kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
+        raise InputError(f"--policy {name}: {kind}{error}") from error
+    return Models(policy, scorer, described, None if scorer is None else scorer.release)
+
+
+def _with_config(argv: Sequence[str]) -> list[str]:
+    """Put what the file of --config says before the other options of ``search``."""
+    given = list(argv)
+    if given[:1] != ["search"]:
+        return given
+    scout = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    scout.add_argument("--config")
+    path = scout.parse_known_args(given[1:])[0].config
+    if path is None:
+        return given
+    try:
+        from yaml import YAMLError, safe_load
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"--config {path}: expected PyYAML, which reads it; got: {error}; type: pip install "
+            "pyyaml"
+        ) from error
+    try:
+        with open(path, encoding="utf-8") as file:
+            read = safe_load(file)
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise InputError(
+            f"--config {path}: expected a file of YAML; got: {reason}; check it"
+        ) from error
+    if not isinstance(read, dict):
+        raise InputError(
+            f"--config {path}: expected names of options with their values; got "
+            f"{type(read).__name__}; write lines such as 'strategy: beam'"
+        )
+    options: list[str] = []
+    for key, value in read.items():
+        name = f"--{str(key).replace('_', '-')}"
+        values = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            sign = ":" if name == "--tree" else "="
+            values = [f"{one}{sign}{of}" for one, of in value.items()]
+        for one in values:
+            if one is True:
+                options.append(name)
+            elif one is not None and one is not False:
+                options.append(f"{name}={one}")
+    return ["search", *options, *given[1:]]
+
+
 def _convert(arguments: argparse.Namespace) -> None:
     found = convert(
         arguments.layout, arguments.input, arguments.output, overwrite=arguments.overwrite
@@ -488,6 +688,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_rerank(commands)
     _add_vote(commands)
+    _add_search(commands)
     _add_convert(commands)
     _add_bench(commands)
     return parser
@@ -602,6 +803,112 @@ def _add_poll(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_search(commands: Any) -> None:
+    parser = _command(commands, "search", _search, "let a policy search, guided by a PRM", _SEARCH)
+    parser.add_argument("input", metavar="IN", help='JSONL, .gz, or "-"')
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the JSONL to write")
+    parser.add_argument("--config", metavar="FILE", help="YAML with any of these options")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument(
+        "--restart", action="store_true", help="forget what a stopped run has kept in OUT.journal"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no table")
+    parser.add_argument(
+        "--tree",
+        action="append",
+        default=[],
+        metavar="ID:FILE.html",
+        help="write the tree of a problem as a page; again for another",
+    )
+    how = parser.add_argument_group("search")
+    how.add_argument(
+        "--strategy", required=True, metavar="NAME", help="one of: " + ", ".join(STRATEGIES)
+    )
+    how.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the strategy; again for another (a wrong name lists them)",
+    )
+    how.add_argument("--seed", type=_seed, default=0, help="another draw (default: 0)")
+    for name, what in (
+        ("samples", "continuations of a problem at most"),
+        ("tokens", "generated tokens of a problem: beyond, it draws no more"),
+        ("prm-tokens", "tokens of a problem that the PRM may read"),
+        ("max-nodes", "nodes of a tree at most (default: --samples + 1, else 2048)"),
+        ("max-tokens", "tokens of a response at most (default: 2048)"),
+        ("max-step-tokens", "tokens of a continuation at most (default: 512)"),
+        ("groups", "more than 1: policy and PRM work at the same time (default: 1)"),
+        ("retries", "how often a failed call is repeated (default: 2)"),
+    ):
+        how.add_argument(f"--{name}", type=_positive, metavar="N", help=what)
+    how.add_argument("--temperature", type=float, metavar="T", help="(default: 0.8)")
+    how.add_argument("--timeout", type=float, metavar="S", help="seconds of a call of a model")
+    how.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help=r"what ends a step, such as \n\n; again for another (default: the policy's own)",
+    )
+    how.add_argument(
+        "--how",
+        choices=AGGREGATIONS,
+        metavar="AGG",
+        help="step scores to one (default: the strategy's own): " + ", ".join(AGGREGATIONS),
+    )
+    how.add_argument(
+        "--rule", metavar="RULE", help="the vote that chooses (default: the strategy's own)"
+    )
+    policy = parser.add_argument_group("policy")
+    policy.add_argument(
+        "--policy", required=True, help='"lab", a folder, a Hugging Face repository, or a URL'
+    )
+    policy.add_argument("--policy-model", metavar="NAME", help="with a URL: the model's name there")
+    policy.add_argument("--policy-revision", metavar="REV", help="of a Hugging Face repository")
+    policy.add_argument(
+        "--top-p", type=float, metavar="P", help="draw from the likeliest tokens (default: 1)"
+    )
+    policy.add_argument(
+        "--concurrency",
+        type=_positive,
+        default=32,
+        metavar="N",
+        help="with a URL: requests at a time (default: 32)",
+    )
+    faults = parser.add_argument_group("bad records")
+    faults.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="stop at the first (default), or leave them out, count and list them",
+    )
+    faults.add_argument(
+        "--skipped", metavar="FILE", help="with skip: write all of them there, with the reasons"
+    )
+    names = parser.add_argument_group("names of the fields")
+    for name, default, what in (
+        ("id", "id", "unique per record"),
+        ("problem", "problem", "the problem's text"),
+        ("answer", "answer", "the known answer"),
+        ("result", "stepscore", "what is added to every record"),
+    ):
+        names.add_argument(
+            f"--{name}-field",
+            default=default,
+            metavar="NAME",
+            help=f"{what} (default: {default})",
+        )
+    parser.add_argument(
+        "--chunk-size",
+        type=_positive,
+        metavar="N",
+        help=f"problems searched together (default: {PROBLEMS_TOGETHER})",
+    )
+    _add_model(parser, required=False)
+
+
 def _add_convert(commands: Any) -> None:
     parser = _command(
         commands, "convert", _convert, "turn a published layout into the input of rerank", _CONVERT
@@ -686,11 +993,11 @@ def _add_files(parser: argparse.ArgumentParser, *, output: str | None, chunk_siz
     )
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def _add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
-        required=True,
+        required=required,
         help='a folder, a Hugging Face repository, or "lab", the built-in miniature',
     )
     model.add_argument("--recipe", help="how the model is read (default: detected)")
@@ -713,6 +1020,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="score the steps that fit of a trace that is too long; the others get null",
     )
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^63 - 1; got {text!r}")
+    return int(text)
 
 
 def _positive(text: str) -> int:

@@ -269,3 +269,19 @@ def test_a_branch_beyond_the_memory_limit_is_named(loaded):
 def test_a_session_of_nothing_sensible_is_refused(problems, options, error, message, loaded):
     with pytest.raises(error, match=message):
         loaded("qwen").session(problems, **options)
+
+
+def test_a_session_takes_more_problems_in(loaded):
+    prm = loaded("trl")
+    with prm.session(PROBLEMS[:1]) as opened:
+        opened.extend(opened.roots[0], STEPS[:1])
+        (root,) = opened.begin(PROBLEMS[1:2])
+        assert opened.roots == [0, root]
+        found = opened.extend([opened.roots[0], root], [STEPS[1], STEPS[1]]).scores.values
+        whole = prm.score(PROBLEMS[:2], [[STEPS[1]], [STEPS[1]]]).values
+        np.testing.assert_allclose(found, whole, atol=1e-5)
+        with pytest.raises(TypeError, match=r"session: problems\[1\] must be a text; got int"):
+            opened.begin([PROBLEMS[2], 3])
+        assert len(opened.roots) == 2
+    with pytest.raises(ValueError, match="session: it is closed"):
+        opened.begin(PROBLEMS)

@@ -5,6 +5,7 @@
 - ``rerank``: the stream through all of these; ``progress``
 - ``summary``: the tables at its end, from ``tally``, ``prefixes`` and ``table``
 - ``run``: the three jobs over files; ``explain``: one problem of them
+- ``search``: the job of search, with a policy and a model
 - ``convert``: other layouts into ours; ``demo``; ``bench``
 
 NumPy is all that is imported here, but for ``demo``; a model is handed in.

@@ -19,13 +19,21 @@ class Progress:
         what: the word in front.
         size: the file's bytes, None where nobody knows.
         stream: where it is shown; None takes standard error.
+        unit: what is counted.
     """
 
-    def __init__(self, what: str, size: int | None, stream: IO[str] | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        size: int | None,
+        stream: IO[str] | None = None,
+        unit: str = "candidates",
+    ) -> None:
         self.candidates = 0
         self.seconds = 0.0
         self._what = what
         self._size = size
+        self._unit = unit
         self._stream = sys.stderr if stream is None else stream
         self._shown = self._stream is not None and self._stream.isatty()
         self._started = self._last = time.monotonic()
@@ -41,7 +49,7 @@ class Progress:
             self._stream.flush()
 
     def update(self, candidates: int, position: int) -> None:
-        """Count candidates that are done; `position` bytes of the file have been read."""
+        """Count what is done; `position` bytes of the file have been worked through."""
         self.candidates += candidates
         now = time.monotonic()
         if not self._shown or now - self._last < _SECONDS_BETWEEN:
@@ -53,7 +61,7 @@ class Progress:
         self._width = len(line)
 
     def _line(self, seconds: float, position: int) -> str:
-        done = f"{self.candidates:,} candidates, {self.candidates / seconds:,.0f}/s"
+        done = f"{self.candidates:,} {self._unit}, {self.candidates / seconds:,.0f}/s"
         if not self._size:
             return f"{self._what}: {done}"
         share = min(position / self._size, 1.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
 RecordId = str | int
-Wanted = Literal["solutions", "scores"]
+Wanted = Literal["solutions", "scores", "problems"]
 
 _QUOTED_WIDTH = 60
 
@@ -97,7 +97,7 @@ class Record:
         line: the JSON object as it stands in the file; the result is put into it.
         id: unique in the file.
         problem: the problem's text; None where it is not needed and the file has none.
-        candidates: at least one.
+        candidates: at least one; none where only the problem was wanted.
         answer: the known answer, stripped.
         scored_by: the provenance of step scores that an earlier run wrote.
         how: the aggregation that an earlier run ranked by.
@@ -126,6 +126,7 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
         fields: the names of the fields.
         wanted: ``solutions`` when the candidates are to be scored: the problem and a text or steps
             per candidate are needed. ``scores`` when they carry a score or step scores already.
+            ``problems`` when the problem alone is needed; candidates are not looked at.
 
     Raises:
         RecordError: anything that is missing, of another type, empty or not a finite number.
@@ -135,11 +136,11 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
         text = _decode(line)
         content = _load_object(text)
         record_id = _id(content, fields)
-        problem = _problem(content, fields, required=wanted == "solutions")
-        candidates = _candidates(content, fields, wanted)
+        problem = _problem(content, fields, required=wanted != "scores")
+        candidates = [] if wanted == "problems" else _candidates(content, fields, wanted)
         earlier = _Provenance()
         if fields.result in content:
-            if wanted == "solutions":
+            if wanted != "scores":
                 _refuse(
                     f'"{fields.result}" is the field that the result is written to; the record has '
                     "one already; name another with --result-field"

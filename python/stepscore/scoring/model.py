@@ -260,15 +260,6 @@ class ProcessRewardModel:
         """
         problems = [problems] if isinstance(problems, str) else problems
         _expect_list("session", "problems", problems, "one text per problem")
-        for index, problem in enumerate(problems):
-            if not isinstance(problem, str):
-                raise TypeError(
-                    f"session: problems[{index}] must be a text; got {type(problem).__name__}; "
-                    "pass a str"
-                )
-            fault = self.recipe.fault_in_problem(problem)
-            if fault is not None:
-                raise ValueError(f"session: problems[{index}]: {fault}")
         if memory_limit is not None and memory_limit < 1:
             raise ValueError(
                 f"session: memory_limit must be at least 1 byte; got {memory_limit}; pass None for "

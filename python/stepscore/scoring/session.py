@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from stepscore.scoring.model import ProcessRewardModel
 
 
+class MemoryLimitError(ValueError):
+    """A branch that alone needs more than a session may keep."""
+
+
 @dataclass(frozen=True)
 class Branches:
     """What `Session.extend` made.
@@ -131,8 +135,8 @@ class Session:
         self._nodes: dict[int, _Node] = {}
         self._made = 0
         self.stats = SessionStats()
-        nothing, no_tokens = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32)
-        self.roots = [self._add(None, own, [], nothing, no_tokens, None) for own in problems]
+        self.roots: list[int] = []
+        self.begin(problems)
 
     def __enter__(self) -> Session:
         return self
@@ -149,6 +153,29 @@ class Session:
         )
         return f"Session({self._prm.name!r}, {state})"
 
+    def begin(self, problems: Sequence[str]) -> list[int]:
+        """Take more problems in, and give their roots.
+
+        Raises:
+            TypeError, ValueError: problems that cannot be laid out, a closed session; none was
+                taken in.
+        """
+        for index, problem in enumerate(problems):
+            if not isinstance(problem, str):
+                raise TypeError(
+                    f"session: problems[{index}] must be a text; got {type(problem).__name__}; "
+                    "pass a str"
+                )
+            fault = self._prm.recipe.fault_in_problem(problem)
+            if fault is not None:
+                raise ValueError(f"session: problems[{index}]: {fault}")
+        nothing, no_tokens = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32)
+        with self._lock:
+            self._check_open()
+            roots = [self._add(None, own, [], nothing, no_tokens, None) for own in problems]
+            self.roots += roots
+        return roots
+
     def extend(self, nodes: int | Sequence[int], steps: str | Sequence[Any]) -> Branches:
         """Continue traces by steps, and score these.
 
@@ -160,8 +187,9 @@ class Session:
         Raises:
             TypeError: an argument of another type.
             ValueError: a closed session, a node that is not there or was freed, an empty step, a
-                step that contains the separator, a trace that is too long, a branch that alone
-                needs more than the memory limit. The message names the place; nothing was changed.
+                step that contains the separator, a trace that is too long; `MemoryLimitError`: a
+                branch that alone needs more than the memory limit. The message names the place;
+                nothing was changed.
         """
         with self._lock:
             parents, added = self._checked(nodes, steps)
@@ -244,9 +272,12 @@ class Session:
             gone.extend(one.children)
             one.path = None  # now: nodes refer to each other, and would wait for the collector
 
-    def _node(self, number: int) -> _Node:
+    def _check_open(self) -> None:
         if not self._open:
             raise ValueError("session: it is closed; open another one with prm.session(problems)")
+
+    def _node(self, number: int) -> _Node:
+        self._check_open()
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
             raise TypeError(
                 f"session: a node is a whole number; got {type(number).__name__}; pass what extend "
@@ -324,7 +355,7 @@ class Session:
         if not self._make_room(own, paths):
             if len(chosen) == 1:
                 need = len(own[0].token_ids) * self._token_bytes
-                raise ValueError(
+                raise MemoryLimitError(
                     f"extend: steps[{chosen[0]}] needs the keys and values of "
                     f"{len(own[0].token_ids)} tokens, about {need / 1e6:.3g} MB; memory_limit "
                     f"is {self._limit / 1e6:.3g} MB; pass a larger one to prm.session"

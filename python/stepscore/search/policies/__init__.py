@@ -1,0 +1,29 @@
+"""Policies: what continues a trace. Nothing heavy is imported until it is used.
+
+`LabPolicy` is the built-in miniature, `HuggingFacePolicy` any causal language model of
+transformers, `EndpointPolicy` any server that speaks OpenAI's completions. Any other function from
+`Expand` requests to `Continuation` lists will do as well.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "EndpointPolicy": "endpoint",
+    "HuggingFacePolicy": "huggingface",
+    "LabPolicy": "lab",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

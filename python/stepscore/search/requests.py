@@ -1,0 +1,89 @@
+"""What a search asks of policies and scorers, and what they answer.
+
+A policy is a function from a list of `Expand` to as many lists of `Continuation`, one per sample; a
+scorer is a function from a list of `Score` to as many scores. Neither needs a class: a model behind
+a function will do, and so will a table in a test. Where single requests fail, both may answer these
+with an exception in place of what was wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["step", "block", "partial", "rollout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """One node to continue.
+
+    Attributes:
+        problem: its text.
+        steps: the steps so far; each has what ended it (such as its newline) at its end, so that
+            the trace is ``"".join(steps)``.
+        samples: how many continuations are wanted.
+        mode: where a continuation ends: ``step`` at the first of `stop`, ``partial`` there or after
+            `max_tokens`, ``block`` after `max_tokens`, ``rollout`` at the end of the solution; all
+            of them at the end of the solution.
+        max_tokens: the most tokens of a continuation.
+        temperature: divides the logits; 0 takes the likeliest token.
+        stop: the texts that end a step; empty leaves them to the policy.
+        seeds: one 64-bit integer per sample: a function of the search's seed, the problem, the node
+            and the draw, so that the same request has the same seeds in every run, batch and retry.
+    """
+
+    problem: str
+    steps: list[str]
+    samples: int
+    mode: Mode
+    max_tokens: int
+    temperature: float
+    stop: tuple[str, ...]
+    seeds: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """One sample.
+
+    Attributes:
+        text: what comes after the steps, with the stop text that ended it. Empty only where
+            `terminal`: the solution was at its end already.
+        tokens: generated tokens, one that ends the text among them.
+        logprob: the sum of their log-probabilities under the policy, at temperature 1; 0 where the
+            policy tells none.
+        terminal: nothing follows: the solution ended, or a ``step`` or a ``rollout`` was cut at
+            `Expand.max_tokens` or the end of the policy's context.
+        answer: the final answer, where the policy knows better than the text.
+    """
+
+    text: str
+    tokens: int = 0
+    logprob: float = 0.0
+    terminal: bool = False
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One node to score.
+
+    Attributes:
+        problem: its text.
+        steps: the steps from the root to the node, as in `Expand`.
+        node: its number in the tree.
+        parent: the number of the node before; -1 for a root.
+    """
+
+    problem: str
+    steps: list[str]
+    node: int
+    parent: int
+
+
+Policy = Callable[[Sequence[Expand]], Sequence[Sequence[Continuation] | Exception]]
+
+# The score of the trace's last step; or of all its steps, the last of which is the node's value.
+Scorer = Callable[[Sequence[Score]], Sequence[float | Sequence[float] | Exception]]

@@ -1,0 +1,171 @@
+"""Scorers: what says how good a step is. Any function from `Score` requests to numbers will do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from stepscore.ops import value_head
+from stepscore.search.requests import Score
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+
+class PrmScorer:
+    """A process reward model that forwards only what is new.
+
+    A step's score is that of `ProcessRewardModel.score` for the whole trace ``"".join(steps)``, to
+    about 1e-6 in float32. The recipe splits that text by itself: where a step of the search holds
+    several of its steps, the last of them counts; where it holds the beginning of one, the score is
+    that of the beginning, ended there.
+
+    Traces live in one session of the model. Equal traces are scored once, whichever nodes they
+    belong to. Keys and values that were not used for longest, those of abandoned traces first of
+    all, are dropped at the memory limit; `release` gives all of a problem back.
+
+    Args:
+        prm: the model, from `stepscore.load`.
+        memory_limit: the most bytes of keys and values; None takes half of the free memory.
+    """
+
+    def __init__(self, prm: ProcessRewardModel, *, memory_limit: int | None = None) -> None:
+        self.prm = prm
+        self.session = prm.session([], memory_limit=memory_limit)
+        self._roots: dict[str, int] = {}
+        # problem -> the steps that the model has read, from the first on -> their session node
+        self._known: dict[str, dict[tuple[str, ...], int]] = {}
+
+    def __call__(self, requests: Sequence[Score]) -> list[list[float] | ValueError]:
+        """Score traces; each gets a score per step of the search.
+
+        A trace that cannot be laid out, because it is empty or holds the model's separator, gets
+        an error in place of its scores.
+
+        Raises:
+            ValueError: what else `Session.extend` refuses, such as a trace that is too long.
+        """
+        # Imported here, because it needs torch.
+        from stepscore.scoring.session import MemoryLimitError
+
+        split = self.prm.recipe.split
+        traces = [tuple(split("".join(request.steps))) for request in requests]
+        faults = [self._fault(request, own) for request, own in zip(requests, traces, strict=True)]
+        good = [index for index, fault in enumerate(faults) if fault is None]
+        problems = [requests[index].problem for index in good]
+        wanted = [traces[index] for index in good]
+        self._begin(problems)
+        try:
+            self._extend(list(dict.fromkeys(zip(problems, wanted, strict=True))))
+        except MemoryLimitError:
+            whole = self.prm.score(problems, [list(trace) for trace in wanted])
+            scores = [own.tolist() for own in whole]
+        else:
+            scores = [
+                self.session.scores(self._known[problem][trace]).tolist()
+                for problem, trace in zip(problems, wanted, strict=True)
+            ]
+        answers: list[list[float] | ValueError] = [fault or [] for fault in faults]
+        for index, own in zip(good, scores, strict=True):
+            counts = _counts(requests[index].steps, split)
+            answers[index] = [own[max(0, count - 1)] for count in counts]
+        return answers
+
+    def release(self, problems: Iterable[str]) -> None:
+        """Give back what is kept of problems that are finished; they may come again."""
+        for problem in set(problems) & self._roots.keys():
+            self.session.free(self._roots.pop(problem))
+            del self._known[problem]
+
+    def close(self) -> None:
+        """Give everything back; the scorer cannot be used after it."""
+        self.session.close()
+        self._roots.clear()
+        self._known.clear()
+
+    def _begin(self, problems: Sequence[str]) -> None:
+        fresh = [problem for problem in dict.fromkeys(problems) if problem not in self._roots]
+        for problem, root in zip(fresh, self.session.begin(fresh), strict=True):
+            self._roots[problem] = root
+            self._known[problem] = {(): root}
+
+    def _fault(self, request: Score, trace: Sequence[str]) -> ValueError | None:
+        if not trace:
+            return ValueError(f"expected a step with text; got {request.steps!r:.60}")
+        faults = [fault for step in trace if (fault := self.prm.recipe.fault_in_step(step))]
+        return ValueError(faults[0]) if faults else None
+
+    def _extend(self, traces: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+        """Let the session read what it does not know, from the longest beginning that it does."""
+        new = [(problem, trace) for problem, trace in traces if trace not in self._known[problem]]
+        if not new:
+            return
+        nodes, rest = [], []
+        for problem, trace in new:
+            known = self._known[problem]
+            length = next(k for k in range(len(trace) - 1, -1, -1) if trace[:k] in known)
+            nodes.append(known[trace[:length]])
+            rest.append(list(trace[length:]))
+        for (problem, trace), node in zip(new, self.session.extend(nodes, rest).nodes, strict=True):
+            self._known[problem][trace] = node
+
+
+class Hidden(Protocol):
+    """A policy that shows its hidden states: `LabPolicy` and `HuggingFacePolicy` do."""
+
+    def hidden_states(self, problems: Sequence[str], traces: Sequence[Sequence[str]]) -> Any:
+        """The state at the last token of each trace, ``[traces, H]``."""
+        ...
+
+
+class ValueHeadScorer:
+    r"""A value head on the policy's own hidden states: :math:`V(s) = a(W h_{last} + b)`.
+
+    Args:
+        policy: gives the state at the last token of a step.
+        weight: ``[k, H]``.
+        bias: ``[k]``, or None.
+        activation: as in `stepscore.value_head`.
+        column: the output that is the value; the last by default.
+
+    Source: AlphaMath (arXiv 2405.03553), whose head is an affine layer and a tanh, which does not
+    change an order.
+    """
+
+    def __init__(
+        self,
+        policy: Hidden,
+        weight: Any,
+        bias: Any = None,
+        *,
+        activation: str = "identity",
+        column: int = -1,
+    ) -> None:
+        self.policy = policy
+        self.weight = weight
+        self.bias = bias
+        self.activation = activation
+        self.column = column
+
+    def __call__(self, requests: Sequence[Score]) -> list[float]:
+        """Give the value of every node.
+
+        Raises:
+            ValueError: as `stepscore.value_head`: a weight that does not fit the hidden states.
+        """
+        hidden = self.policy.hidden_states(
+            [request.problem for request in requests], [request.steps for request in requests]
+        )
+        values = value_head(hidden, self.weight, self.bias, activation=self.activation)
+        return [float(value) for value in np.asarray(values[:, self.column])]
+
+
+def _counts(steps: Sequence[str], split: Any) -> list[int]:
+    """How many steps of the recipe there are up to the end of each step of the search."""
+    text, counts = "", []
+    for step in steps:
+        text += step
+        counts.append(len(split(text)))
+    return counts

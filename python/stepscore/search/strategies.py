@@ -1,0 +1,64 @@
+"""The strategies by name, and the votes by which their candidates choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stepscore.search.beams import (
+    adaptive_beam,
+    beam,
+    beam_with_finished,
+    blocks,
+    dvts,
+    early_rejection,
+    lookahead_beam,
+    outcome_beam,
+    rebase,
+    reward_sampling,
+    speculative,
+    step_beam,
+)
+from stepscore.search.mcts import best_first, mcts
+from stepscore.search.omega import omega_prm
+from stepscore.search.particles import feynman_kac, particle_gibbs, particles
+from stepscore.search.paths import greedy, pats, refine
+from stepscore.search.samples import adaptive_n, best_of_n, self_consistency
+from stepscore.search.tree import Steps
+
+STRATEGIES: dict[str, Callable[..., Steps]] = {
+    function.__name__: function
+    for function in (
+        best_of_n,
+        self_consistency,
+        adaptive_n,
+        beam,
+        beam_with_finished,
+        step_beam,
+        outcome_beam,
+        dvts,
+        lookahead_beam,
+        rebase,
+        blocks,
+        early_rejection,
+        adaptive_beam,
+        reward_sampling,
+        speculative,
+        particles,
+        particle_gibbs,
+        feynman_kac,
+        greedy,
+        pats,
+        refine,
+        mcts,
+        best_first,
+        omega_prm,
+    )
+}
+
+# best_of_n where nothing else is written.
+RULES = {
+    "self_consistency": "majority",
+    "adaptive_n": "weighted",
+    "rebase": "weighted",
+    "omega_prm": "majority",
+}

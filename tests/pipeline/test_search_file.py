@@ -1,0 +1,439 @@
+"""``stepscore search``: problems in; answers, traces, scores, costs and trees out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_model import read
+
+import stepscore
+from stepscore import cli
+from stepscore.cli import main
+from stepscore.pipeline.records import InputError
+from stepscore.pipeline.search import Models, judge_of, parse_parameters
+from stepscore.search.requests import Continuation, Expand, Score
+
+Write = Callable[..., str]
+
+RECORDS = [
+    {"id": "a", "problem": "1+1", "answer": 2, "candidates": "not looked at", "mine": [1.50]},
+    {"id": 7, "problem": "2+3", "answer": "5"},
+    {"id": "c", "problem": "4+5"},
+]
+
+
+def sum_of(problem: str) -> int:
+    return sum(map(int, problem.split("+")))
+
+
+class Adder:
+    """Writes a line, then an answer: right for odd seeds, one too many for even ones."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.failing: set[str] = set()
+        self.finished: list[str] = []
+
+    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | Exception]:
+        self.calls.append(len(requests))
+        return [
+            RuntimeError("out of order")
+            if request.problem in self.failing
+            else [self.write(request, seed) for seed in request.seeds]
+            for request in requests
+        ]
+
+    def write(self, request: Expand, seed: int) -> Continuation:
+        answer = f"The answer is {sum_of(request.problem) + 1 - seed % 2}.\n"
+        first = f"We add ({seed % 7})\n"
+        if request.mode == "rollout":
+            return Continuation(first + answer, 9, -1.0, True)
+        if request.steps:
+            return Continuation(answer, 5, -0.5, True)
+        return Continuation(first, 4, -0.5, False)
+
+
+def right(requests: Sequence[Score]) -> list[float]:
+    """High where the last number is the sum."""
+    return [
+        0.9 if f" {sum_of(request.problem)}." in request.steps[-1] else 0.2 for request in requests
+    ]
+
+
+@pytest.fixture
+def adder(monkeypatch: pytest.MonkeyPatch) -> Adder:
+    policy = Adder()
+    models = Models(policy, right, {"policy": "adder"}, policy.finished.extend)
+    monkeypatch.setattr(cli, "_load_models", lambda arguments: models)
+    return policy
+
+
+def run(source: str, out: Path, *more: str) -> int:
+    given = ["search", source, "-o", str(out), "--policy", "p", "--model", "m", *more]
+    return main(given if "--strategy" in more else [*given, "--strategy", "beam"])
+
+
+def test_the_result_stands_behind_the_record(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert run(write(*RECORDS), out, "--set", "n=8", "--seed", "3", "--temperature", "0.5") == 0
+    lines = read(out)
+    assert [line.pop("id") for line in lines] == ["a", 7, "c"]
+    assert lines[0]["candidates"] == "not looked at"
+    for line, record in zip(lines, RECORDS, strict=True):
+        result = line["stepscore"]
+        assert set(result) == {
+            "answer", "text", "winner", "status", "traces", "costs", "provenance",
+        }  # fmt: skip
+        assert result["answer"] == str(sum_of(str(record["problem"])))
+        assert result["status"] == "done"
+        winner = result["traces"][result["winner"]]
+        assert winner["answer"] == result["answer"]
+        assert "".join(winner["steps"]) == result["text"]
+        assert winner["step_scores"] == [0.2, 0.9]
+        assert (winner["score"], winner["complete"]) == (0.9, True)
+        assert result["costs"]["samples"] == 16
+        assert result["costs"]["tokens"] == 8 * 4 + 8 * 5
+        assert result["provenance"] == {
+            "policy": "adder",
+            "strategy": "beam",
+            "parameters": {"n": 8},
+            "seed": 3,
+            "temperature": 0.5,
+            "stop": [],
+            "stepscore": stepscore.__version__,
+        }
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[:3] == [
+        "beam(n=8)",
+        "3 problems, 3 with an answer",
+        "accuracy 100.0% (2 of 2 with a known answer)",
+    ]
+    assert "per problem: 16.0 samples, 72.0 generated tokens" in printed.out
+    assert "calls: policy 2, scorer 2" in printed.out
+    assert "problems/s; written to" in printed.err
+    assert not (tmp_path / "out.jsonl.journal").exists()
+
+
+def test_the_record_is_kept_letter_by_letter(adder: Adder, write: Write, tmp_path: Path) -> None:
+    line = '{"id":1,  "big": 12345678901234567890123, "problem": "1+1" }'
+    assert run(write(line), tmp_path / "out.jsonl") == 0
+    text = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    assert text.startswith(line[:-2] + ', "stepscore": {"answer": "2"')
+
+
+def test_chunks_do_not_matter(adder: Adder, write: Write, tmp_path: Path) -> None:
+    source = write(*({"id": n, "problem": f"{n}+{n}"} for n in range(11)))
+
+    def found(*more: str) -> list[Any]:
+        out = tmp_path / f"out{len(more)}.jsonl"
+        assert run(source, out, "-q", *more) == 0
+        results = [line["stepscore"] for line in read(out)]
+        for result in results:
+            del result["costs"]["seconds"]
+        return results
+
+    assert found() == found("--chunk-size", "4")
+    assert adder.finished == 2 * [f"{n}+{n}" for n in range(11)]
+
+
+def test_a_request_that_fails_marks_its_problem_alone(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(*RECORDS)
+    assert run(source, tmp_path / "good.jsonl") == 0
+    adder.failing = {"2+3"}
+    assert run(source, tmp_path / "out.jsonl") == 0
+    good, found = read(tmp_path / "good.jsonl"), read(tmp_path / "out.jsonl")
+    reason = "failed: the policy raised RuntimeError: out of order"
+    assert found[1]["stepscore"]["status"] == reason
+    assert found[1]["stepscore"]["winner"] is None
+    assert f"  id 7: {reason}" in capsys.readouterr().out
+    for own, other in zip(found, good, strict=True):
+        if own["id"] != 7:
+            del own["stepscore"]["costs"], other["stepscore"]["costs"]
+            assert own == other
+
+
+def test_models_that_never_answer_are_an_error(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adder.failing = {"1+1", "2+3", "4+5"}
+    assert run(write(*RECORDS), tmp_path / "out.jsonl") == 2
+    assert "not one problem of 3 has a trace; the first failed: the policy raised" in (
+        capsys.readouterr().err
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_search_that_was_stopped_goes_on_where_it_was(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], most: int
+) -> None:
+    source = write(*RECORDS)
+    arguments = ("-q", "--chunk-size", "2", "--set", "n=4")
+    assert run(source, tmp_path / "whole.jsonl", *arguments) == 0
+    calls = list(adder.calls)
+    assert len(calls) == 4  # two chunks of two steps
+    adder.calls.clear()
+    work = adder.write
+
+    def stop(*given: Any) -> Continuation:
+        if len(adder.calls) > most:
+            raise KeyboardInterrupt
+        return work(*given)
+
+    adder.write = stop  # type: ignore[method-assign]
+    assert run(source, tmp_path / "out.jsonl", *arguments) == 130
+    assert not (tmp_path / "out.jsonl").exists()
+    said = capsys.readouterr().err
+    assert f"answers are kept in {tmp_path / 'out.jsonl'}.journal; type the same command" in said
+    assert "stopped; no output was written" in said
+    adder.write, done = work, adder.calls[:most]  # type: ignore[method-assign]
+    adder.calls.clear()
+    assert run(source, tmp_path / "out.jsonl", *arguments) == 0
+    assert done + adder.calls == calls  # nothing was asked twice
+    whole, found = read(tmp_path / "whole.jsonl"), read(tmp_path / "out.jsonl")
+    for line in (*whole, *found):
+        del line["stepscore"]["costs"]["seconds"]
+    assert found == whole
+    assert not (tmp_path / "out.jsonl.journal").exists()
+
+
+def test_restart_forgets_and_leaves_the_files_of_others(
+    adder: Adder, write: Write, tmp_path: Path
+) -> None:
+    out, folder = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "01234567-00000.jsonl").write_text("old")
+    assert run(write(*RECORDS), out, "--restart") == 0
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_tree_is_written_as_a_page(adder: Adder, write: Write, tmp_path: Path) -> None:
+    page = tmp_path / "tree.html"
+    out = tmp_path / "out.jsonl"
+    assert run(write(*RECORDS), out, "--set", "n=8", "--tree", f"7:{page}") == 0
+    text = page.read_text(encoding="utf-8")
+    assert "<h1>2+3</h1>" in text
+    assert "The answer is 5." in text
+    assert text.count('class="chosen"') == 3  # root, line, answer
+    assert "<dt>known answer</dt><dd>5</dd>" in text
+
+
+def test_a_config_is_overridden_by_the_command_line(
+    adder: Adder, write: Write, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "strategy: best_of_n\nset: {n: 6, how: min}\npolicy: p\nmodel: m\nseed: 5\n"
+        "stop: ['\\n']\nquiet: true\noverwrite: false\nmax_tokens: 50\n"
+    )
+    out = tmp_path / "out.jsonl"
+    source = write(*RECORDS)
+    given = ["search", source, "-o", str(out), "--config", str(config), "--set", "n=3"]
+    assert main(given) == 0
+    provenance = read(out)[0]["stepscore"]["provenance"]
+    assert provenance["parameters"] == {"n": 3, "how": "min"}
+    assert provenance["strategy"] == "best_of_n"
+    assert (provenance["seed"], provenance["stop"], provenance["max_tokens"]) == (5, ["\n"], 50)
+    assert len(read(out)[0]["stepscore"]["traces"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--strategy", "baem"), "--strategy: expected one of best_of_n, self_consistency,"),
+        (("--set", "wdth=3"), "a parameter of beam: n=4, m=4, depth=40, how=last"),
+        (("--set", "n=many"), '--set n=many: expected int; got "many"'),
+        (("--set", "n"), "--set n: expected NAME=VALUE"),
+        (
+            ("--strategy", "feynman_kac"),
+            "--set: expected potential (str), which feynman_kac has no",
+        ),
+        (("--set", "n=5"), "beam: 5 must be a multiple of 4"),
+        (
+            ("--tree", "nobody:x.html"),
+            "--tree nobody:x.html: expected the id of a record; there is",
+        ),
+        (("--tree", "x.html"), "--tree x.html: expected ID:FILE.html"),
+        (("--rule", "mayority"), "--rule mayority: vote: "),
+        (("--truncate",), "--truncate: expected to score every step"),
+        (("--config", "/nowhere.yaml"), "--config /nowhere.yaml: expected a file of YAML"),
+    ],
+)
+def test_bad_arguments_are_named(
+    adder: Adder,
+    write: Write,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    message: str,
+) -> None:
+    assert run(write(*RECORDS), tmp_path / "out.jsonl", *more) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", str(2**63), "x"])
+def test_a_bad_seed_is_named(capsys: pytest.CaptureFixture[str], seed: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["search", "in.jsonl", "-o", "out.jsonl", f"--seed={seed}"])
+    assert "argument --seed: must be a whole number from 0 to 2^63 - 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (("http://localhost:1/v1",), "--policy http://localhost:1/v1; add --policy-model NAME"),
+        (("lab", "--policy-model", "m"), "got --policy lab; leave it out"),
+        (("http://me:secret@host", "--policy-model", "m"), "url must hold no user name"),
+        (("/nowhere/at-all",), "--policy /nowhere/at-all: "),
+    ],
+)
+def test_a_policy_that_cannot_be_had_is_named(
+    write: Write,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    policy: tuple[str, ...],
+    message: str,
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    out = str(tmp_path / "out.jsonl")
+    given = ["search", write(*RECORDS), "-o", out, "--strategy", "self_consistency"]
+    assert main([*given, "--policy", *policy]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_strategy_that_needs_a_scorer_says_so(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    out = str(tmp_path / "out.jsonl")
+    record = {"id": 1, "problem": "12+34-15+61+71-84=?"}
+    given = ["search", write(record), "-o", out, "--strategy", "beam", "--policy", "lab"]
+    assert main(given) == 2
+    assert "the strategy needs a scorer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["3", "- a\n- b\n", "a: [", b"\xff"])
+def test_a_bad_config_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | bytes
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert main(["search", "in.jsonl", f"--config={path}"]) == 2
+    assert f"--config {path}: expected" in capsys.readouterr().err
+
+
+def test_bad_records_stop_or_are_listed(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(*RECORDS, {"id": 9}, {"id": "a", "problem": "1+2"}, '{"id"')
+    assert run(source, tmp_path / "out.jsonl") == 2
+    assert 'in.jsonl:4: id 9: expected the field "problem"' in capsys.readouterr().err
+    skipped = tmp_path / "skipped.jsonl"
+    more = ("--on-error", "skip", "--skipped", str(skipped))
+    assert run(source, tmp_path / "out.jsonl", *more) == 0
+    assert [line["id"] for line in read(skipped)] == [9, "a", None]
+    assert len(read(tmp_path / "out.jsonl")) == 3
+
+
+def test_parameters_are_read_by_the_signature() -> None:
+    given = {"samples_of_mode": "4,2,1", "good": "1", "mode": "2"}
+    assert parse_parameters("pats", given) == {
+        "samples_of_mode": (4, 2, 1),
+        "good": 1.0,
+        "mode": 2,
+    }
+    assert parse_parameters("self_consistency", {"threshold": "none", "stop_rule": "x"}) == {
+        "threshold": None,
+        "stop_rule": "x",
+    }
+    assert parse_parameters("mcts", {"select": "uct", "c": "0.5", "unvisited": "first"}) == {
+        "select": "uct",
+        "c": 0.5,
+        "unvisited": "first",
+    }
+    with pytest.raises(InputError, match="expected float"):
+        parse_parameters("rebase", {"balance": "nan"})
+
+
+def test_the_judge_knows_the_known_answers() -> None:
+    from stepscore.pipeline.records import Record
+
+    records = [
+        Record("f:1", "{}", 1, "1+1", [], "2"),
+        Record("f:2", "{}", 2, "1+2", [], None),
+    ]
+    judge = judge_of(records)
+    traces = [["We add.\n", "The answer is 2.0."], ["The answer is 3."], ["no"]]
+    assert judge([Score("1+1", steps, 1, 0) for steps in traces]) == [True, False, False]
+    with pytest.raises(ValueError, match="id 2 has no known answer"):
+        judge([Score("1+2", ["3"], 1, 0)])
+
+
+def lab(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *sys.flags.no_site * ["-S"], "-m", "stepscore.cli", "search", *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def test_the_lab_from_the_shell_killed_and_taken_up_again(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from stepscore import lab as world
+
+    problems = world.generate(30, seed=2, split="eval")
+    source = tmp_path / "in.jsonl"
+    source.write_text(
+        "".join(
+            json.dumps(
+                {"id": n, "problem": problem, "answer": world.answer(world.true_solution(problem))}
+            )
+            + "\n"
+            for n, problem in enumerate(problems)
+        )
+    )
+    out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    rest = ("--policy", "lab", "--model", "lab", "--strategy", "beam", "--set", "n=8")
+    rest = (*rest, "--chunk-size", "10")
+    done = lab(str(source), "-o", str(whole), *rest)
+    printed, complaints = done.communicate(timeout=120)
+    assert done.returncode == 0, complaints
+    assert float(printed.split("accuracy ")[1].split("%")[0]) > 80  # a single sample has about 55
+
+    killed = lab(str(source), "-o", str(out), *rest)
+    journal = tmp_path / "out.jsonl.journal"
+    deadline = time.monotonic() + 60
+    while not (journal.is_dir() and len(list(journal.iterdir())) > 1):
+        assert time.monotonic() < deadline
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not out.exists()
+    again = lab(str(source), "-o", str(out), *rest)
+    _, complaints = again.communicate(timeout=120)
+    assert again.returncode == 0, complaints
+    first, second = read(whole), read(out)
+    for line in (*first, *second):
+        del line["stepscore"]["costs"]["seconds"]
+    assert first == second

@@ -1,0 +1,297 @@
+"""A completions endpoint as a policy, against servers in a thread that fail in every way."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from stepscore.search.policies import EndpointPolicy
+from stepscore.search.policies.endpoint import EndpointError
+from stepscore.search.requests import Continuation, Expand
+
+Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+
+
+class Server:
+    """Answers POST requests by a function; remembers bodies and headers."""
+
+    def __init__(self) -> None:
+        self.reply: Callable[[dict[str, Any]], Reply] = lambda body: (200, completion("x = 7"))
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.busy = self.most_busy = 0
+        self.released = threading.Event()
+        lock, outer = threading.Lock(), self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    outer.bodies.append(body)
+                    outer.headers.append(dict(self.headers) | {"path": self.path})
+                    outer.busy += 1
+                    outer.most_busy = max(outer.most_busy, outer.busy)
+                status, answer, *more = outer.reply(body)
+                content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                with lock:
+                    outer.busy -= 1
+                try:
+                    self.send_response(status)
+                    for name, value in (more[0] if more else {}).items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(content)
+                except OSError:
+                    pass  # the client has hung up
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.released.set()
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    opened = Server()
+    yield opened
+    opened.close()
+
+
+def completion(text: str, reason: str = "stop", **more: Any) -> dict[str, Any]:
+    choice = {"text": text, "index": 0, "finish_reason": reason, **more}
+    return {"choices": [choice], "usage": {"completion_tokens": 4}}
+
+
+def request(problem: str = "Find x.", **changes: Any) -> Expand:
+    plain = Expand(problem, ["We add.\n\n"], 2, "step", 50, 0.8, (), [3, 2**40 + 5])
+    return replace(plain, **changes)
+
+
+def policy(server: Server, **options: Any) -> EndpointPolicy:
+    return EndpointPolicy(server.url, "m", **{"backoff": 0.0, "timeout": 5.0, **options})
+
+
+def test_a_request_says_all_that_was_asked_for(server: Server) -> None:
+    ask = policy(server, extra={"top_p": 0.9}, prompt="Q: {}\nA: ".format, concurrency=1)
+    samples = ask([request(), request("Find y.", mode="rollout", seeds=[9], samples=1)])
+    assert [len(own) for own in samples] == [2, 1]
+    first, second, third = server.bodies
+    assert first == {
+        "model": "m",
+        "prompt": "Q: Find x.\nA: We add.\n\n",
+        "max_tokens": 50,
+        "temperature": 0.8,
+        "n": 1,
+        "seed": 3,
+        "stop": ["\n\n"],
+        "logprobs": 1,
+        "top_p": 0.9,
+    }
+    assert second["seed"] == (2**40 + 5) % 2**31
+    assert "stop" not in third
+    assert server.headers[0]["path"] == "/v1/completions"
+    assert "Authorization" not in server.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "mode", "expected"),
+    [
+        # As vLLM says it: the stop text, or null at the end of the solution.
+        (completion("a", stop_reason="\n\n"), "step", ("a\n\n", False)),
+        (completion("a", stop_reason=None), "step", ("a", True)),
+        (completion("\\boxed{7}", stop_reason="\n\n"), "step", ("\\boxed{7}\n\n", True)),
+        (completion("a\n\n", stop_reason="\n\n"), "step", ("a\n\n", False)),
+        # As SGLang does.
+        (completion("a", matched_stop="\n\n"), "step", ("a\n\n", False)),
+        (completion("a", matched_stop=151643), "step", ("a", True)),
+        # A server that does not tell one from the other.
+        (completion("a"), "step", ("a\n\n", False)),
+        (completion("\\boxed{7}"), "step", ("\\boxed{7}", True)),
+        (completion(""), "step", ("", True)),
+        # The limit of tokens.
+        (completion("a", "length"), "step", ("a", True)),
+        (completion("a", "length"), "partial", ("a", False)),
+        (completion("a", "length"), "block", ("a", False)),
+        (completion("a", "length"), "rollout", ("a", True)),
+        (completion("a"), "block", ("a", True)),
+        (completion("a"), "rollout", ("a", True)),
+    ],
+)
+def test_how_a_continuation_ended(server: Server, answer, mode, expected) -> None:
+    server.reply = lambda body: (200, answer)
+    ((one, _),) = policy(server)([request(mode=mode)])
+    assert (one.text, one.terminal) == expected
+    assert one.tokens == 4
+
+
+def test_logprobs_are_summed_where_the_server_offers_them(server: Server) -> None:
+    told = {"tokens": ["a", "b", "c"], "token_logprobs": [None, -0.5, -1.25]}
+    server.reply = lambda body: (200, {"choices": [{"text": "a", "logprobs": told}]})
+    ((one, _),) = policy(server)([request(mode="rollout")])
+    assert one == Continuation("a", 2, -1.75, True)
+    policy(server, logprobs=False)([request()])
+    assert "logprobs" not in server.bodies[-1]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_what_may_pass_is_tried_again(server: Server, status: int) -> None:
+    failing = iter([status, status])
+    server.reply = lambda body: (next(failing, 200), completion("a"))
+    ((one,),) = policy(server)([request(seeds=[1], samples=1)])
+    assert one.text == "a\n\n"
+    assert len(server.bodies) == 3
+    assert server.bodies[0] == server.bodies[2]  # the seed too
+
+
+def test_a_server_says_how_long_to_wait(server: Server) -> None:
+    answers = iter([(429, b"slow down", {"Retry-After": "0.3"}), (200, completion("a"))])
+    server.reply = lambda body: next(answers)
+    begin = time.monotonic()
+    policy(server)([request(seeds=[1], samples=1)])
+    assert time.monotonic() - begin >= 0.3
+
+
+def error_of(server: Server, **options: Any) -> str:
+    (error,) = policy(server, **options)([request()])
+    assert isinstance(error, EndpointError)
+    return str(error)
+
+
+def test_what_will_not_pass_is_an_error_at_once(server: Server) -> None:
+    server.reply = lambda body: (404, b'{"error": "no model m"}\nmore')
+    assert error_of(server, concurrency=1) == (
+        f'POST {server.url}/completions: status 404: {{"error": "no model m"}}'
+    )
+    assert len(server.bodies) == 1  # the second sample is given up
+
+
+def test_what_does_not_pass_is_an_error_after_the_retries(server: Server) -> None:
+    server.reply = lambda body: (503, b"")
+    assert error_of(server, concurrency=1, retries=2) == (
+        f"POST {server.url}/completions: status 503: an empty answer (3 attempts)"
+    )
+    assert len(server.bodies) == 2 * 3
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"<html>busy</html>", b"[]", b"3", b'{"choices": []}', b'{"choices": [{"text": 3}]}',
+     b'{"choices": [{"text": "a"}], "usage": [1]}', b"\xff\xfe", b'{"choices": [{"text": "a"'],
+)  # fmt: skip
+def test_garbage_is_quoted(server: Server, garbage: bytes) -> None:
+    server.reply = lambda body: (200, garbage)
+    message = error_of(server, retries=1)
+    assert "expected a completion; got: " in message
+    assert message.endswith("(2 attempts)")
+
+
+def test_a_server_that_hangs_costs_the_timeout(server: Server) -> None:
+    def hang(body: dict[str, Any]) -> Reply:
+        server.released.wait(10)
+        return 200, completion("a")
+
+    server.reply = hang
+    begin = time.monotonic()
+    assert error_of(server, timeout=0.2, retries=1).endswith("no answer within 0.2 s (2 attempts)")
+    assert time.monotonic() - begin < 3
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    (error,) = EndpointPolicy("http://127.0.0.1:9/v1", "m", retries=0)([request()])
+    assert str(error).startswith("POST http://127.0.0.1:9/v1/completions: Connect")
+
+
+def test_at_most_so_many_at_a_time(server: Server) -> None:
+    def slow(body: dict[str, Any]) -> Reply:
+        time.sleep(0.02)
+        return 200, completion(f"{body['seed']}")
+
+    server.reply = slow
+    seeds = list(range(40))
+    ((*samples,),) = policy(server, concurrency=5)([request(seeds=seeds, samples=40)])
+    assert [one.text for one in samples] == [f"{seed}\n\n" for seed in seeds]  # in order
+    assert 1 < server.most_busy <= 5
+
+
+def test_a_request_that_fails_costs_no_other(server: Server) -> None:
+    server.reply = lambda body: (400, b"too long") if body["seed"] == 77 else (200, completion("a"))
+    found = policy(server)([request(), request(seeds=[4, 77, 6], samples=3), request()])
+    assert [len(own) for own in (found[0], found[2])] == [2, 2]
+    assert str(found[1]) == f"POST {server.url}/completions: status 400: too long"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_server_that_refuses_all_is_asked_no_more(server: Server, status: int) -> None:
+    server.reply = lambda body: (status, b"no")
+    found = policy(server, concurrency=2)([request(seeds=[n], samples=1) for n in range(500)])
+    assert len(server.bodies) <= 4
+    assert f"status {status}: no" in str(found[0])
+    assert "given up, because another request found the server down" in str(found[499])
+
+
+def test_a_server_that_is_down_is_given_up_soon() -> None:
+    ask = EndpointPolicy("http://127.0.0.1:9/v1", "m", retries=2, backoff=0.05, concurrency=4)
+    begin = time.monotonic()
+    found = ask([request(seeds=list(range(1000)), samples=1000)])
+    assert time.monotonic() - begin < 2
+    assert "Connect" in str(found[0])
+
+
+def test_the_key_is_sent_and_never_shown(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy(server, api_key="sk-one")([request()])
+    assert server.headers[-1]["Authorization"] == "Bearer sk-one"
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-two")
+    server.reply = lambda body: (401, b"bad key: sk-two")
+    ask = policy(server)
+    (error,) = ask([request()])
+    assert server.headers[-1]["Authorization"] == "Bearer sk-two"
+    assert str(error).endswith("status 401: bad key: ***")
+    assert "sk-two" not in repr(ask)
+
+
+def test_the_key_follows_no_redirect(server: Server) -> None:
+    server.reply = lambda body: (307, b"", {"Location": f"{server.url}/elsewhere"})
+    assert "status 307" in error_of(server, api_key="sk-one", concurrency=1)
+    assert len(server.bodies) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        ("localhost:8000", {}, "url must begin with http:// or https://"),
+        ("http://me:secret@host/v1", {}, "url must hold no user name, password or query"),
+        ("http://host/v1?key=secret", {}, "url must hold no user name, password or query"),
+        ("http://host", {"concurrency": 0}, "concurrency must be at least 1"),
+        ("http://host", {"timeout": 0}, "timeout above 0"),
+        ("http://host", {"stop": ("",)}, "stop must hold at least one text"),
+    ],
+)
+def test_bad_arguments_are_named(url: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        EndpointPolicy(url, "m", **options)
+    assert "secret" not in str(caught.value)
+
+
+def test_no_requests_ask_nothing(server: Server) -> None:
+    assert policy(server)([]) == []
+    assert server.bodies == []
