@@ -701,6 +701,27 @@ def test_wrong_arguments(change: dict[str, Any], error: type[Exception], message
         search(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("how", "rule", "message"),
+    [
+        ("prodd", None, "aggregate: unknown aggregation 'prodd'"),
+        (None, "plurality", "vote: unknown rule 'plurality'"),
+        (None, "softmax_weighted", "vote: softmax_weighted needs temperature"),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["beam", "best_of_n"])
+def test_what_the_end_cannot_use_is_said_at_the_beginning(
+    strategy: str, how: str | None, rule: str | None, message: str
+) -> None:
+    arguments = Tables().arguments(strategy)
+
+    def never(requests: object) -> Any:
+        raise AssertionError("a model was asked")
+
+    with pytest.raises(ValueError, match=message):
+        search(PROBLEMS, strategy, **{**arguments, "policy": never, "how": how, "rule": rule})
+
+
 def test_missing_parameters_and_models() -> None:
     tables = Tables()
     with pytest.raises(ValueError, match="greedy needs a value for 'accept'; pass accept="):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.ops import TreeSearch
+from stepscore.ops import TreeSearch, aggregate, vote
 from stepscore.ops.tree_search import EvaluateRequests, ExpandRequests
 from stepscore.search.calls import (
     Failure,
@@ -120,6 +120,10 @@ def search(
     began = time.monotonic()
     name, function = _strategy(strategy)
     bound = _bind(name, function, how, parameters)
+    how, rule = how or bound.get("how", "last"), rule or RULES.get(name, "best_of_n")
+    # What they have to say against their names is said before any model works.
+    aggregate([0.5], [0, 1], how)
+    vote([0], [0.5], [0, 1], rule)
     problems = _problems(problems)
     given = {"samples": samples, "tokens": tokens, "prm_tokens": prm_tokens}
     budgets = {what: _budget(what, one, len(problems)) for what, one in given.items()}
@@ -180,8 +184,7 @@ def search(
             kept = stack.enter_context(Journal(journal, described))
         driver = _Driver(models, kept, retries, timeout, progress)
         driver.run(made)
-    chosen_how = how or bound.get("how", "last")
-    found, trees = _collect(made, len(problems), chosen_how, rule or RULES.get(name, "best_of_n"))
+    found, trees = _collect(made, len(problems), how, rule)
     calls = {kind: driver.calls[kind] for kind in models if models[kind] is not None}
     return SearchResult(name, found, trees, calls, time.monotonic() - began)
 
