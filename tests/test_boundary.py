@@ -14,7 +14,9 @@ from op_calls import call, inputs, normal
 from same_bits import bits
 
 import stepscore
-from stepscore import _arrays, _core, _device
+from stepscore import _core
+from stepscore.arrays import call as _arrays
+from stepscore.arrays import device as _device
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from stepscore._arrays import DeviceArray
-from stepscore._device import (
+from stepscore.arrays.call import DeviceArray
+from stepscore.arrays.device import (
     DeviceError,
     cpu_level,
     cuda_available,

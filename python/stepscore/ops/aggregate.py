@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore._arrays import Call, dtype_name, length
+from stepscore.arrays.call import Call, dtype_name, length
 
 AGGREGATIONS = (
     "min",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore._arrays import Call, dtype_name, length
-from stepscore._device import DeviceError
+from stepscore.arrays.call import Call, dtype_name, length
+from stepscore.arrays.device import DeviceError
 
 
 class PrefixTrie:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore._device import DeviceError, cuda_module
+from stepscore.arrays.device import DeviceError, cuda_module
 
 # By character code: `str(dtype)` costs more than some of the ops.
 _NUMPY_NAMES = {char: np.dtype(char).name for char in "efdilq"}

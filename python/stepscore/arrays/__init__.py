@@ -1,0 +1,1 @@
+"""Any framework's array as the compiled core sees it: pointer, shape, strides, dtype, device, stream."""
