@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import stepscore
+from stepscore.files.jsonl import WholeFile
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.bench import bench_forward
 from stepscore.pipeline.convert import LAYOUTS, convert
 from stepscore.pipeline.explain import explain_rerank, explain_vote
-from stepscore.pipeline.jsonl import WholeFile
 from stepscore.pipeline.prefixes import parse_prefixes
 from stepscore.pipeline.records import Fields, InputError
 from stepscore.pipeline.rerank import describe
@@ -235,9 +235,9 @@ class _OutputError(Exception):
 def _demo(arguments: argparse.Namespace) -> None:
     # Only here: the lab's policy needs torch.
     try:
+        from stepscore.hub import quiet
         from stepscore.lab.policy import load_policy
         from stepscore.pipeline.demo import run_demo, save, show
-        from stepscore.scoring.quiet import quiet
     except ModuleNotFoundError as error:
         raise _torch_missing(error) from error
 

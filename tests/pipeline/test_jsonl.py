@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stepscore.pipeline.jsonl import LineReader, WholeFile
+from stepscore.files.jsonl import LineReader, WholeFile
 from stepscore.pipeline.records import InputError
 
 

@@ -14,8 +14,8 @@ from fake_model import FakeModel, read, step_score
 
 import stepscore
 from stepscore.cli import main
-from stepscore.pipeline.progress import Progress
 from stepscore.pipeline.step_scores import AGGREGATIONS
+from stepscore.progress import Progress
 
 Write = Callable[..., str]
 
@@ -353,7 +353,7 @@ def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> N
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr("stepscore.pipeline.progress._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("stepscore.progress._SECONDS_BETWEEN", 0.0)
     for stream, expected in ((Terminal(), True), (io.StringIO(), False)):
         with Progress("vote", 100, stream) as progress:
             progress.update(10, 50)

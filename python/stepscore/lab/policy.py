@@ -12,8 +12,8 @@ import torch
 from transformers import DynamicCache, Qwen2ForCausalLM
 from transformers.cache_utils import DynamicLayer
 
+from stepscore.hub import quiet
 from stepscore.lab.tokenizer import EOS_ID, PAD_ID, decode, encode
-from stepscore.scoring.quiet import quiet
 
 SHIPPED = Path(__file__).parent / "policy"
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2ForTokenClassification
 
+from stepscore.hub import quiet
 from stepscore.lab.tokenizer import NEWLINE_ID, PAD_ID, encode
-from stepscore.scoring.quiet import quiet
 
 SHIPPED = Path(__file__).parent / "prm"
 

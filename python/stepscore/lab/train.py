@@ -27,13 +27,13 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM, Qwen2ForTokenClassification
 
+from stepscore.hub import quiet
 from stepscore.lab.fit import fit
 from stepscore.lab.mistakes import flawed_steps, misconceived_steps
 from stepscore.lab.policy import LabPolicy
 from stepscore.lab.prm import IGNORED, RIGHT, Layout, from_policy, lay_out, pad, read_steps
 from stepscore.lab.tasks import check_steps, generate, join_steps, split_steps, true_steps
 from stepscore.lab.tokenizer import EOS_ID, PAD_ID, VOCABULARY, build_tokenizer, encode
-from stepscore.scoring.quiet import quiet
 
 LONGEST_ROW = 100
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from stepscore.pipeline.jsonl import LineReader
+from stepscore.files.jsonl import LineReader
 from stepscore.pipeline.records import Fields, InputError, Record, RecordError, parse_records
 from stepscore.pipeline.step_scores import Truncation, blames_input, reason_of
 

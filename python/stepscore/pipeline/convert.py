@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.ops import extract_answers
-from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
 from stepscore.pipeline.records import InputError, RecordError, load_json, quote
 
 Converted = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from stepscore.files.jsonl import WholeFile
 from stepscore.lab import tasks
-from stepscore.pipeline.jsonl import WholeFile
 from stepscore.pipeline.records import Candidate, Record, RecordError
 from stepscore.pipeline.rerank import UNSTATED_AGGREGATION
 from stepscore.pipeline.step_scores import Scored, score_with_model

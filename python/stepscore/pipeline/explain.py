@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.files.jsonl import LineReader
 from stepscore.ops import VoteResult, answer_keys, vote
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.jsonl import LineReader
 from stepscore.pipeline.records import InputError, Record, RecordError, parse_records
 from stepscore.pipeline.rerank import choose_how, choose_how_again
 from stepscore.pipeline.rules import Poll, Rule, objectives_of

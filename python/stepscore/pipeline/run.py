@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
 from stepscore.pipeline.prefixes import PrefixTable
-from stepscore.pipeline.progress import Progress
 from stepscore.pipeline.records import Fields, InputError
 from stepscore.pipeline.rerank import (
     ResultWriter,
@@ -31,6 +30,7 @@ from stepscore.pipeline.step_scores import (
 )
 from stepscore.pipeline.summary import Counts, Summary
 from stepscore.pipeline.votes import vote_on
+from stepscore.progress import Progress
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

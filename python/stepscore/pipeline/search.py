@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.ops import extract_answers, group_answers, vote
-from stepscore.pipeline.jsonl import LineReader, WholeFile, check_different
-from stepscore.pipeline.progress import Progress
 from stepscore.pipeline.records import (
     Fields,
     InputError,
@@ -28,6 +27,7 @@ from stepscore.pipeline.records import (
     quote,
 )
 from stepscore.pipeline.skips import OnError, Skips
+from stepscore.progress import Progress
 from stepscore.report import tree_html
 from stepscore.search.requests import Policy, Score, Scorer
 from stepscore.search.result import Found, SearchResult, Trace

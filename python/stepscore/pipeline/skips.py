@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from stepscore.pipeline.jsonl import WholeFile
+from stepscore.files.jsonl import WholeFile
 from stepscore.pipeline.records import RecordError
 
 OnError = Literal["stop", "skip"]

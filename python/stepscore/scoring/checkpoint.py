@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from stepscore.scoring.quiet import quiet
+from stepscore.hub import quiet
 
 LAB = Path(__file__).parent.parent / "lab" / "prm"
 

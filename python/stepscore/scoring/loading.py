@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from stepscore.hub import quiet, watched
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
 from stepscore.scoring.checkpoint import Checkpoint, open_checkpoint
 from stepscore.scoring.forward import load_backbone
 from stepscore.scoring.linear import pack_linear_layers
 from stepscore.scoring.memory import free_memory, token_bytes
 from stepscore.scoring.model import ProcessRewardModel
-from stepscore.scoring.quiet import quiet, watched
 from stepscore.scoring.read import load_head
 from stepscore.scoring.sharing import costs_of, share_prefixes, turn_of
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stepscore.hub import watched
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.engine import Engine
 from stepscore.scoring.plan import Costs
-from stepscore.scoring.quiet import watched
 from stepscore.scoring.read import HeadWeights
 from stepscore.scoring.render import (
     Caller,

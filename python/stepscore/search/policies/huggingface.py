@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from stepscore.scoring.quiet import quiet, watched
+from stepscore.hub import quiet, watched
 from stepscore.search.policies.decode import Drawn, Row, draw, hidden_states, no_room
 from stepscore.search.requests import Continuation, Expand
 

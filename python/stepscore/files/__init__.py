@@ -1,0 +1,1 @@
+"""Files: lines read lazily, and output that appears whole or not at all."""
