@@ -17,10 +17,8 @@ import stepscore
 from stepscore.files.jsonl import WholeFile
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.bench import bench_forward
-from stepscore.pipeline.convert import LAYOUTS, convert
 from stepscore.pipeline.explain import explain_rerank, explain_vote
 from stepscore.pipeline.prefixes import parse_prefixes
-from stepscore.pipeline.records import Fields, InputError
 from stepscore.pipeline.rerank import describe
 from stepscore.pipeline.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
 from stepscore.pipeline.run import (
@@ -34,6 +32,8 @@ from stepscore.pipeline.run import (
 )
 from stepscore.pipeline.search import PROBLEMS_TOGETHER, Models, SearchJob, search_file
 from stepscore.pipeline.step_scores import GIVEN, Truncation
+from stepscore.records.convert import LAYOUTS, convert
+from stepscore.records.records import Fields, InputError
 from stepscore.search.strategies import STRATEGIES
 
 if TYPE_CHECKING:

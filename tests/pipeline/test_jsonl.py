@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stepscore.files.jsonl import LineReader, WholeFile
-from stepscore.pipeline.records import InputError
+from stepscore.records.records import InputError
 
 
 def test_lines_are_numbered_and_blank_ones_left_out(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from fake_model import read
 import stepscore
 from stepscore import cli
 from stepscore.cli import main
-from stepscore.pipeline.records import InputError
 from stepscore.pipeline.search import Models, judge_of, parse_parameters
+from stepscore.records.records import InputError
 from stepscore.search.requests import Continuation, Expand, Score
 
 Write = Callable[..., str]
@@ -373,7 +373,7 @@ def test_parameters_are_read_by_the_signature() -> None:
 
 
 def test_the_judge_knows_the_known_answers() -> None:
-    from stepscore.pipeline.records import Record
+    from stepscore.records.records import Record
 
     records = [
         Record("f:1", "{}", 1, "1+1", [], "2"),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from stepscore.files.jsonl import LineReader
-from stepscore.pipeline.records import Fields, InputError, Record, RecordError, parse_records
 from stepscore.pipeline.step_scores import Truncation, blames_input, reason_of
+from stepscore.records.records import Fields, InputError, Record, RecordError, parse_records
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

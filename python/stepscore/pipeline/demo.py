@@ -12,11 +12,11 @@ import numpy as np
 
 from stepscore.files.jsonl import WholeFile
 from stepscore.lab import tasks
-from stepscore.pipeline.records import Candidate, Record, RecordError
 from stepscore.pipeline.rerank import UNSTATED_AGGREGATION
 from stepscore.pipeline.step_scores import Scored, score_with_model
 from stepscore.pipeline.summary import Summary
 from stepscore.pipeline.votes import Voted, vote_on
+from stepscore.records.records import Candidate, Record, RecordError
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

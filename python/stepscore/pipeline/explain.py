@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from stepscore.files.jsonl import LineReader
 from stepscore.ops import VoteResult, answer_keys, vote
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.records import InputError, Record, RecordError, parse_records
 from stepscore.pipeline.rerank import choose_how, choose_how_again
 from stepscore.pipeline.rules import Poll, Rule, objectives_of
 from stepscore.pipeline.run import Files
@@ -28,6 +27,7 @@ from stepscore.pipeline.step_scores import (
 )
 from stepscore.pipeline.table import NOTHING, WIDTH, counted, table
 from stepscore.pipeline.votes import Voted, ballots_of, elect, known_right, ranks, vote_on
+from stepscore.records.records import InputError, Record, RecordError, parse_records
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.records import InputError
 from stepscore.pipeline.rules import Poll, objectives_of
 from stepscore.pipeline.table import percent, table
 from stepscore.pipeline.tally import Tally
 from stepscore.pipeline.votes import ballots_of, elect
+from stepscore.records.records import InputError
 
 if TYPE_CHECKING:
     from stepscore.pipeline.step_scores import Scored

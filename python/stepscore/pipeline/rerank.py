@@ -11,15 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.records import (
-    Fields,
-    InputError,
-    Record,
-    RecordError,
-    UniqueIds,
-    insert_result,
-    parse_records,
-)
 from stepscore.pipeline.rules import DEFAULT_POLL, Poll, objectives_of
 from stepscore.pipeline.skips import Skips
 from stepscore.pipeline.step_scores import (
@@ -35,6 +26,15 @@ from stepscore.pipeline.step_scores import (
     usable,
 )
 from stepscore.pipeline.votes import Voted, ranks
+from stepscore.records.records import (
+    Fields,
+    InputError,
+    Record,
+    RecordError,
+    UniqueIds,
+    insert_result,
+    parse_records,
+)
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.prefixes import PrefixTable
-from stepscore.pipeline.records import Fields, InputError
 from stepscore.pipeline.rerank import (
     ResultWriter,
     choose_how,
@@ -31,6 +30,7 @@ from stepscore.pipeline.step_scores import (
 from stepscore.pipeline.summary import Counts, Summary
 from stepscore.pipeline.votes import vote_on
 from stepscore.progress import Progress
+from stepscore.records.records import Fields, InputError
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

@@ -17,7 +17,9 @@ import numpy as np
 
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.ops import extract_answers, group_answers, vote
-from stepscore.pipeline.records import (
+from stepscore.pipeline.skips import OnError, Skips
+from stepscore.progress import Progress
+from stepscore.records.records import (
     Fields,
     InputError,
     Record,
@@ -26,8 +28,6 @@ from stepscore.pipeline.records import (
     parse_records,
     quote,
 )
-from stepscore.pipeline.skips import OnError, Skips
-from stepscore.progress import Progress
 from stepscore.report import tree_html
 from stepscore.search.requests import Policy, Score, Scorer
 from stepscore.search.result import Found, SearchResult, Trace

@@ -6,7 +6,7 @@ import json
 from typing import Literal
 
 from stepscore.files.jsonl import WholeFile
-from stepscore.pipeline.records import RecordError
+from stepscore.records.records import RecordError
 
 OnError = Literal["stop", "skip"]
 

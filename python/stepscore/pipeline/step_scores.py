@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stepscore.ops import aggregate
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.records import Candidate, InputError, Record, RecordError
+from stepscore.records.records import Candidate, InputError, Record, RecordError
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.ops import extract_answers
-from stepscore.pipeline.records import InputError, RecordError, load_json, quote
+from stepscore.records.records import InputError, RecordError, load_json, quote
 
 Converted = dict[str, Any]
 
