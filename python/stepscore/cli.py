@@ -20,7 +20,6 @@ from stepscore.pipeline.bench import bench_forward
 from stepscore.pipeline.explain import explain_rerank, explain_vote
 from stepscore.pipeline.prefixes import parse_prefixes
 from stepscore.pipeline.rerank import describe
-from stepscore.pipeline.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
 from stepscore.pipeline.run import (
     CHUNK_OF_SCORES,
     CHUNK_WITH_MODEL,
@@ -35,6 +34,7 @@ from stepscore.pipeline.step_scores import GIVEN, Truncation
 from stepscore.records.convert import LAYOUTS, convert
 from stepscore.records.records import Fields, InputError
 from stepscore.search.strategies import STRATEGIES
+from stepscore.voting.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

@@ -16,9 +16,9 @@ import stepscore
 from stepscore import reference
 from stepscore.cli import main
 from stepscore.ops.vote import RULES
-from stepscore.pipeline.rules import DEFAULT_RULES, Poll, objectives_of, parse_rules
 from stepscore.pipeline.step_scores import AGGREGATIONS, NEED_PROBABILITIES
 from stepscore.records.records import InputError
+from stepscore.voting.rules import DEFAULT_RULES, Poll, objectives_of, parse_rules
 
 Write = Callable[..., str]
 

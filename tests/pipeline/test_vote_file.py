@@ -15,7 +15,7 @@ from fake_model import read
 import stepscore
 from stepscore.cli import main
 from stepscore.pipeline.step_scores import AGGREGATIONS, NEED_PROBABILITIES
-from stepscore.pipeline.votes import ranks
+from stepscore.voting.votes import ranks
 
 Write = Callable[..., str]
 

@@ -15,8 +15,8 @@ from stepscore.lab import tasks
 from stepscore.pipeline.rerank import UNSTATED_AGGREGATION
 from stepscore.pipeline.step_scores import Scored, score_with_model
 from stepscore.pipeline.summary import Summary
-from stepscore.pipeline.votes import Voted, vote_on
 from stepscore.records.records import Candidate, Record, RecordError
+from stepscore.voting.votes import Voted, vote_on
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

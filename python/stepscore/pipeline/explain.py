@@ -15,7 +15,6 @@ from stepscore.files.jsonl import LineReader
 from stepscore.ops import VoteResult, answer_keys, vote
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.rerank import choose_how, choose_how_again
-from stepscore.pipeline.rules import Poll, Rule, objectives_of
 from stepscore.pipeline.run import Files
 from stepscore.pipeline.skips import Skips
 from stepscore.pipeline.step_scores import (
@@ -26,8 +25,9 @@ from stepscore.pipeline.step_scores import (
     score_with_model,
 )
 from stepscore.pipeline.table import NOTHING, WIDTH, counted, table
-from stepscore.pipeline.votes import Voted, ballots_of, elect, known_right, ranks, vote_on
 from stepscore.records.records import InputError, Record, RecordError, parse_records
+from stepscore.voting.rules import Poll, Rule, objectives_of
+from stepscore.voting.votes import Voted, ballots_of, elect, known_right, ranks, vote_on
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

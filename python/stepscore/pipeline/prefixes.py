@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.rules import Poll, objectives_of
 from stepscore.pipeline.table import percent, table
 from stepscore.pipeline.tally import Tally
-from stepscore.pipeline.votes import ballots_of, elect
 from stepscore.records.records import InputError
+from stepscore.voting.rules import Poll, objectives_of
+from stepscore.voting.votes import ballots_of, elect
 
 if TYPE_CHECKING:
     from stepscore.pipeline.step_scores import Scored
-    from stepscore.pipeline.votes import Voted
+    from stepscore.voting.votes import Voted
 
 # More than a problem has candidates; the table ends with the largest problem.
 POWERS = tuple(2**exponent for exponent in range(31))

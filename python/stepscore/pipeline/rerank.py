@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.rules import DEFAULT_POLL, Poll, objectives_of
 from stepscore.pipeline.skips import Skips
 from stepscore.pipeline.step_scores import (
     GIVEN,
@@ -25,7 +24,6 @@ from stepscore.pipeline.step_scores import (
     score_with_model,
     usable,
 )
-from stepscore.pipeline.votes import Voted, ranks
 from stepscore.records.records import (
     Fields,
     InputError,
@@ -35,6 +33,8 @@ from stepscore.records.records import (
     insert_result,
     parse_records,
 )
+from stepscore.voting.rules import DEFAULT_POLL, Poll, objectives_of
+from stepscore.voting.votes import Voted, ranks
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

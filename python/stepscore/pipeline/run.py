@@ -19,7 +19,6 @@ from stepscore.pipeline.rerank import (
     read_lines,
     score_lines,
 )
-from stepscore.pipeline.rules import DEFAULT_POLL, Poll
 from stepscore.pipeline.skips import OnError, Skips
 from stepscore.pipeline.step_scores import (
     PARAMETERS,
@@ -28,9 +27,10 @@ from stepscore.pipeline.step_scores import (
     Truncation,
 )
 from stepscore.pipeline.summary import Counts, Summary
-from stepscore.pipeline.votes import vote_on
 from stepscore.progress import Progress
 from stepscore.records.records import Fields, InputError
+from stepscore.voting.rules import DEFAULT_POLL, Poll
+from stepscore.voting.votes import vote_on
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.rules import Rule
 from stepscore.pipeline.table import NOTHING, percent
+from stepscore.voting.rules import Rule
 
 _MOST_COMPARED = 3
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from stepscore.ops import extract_answers, group_answers, vote
 from stepscore.ops.answer_key import AnswerGroups
 from stepscore.ops.vote import VoteResult
-from stepscore.pipeline.rules import DEFAULT_POLL, Poll, Rule, objectives_of
 from stepscore.pipeline.step_scores import Scored, usable
 from stepscore.records.records import Candidate, InputError
+from stepscore.voting.rules import DEFAULT_POLL, Poll, Rule, objectives_of
 
 _BEST_OF_N = "best_of_n"
 

@@ -1,0 +1,1 @@
+"""Elect, rank, break ties: for search, jobs, evaluation and server alike."""
