@@ -18,7 +18,6 @@ from stepscore.files.jsonl import WholeFile
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.pipeline.bench import bench_forward
 from stepscore.pipeline.explain import explain_rerank, explain_vote
-from stepscore.pipeline.prefixes import parse_prefixes
 from stepscore.pipeline.rerank import describe
 from stepscore.pipeline.run import (
     CHUNK_OF_SCORES,
@@ -33,6 +32,7 @@ from stepscore.pipeline.search import PROBLEMS_TOGETHER, Models, SearchJob, sear
 from stepscore.pipeline.step_scores import GIVEN, Truncation
 from stepscore.records.convert import LAYOUTS, convert
 from stepscore.records.records import Fields, InputError
+from stepscore.report.prefixes import parse_prefixes
 from stepscore.search.strategies import STRATEGIES
 from stepscore.voting.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
 

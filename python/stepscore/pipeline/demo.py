@@ -14,8 +14,8 @@ from stepscore.files.jsonl import WholeFile
 from stepscore.lab import tasks
 from stepscore.pipeline.rerank import UNSTATED_AGGREGATION
 from stepscore.pipeline.step_scores import Scored, score_with_model
-from stepscore.pipeline.summary import Summary
 from stepscore.records.records import Candidate, Record, RecordError
+from stepscore.report.summary import Summary
 from stepscore.voting.votes import Voted, vote_on
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from stepscore.pipeline.step_scores import (
     read_scores,
     score_with_model,
 )
-from stepscore.pipeline.table import NOTHING, WIDTH, counted, table
 from stepscore.records.records import InputError, Record, RecordError, parse_records
+from stepscore.report.table import NOTHING, WIDTH, counted, table
 from stepscore.voting.rules import Poll, Rule, objectives_of
 from stepscore.voting.votes import Voted, ballots_of, elect, known_right, ranks, vote_on
 

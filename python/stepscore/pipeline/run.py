@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.prefixes import PrefixTable
 from stepscore.pipeline.rerank import (
     ResultWriter,
     choose_how,
@@ -26,9 +25,10 @@ from stepscore.pipeline.step_scores import (
     Scored,
     Truncation,
 )
-from stepscore.pipeline.summary import Counts, Summary
 from stepscore.progress import Progress
 from stepscore.records.records import Fields, InputError
+from stepscore.report.prefixes import PrefixTable
+from stepscore.report.summary import Counts, Summary
 from stepscore.voting.rules import DEFAULT_POLL, Poll
 from stepscore.voting.votes import vote_on
 

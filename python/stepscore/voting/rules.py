@@ -15,8 +15,8 @@ from stepscore.ops import vote
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.vote import OPTIONAL, RULES
 from stepscore.pipeline.step_scores import GIVEN, NEED_PROBABILITIES, usable
-from stepscore.pipeline.table import counted
 from stepscore.records.records import InputError
+from stepscore.report.table import counted
 
 # One value of every parameter, for messages that say what to type.
 _EXAMPLES = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.table import NOTHING, percent
+from stepscore.report.table import NOTHING, percent
 from stepscore.voting.rules import Rule
 
 _MOST_COMPARED = 3

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stepscore.pipeline.prefixes import PrefixTable
 from stepscore.pipeline.step_scores import NEED_PROBABILITIES, Scored, usable
-from stepscore.pipeline.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
-from stepscore.pipeline.tally import Tally
+from stepscore.report.prefixes import PrefixTable
+from stepscore.report.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
+from stepscore.report.tally import Tally
 from stepscore.voting.rules import DEFAULT_POLL, Poll, objectives_of
 from stepscore.voting.votes import Voted, known_right
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.table import percent, table
-from stepscore.pipeline.tally import Tally
 from stepscore.records.records import InputError
+from stepscore.report.table import percent, table
+from stepscore.report.tally import Tally
 from stepscore.voting.rules import Poll, objectives_of
 from stepscore.voting.votes import ballots_of, elect
 
