@@ -129,7 +129,7 @@ def test_every_kernel_file_is_built_and_run_by_the_gpu_tests() -> None:
 RANK = {
     "cli": 5,
     "server": 4,
-    "pipeline": 4,
+    "jobs": 4,
     "search": 3,
     "rewards": 3,
     "evaluation": 3,

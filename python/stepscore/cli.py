@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import stepscore
 from stepscore.files.jsonl import WholeFile
-from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.bench import bench_forward
-from stepscore.pipeline.explain import explain_rerank, explain_vote
-from stepscore.pipeline.rerank import describe
-from stepscore.pipeline.run import (
+from stepscore.jobs.bench import bench_forward
+from stepscore.jobs.explain import explain_rerank, explain_vote
+from stepscore.jobs.rerank import describe
+from stepscore.jobs.run import (
     CHUNK_OF_SCORES,
     CHUNK_WITH_MODEL,
     Files,
@@ -28,8 +27,9 @@ from stepscore.pipeline.run import (
     score_file,
     vote_file,
 )
-from stepscore.pipeline.search import PROBLEMS_TOGETHER, Models, SearchJob, search_file
-from stepscore.pipeline.step_scores import GIVEN, Truncation
+from stepscore.jobs.search import PROBLEMS_TOGETHER, Models, SearchJob, search_file
+from stepscore.jobs.step_scores import GIVEN, Truncation
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.records.convert import LAYOUTS, convert
 from stepscore.records.records import Fields, InputError
 from stepscore.report.prefixes import parse_prefixes
@@ -236,8 +236,8 @@ def _demo(arguments: argparse.Namespace) -> None:
     # Only here: the lab's policy needs torch.
     try:
         from stepscore.hub import quiet
+        from stepscore.jobs.demo import run_demo, save, show
         from stepscore.lab.policy import load_policy
-        from stepscore.pipeline.demo import run_demo, save, show
     except ModuleNotFoundError as error:
         raise _torch_missing(error) from error
 

@@ -14,7 +14,7 @@ from stepscore.voting.rules import Poll, objectives_of
 from stepscore.voting.votes import ballots_of, elect
 
 if TYPE_CHECKING:
-    from stepscore.pipeline.step_scores import Scored
+    from stepscore.jobs.step_scores import Scored
     from stepscore.voting.votes import Voted
 
 # More than a problem has candidates; the table ends with the largest problem.

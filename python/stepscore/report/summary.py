@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stepscore.pipeline.step_scores import NEED_PROBABILITIES, Scored, usable
+from stepscore.jobs.step_scores import NEED_PROBABILITIES, Scored, usable
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
 from stepscore.report.tally import Tally

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from stepscore.jobs.step_scores import GIVEN, NEED_PROBABILITIES, usable
 from stepscore.ops import vote
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.vote import OPTIONAL, RULES
-from stepscore.pipeline.step_scores import GIVEN, NEED_PROBABILITIES, usable
 from stepscore.records.records import InputError
 from stepscore.report.table import counted
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.jobs.step_scores import Scored, usable
 from stepscore.ops import extract_answers, group_answers, vote
 from stepscore.ops.answer_key import AnswerGroups
 from stepscore.ops.vote import VoteResult
-from stepscore.pipeline.step_scores import Scored, usable
 from stepscore.records.records import Candidate, InputError
 from stepscore.voting.rules import DEFAULT_POLL, Poll, Rule, objectives_of
 

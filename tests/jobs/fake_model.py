@@ -1,4 +1,4 @@
-"""What the pipeline's tests share: a model without weights, and a strict reader of output."""
+"""What the jobs' tests share: a model without weights, and a strict reader of output."""
 
 from __future__ import annotations
 

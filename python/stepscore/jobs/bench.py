@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from stepscore.files.jsonl import LineReader
-from stepscore.pipeline.step_scores import Truncation, blames_input, reason_of
+from stepscore.jobs.step_scores import Truncation, blames_input, reason_of
 from stepscore.records.records import Fields, InputError, Record, RecordError, parse_records
 
 if TYPE_CHECKING:

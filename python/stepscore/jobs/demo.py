@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from stepscore.files.jsonl import WholeFile
+from stepscore.jobs.rerank import UNSTATED_AGGREGATION
+from stepscore.jobs.step_scores import Scored, score_with_model
 from stepscore.lab import tasks
-from stepscore.pipeline.rerank import UNSTATED_AGGREGATION
-from stepscore.pipeline.step_scores import Scored, score_with_model
 from stepscore.records.records import Candidate, Record, RecordError
 from stepscore.report.summary import Summary
 from stepscore.voting.votes import Voted, vote_on

@@ -14,7 +14,7 @@ from fake_model import read
 
 import stepscore
 from stepscore.cli import main
-from stepscore.pipeline.step_scores import AGGREGATIONS, NEED_PROBABILITIES
+from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
 from stepscore.voting.votes import ranks
 
 Write = Callable[..., str]

@@ -15,8 +15,8 @@ from fake_model import FakeModel, read
 import stepscore
 from stepscore import reference
 from stepscore.cli import main
+from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
 from stepscore.ops.vote import RULES
-from stepscore.pipeline.step_scores import AGGREGATIONS, NEED_PROBABILITIES
 from stepscore.records.records import InputError
 from stepscore.voting.rules import DEFAULT_RULES, Poll, objectives_of, parse_rules
 

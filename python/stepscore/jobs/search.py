@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
+from stepscore.jobs.skips import OnError, Skips
 from stepscore.ops import extract_answers, group_answers, vote
-from stepscore.pipeline.skips import OnError, Skips
 from stepscore.progress import Progress
 from stepscore.records.records import (
     Fields,

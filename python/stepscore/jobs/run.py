@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
-from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.rerank import (
+from stepscore.jobs.rerank import (
     ResultWriter,
     choose_how,
     choose_how_again,
@@ -18,13 +17,14 @@ from stepscore.pipeline.rerank import (
     read_lines,
     score_lines,
 )
-from stepscore.pipeline.skips import OnError, Skips
-from stepscore.pipeline.step_scores import (
+from stepscore.jobs.skips import OnError, Skips
+from stepscore.jobs.step_scores import (
     PARAMETERS,
     LayoutCheck,
     Scored,
     Truncation,
 )
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.progress import Progress
 from stepscore.records.records import Fields, InputError
 from stepscore.report.prefixes import PrefixTable

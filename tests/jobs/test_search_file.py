@@ -18,7 +18,7 @@ from fake_model import read
 import stepscore
 from stepscore import cli
 from stepscore.cli import main
-from stepscore.pipeline.search import Models, judge_of, parse_parameters
+from stepscore.jobs.search import Models, judge_of, parse_parameters
 from stepscore.records.records import InputError
 from stepscore.search.requests import Continuation, Expand, Score
 

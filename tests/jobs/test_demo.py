@@ -10,8 +10,8 @@ from fake_model import FakeModel, read
 
 import stepscore
 from stepscore.cli import main
+from stepscore.jobs.demo import choose_problem, run_demo, show
 from stepscore.lab import tasks
-from stepscore.pipeline.demo import choose_problem, run_demo, show
 
 
 class ForgetfulPolicy:

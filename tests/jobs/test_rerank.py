@@ -14,7 +14,7 @@ from fake_model import FakeModel, read, step_score
 
 import stepscore
 from stepscore.cli import main
-from stepscore.pipeline.step_scores import AGGREGATIONS
+from stepscore.jobs.step_scores import AGGREGATIONS
 from stepscore.progress import Progress
 
 Write = Callable[..., str]
@@ -245,7 +245,7 @@ def test_an_unexpected_error_leaves_nothing(
             raise ZeroDivisionError
         return original(*arguments)
 
-    from stepscore.pipeline import run
+    from stepscore.jobs import run
 
     original = run.vote_on
     monkeypatch.setattr(run, "vote_on", break_in_the_middle)

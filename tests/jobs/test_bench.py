@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stepscore.cli import main
+from stepscore.jobs.bench import bench_forward, most_kept
 from stepscore.ops import PrefixTrie
-from stepscore.pipeline.bench import bench_forward, most_kept
 
 pytest.importorskip("torch")
 

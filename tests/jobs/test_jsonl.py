@@ -129,7 +129,7 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> 
         # A process started in the background of a shell may inherit an ignored SIGINT.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         import stepscore.cli
-        from stepscore.pipeline import run
+        from stepscore.jobs import run
 
         def slow(*_):
             print("voting", flush=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.pipeline.skips import Skips
-from stepscore.pipeline.step_scores import (
+from stepscore.jobs.skips import Skips
+from stepscore.jobs.step_scores import (
     GIVEN,
     NEED_PROBABILITIES,
     PARAMETERS,

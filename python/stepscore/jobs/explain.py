@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.files.jsonl import LineReader
-from stepscore.ops import VoteResult, answer_keys, vote
-from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.pipeline.rerank import choose_how, choose_how_again
-from stepscore.pipeline.run import Files
-from stepscore.pipeline.skips import Skips
-from stepscore.pipeline.step_scores import (
+from stepscore.jobs.rerank import choose_how, choose_how_again
+from stepscore.jobs.run import Files
+from stepscore.jobs.skips import Skips
+from stepscore.jobs.step_scores import (
     LayoutCheck,
     Scored,
     Truncation,
     read_scores,
     score_with_model,
 )
+from stepscore.ops import VoteResult, answer_keys, vote
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.records.records import InputError, Record, RecordError, parse_records
 from stepscore.report.table import NOTHING, WIDTH, counted, table
 from stepscore.voting.rules import Poll, Rule, objectives_of
