@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fake_model import FakeModel, read
 
-from stepscore.cli import main
+from stepscore.cli.main import main
 
 Write = Callable[..., str]
 

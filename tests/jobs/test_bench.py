@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stepscore.cli import main
+from stepscore.cli.main import main
 from stepscore.jobs.bench import bench_forward, most_kept
 from stepscore.ops import PrefixTrie
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_model import read
 
-from stepscore.cli import main
+from stepscore.cli.main import main
 
 Write = Callable[..., str]
 

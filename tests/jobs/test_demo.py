@@ -9,7 +9,7 @@ import pytest
 from fake_model import FakeModel, read
 
 import stepscore
-from stepscore.cli import main
+from stepscore.cli.main import main
 from stepscore.jobs.demo import choose_problem, run_demo, show
 from stepscore.lab import tasks
 

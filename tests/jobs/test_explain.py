@@ -10,7 +10,7 @@ import pytest
 from fake_model import FakeModel
 
 import stepscore
-from stepscore.cli import main
+from stepscore.cli.main import main
 
 Write = Callable[..., str]
 

@@ -128,7 +128,7 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> 
         import signal, sys, time
         # A process started in the background of a shell may inherit an ignored SIGINT.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        import stepscore.cli
+        import stepscore.cli.main
         from stepscore.jobs import run
 
         def slow(*_):
@@ -136,7 +136,7 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> 
             time.sleep(60)
 
         run.vote_on = slow
-        sys.exit(stepscore.cli.main(["vote", "in.jsonl", "-o", "out.jsonl"]))
+        sys.exit(stepscore.cli.main.main(["vote", "in.jsonl", "-o", "out.jsonl"]))
         """
     )
     source = tmp_path / "in.jsonl"

@@ -12,7 +12,7 @@ import pytest
 from fake_model import FakeModel, read
 
 from stepscore import reference
-from stepscore.cli import main
+from stepscore.cli.main import main
 
 Write = Callable[..., str]
 

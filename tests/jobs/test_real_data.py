@@ -12,7 +12,7 @@ from fake_model import read
 
 import stepscore
 from stepscore import reference
-from stepscore.cli import main
+from stepscore.cli.main import main
 
 DATA = Path(os.environ.get("STEPSCORE_DATA") or Path(__file__).parents[2] / ".." / "shared/data")
 

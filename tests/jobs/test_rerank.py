@@ -13,7 +13,7 @@ import pytest
 from fake_model import FakeModel, read, step_score
 
 import stepscore
-from stepscore.cli import main
+from stepscore.cli.main import main
 from stepscore.jobs.step_scores import AGGREGATIONS
 from stepscore.progress import Progress
 
@@ -340,8 +340,8 @@ def test_vote_and_convert_need_numpy_alone(write: Write) -> None:
     source = write({"id": 1, "candidates": [{"answer": "1", "score": 1}]})
     program = f"""
 import sys
-import stepscore.cli
-assert stepscore.cli.main(["vote", {source!r}, "-q"]) == 0
+import stepscore.cli.main
+assert stepscore.cli.main.main(["vote", {source!r}, "-q"]) == 0
 heavy = {{"torch", "transformers", "tokenizers", "tqdm", "stepscore.scoring"}} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -14,7 +14,7 @@ from fake_model import FakeModel, read
 
 import stepscore
 from stepscore import reference
-from stepscore.cli import main
+from stepscore.cli.main import main
 from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
 from stepscore.ops.vote import RULES
 from stepscore.records.records import InputError

@@ -16,8 +16,8 @@ import pytest
 from fake_model import read
 
 import stepscore
-from stepscore import cli
-from stepscore.cli import main
+from stepscore.cli import main as cli
+from stepscore.cli.main import main
 from stepscore.jobs.search import Models, judge_of, parse_parameters
 from stepscore.records.records import InputError
 from stepscore.search.requests import Continuation, Expand, Score

@@ -10,7 +10,7 @@ import pytest
 from fake_model import read
 
 from stepscore import verifier
-from stepscore.cli import main
+from stepscore.cli.main import main
 from stepscore.verifier import pool
 
 Write = Callable[..., str]

@@ -10,7 +10,7 @@ import pytest
 from fake_model import FakeModel, read
 
 import stepscore
-from stepscore.cli import main
+from stepscore.cli.main import main
 from stepscore.recipes import math_shepherd
 
 Write = Callable[..., str]

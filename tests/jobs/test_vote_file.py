@@ -13,7 +13,7 @@ import pytest
 from fake_model import read
 
 import stepscore
-from stepscore.cli import main
+from stepscore.cli.main import main
 from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
 from stepscore.voting.votes import ranks
 

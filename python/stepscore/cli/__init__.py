@@ -1,0 +1,1 @@
+"""The command line: flags only, one file per command."""
