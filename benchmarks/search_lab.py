@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 
 import stepscore
 from stepscore.lab import tasks
+from stepscore.lab.continuations import LabPolicy
 from stepscore.search import SearchResult, search
-from stepscore.search.policies.lab import LabPolicy
 from stepscore.search.scorers import PrmScorer
 
 Float = NDArray[np.float64]

@@ -155,7 +155,7 @@ SIDEWAYS = {
     ("search", "lab"),
 }
 
-TORCH_FOLDERS = ("scoring", "recipes", "search/policies", "rewards/adapters", "lab")
+TORCH_FOLDERS = ("scoring", "recipes", "policies", "rewards/adapters", "lab")
 
 
 def python_files() -> list[Path]:

@@ -19,8 +19,8 @@ import stepscore
 from stepscore.cli import main as cli
 from stepscore.cli.main import main
 from stepscore.jobs.search import Models, judge_of, parse_parameters
+from stepscore.policies.requests import Continuation, Expand, Score
 from stepscore.records.records import InputError
-from stepscore.search.requests import Continuation, Expand, Score
 
 Write = Callable[..., str]
 

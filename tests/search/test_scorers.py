@@ -15,8 +15,8 @@ from models import BUILDERS, PROBLEMS, STEPS  # noqa: E402
 
 import stepscore  # noqa: E402
 from stepscore import lab  # noqa: E402
-from stepscore.search.policies import LabPolicy  # noqa: E402
-from stepscore.search.requests import Score  # noqa: E402
+from stepscore.policies import LabPolicy  # noqa: E402
+from stepscore.policies.requests import Score  # noqa: E402
 from stepscore.search.scorers import PrmScorer, ValueHeadScorer  # noqa: E402
 
 KINDS = ["qwen", "shepherd", "skywork", "trl"]

@@ -469,7 +469,7 @@ def _load_models(arguments: argparse.Namespace) -> Models:
         described |= describe(prm, stepscore.__version__)
         del described["aggregation"]
     try:
-        from stepscore.search import policies
+        from stepscore import policies
 
         if is_url:
             extra = {} if arguments.top_p is None else {"top_p": arguments.top_p}

@@ -18,6 +18,7 @@ import numpy as np
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.jobs.skips import OnError, Skips
 from stepscore.ops import extract_answers, group_answers, vote
+from stepscore.policies.requests import Policy, Score, Scorer
 from stepscore.progress import Progress
 from stepscore.records.records import (
     Fields,
@@ -29,7 +30,6 @@ from stepscore.records.records import (
     quote,
 )
 from stepscore.report import tree_html
-from stepscore.search.requests import Policy, Score, Scorer
 from stepscore.search.result import Found, SearchResult, Trace
 from stepscore.search.run import search
 from stepscore.search.strategies import STRATEGIES

@@ -15,7 +15,7 @@ from transformers.cache_utils import DynamicLayer
 from stepscore.hub import quiet
 from stepscore.lab.tokenizer import EOS_ID, PAD_ID, decode, encode
 
-SHIPPED = Path(__file__).parent / "policy"
+SHIPPED = Path(__file__).parent / "weights" / "policy"
 
 
 class LabPolicy:

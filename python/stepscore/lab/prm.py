@@ -17,7 +17,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2ForTokenClassificat
 from stepscore.hub import quiet
 from stepscore.lab.tokenizer import NEWLINE_ID, PAD_ID, encode
 
-SHIPPED = Path(__file__).parent / "prm"
+SHIPPED = Path(__file__).parent / "weights" / "prm"
 
 WRONG, RIGHT = 0, 1
 SHARP_FREQUENCIES = 3

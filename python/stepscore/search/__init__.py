@@ -9,6 +9,7 @@
 - ``budget``: stop rules of sequential sampling, samples per problem, the first wrong step
 """
 
+from stepscore.policies.requests import Continuation, Expand, Policy, Score, Scorer
 from stepscore.search.budget import (
     adaptive_k,
     adaptive_m,
@@ -18,7 +19,6 @@ from stepscore.search.budget import (
     samples_needed,
     should_stop,
 )
-from stepscore.search.requests import Continuation, Expand, Policy, Score, Scorer
 from stepscore.search.result import Costs, Found, SearchResult, Trace, TreeNode
 from stepscore.search.run import search
 from stepscore.search.strategies import STRATEGIES

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from stepscore.search.requests import Continuation, Expand, Score
+from stepscore.policies.requests import Continuation, Expand, Score
 
 # Longer than any token, so that a text of more characters per token is no count of tokens.
 _MOST_CHARACTERS_PER_TOKEN = 256

@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from stepscore.policies.requests import Continuation
 from stepscore.search.calls import Failure
-from stepscore.search.requests import Continuation
 
 _VERSION = 1
 # (kind, key of the problem, number in the problem): a node's, or that of the first sample.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from stepscore.ops import TreeSearch, aggregate, vote
 from stepscore.ops.tree_search import EvaluateRequests, ExpandRequests
+from stepscore.policies.requests import Expand, Mode, Policy, Score, Scorer
 from stepscore.search.calls import (
     Failure,
     call_model,
@@ -28,7 +29,6 @@ from stepscore.search.calls import (
     check_score,
 )
 from stepscore.search.journal import Journal, Place
-from stepscore.search.requests import Expand, Mode, Policy, Score, Scorer
 from stepscore.search.result import Costs, Found, SearchResult, choose
 from stepscore.search.strategies import RULES, STRATEGIES
 from stepscore.search.tree import Ids, Sampling, Steps, Tree

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from stepscore.ops import value_head
-from stepscore.search.requests import Score
+from stepscore.policies.requests import Score
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel

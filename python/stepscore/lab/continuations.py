@@ -8,8 +8,8 @@ import torch
 
 from stepscore.lab import policy as lab
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, decode, encode
-from stepscore.search.policies.decode import Drawn, Row, draw, hidden_states, no_room
-from stepscore.search.requests import Continuation, Expand
+from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
+from stepscore.policies.requests import Continuation, Expand
 
 STOP = "\n"
 

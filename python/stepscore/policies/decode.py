@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from stepscore.search.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, Expand
 
 # Rows that ended are taken out of the batch once so many of it have.
 _WORTH_COPYING = 0.5

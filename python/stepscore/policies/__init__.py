@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "EndpointPolicy": "endpoint",
-    "HuggingFacePolicy": "huggingface",
-    "LabPolicy": "lab",
+    "EndpointPolicy": "stepscore.policies.endpoint",
+    "HuggingFacePolicy": "stepscore.policies.huggingface",
+    "LabPolicy": "stepscore.lab.continuations",
 }
 
 __all__ = sorted(_HOME)
@@ -22,7 +22,7 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

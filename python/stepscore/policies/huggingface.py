@@ -9,8 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stepscore.hub import quiet, watched
-from stepscore.search.policies.decode import Drawn, Row, draw, hidden_states, no_room
-from stepscore.search.requests import Continuation, Expand
+from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
+from stepscore.policies.requests import Continuation, Expand
 
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 

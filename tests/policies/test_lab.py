@@ -13,8 +13,8 @@ pytest.importorskip("transformers")
 from stepscore import lab  # noqa: E402
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, encode  # noqa: E402
 from stepscore.lab.tokenizer import decode as text_of  # noqa: E402
-from stepscore.search.policies import LabPolicy  # noqa: E402
-from stepscore.search.requests import Continuation, Expand  # noqa: E402
+from stepscore.policies import LabPolicy  # noqa: E402
+from stepscore.policies.requests import Continuation, Expand  # noqa: E402
 
 PROBLEMS = lab.generate(6, seed=3, split="eval")
 

@@ -13,8 +13,8 @@ transformers = pytest.importorskip("transformers")
 
 from models import byte_level_tokenizer, word_piece_tokenizer  # noqa: E402
 
-from stepscore.search.policies import HuggingFacePolicy  # noqa: E402
-from stepscore.search.requests import Continuation, Expand  # noqa: E402
+from stepscore.policies import HuggingFacePolicy  # noqa: E402
+from stepscore.policies.requests import Continuation, Expand  # noqa: E402
 
 PROBLEMS = ["What is half of 10 + 6?", "Find x.", "How many eggs does she sell per day, é and 日?"]
 TEMPLATE = (
@@ -193,7 +193,7 @@ def test_a_sample_does_not_depend_on_its_batch(kind: str) -> None:
 
 def scripted(monkeypatch, policy, text: str) -> None:
     """Let the model write a text, whatever it is given."""
-    from stepscore.search.policies import decode
+    from stepscore.policies import decode
 
     ids = policy.tokenizer(text, add_special_tokens=False)["input_ids"]
     ids.append(policy.tokenizer.eos_token_id)

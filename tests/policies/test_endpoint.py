@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from stepscore.search.policies import EndpointPolicy
-from stepscore.search.policies.endpoint import EndpointError
-from stepscore.search.requests import Continuation, Expand
+from stepscore.policies import EndpointPolicy
+from stepscore.policies.endpoint import EndpointError
+from stepscore.policies.requests import Continuation, Expand
 
 Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 

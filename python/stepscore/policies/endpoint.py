@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from stepscore.search.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, Expand
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
