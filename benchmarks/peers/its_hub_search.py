@@ -25,7 +25,7 @@ from its_hub.core.algorithms.particle_gibbs import (
 
 from stepscore import TreeSearch
 from stepscore.search import Continuation, Expand, Score, search
-from stepscore.search.run import problem_keys
+from stepscore.search.driver.run import problem_keys
 
 DEPTH = 12
 TABLES = 200

@@ -29,8 +29,8 @@ from stepscore.search import (
     Tree,
     search,
 )
-from stepscore.search import run as driver
-from stepscore.search.run import problem_keys, sample_seeds, split_steps
+from stepscore.search.driver import run as driver
+from stepscore.search.driver.run import problem_keys, sample_seeds, split_steps
 
 PROBLEMS = [f"problem {i}" for i in range(6)]
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES)

@@ -30,8 +30,8 @@ from stepscore.records.records import (
     quote,
 )
 from stepscore.report import tree_html
+from stepscore.search.driver.run import search
 from stepscore.search.result import Found, SearchResult, Trace
-from stepscore.search.run import search
 from stepscore.search.strategies import STRATEGIES
 
 PROBLEMS_TOGETHER = 1024
@@ -65,7 +65,7 @@ class SearchJob:
         target: the output.
         strategy: a name of `STRATEGIES`.
         parameters: of the strategy, as texts.
-        settings: further arguments of `stepscore.search.run.search`.
+        settings: further arguments of `stepscore.search.driver.run.search`.
         trees: id of a problem, as text -> the HTML that shows its tree.
         overwrite: whether existing files may be replaced.
         restart: forget what an earlier run of the same search has kept.

@@ -19,8 +19,8 @@ from stepscore.search.budget import (
     samples_needed,
     should_stop,
 )
+from stepscore.search.driver.run import search
 from stepscore.search.result import Costs, Found, SearchResult, Trace, TreeNode
-from stepscore.search.run import search
 from stepscore.search.strategies import STRATEGIES
 from stepscore.search.tree import Steps, Tree
 

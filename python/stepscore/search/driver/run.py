@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from stepscore.ops import TreeSearch, aggregate, vote
 from stepscore.ops.tree_search import EvaluateRequests, ExpandRequests
 from stepscore.policies.requests import Expand, Mode, Policy, Score, Scorer
-from stepscore.search.calls import (
+from stepscore.search.driver.calls import (
     Failure,
     call_model,
     check_expand,
     check_judge,
     check_score,
 )
-from stepscore.search.journal import Journal, Place
+from stepscore.search.driver.journal import Journal, Place
 from stepscore.search.result import Costs, Found, SearchResult, choose
 from stepscore.search.strategies import RULES, STRATEGIES
 from stepscore.search.tree import Ids, Sampling, Steps, Tree

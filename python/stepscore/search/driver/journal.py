@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from stepscore.policies.requests import Continuation
-from stepscore.search.calls import Failure
+from stepscore.search.driver.calls import Failure
 
 _VERSION = 1
 # (kind, key of the problem, number in the problem): a node's, or that of the first sample.
