@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stepscore.ops import TreeSearch
-from stepscore.search.beams import process_and_outcome
+from stepscore.search.strategies.beams import process_and_outcome
 from stepscore.search.tree import Ids, Steps, Tree
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stepscore.search.beams import (
+from stepscore.search.strategies.beams import (
     adaptive_beam,
     beam,
     beam_with_finished,
@@ -18,11 +18,11 @@ from stepscore.search.beams import (
     speculative,
     step_beam,
 )
-from stepscore.search.mcts import best_first, mcts
-from stepscore.search.omega import omega_prm
-from stepscore.search.particles import feynman_kac, particle_gibbs, particles
-from stepscore.search.paths import greedy, pats, refine
-from stepscore.search.samples import adaptive_n, best_of_n, self_consistency
+from stepscore.search.strategies.mcts import best_first, mcts
+from stepscore.search.strategies.omega import omega_prm
+from stepscore.search.strategies.particles import feynman_kac, particle_gibbs, particles
+from stepscore.search.strategies.paths import greedy, pats, refine
+from stepscore.search.strategies.samples import adaptive_n, best_of_n, self_consistency
 from stepscore.search.tree import Steps
 
 STRATEGIES: dict[str, Callable[..., Steps]] = {

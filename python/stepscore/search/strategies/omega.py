@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import numpy as np
 
-from stepscore.search.paths import run_on
+from stepscore.search.strategies.paths import run_on
 from stepscore.search.tree import Steps, Tree
 
 # A state to estimate -> the share of right rollouts from it, and the nodes of the wrong ones.
