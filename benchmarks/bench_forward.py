@@ -61,7 +61,7 @@ from transformers.utils import logging
 
 import stepscore
 from stepscore.scoring import ProcessRewardModel, attention, forward
-from stepscore.scoring.memory import token_bytes
+from stepscore.scoring.forward.memory import token_bytes
 
 ROUNDS = 5
 PADDED_ROWS = 8

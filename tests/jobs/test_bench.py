@@ -16,9 +16,9 @@ from stepscore.ops import PrefixTrie
 pytest.importorskip("torch")
 
 import stepscore
-from stepscore.scoring import attention, forward
-from stepscore.scoring.memory import token_bytes
-from stepscore.scoring.plan import Costs, plan
+from stepscore.scoring.forward import attention, forward
+from stepscore.scoring.forward.memory import token_bytes
+from stepscore.scoring.forward.plan import Costs, plan
 
 Write = Callable[..., str]
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaModel
 
-from stepscore.scoring import attention
-from stepscore.scoring.attention import SHORT, Kept, Layout, Path, Segment, attend, seen_by
-from stepscore.scoring.forward import hidden_states
-from stepscore.scoring.plan import Costs, plan
+from stepscore.scoring.forward import attention
+from stepscore.scoring.forward.attention import SHORT, Kept, Layout, Path, Segment, attend, seen_by
+from stepscore.scoring.forward.plan import Costs, plan
+from stepscore.scoring.forward.run import hidden_states
 
 LAYER = 3
 SIZE = 16

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from stepscore.scoring.linear import PackedLinear, pack_linear_layers
+from stepscore.scoring.forward.linear import PackedLinear, pack_linear_layers
 
 needs_onednn = pytest.mark.skipif(
     not (torch._C.has_mkl and torch._C._has_mkldnn), reason="torch was built without MKL or oneDNN"

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.utils import logging
 
 import stepscore
-from stepscore.scoring.checkpoint import LAB
+from stepscore.scoring.checkpoint.folder import LAB
 
 REPOSITORY = "someone/tiny-prm"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

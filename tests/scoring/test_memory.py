@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from stepscore.scoring import forward, model
-from stepscore.scoring.attention import Segment
-from stepscore.scoring.plan import Costs, plan
+from stepscore.scoring.forward import model
+from stepscore.scoring.forward import run as forward
+from stepscore.scoring.forward.attention import Segment
+from stepscore.scoring.forward.plan import Costs, plan
 from stepscore.scoring.waves import waves
 
 ERRORS = {

@@ -56,7 +56,7 @@ def test_other_batches_agree_closely(kind, loaded, mixed):
 
 
 def test_the_tail_gives_equal_bits_for_equal_hidden_states(loaded):
-    from stepscore.scoring.read import read_steps
+    from stepscore.scoring.checkpoint.head import read_steps
 
     torch.manual_seed(0)
     hidden = torch.randn(301, 48)
@@ -77,8 +77,8 @@ def test_equal_candidates_get_equal_scores_from_one_forward(loaded, mixed):
 
 
 def test_a_mask_would_change_nothing(tiny, mixed):
-    from stepscore.scoring.forward import hidden_states
-    from stepscore.scoring.plan import plan_padded
+    from stepscore.scoring.forward.plan import plan_padded
+    from stepscore.scoring.forward.run import hidden_states
 
     prm = stepscore.load(tiny("shepherd").folder, recipe="math-shepherd", share=False)
     encoded = prm.recipe.encode(prm.tokenizer, *mixed)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stepscore import PrefixTrie
-from stepscore.scoring.plan import Costs, Plan, plan, plan_padded
+from stepscore.scoring.forward.plan import Costs, Plan, plan, plan_padded
 
 # Few tokens: prefixes, duplicates and forks at every depth. Lengths 0 to 12. Every other example is
 # of many traces: forks beside forks.

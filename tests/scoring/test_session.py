@@ -12,7 +12,7 @@ import pytest
 import torch
 from models import PROBLEMS, STEPS
 
-from stepscore.scoring import attention, session
+from stepscore.scoring.forward import attention, session
 
 KINDS = ["qwen", "shepherd", "skywork", "trl", "trl-llama"]
 

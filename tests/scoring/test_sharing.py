@@ -25,10 +25,10 @@ from transformers import (
 )
 
 import stepscore
-from stepscore.scoring import sharing
-from stepscore.scoring.attention import IMPLEMENTATION
-from stepscore.scoring.plan import Costs
-from stepscore.scoring.sharing import costs_of, share_prefixes, turn_of
+from stepscore.scoring.forward import sharing
+from stepscore.scoring.forward.attention import IMPLEMENTATION
+from stepscore.scoring.forward.plan import Costs
+from stepscore.scoring.forward.sharing import costs_of, share_prefixes, turn_of
 
 SIZES = models._sizes()
 PROBLEMS = ["What is half of 10 + 6?"] * 5

@@ -17,8 +17,8 @@ from stepscore.records.records import Fields, InputError, Record, RecordError, p
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
-    from stepscore.scoring.engine import Tokens
-    from stepscore.scoring.plan import Plan
+    from stepscore.scoring.forward.engine import Tokens
+    from stepscore.scoring.forward.plan import Plan
 
 Stage = Literal["tokenise", "plan", "forward", "read"]
 
@@ -286,9 +286,9 @@ def _caller() -> Any:
 
 def _forward(cost: Cost, model: ProcessRewardModel, tokens: Tokens) -> None:
     """Plan, forward and read some traces, and add what that took."""
-    from stepscore.scoring.forward import hidden_states
-    from stepscore.scoring.memory import token_bytes
-    from stepscore.scoring.read import read_steps
+    from stepscore.scoring.checkpoint.head import read_steps
+    from stepscore.scoring.forward.memory import token_bytes
+    from stepscore.scoring.forward.run import hidden_states
 
     seconds = cost.seconds
     begin = time.perf_counter()
@@ -341,7 +341,7 @@ def most_kept(planned: Plan) -> int:
 
 def _bare(cost: Cost, model: ProcessRewardModel) -> Bare:
     """Time the backbone over random tokens in rows of the traces' mean length."""
-    from stepscore.scoring.plan import plan_padded
+    from stepscore.scoring.forward.plan import plan_padded
 
     length = max(1, round(cost.given / cost.traces))
     rows = max(1, round(min(cost.unique, _BARE_TOKENS) / length))
@@ -361,7 +361,7 @@ def _bare(cost: Cost, model: ProcessRewardModel) -> Bare:
 
 
 def _seconds(model: ProcessRewardModel, planned: Plan, rounds: int) -> list[float]:
-    from stepscore.scoring.forward import hidden_states
+    from stepscore.scoring.forward.run import hidden_states
 
     found = []
     for _ in range(rounds):

@@ -1,6 +1,6 @@
 """Scores of process reward models: render -> plan -> forward -> read."""
 
-from stepscore.scoring.loading import load
+from stepscore.scoring.checkpoint.loading import load
 from stepscore.scoring.model import ProcessRewardModel, Ranked
 from stepscore.scoring.scores import StepScores
 from stepscore.scoring.session import Branches, Session

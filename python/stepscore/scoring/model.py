@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from stepscore.hub import watched
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
-from stepscore.scoring.engine import Engine
-from stepscore.scoring.plan import Costs
-from stepscore.scoring.read import HeadWeights
+from stepscore.scoring.checkpoint.head import HeadWeights
+from stepscore.scoring.forward.engine import Engine
+from stepscore.scoring.forward.plan import Costs
 from stepscore.scoring.render import (
     Caller,
     Rendered,

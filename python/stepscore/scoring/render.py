@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.recipes import Encoded, Recipe, Tokenizer
-from stepscore.scoring.engine import Tokens
+from stepscore.scoring.forward.engine import Tokens
 
 Solution = str | Sequence[str]
 

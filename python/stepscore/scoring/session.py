@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stepscore.scoring.attention import Path, Segment
-from stepscore.scoring.engine import (
+from stepscore.scoring.forward.attention import Path, Segment
+from stepscore.scoring.forward.engine import (
     Engine,
     Scores,
     Tokens,
@@ -23,8 +23,8 @@ from stepscore.scoring.engine import (
     smaller_budget,
     warn_of_budget,
 )
-from stepscore.scoring.memory import free_memory, token_bytes
-from stepscore.scoring.plan import plan
+from stepscore.scoring.forward.memory import free_memory, token_bytes
+from stepscore.scoring.forward.plan import plan
 from stepscore.scoring.render import Caller, Traces, check_traces, render
 from stepscore.scoring.scores import StepScores
 

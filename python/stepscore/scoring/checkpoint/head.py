@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stepscore.ops import mlp_head, value_head
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.registry import head_fault
-from stepscore.scoring.checkpoint import Checkpoint
+from stepscore.scoring.checkpoint.folder import Checkpoint
 
 Layers = tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
 

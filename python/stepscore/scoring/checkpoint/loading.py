@@ -11,13 +11,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from stepscore.hub import quiet, watched
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
-from stepscore.scoring.checkpoint import Checkpoint, open_checkpoint
-from stepscore.scoring.forward import load_backbone
-from stepscore.scoring.linear import pack_linear_layers
-from stepscore.scoring.memory import free_memory, token_bytes
+from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
+from stepscore.scoring.checkpoint.head import load_head
+from stepscore.scoring.forward.linear import pack_linear_layers
+from stepscore.scoring.forward.memory import free_memory, token_bytes
+from stepscore.scoring.forward.run import load_backbone
+from stepscore.scoring.forward.sharing import costs_of, share_prefixes, turn_of
 from stepscore.scoring.model import ProcessRewardModel
-from stepscore.scoring.read import load_head
-from stepscore.scoring.sharing import costs_of, share_prefixes, turn_of
 
 # Tokens of a batch, padding included. On a CPU 512 to 4,096 tokens were about equally fast in the
 # case `candidates` of benchmarks/bench_forward.py, and 256 slower. On a GPU a batch should keep the

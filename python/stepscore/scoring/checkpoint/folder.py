@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from stepscore.hub import quiet
 
-LAB = Path(__file__).parent.parent / "lab" / "weights" / "prm"
+LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 
 # Weights as safetensors only, and no Python: remote code is never even downloaded.
 _PATTERNS = ["*.json", "model*.safetensors", "*.model", "merges.txt", "vocab.txt"]

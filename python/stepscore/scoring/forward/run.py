@@ -13,9 +13,9 @@ from transformers import AutoConfig, AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from stepscore.hub import quiet
-from stepscore.scoring.attention import Kept, Layout, Path, Segment, seen_by
-from stepscore.scoring.checkpoint import WRAPPER_PREFIX, Checkpoint
-from stepscore.scoring.plan import Plan
+from stepscore.scoring.checkpoint.folder import WRAPPER_PREFIX, Checkpoint
+from stepscore.scoring.forward.attention import Kept, Layout, Path, Segment, seen_by
+from stepscore.scoring.forward.plan import Plan
 
 # Any id of the vocabulary does: nothing that is read can see a token to its right.
 _FILL = 0

@@ -1,0 +1,1 @@
+"""Unique tokens through the model: plan, attention, engine, sharing, memory."""
