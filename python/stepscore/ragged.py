@@ -40,6 +40,19 @@ def read_offsets(op: str, value: Any, n: int, what: str) -> NDArray[np.int64]:
     return offsets
 
 
+def offsets_of(lengths: Any) -> NDArray[np.int64]:
+    """Give where segments of these lengths begin and end: int64 ``[segments + 1]``, from 0.
+
+    Args:
+        lengths: whole numbers of at least 0, ``[segments]``.
+    """
+    if not isinstance(lengths, np.ndarray):
+        lengths = np.fromiter(lengths, np.int64)
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
 def segment_of(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give the segment of every value, ``[n]``."""
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
