@@ -60,7 +60,9 @@ from transformers import PreTrainedTokenizerFast as FastTokenizer
 from transformers.utils import logging
 
 import stepscore
-from stepscore.scoring import ProcessRewardModel, attention, forward
+from stepscore.scoring import ProcessRewardModel
+from stepscore.scoring.forward import attention
+from stepscore.scoring.forward import run as forward
 from stepscore.scoring.forward.memory import token_bytes
 
 ROUNDS = 5

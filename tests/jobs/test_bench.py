@@ -16,7 +16,8 @@ from stepscore.ops import PrefixTrie
 pytest.importorskip("torch")
 
 import stepscore
-from stepscore.scoring.forward import attention, forward
+from stepscore.scoring.forward import attention
+from stepscore.scoring.forward import run as forward
 from stepscore.scoring.forward.memory import token_bytes
 from stepscore.scoring.forward.plan import Costs, plan
 

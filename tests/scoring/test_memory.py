@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from stepscore.scoring.forward import model
+from stepscore.scoring import model
 from stepscore.scoring.forward import run as forward
 from stepscore.scoring.forward.attention import Segment
 from stepscore.scoring.forward.plan import Costs, plan

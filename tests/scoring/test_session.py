@@ -12,7 +12,8 @@ import pytest
 import torch
 from models import PROBLEMS, STEPS
 
-from stepscore.scoring.forward import attention, session
+from stepscore.scoring import session
+from stepscore.scoring.forward import attention
 
 KINDS = ["qwen", "shepherd", "skywork", "trl", "trl-llama"]
 
