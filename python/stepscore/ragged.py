@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays.call import host_integers
+from stepscore.arrays import host_integers
 
 
 def check_shape(

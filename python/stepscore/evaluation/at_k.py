@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays.call import host_integers, host_reals
+from stepscore.arrays import host_integers, host_reals
 from stepscore.evaluation.interval import check_interval, mean_interval
 from stepscore.evaluation.majority import (
     CHEAP_MAJORITY_WORK,

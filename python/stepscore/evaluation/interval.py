@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays.call import host_reals
+from stepscore.arrays import host_reals
 
 Float = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore.arrays.call import Call, dtype_name, length
+from stepscore.arrays import Call, dtype_name, length
 
 AGGREGATIONS = (
     "min",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays.call import Call, host_counts, host_integers, host_reals
+from stepscore.arrays import Call, host_counts, host_integers, host_reals
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays.call import Call, dtype_name, length
-from stepscore.arrays.device import DeviceError
+from stepscore.arrays import Call, DeviceError, dtype_name, length
 
 
 class PrefixTrie:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore.arrays.call import Call, dtype_name, length
+from stepscore.arrays import Call, dtype_name, length
 
 
 def find_steps(

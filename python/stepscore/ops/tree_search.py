@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays.call import Call, host_bools, host_counts, host_integers, host_reals
+from stepscore.arrays import Call, host_bools, host_counts, host_integers, host_reals
 
 Ids = NDArray[np.int64]
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore.arrays.call import Call, dtype_name, is_torch, length
+from stepscore.arrays import Call, dtype_name, is_torch, length
 
 ACTIVATIONS = ("identity", "sigmoid", "softmax", "difference")
 INNER = ("relu", "tanh")

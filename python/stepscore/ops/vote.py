@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from stepscore.arrays.call import Call, length
+from stepscore.arrays import Call, length
 
 # Every rule, with the parameters that it takes. Those in OPTIONAL have a default.
 RULES: Mapping[str, tuple[str, ...]] = {
