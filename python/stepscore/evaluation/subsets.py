@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, combinations
 from math import comb
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.ops import VoteResult, vote
+from stepscore.ops import Rule, VoteResult, vote
 from stepscore.seeds import GOLDEN, finalize
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Bits = NDArray[np.uint64]
+
+Ties: TypeAlias = Literal["first", "best_score"]
+NanPolicy: TypeAlias = Literal["error", "drop"]
 
 MOST_SUBSETS = 1 << 18  # that vote_of_all should be asked for
 
@@ -30,15 +33,16 @@ class Election(NamedTuple):
         verdicts: how right the answer of each candidate is, float64 ``[n]``.
         answer_ids: int64 ``[n]``; -1 = no answer.
         scores: float64 ``[n]``, or None.
-        rule: of `stepscore.vote`.
-        parameters: of `stepscore.vote`.
+        rule: which answer wins.
+        ties, nan: of `stepscore.vote`.
     """
 
     verdicts: Float
     answer_ids: Int
     scores: Float | None
-    rule: str
-    parameters: dict[str, Any]
+    rule: Rule
+    ties: Ties = "first"
+    nan: NanPolicy = "error"
 
     def hold(self, rows: Int, prefixes: list[int] | None = None) -> VoteResult:
         """Let every row of candidates ``[..., k]`` vote; winners are indices into the flat rows."""
@@ -46,7 +50,13 @@ class Election(NamedTuple):
         scores = None if self.scores is None else self.scores[flat]
         offsets = np.arange(0, len(flat) + 1, rows.shape[-1])
         return vote(
-            self.answer_ids[flat], scores, offsets, self.rule, prefixes=prefixes, **self.parameters
+            self.answer_ids[flat],
+            scores,
+            offsets,
+            self.rule,
+            ties=self.ties,
+            nan=self.nan,
+            prefixes=prefixes,
         )
 
     def verdict_on(self, rows: Int, winner: Int) -> Float:

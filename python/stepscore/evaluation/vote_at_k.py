@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from math import comb
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -27,8 +28,16 @@ from stepscore.evaluation.problems import (
     read_correct,
     read_problems,
 )
-from stepscore.evaluation.subsets import MOST_SUBSETS, Election, vote_of_all, vote_of_random
-from stepscore.ops import vote
+from stepscore.evaluation.subsets import (
+    MOST_SUBSETS,
+    Election,
+    NanPolicy,
+    Ties,
+    vote_of_all,
+    vote_of_random,
+)
+from stepscore.ops import Rule, vote
+from stepscore.ops.vote import RuleName
 from stepscore.ragged import check_shape
 
 Int = NDArray[np.int64]
@@ -44,8 +53,10 @@ def vote_at_k(
     scores: Any,
     offsets: Any,
     ks: int | Sequence[int],
-    rule: str,
+    rule: RuleName | Rule,
     *,
+    ties: Ties = "first",
+    nan: NanPolicy = "error",
     method: Method = "auto",
     subsets: int = 1000,
     too_few: TooFew = "error",
@@ -79,7 +90,9 @@ def vote_at_k(
         scores: ``[n]``; None is allowed where the rule needs none.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
         ks: k, one or several, at least 1.
-        rule: one rule of `stepscore.vote`.
+        rule: one rule of `stepscore.vote`, a name or a `stepscore.Rule` with its parameters.
+        ties: see `stepscore.vote`.
+        nan: see `stepscore.vote`.
         method: ``"exact"``, ``"subsets"``, or ``"auto"``: exact where that costs no more than the
             random subsets.
         subsets: random subsets per problem, at least 2.
@@ -88,7 +101,7 @@ def vote_at_k(
         confidence: of the interval.
         resamples: of the bootstrap.
         seed: of the subsets and the bootstrap.
-        **parameters: those of `stepscore.vote`, such as ``nan="drop"``.
+        **parameters: of the rule; they go in 0.3, pass a `stepscore.Rule`.
 
     Returns:
         `AtK`; `exact` says which values are.
@@ -108,16 +121,16 @@ def vote_at_k(
         check_shape(op, "scores", rewards, len(right), "correct")
     bounds, sizes = read_problems(op, offsets, ks, len(right), too_few)
     check_interval(op, interval, confidence, resamples)
-    if not isinstance(rule, str):
-        raise TypeError(f"{op}: rule must be one name; got {rule!r}")
+    rule = _read_rule(rule, parameters)
     if method not in get_args(Method):
         raise ValueError(f'{op}: method must be "auto", "exact" or "subsets"; got {method!r}')
     if subsets < 2:
         raise ValueError(f"{op}: subsets must be at least 2; got {subsets}")
-    vote(answers, rewards, bounds, rule, **parameters)  # refuses bad data before any work
+    # Refuses bad data before any work.
+    vote(answers, rewards, bounds, rule, ties=ties, nan=nan)
     classes = answer_classes(right, answers, bounds)
     verdicts = np.append(classes.verdicts, 0.0)[classes.class_of]
-    election = Election(verdicts, answers, rewards, rule, parameters)
+    election = Election(verdicts, answers, rewards, rule, ties, nan)
     # Ascending, so that they can be the prefixes of one vote; each row is a k.
     ascending, columns = np.unique(sizes, return_inverse=True)
     values, exact, by_subset = _values(election, classes, bounds, ascending, method, subsets, seed)
@@ -134,6 +147,25 @@ def vote_at_k(
     )
 
 
+def _read_rule(rule: RuleName | Rule, parameters: Mapping[str, Any]) -> Rule:
+    if isinstance(rule, str):
+        rule = Rule(rule, **parameters)
+        if parameters:
+            warnings.warn(
+                f"vote_at_k: parameters beside the rule go in stepscore 0.3; pass {rule!r}",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+        return rule
+    if not isinstance(rule, Rule):
+        raise TypeError(f"vote_at_k: rule must be a name or a Rule; got {rule!r}")
+    if parameters:
+        raise TypeError(
+            f"vote_at_k: {min(parameters)} stands beside a Rule, which has its parameters already"
+        )
+    return rule
+
+
 def _values(
     election: Election,
     classes: AnswerClasses,
@@ -144,7 +176,7 @@ def _values(
     seed: int,
 ) -> tuple[Float, Bool, Float]:
     """Give value and exactness ``[ks, problems]``, and the sum over problems of every subset."""
-    by_classes = election.rule == "majority" and not election.parameters
+    by_classes = election.rule.name == "majority" and election.ties == "first"
     values = np.full((len(ks), len(offsets) - 1), np.nan)
     exact = np.ones(values.shape, dtype=np.bool_)
     by_subset = np.zeros((subsets, len(ks)))
