@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.arrays import Call, dtype_name, length
-from stepscore.arrays.types import ForeignArray, HostArray, Real, Tensor
+from stepscore.arrays.types import ForeignArray, HostArray, Real, Tensor, TensorLike
 
 Aggregation: TypeAlias = Literal[
     "min",
@@ -58,7 +58,7 @@ def aggregate(
 ) -> NDArray[np.floating[Any]]: ...
 @overload
 def aggregate(
-    values: Tensor,
+    values: TensorLike[Tensor],
     offsets: Any,
     how: Aggregation | Sequence[Aggregation],
     *,
@@ -66,7 +66,7 @@ def aggregate(
     nan: NanPolicy = ...,
     temperature: float = ...,
     clip: float = ...,
-    out: Tensor | None = ...,
+    out: TensorLike[Tensor] | None = ...,
     stream: Any = ...,
 ) -> Tensor: ...
 @overload

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.arrays import Call, dtype_name, length
-from stepscore.arrays.types import ForeignArray, HostArray, Tensor
+from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
 
 
 @overload
@@ -27,7 +27,7 @@ def find_steps(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 @overload
 def find_steps(
-    token_ids: Tensor,
+    token_ids: TensorLike[Tensor],
     offsets: Any,
     separator: int | Sequence[int],
     *,

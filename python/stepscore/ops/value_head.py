@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.arrays import Call, dtype_name, is_torch, length
-from stepscore.arrays.types import ForeignArray, HostArray, Tensor
+from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
 
 Activation: TypeAlias = Literal["identity", "sigmoid", "softmax", "difference"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
@@ -32,13 +32,13 @@ def value_head(
 ) -> NDArray[np.float32]: ...
 @overload
 def value_head(
-    hidden: Tensor,
+    hidden: TensorLike[Tensor],
     weight: Any,
     bias: Any = ...,
     *,
     positions: Any = ...,
     activation: Activation = ...,
-    out: Tensor | None = ...,
+    out: TensorLike[Tensor] | None = ...,
     stream: Any = ...,
 ) -> Tensor: ...
 @overload
@@ -134,13 +134,13 @@ def mlp_head(
 ) -> NDArray[np.float32]: ...
 @overload
 def mlp_head(
-    hidden: Tensor,
+    hidden: TensorLike[Tensor],
     layers: Sequence[tuple[Any, Any]],
     *,
     positions: Any = ...,
     inner: Inner = ...,
     activation: Activation = ...,
-    out: Tensor | None = ...,
+    out: TensorLike[Tensor] | None = ...,
     stream: Any = ...,
 ) -> Tensor: ...
 @overload
