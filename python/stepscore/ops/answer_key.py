@@ -50,7 +50,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, overload
 
@@ -323,6 +322,9 @@ def _ask_math_verify(
     timeout: float,
     cache: str | os.PathLike[str] | None,
 ) -> tuple[str, ...]:
+    # Costs as much as the rest of `import stepscore`.
+    from concurrent.futures import ThreadPoolExecutor
+
     from stepscore.verifier import MathVerify
 
     verifier = MathVerify(timeout, cache)
