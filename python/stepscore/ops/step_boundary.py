@@ -123,8 +123,8 @@ def find_steps(
         )
     positions = call.empty((steps if capacity is None else capacity,), "int64")
     positions[steps:] = -1
-    found = positions[:steps]
-    call.module.find_steps(*request, call.view("positions", found), call.queue)
+    filled = positions[:steps]
+    call.module.find_steps(*request, call.view("positions", filled), call.queue)
     return positions, step_offsets
 
 
