@@ -269,7 +269,7 @@ def test_a_config_is_overridden_by_the_command_line(
         ),
         (("--tree", "x.html"), "--tree x.html: expected ID:FILE.html"),
         (("--rule", "mayority"), "--rule mayority: vote: "),
-        (("--truncate",), "--truncate: expected to score every step"),
+        (("--truncate",), "--truncate: expected a score for every step"),
         (("--config", "/nowhere.yaml"), "--config /nowhere.yaml: expected a file of YAML"),
     ],
 )

@@ -275,7 +275,7 @@ def _work(
     if writer is None:
         raise InputError(_nothing(opened))
     table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
-    return Report(table, opened.skips.report(), progress.candidates, progress.seconds)
+    return Report(table, opened.skips.report(), progress.count, progress.seconds)
 
 
 def _nothing(opened: _Opened) -> str:
