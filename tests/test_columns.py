@@ -49,6 +49,14 @@ def test_no_file_stands_outside_a_column(folder: str) -> None:
         assert stem in STEMS or stem in tools, f"{path.name} belongs to no header in cpp/include"
 
 
+@pytest.mark.parametrize("folder", ["ops", "reference"])
+def test_a_further_file_of_an_op_bears_its_name(folder: str) -> None:
+    # X.py holds what is public, X_<part>.py beside it what X.py would be too long with.
+    for path in (PACKAGE / folder).glob("*.py"):
+        parts = [stem for stem in STEMS if path.stem.startswith(f"{stem}_")]
+        assert path.stem in (*STEMS, "__init__") or parts, f"{path.name} belongs to no op"
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_column_is_registered(stem: str) -> None:
     line = f"bind_{stem}(module);"
