@@ -304,7 +304,10 @@ def test_a_model_that_cannot_be_loaded(
     monkeypatch.setitem(stepscore.__dict__, "load", load)
     source = write({"id": 1, "problem": "?", "candidates": ["a = 1"]})
     assert main(["score", source, "-o", str(tmp_path / "o"), "--model", "m"]) == 2
-    assert f"error: --model m: {message}\n" in capsys.readouterr().err
+    assert (
+        f"error: --model m: expected a model that can be loaded; got {message}\n"
+        in capsys.readouterr().err
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
@@ -357,7 +360,7 @@ def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> N
     for stream, expected in ((Terminal(), True), (io.StringIO(), False)):
         with Progress("vote", 100, stream) as progress:
             progress.update(10, 50)
-        assert progress.candidates == 10
+        assert progress.count == 10
         assert ("vote  50% [############............] 10 candidates" in stream.getvalue()) is (
             expected
         )

@@ -1,0 +1,156 @@
+"""The models that options name, loaded: errors of every library become errors of the input."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import stepscore
+from stepscore.cli.options import unescaped
+from stepscore.cli.spelling import flag_of
+from stepscore.errors import Argument, InputError
+from stepscore.jobs.rerank import describe
+from stepscore.jobs.search import Models
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+# The arguments of a policy's class -> the options that give them.
+_POLICY_OPTIONS = {"model": "policy", "revision": "policy_revision"}
+_ENDPOINT_OPTIONS = {"url": "policy", "model": "policy_model"}
+
+
+def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
+    """Load what the options of `options.add_model` describe.
+
+    Raises:
+        InputError: options that do not fit together, or a model that cannot be loaded.
+    """
+    recipe: Any = arguments.recipe
+    if arguments.separator is not None:
+        if recipe != "trl-prm":
+            raise InputError(
+                "--recipe trl-prm beside it, the one recipe that has a choice",
+                got="no --recipe" if recipe is None else f"--recipe {recipe}",
+                advice="leave --separator out",
+                argument="separator",
+            )
+        from stepscore.recipes import trl_prm
+
+        try:
+            recipe = trl_prm(unescaped(arguments.separator))
+        except ValueError as error:
+            raise _not_loaded(error, Argument("separator", arguments.separator), {}) from error
+    return load_named_prm(
+        arguments.model,
+        recipe=recipe,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        revision=arguments.revision,
+        max_length=arguments.max_length,
+        token_budget=arguments.token_budget,
+    )
+
+
+def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
+    """Load a PRM by its name, with the options of `stepscore.load`.
+
+    Raises:
+        InputError: a model that cannot be loaded.
+    """
+    try:
+        loaded: ProcessRewardModel = stepscore.load(model, **options)
+    except Exception as error:
+        raise _not_loaded(error, Argument("model", model), {"model": "model"}) from error
+    # A download shows its own bar; after that there is one bar, over the file.
+    return dataclasses.replace(loaded, show_progress=False)
+
+
+def load_models(arguments: argparse.Namespace) -> Models:
+    """Load the policy of a search and, where one is named, the PRM that guides it.
+
+    Raises:
+        InputError: options that do not fit together, or a model that cannot be loaded.
+    """
+    name = arguments.policy
+    is_url = name.startswith(("http://", "https://"))
+    if is_url != (arguments.policy_model is not None):
+        raise InputError(
+            "a --policy that is a URL beside it, and no other",
+            got=f"--policy {name}",
+            advice="add --policy-model NAME" if is_url else "leave it out",
+            argument="policy_model",
+        )
+    named = {"policy": name, "policy_model": arguments.policy_model, "top_p": arguments.top_p}
+    described = {key: value for key, value in named.items() if value is not None}
+    scorer = None
+    if arguments.model is not None:
+        # Only here: scorers are for those who search.
+        from stepscore.search.scorers import PrmScorer
+
+        prm = load_prm(arguments)
+        scorer = PrmScorer(prm)
+        described |= describe(prm, stepscore.__version__)
+        del described["aggregation"]
+    try:
+        policy = _load_policy(arguments, name, is_url=is_url)
+    except Exception as error:
+        options = _ENDPOINT_OPTIONS if is_url else _POLICY_OPTIONS
+        raise _not_loaded(error, Argument("policy", name), options) from error
+    return Models(policy, scorer, described, None if scorer is None else scorer.release)
+
+
+def _load_policy(arguments: argparse.Namespace, name: str, *, is_url: bool) -> Any:
+    from stepscore import policies
+
+    if is_url:
+        stop = [unescaped(text) for text in arguments.stop]
+        return policies.EndpointPolicy(
+            name,
+            arguments.policy_model,
+            concurrency=arguments.concurrency,
+            extra={} if arguments.top_p is None else {"top_p": arguments.top_p},
+            **({"stop": stop} if stop else {}),
+        )
+    if name == "lab":
+        return policies.LabPolicy()
+    return policies.HuggingFacePolicy.load(
+        name,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        revision=arguments.policy_revision,
+        top_p=1.0 if arguments.top_p is None else arguments.top_p,
+    )
+
+
+def _not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -> InputError:
+    """Say which option a model was not loaded for.
+
+    A damaged checkpoint fails in whichever library reads it, each with classes of its own.
+
+    Args:
+        error: of the call that loads.
+        option: names the model.
+        options: argument of that call -> the option that gives it, where the two differ.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return torch_missing(error)
+    if not isinstance(error, InputError):
+        kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
+        return InputError("a model that can be loaded", got=f"{kind}{error}", argument=option)
+    name = "" if error.argument is None else error.argument.name
+    if options.get(name, name) == option.name:
+        return error.at(where="", argument=option)
+    place = error.at(where=flag_of(option))
+    return place.at(argument=options[name]) if name in options else place
+
+
+def torch_missing(error: ModuleNotFoundError) -> InputError:
+    """Say that the models' libraries are not installed."""
+    return InputError(
+        "torch and transformers, which run the models",
+        got=str(error),
+        advice='type: pip install "stepscore[hf]"',
+    )
