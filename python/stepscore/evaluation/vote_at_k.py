@@ -110,6 +110,11 @@ def vote_at_k(
         ValueError: as `pass_at_k` and `stepscore.vote`; a problem that is too large to be exact
             under ``method="exact"``.
 
+    Examples:
+        >>> answers, right = [7, 7, 8], [1, 1, 0]
+        >>> vote_at_k(right, answers, None, [0, 3], [1, 2, 3], "majority").mean.round(3)
+        array([0.667, 0.667, 1.   ])
+
     Source: unbiased in the sense of pass@k, derived here; for the rules see `stepscore.vote`.
     """
     op = "vote_at_k"
