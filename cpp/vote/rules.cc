@@ -164,20 +164,21 @@ constexpr bool stands_in_order() {
   for (size_t r = 0; r < std::size(kRules); ++r) {
     if (kRules[r].kind != static_cast<RuleKind>(r)) return false;
   }
-  return std::size(kRules) == kRuleKinds;
+  return std::ssize(kRules) == kRuleKinds;
 }
 static_assert(stands_in_order(), "a row for every RuleKind, in their order");
 
 // --- reading the table ----------------------------------------------------------------------------
 
 const char* noun_of(const ParameterInfo& parameter) {
+  const bool ends = parameter.range.high < kInfinity;
   switch (parameter.kind) {
     case ParameterKind::kReal:
-      return "a number";
+      return ends ? "a number" : "a finite number";
     case ParameterKind::kCount:
       return "a whole number";
     case ParameterKind::kReals:
-      return "a list of numbers";
+      return ends ? "a list of numbers" : "a list of finite numbers";
     case ParameterKind::kCounts:
       return "a list of whole numbers";
     default:
@@ -250,8 +251,8 @@ std::string words_for(const ParameterInfo& parameter) {
     return message(noun, " in ", range.low_open ? "(" : "[", range.low, ", ", range.high,
                    range.high_open ? ")" : "]");
   }
-  if (!has_low) return noun + ", finite";
-  return message(noun, range.low_open ? " above " : " of at least ", range.low, ", finite");
+  if (!has_low) return noun;
+  return message(noun, range.low_open ? " above " : " of at least ", range.low);
 }
 
 std::span<const RuleInfo> rule_table() { return kRules; }

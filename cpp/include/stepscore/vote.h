@@ -1,7 +1,6 @@
 // Answers and scores of a problem's candidates -> the answer that wins.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "stepscore/scalar_math.h"
@@ -28,7 +27,7 @@ enum class RuleKind {
   kPareto,
   kMultiObjective,
 };
-constexpr size_t kRuleKinds = static_cast<size_t>(RuleKind::kMultiObjective) + 1;
+constexpr int64_t kRuleKinds = static_cast<int64_t>(RuleKind::kMultiObjective) + 1;
 
 enum class Ties { kFirst, kBestScore };
 enum class Consensus { kShare, kEntropy };
