@@ -14,7 +14,7 @@ import pytest
 
 import stepscore
 from stepscore import Rule, errors, reference
-from stepscore.ops.rule import RULES, ParameterInfo, RuleName
+from stepscore.ops.vote_rule import RULES, ParameterInfo, RuleName
 from stepscore.reference import vote as reference_vote
 
 A, S = [0, 1, 1], [0.1, 0.2, 0.3]

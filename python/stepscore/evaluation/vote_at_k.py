@@ -31,13 +31,11 @@ from stepscore.evaluation.problems import (
 from stepscore.evaluation.subsets import (
     MOST_SUBSETS,
     Election,
-    NanPolicy,
-    Ties,
     vote_of_all,
     vote_of_random,
 )
 from stepscore.ops import Rule, vote
-from stepscore.ops.vote import RuleName
+from stepscore.ops.vote import NanPolicy, RuleName, Ties
 from stepscore.ragged import check_shape
 
 Int = NDArray[np.int64]

@@ -5,57 +5,157 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stepscore.arrays import Call, length
-from stepscore.ops.rule import RULES as RULES
-from stepscore.ops.rule import Rule as Rule
-from stepscore.ops.rule import RuleName as RuleName
-from stepscore.ops.rule import whole_number
+from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
+from stepscore.ops.vote_rule import RULES as RULES
+from stepscore.ops.vote_rule import Rule as Rule
+from stepscore.ops.vote_rule import RuleName as RuleName
+from stepscore.ops.vote_rule import whole_number
 
 _WORKSPACE = 5  # numbers per candidate that the kernel keeps of problems beyond its shared memory
 
 
-class VoteResult(NamedTuple):
-    """The winner of every problem.
+Ties: TypeAlias = Literal["first", "best_score"]
+NanPolicy: TypeAlias = Literal["error", "drop"]
+UnfitPolicy: TypeAlias = Literal["error", "nan"]
 
-    Every field is ``[problems]``, with an axis each behind it for a list of rules, for scores with
-    columns and for prefixes, in this order: ``[problems, rules, columns, prefixes]``. A rule that
-    reads no single column has the same result in each.
+if TYPE_CHECKING:
+    # A type checker's alone: before Python 3.11 a NamedTuple cannot be generic.
+    from typing import Generic
 
-    Attributes:
-        winner: index of the winning candidate into the flat arrays, int64; -1 = none.
-        answer_id: its answer id, int64; -1 = none.
-        score: what the winning answer reached under the rule, float64; NaN = none.
-        tied: whether another answer reached the same score.
-        margin: score less that of the best other answer, float64; infinite where there is no other
-            answer, NaN without a winner.
-        class_scores: what the answer of each candidate reached, float64 ``[n]`` with the same axes
-            behind it; NaN where it takes no part. None unless asked for.
-    """
+    from typing_extensions import TypeVar
 
-    winner: Any
-    answer_id: Any
-    score: Any
-    tied: Any
-    margin: Any
-    class_scores: Any
+    Ints = TypeVar("Ints", default=NDArray[np.int64])
+    Reals = TypeVar("Reals", default=NDArray[np.float64])
+    Bools = TypeVar("Bools", default=NDArray[np.bool_])
+
+    class VoteResult(NamedTuple, Generic[Ints, Reals, Bools]):
+        """The winner of every problem."""
+
+        winner: Ints
+        answer_id: Ints
+        score: Reals
+        tied: Bools
+        margin: Reals
+        class_scores: Any
+
+else:
+
+    class VoteResult(NamedTuple):
+        """The winner of every problem.
+
+        Every field is ``[problems]``, with an axis each behind it for a list of rules, for scores
+        with columns and for prefixes, in this order: ``[problems, rules, columns, prefixes]``. A
+        rule that reads no single column has the same result in each.
+
+        Attributes:
+            winner: index of the winning candidate into the flat arrays, int64; -1 = none.
+            answer_id: its answer id, int64; -1 = none.
+            score: what the winning answer reached under the rule, float64; NaN = none.
+            tied: whether another answer reached the same score.
+            margin: score less that of the best other answer, float64; infinite where there is no
+                other answer, NaN without a winner.
+            class_scores: what the answer of each candidate reached, float64 ``[n]`` with the same
+                axes behind it; NaN where it takes no part. None unless asked for.
+        """
+
+        winner: Any
+        answer_id: Any
+        score: Any
+        tied: Any
+        margin: Any
+        class_scores: Any
 
 
+@overload
+def vote(
+    answer_ids: HostArray | None,
+    scores: HostArray | None,
+    offsets: HostArray,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult: ...
+@overload
+def vote(
+    answer_ids: TensorLike[Tensor],
+    scores: Any,
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Tensor, Tensor, Tensor]: ...
+@overload
+def vote(
+    answer_ids: HostArray | None,
+    scores: TensorLike[Tensor],
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Tensor, Tensor, Tensor]: ...
+@overload
+def vote(
+    answer_ids: ForeignArray,
+    scores: Any,
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Any, Any, Any]: ...
+@overload
+def vote(
+    answer_ids: None,
+    scores: ForeignArray,
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Any, Any, Any]: ...
 def vote(
     answer_ids: Any,
     scores: Any,
     offsets: Any,
     rule: RuleName | Rule | Sequence[RuleName | Rule],
     *,
-    ties: str = "first",
-    nan: str = "error",
-    unfit: str | None = None,
+    ties: Ties = "first",
+    nan: NanPolicy = "error",
+    unfit: UnfitPolicy | None = None,
     prefixes: Sequence[int] | None = None,
     class_scores: bool = False,
     stream: Any = None,
     **parameters: Any,
-) -> VoteResult:
+) -> VoteResult[Any, Any, Any]:
     r"""Let the candidates of every problem vote for their answers.
 
     The answer with the largest score :math:`s_a` wins. With :math:`C_a` the candidates whose answer
@@ -182,9 +282,9 @@ def vote(
         call.optional_view("scores", scores),
         call.view("offsets", offsets),
         [(each.name, each.parameters) for each in rules],
-        call.choice("ties", ties, ("first", "best_score")),
-        call.choice("nan", nan, ("error", "drop")) == "drop",
-        call.choice("unfit", unfit, ("error", "nan")),
+        call.choice("ties", ties, get_args(Ties)),
+        call.choice("nan", nan, get_args(NanPolicy)) == "drop",
+        call.choice("unfit", unfit, get_args(UnfitPolicy)),
         sizes,
         *(call.view(name, field) for name, field in zip(VoteResult._fields, fields, strict=False)),
         call.optional_view("class_scores", by_candidate),

@@ -88,9 +88,9 @@ def vote(
     # Only what was asked for in the plural has an axis.
     axes = (isinstance(rule, (str, Rule)), not has_columns, prefixes is None)
     kept = (slice(None), *(0 if alone else slice(None) for alone in axes))
-    winner, answer_id, score, tied, margin = (field[kept] for field in fields)
-    by_candidate = reached[kept] if class_scores else None
-    return VoteResult(winner, answer_id, score, tied, margin, by_candidate)
+    results: list[Any] = [field[kept] for field in fields]
+    results.append(reached[kept] if class_scores else None)
+    return VoteResult(*results)
 
 
 def _named(name: RuleName, parameters: Mapping[str, Any]) -> Rule:
