@@ -40,8 +40,8 @@ std::optional<std::string> refusal(const Ballot& ballot, const RuleSet& rules, i
     const Rule& rule = rules.rules[r];
     const bool together = reads_of(rule.kind) == Reads::kColumns;
     const int64_t count =
-        together ? columns_read(rule.parameters, ballot.columns) : ballot.columns;
-    const auto column = [&](int64_t s) { return together ? column_read(rule.parameters, s) : s; };
+        together ? columns_read(rule, ballot.columns) : ballot.columns;
+    const auto column = [&](int64_t s) { return together ? column_read(rule, s) : s; };
     bool left_out = false;
     for (int64_t s = 0; together && s < count; ++s) left_out |= row[column(s)] != row[column(s)];
     for (int64_t s = 0; !left_out && s < count; ++s) {
@@ -172,15 +172,15 @@ class Election {
   }
 
   Reading read_rows(int64_t r, bool& fits) {
-    const VoteParameters& parameters = rules_.rules[r].parameters;
-    const int64_t width = columns_read(parameters, ballot_.columns);
+    const Rule& rule = rules_.rules[r];
+    const int64_t width = columns_read(rule, ballot_.columns);
     gather(everyone_, -1);
     bool missing = false;
     for (int64_t k = 0; k < everyone_.size(); ++k) {
       const double* const row = row_of(everyone_, k);
       bool left_out = false;
       for (int64_t s = 0; s < width; ++s) {
-        const double score = row[column_read(parameters, s)];
+        const double score = row[column_read(rule, s)];
         left_out |= score != score;
       }
       keep_[at(k)] = left_out ? 0 : 1;
@@ -192,7 +192,7 @@ class Election {
     for (int64_t k = 0; k < voters.size(); ++k) {
       const double* const row = row_of(voters, k);
       for (int64_t s = 0; s < width; ++s) {
-        const double score = row[column_read(parameters, s)];
+        const double score = row[column_read(rule, s)];
         rows_[at(k * width + s)] = score;
         fits &= score >= ranges_[at(r)].low && score <= ranges_[at(r)].high;
       }
@@ -227,18 +227,17 @@ class Election {
 void check_columns(const Ballot& ballot, const Rule& rule) {
   if (reads_of(rule.kind) != Reads::kColumns) return;
   const char* const name = info_of(rule.kind).name;
-  const VoteParameters& given = rule.parameters;
-  const int64_t width = columns_read(given, ballot.columns);
+  const int64_t width = columns_read(rule, ballot.columns);
   check(width <= kMaxObjectives, "vote: the rule ", name, " reads at most ", kMaxObjectives,
         " columns; scores has ", width, ": name those that it reads in columns=[...]");
   for (int64_t s = 0; s < width; ++s) {
-    const int64_t column = column_read(given, s);
+    const int64_t column = column_read(rule, s);
     check(column >= 0 && column < ballot.columns, "vote: ", name, ": columns must lie in [0, ",
           ballot.columns, "), for the columns of scores; got ", column);
   }
-  check(rule.kind != RuleKind::kMultiObjective || given.weight_count == width, "vote: ", name,
+  check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width, "vote: ", name,
         ": objective_weights must hold ", width, " numbers, one for each column that it reads; ",
-        "got ", given.weight_count);
+        "got ", rule.objectives.weight_count);
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ namespace {
 constexpr const char* kTies[] = {"first", "best_score"};
 constexpr const char* kUnfit[] = {"error", "nan"};
 
-using Arguments = py::typing::Dict<py::str, py::object>;
-using NamedRule = std::pair<std::string, Arguments>;
+using Fields = py::typing::Dict<py::str, py::object>;
+using NamedRule = std::pair<std::string, Fields>;  // with its parameters
 
 bool is_list(const ParameterInfo& parameter) {
   return parameter.kind == ParameterKind::kReals || parameter.kind == ParameterKind::kCounts;
@@ -84,11 +84,11 @@ py::object value_of(const ParameterInfo& parameter, std::span<const double> numb
   return values;
 }
 
-py::dict described(const ParameterInfo& parameter) {
+Fields described(const ParameterInfo& parameter) {
   py::tuple choices(parameter.choices.size());
   for (size_t i = 0; i < parameter.choices.size(); ++i) choices[i] = parameter.choices[i];
   const NumberRange& range = parameter.range;
-  py::dict fields;
+  Fields fields;
   fields["name"] = parameter.name;
   fields["kind"] = name_of(parameter.kind);
   fields["required"] = parameter.required;
@@ -103,9 +103,9 @@ py::dict described(const ParameterInfo& parameter) {
   return fields;
 }
 
-py::dict described(ScoreKind scores) {
+Fields described(ScoreKind scores) {
   const ScoreRange range = range_of(scores);
-  py::dict fields;
+  Fields fields;
   fields["kind"] = name_of(scores);
   fields["low"] = range.low;
   fields["high"] = range.high;
@@ -114,12 +114,12 @@ py::dict described(ScoreKind scores) {
 }
 
 // One dict per rule; ops/vote.py makes objects of them.
-std::vector<py::dict> vote_rules() {
-  std::vector<py::dict> rules;
+std::vector<Fields> vote_rules() {
+  std::vector<Fields> rules;
   for (const RuleInfo& info : rule_table()) {
     py::list parameters;
     for (const ParameterInfo& parameter : info.parameters) parameters.append(described(parameter));
-    py::dict fields;
+    Fields fields;
     fields["name"] = info.name;
     fields["phrase"] = info.phrase;
     fields["reads"] = name_of(info.reads);

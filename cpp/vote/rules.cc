@@ -1,7 +1,6 @@
 #include "vote/rules.h"
 
 #include <iterator>
-#include <type_traits>
 
 #include "stepscore/check.h"
 
@@ -12,15 +11,23 @@ constexpr double kLargest = 0x1.fffffffffffffp1023;
 
 // --- how a parameter is set -----------------------------------------------------------------------
 
+template <class Field>
+void store(Field& field, double number) {
+  field = static_cast<Field>(number);
+}
 template <auto kField>
-void set_one(VoteParameters& into, std::span<const double> value) {
-  into.*kField = static_cast<std::remove_reference_t<decltype(into.*kField)>>(value[0]);
+void set_parameter(RuleDraft& into, std::span<const double> value) {
+  store(into.rule.parameters.*kField, value[0]);
+}
+template <auto kField>
+void set_in_draft(RuleDraft& into, std::span<const double> value) {
+  store(into.*kField, value[0]);
 }
 template <auto kField, auto kCount>
-void set_several(VoteParameters& into, std::span<const double> value) {
-  using Element = std::remove_reference_t<decltype((into.*kField)[0])>;
-  for (size_t i = 0; i < value.size(); ++i) (into.*kField)[i] = static_cast<Element>(value[i]);
-  into.*kCount = static_cast<int64_t>(value.size());
+void set_objectives(RuleDraft& into, std::span<const double> value) {
+  Objectives& objectives = into.rule.objectives;
+  for (size_t i = 0; i < value.size(); ++i) store((objectives.*kField)[i], value[i]);
+  objectives.*kCount = static_cast<int64_t>(value.size());
 }
 
 // --- the parameters -------------------------------------------------------------------------------
@@ -45,10 +52,10 @@ using P = VoteParameters;
 using K = ParameterKind;
 // Between the smallest number that 1 - eps can tell from 1, and half.
 constexpr ParameterInfo kClip = {
-    "eps", K::kReal, set_one<&P::eps>, kEps, kEps, false, {0x1p-52, 0.5, false, true}};
+    "eps", K::kReal, set_parameter<&P::eps>, kEps, kEps, false, {0x1p-52, 0.5, false, true}};
 constexpr ParameterInfo kColumns = {.name = "columns",
                                     .kind = K::kCounts,
-                                    .set = set_several<&P::columns, &P::column_count>,
+                                    .set = set_objectives<&Objectives::columns, &Objectives::column_count>,
                                     .example = kTwoColumns,
                                     .required = false,
                                     .range = {0.0, kInfinity, false, true}};
@@ -56,7 +63,7 @@ constexpr ParameterInfo kColumns = {.name = "columns",
 constexpr ParameterInfo kOfSoftmax[] = {
     {.name = "temperature",
      .kind = K::kReal,
-     .set = set_one<&P::temperature>,
+     .set = set_parameter<&P::temperature>,
      .example = kTenth,
      .range = kPositive},
 };
@@ -64,46 +71,46 @@ constexpr ParameterInfo kOfLogodds[] = {kClip};
 constexpr ParameterInfo kOfLoglik[] = {
     {.name = "prior",
      .kind = K::kReal,
-     .set = set_one<&P::prior>,
+     .set = set_in_draft<&RuleDraft::prior>,
      .example = kHalf,
      .range = kInside},
     {.name = "reliability",
      .kind = K::kReal,
-     .set = set_one<&P::reliability>,
+     .set = set_in_draft<&RuleDraft::reliability>,
      .example = kMost,
      .range = kInside},
     {.name = "answers",
      .kind = K::kCount,
-     .set = set_one<&P::answers>,
+     .set = set_in_draft<&RuleDraft::answers>,
      .example = kTen,
      .range = {2.0, kInfinity, false, true}},
     kClip,
 };
 constexpr ParameterInfo kOfBorda[] = {
-    {"power", K::kCount, set_one<&P::power>, kTwo, kOne, false, {1.0, 16.0, false, false}},
+    {"power", K::kCount, set_parameter<&P::power>, kTwo, kOne, false, {1.0, 16.0, false, false}},
 };
 constexpr ParameterInfo kOfHybrid[] = {
-    {.name = "tau", .kind = K::kReal, .set = set_one<&P::tau>, .example = kHalf, .range = kShare},
+    {.name = "tau", .kind = K::kReal, .set = set_parameter<&P::tau>, .example = kHalf, .range = kShare},
     {.name = "consensus",
      .kind = K::kChoice,
-     .set = set_one<&P::consensus>,
+     .set = set_parameter<&P::consensus>,
      .example = kFirst,
      .choices = kConsensusNames},
     {.name = "reward",
      .kind = K::kChoice,
-     .set = set_one<&P::reward>,
+     .set = set_parameter<&P::reward>,
      .example = kFirst,
      .choices = kRewardNames},
 };
 constexpr ParameterInfo kOfFrequency[] = {
     {.name = "reward_weight",
      .kind = K::kReal,
-     .set = set_one<&P::reward_weight>,
+     .set = set_parameter<&P::reward_weight>,
      .example = kHalf,
      .range = kShare},
     {.name = "normalize",
      .kind = K::kChoice,
-     .set = set_one<&P::normalize>,
+     .set = set_parameter<&P::normalize>,
      .example = kFirst,
      .choices = kNormalizeNames},
 };
@@ -111,12 +118,12 @@ constexpr ParameterInfo kOfPareto[] = {kColumns};
 constexpr ParameterInfo kOfObjectives[] = {
     {.name = "objective_weights",
      .kind = K::kReals,
-     .set = set_several<&P::objective_weights, &P::weight_count>,
+     .set = set_objectives<&Objectives::weights, &Objectives::weight_count>,
      .example = kWeights,
      .range = kFinite},
     {.name = "scale",
      .kind = K::kChoice,
-     .set = set_one<&P::scale>,
+     .set = set_parameter<&P::scale>,
      .example = kFirst,
      .choices = kScaleNames},
     kColumns,
@@ -164,20 +171,21 @@ constexpr bool stands_in_order() {
   for (size_t r = 0; r < std::size(kRules); ++r) {
     if (kRules[r].kind != static_cast<RuleKind>(r)) return false;
   }
-  return std::size(kRules) == kRuleKinds;
+  return std::ssize(kRules) == kRuleKinds;
 }
 static_assert(stands_in_order(), "a row for every RuleKind, in their order");
 
 // --- reading the table ----------------------------------------------------------------------------
 
 const char* noun_of(const ParameterInfo& parameter) {
+  const bool ends = parameter.range.high < kInfinity;
   switch (parameter.kind) {
     case ParameterKind::kReal:
-      return "a number";
+      return ends ? "a number" : "a finite number";
     case ParameterKind::kCount:
       return "a whole number";
     case ParameterKind::kReals:
-      return "a list of numbers";
+      return ends ? "a list of numbers" : "a list of finite numbers";
     case ParameterKind::kCounts:
       return "a list of whole numbers";
     default:
@@ -250,8 +258,8 @@ std::string words_for(const ParameterInfo& parameter) {
     return message(noun, " in ", range.low_open ? "(" : "[", range.low, ", ", range.high,
                    range.high_open ? ")" : "]");
   }
-  if (!has_low) return noun + ", finite";
-  return message(noun, range.low_open ? " above " : " of at least ", range.low, ", finite");
+  if (!has_low) return noun;
+  return message(noun, range.low_open ? " above " : " of at least ", range.low);
 }
 
 std::span<const RuleInfo> rule_table() { return kRules; }
@@ -280,7 +288,7 @@ ScoreRange range_of(const Rule& rule) { return range_of(scores_of(rule)); }
 
 Rule make_rule(const std::string& name, const std::vector<RuleArgument>& arguments) {
   const RuleInfo& info = info_of(name);
-  Rule rule{info.kind};
+  RuleDraft draft{{info.kind}};
   size_t used = 0;
   for (const ParameterInfo& parameter : info.parameters) {
     std::span<const double> value = parameter.standard;
@@ -291,12 +299,12 @@ Rule make_rule(const std::string& name, const std::vector<RuleArgument>& argumen
       ++used;
     }
     check(!value.empty() || !parameter.required, "vote: ", name, " needs ", parameter.name);
-    if (!value.empty()) parameter.set(rule.parameters, value);
+    if (!value.empty()) parameter.set(draft, value);
   }
   check(used == arguments.size(), "vote: ", name, " has fewer parameters than were given");
-  VoteParameters& given = rule.parameters;
-  given.loglik_constant = loglik_constant(given.prior, given.reliability, given.answers);
-  return rule;
+  draft.rule.parameters.loglik_constant =
+      loglik_constant(draft.prior, draft.reliability, draft.answers);
+  return draft.rule;
 }
 
 double loglik_constant(double prior, double reliability, int64_t answers) {

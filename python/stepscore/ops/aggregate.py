@@ -130,6 +130,15 @@ def aggregate(
             last two without `clip`; an infinite score under ``softmin``; an empty trace under
             ``empty="error"``. The message names the first trace at fault.
 
+    Examples:
+        >>> scores, offsets = [0.5, 0.25, 0.8], [0, 2, 3, 3]  # the third trace has no steps
+        >>> aggregate(scores, offsets, "min")
+        array([0.25, 0.8 ,  nan])
+        >>> aggregate(scores, offsets, ["prod", "last"], empty=0.0)
+        array([[0.125, 0.25 ],
+               [0.8  , 0.8  ],
+               [0.   , 0.   ]])
+
     Source: min and prod as in "Let's Verify Step by Step"; last as in search-and-learn; geometric
     mean as in MetaStone-S1; logit and odds means as in RewardMATH; softmin as in PURE.
     """

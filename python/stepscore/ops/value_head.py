@@ -100,6 +100,15 @@ def value_head(
         DeviceError: arrays on different devices; a CUDA array where CUDA is not usable, with the
             reason.
 
+    Examples:
+        >>> hidden = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], np.float32)
+        >>> weight = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+        >>> value_head(hidden, weight, positions=[2, 0])
+        array([[5., 6.],
+               [1., 2.]], dtype=float32)
+        >>> value_head(hidden, weight, activation="difference").shape
+        (3, 1)
+
     Source: the value head of Skywork-o1-PRM and TRL's PRMTrainer; two rows of ``lm_head`` make it
     the readout of Math-Shepherd.
     """
@@ -186,6 +195,12 @@ def mlp_head(
 
     Raises:
         ValueError, TypeError, DeviceError: as in `value_head`.
+
+    Examples:
+        >>> hidden = np.array([[1.0, -2.0]], np.float32)
+        >>> first, second = np.eye(2, dtype=np.float32), np.ones((1, 2), np.float32)
+        >>> mlp_head(hidden, [(first, None), (second, [0.5])])
+        array([[1.5]], dtype=float32)
 
     Source: ``score.0``, ReLU, ``score.2`` of Qwen2.5-Math-PRM.
     """
