@@ -18,7 +18,7 @@ import pytest
 
 from stepscore.policies import EndpointPolicy
 from stepscore.policies.endpoint import EndpointError
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
@@ -89,8 +89,8 @@ def completion(text: str, reason: str = "stop", **more: Any) -> dict[str, Any]:
     return {"choices": [choice], "usage": {"completion_tokens": 4}}
 
 
-def request(problem: str = "Find x.", **changes: Any) -> Expand:
-    plain = Expand(problem, ["We add.\n\n"], 2, "step", 50, 0.8, (), [3, 2**40 + 5])
+def request(problem: str = "Find x.", **changes: Any) -> ExpandRequest:
+    plain = ExpandRequest(problem, ["We add.\n\n"], 2, "step", 50, 0.8, (), [3, 2**40 + 5])
     return replace(plain, **changes)
 
 
@@ -297,10 +297,10 @@ def test_a_caller_may_run_a_loop_of_its_own(server: Server) -> None:
 INTERRUPTED = """
 import os, signal, sys, threading
 from stepscore.policies import EndpointPolicy
-from stepscore.policies.requests import Expand
+from stepscore.policies.requests import ExpandRequest
 
 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-request = Expand("p", [], 40, "step", 50, 0.8, (), list(range(40)))
+request = ExpandRequest("p", [], 40, "step", 50, 0.8, (), list(range(40)))
 try:
     EndpointPolicy(sys.argv[1], "m", concurrency=4)([request])
 except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from stepscore import lab  # noqa: E402
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, encode  # noqa: E402
 from stepscore.lab.tokenizer import decode as text_of  # noqa: E402
 from stepscore.policies import LabPolicy  # noqa: E402
-from stepscore.policies.requests import Continuation, Expand  # noqa: E402
+from stepscore.policies.requests import Continuation, ExpandRequest  # noqa: E402
 
 PROBLEMS = lab.generate(6, seed=3, split="eval")
 
@@ -24,9 +24,9 @@ def policy() -> LabPolicy:
     return LabPolicy()
 
 
-def request(problem: str, steps: list[str], mode: str = "step", **changes: object) -> Expand:
+def request(problem: str, steps: list[str], mode: str = "step", **changes: object) -> ExpandRequest:
     seeds = changes.pop("seeds", [1, 2**64 - 1, 77])
-    plain = Expand(problem, steps, len(seeds), mode, 60, 1.0, (), seeds)
+    plain = ExpandRequest(problem, steps, len(seeds), mode, 60, 1.0, (), seeds)
     return replace(plain, **changes)
 
 
@@ -39,7 +39,7 @@ def uniform(seed: int, index: int) -> float:
 
 
 @torch.inference_mode()
-def sample(model, one: Expand, seed: int) -> Continuation:
+def sample(model, one: ExpandRequest, seed: int) -> Continuation:
     """One token after the other, each from a forward pass over the whole text."""
     prompt = encode(one.problem + "".join(one.steps))
     tokens, logprob = [], 0.0
@@ -76,7 +76,7 @@ def sample(model, one: Expand, seed: int) -> Continuation:
     return Continuation(text_of(tokens), count, logprob, EOS_ID in tokens or cut)
 
 
-def check(found: list[list[Continuation]], model, requests: list[Expand]) -> None:
+def check(found: list[list[Continuation]], model, requests: list[ExpandRequest]) -> None:
     for samples, one in zip(found, requests, strict=True):
         assert len(samples) == len(one.seeds)
         for got, seed in zip(samples, one.seeds, strict=True):

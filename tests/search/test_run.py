@@ -23,8 +23,8 @@ from stepscore import TreeSearch
 from stepscore.search import (
     STRATEGIES,
     Continuation,
-    Expand,
-    Score,
+    ExpandRequest,
+    ScoreRequest,
     SearchResult,
     Tree,
     search,
@@ -139,7 +139,7 @@ def test_the_order_of_answers_changes_nothing(
 def test_answers_may_be_exceptions() -> None:
     tables = Tables()
 
-    def policy(requests: Sequence[Expand]) -> list[Any]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[Any]:
         answers: list[Any] = tables.policy(requests)
         bad = [i for i, request in enumerate(requests) if request.problem == PROBLEMS[2]]
         for i in bad:
@@ -212,9 +212,9 @@ def test_responses_end_at_max_tokens() -> None:
         assert all(trace.complete for trace in result[i].traces)
         ends = [node for node in result.tree(i) if node.terminal]
         assert any("answer" not in node.text for node in ends)
-    asked: list[Expand] = []
+    asked: list[ExpandRequest] = []
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         asked.extend(requests)
         return Tables(ends=0.0).policy(requests)
 
@@ -224,7 +224,7 @@ def test_responses_end_at_max_tokens() -> None:
 
 
 def test_empty_end_has_the_score_before_it() -> None:
-    def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         return [
             [Continuation("", 1, 0.0, True) if r.steps else Continuation("The answer is 3.\n", 4)]
             * r.samples
@@ -233,7 +233,7 @@ def test_empty_end_has_the_score_before_it() -> None:
 
     asked = []
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         asked.extend(requests)
         return [0.25 for _ in requests]
 
@@ -298,7 +298,7 @@ def spoiled(what: str, victims: set[str]) -> dict[str, Any]:
     """Models that spoil every request of some problems from their second step on."""
     tables = Tables()
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         answers: list[Any] = tables.policy(requests)
         for i, request in enumerate(requests):
             if request.problem in victims and (request.steps or request.mode == "rollout"):
@@ -318,7 +318,7 @@ def spoiled(what: str, victims: set[str]) -> dict[str, Any]:
                 }.get(what, good)
         return answers
 
-    def scorer(requests: Sequence[Score]) -> Any:
+    def scorer(requests: Sequence[ScoreRequest]) -> Any:
         answers: list[Any] = tables.scorer(requests)
         for i, request in enumerate(requests):
             if request.problem in victims and len(request.steps) > 1:
@@ -386,7 +386,7 @@ def test_a_model_that_hangs(strategy: str) -> None:
 def test_the_second_scorer_fails() -> None:
     tables = Tables()
 
-    def outcome(requests: Sequence[Score]) -> list[float]:
+    def outcome(requests: Sequence[ScoreRequest]) -> list[float]:
         values = tables.outcome(requests)
         return [
             math.nan if r.problem == PROBLEMS[1] and len(r.steps) > 1 else value
@@ -399,12 +399,12 @@ def test_the_second_scorer_fails() -> None:
 
 
 def test_dvts_drops_a_beam_of_which_a_step_failed() -> None:
-    def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         return [
             [Continuation(f"{len(r.steps)} {i}\n", 1) for i in range(r.samples)] for r in requests
         ]
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         bad = [r for r in requests if len(r.steps) == 1]
         lost = max((r.node for r in bad), default=-1)  # the last step of the second beam
         return [math.nan if r.node == lost else 0.5 for r in requests]
@@ -415,7 +415,7 @@ def test_dvts_drops_a_beam_of_which_a_step_failed() -> None:
 
 
 def test_a_policy_that_never_works_marks_every_problem() -> None:
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         raise BrokenError
 
     result = run("beam", policy=policy, retries=1)
@@ -429,7 +429,7 @@ def test_a_policy_that_never_works_marks_every_problem() -> None:
 def test_only_the_requests_at_fault_are_asked_again() -> None:
     asked: Counter[str] = Counter()
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         asked.update(request.problem for request in requests)
         return [math.nan if r.problem == PROBLEMS[2] else 0.5 for r in requests]
 
@@ -440,7 +440,7 @@ def test_only_the_requests_at_fault_are_asked_again() -> None:
 def test_splitting_finds_one_of_many() -> None:
     sizes = []
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         sizes.append(len(requests))
         if any(request.problem == "p77" for request in requests):
             raise BrokenError
@@ -508,7 +508,7 @@ def killing(tables: Tables, strategy: str, after: int, seen: Counter[Any]) -> di
             left[0] -= 1
             seen.update(
                 (r.problem, tuple(r.steps), tuple(r.seeds))
-                if isinstance(r, Expand)
+                if isinstance(r, ExpandRequest)
                 else (model.__name__, r.problem, r.node)
                 for r in requests
             )
@@ -649,13 +649,13 @@ def test_votes_choose() -> None:
     answers = {"p": ["1", "2", "2"]}
     scores = {"1": 0.9, "2": 0.6}
 
-    def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         return [
             [Continuation(f"The answer is {a}", 3, 0.0, True) for a in answers[r.problem]]
             for r in requests
         ]
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         return [scores[r.steps[0][-1]] for r in requests]
 
     def found(**arguments: Any) -> str | None:
@@ -751,7 +751,7 @@ def test_a_strategy_of_ones_own() -> None:
 
     tables = Tables(ends=0.0)
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         return [
             [Continuation(f"{seed % 97}\n", 1, 0.0, bool(r.steps)) for seed in r.seeds]
             for r in requests

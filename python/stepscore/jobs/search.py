@@ -18,7 +18,7 @@ import numpy as np
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.jobs.skips import OnError, Skips
 from stepscore.ops import extract_answers, group_answers, vote
-from stepscore.policies.requests import Policy, Score, Scorer
+from stepscore.policies.requests import Policy
 from stepscore.progress import Progress
 from stepscore.records.records import (
     Fields,
@@ -31,7 +31,8 @@ from stepscore.records.records import (
 )
 from stepscore.report import tree_html
 from stepscore.search.driver.run import search
-from stepscore.search.result import Found, SearchResult, Trace
+from stepscore.search.requests import Scorer, ScoreRequest
+from stepscore.search.result import ProblemResult, SearchResult, Trace
 from stepscore.search.strategies import STRATEGIES
 
 PROBLEMS_TOGETHER = 1024
@@ -321,7 +322,7 @@ def _search(
     return result
 
 
-def judge_of(records: Sequence[Record]) -> Callable[[Sequence[Score]], list[bool]]:
+def judge_of(records: Sequence[Record]) -> Callable[[Sequence[ScoreRequest]], list[bool]]:
     """A judge by the known answers: whether the answer of a trace is in the class of the known one.
 
     Raises (the judge, of a problem without a known answer):
@@ -329,7 +330,7 @@ def judge_of(records: Sequence[Record]) -> Callable[[Sequence[Score]], list[bool
     """
     known = {record.problem: record for record in records}
 
-    def judge(requests: Sequence[Score]) -> list[bool]:
+    def judge(requests: Sequence[ScoreRequest]) -> list[bool]:
         truths = []
         for request in requests:
             record = known[request.problem]
@@ -347,7 +348,7 @@ def _equal(truths: Sequence[str], answers: Sequence[str | None]) -> list[bool]:
     return [known == own != -1 for known, own in np.asarray(classes).reshape(-1, 2).tolist()]
 
 
-def _as_json(found: Found) -> dict[str, Any]:
+def _as_json(found: ProblemResult) -> dict[str, Any]:
     return {
         "answer": found.answer,
         "text": found.text,
@@ -373,7 +374,7 @@ def _trace_as_json(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _page(record: Record, found: Found, result: SearchResult, index: int) -> str:
+def _page(record: Record, found: ProblemResult, result: SearchResult, index: int) -> str:
     facts = {
         "id": record.id,
         "strategy": result.strategy,

@@ -9,7 +9,7 @@ import torch
 from stepscore.lab import policy as lab
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, decode, encode
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 STOP = "\n"
 
@@ -34,7 +34,7 @@ class LabPolicy:
         self.model = (lab.load_policy() if policy is None else policy).model
         self.batch_size = batch_size
 
-    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | ValueError]:
+    def __call__(self, requests: Sequence[ExpandRequest]) -> list[list[Continuation] | ValueError]:
         """Draw the samples of every request.
 
         A trace that fills the model's context ends there. A problem that does, or text with a
@@ -110,7 +110,7 @@ class LabPolicy:
         return hidden_states(self.model, prompts, batch_size=self.batch_size)
 
 
-def _prompt(index: int, request: Expand) -> tuple[int, ...] | ValueError:
+def _prompt(index: int, request: ExpandRequest) -> tuple[int, ...] | ValueError:
     if request.stop not in ((), (STOP,)):
         raise ValueError(
             f"LabPolicy: requests[{index}].stop must be () or ('\\n',), the end of a line; got "
@@ -122,7 +122,7 @@ def _prompt(index: int, request: Expand) -> tuple[int, ...] | ValueError:
         return error
 
 
-def _continuation(drawn: Drawn, request: Expand, room: int) -> Continuation:
+def _continuation(drawn: Drawn, request: ExpandRequest, room: int) -> Continuation:
     tokens, mode = drawn.tokens, request.mode
     complete = tokens[-1] == EOS_ID
     line = mode in ("step", "partial") and NEWLINE_ID in tokens

@@ -1,8 +1,8 @@
 """Policies: what continues a trace. Nothing heavy is imported until it is used.
 
-`LabPolicy` is the built-in miniature, `HuggingFacePolicy` any causal language model of
-transformers, `EndpointPolicy` any server that speaks OpenAI's completions. Any other function from
-`Expand` requests to `Continuation` lists will do as well.
+`HuggingFacePolicy` is any causal language model of transformers, `EndpointPolicy` any server that
+speaks OpenAI's completions. Any other function from a list of `ExpandRequest` to as many lists of
+`Continuation` will do as well.
 """
 
 from __future__ import annotations

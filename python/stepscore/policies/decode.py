@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 # Rows that ended are taken out of the batch once so many of it have.
 _WORTH_COPYING = 0.5
@@ -198,7 +198,7 @@ def hidden_states(
     return states
 
 
-def no_room(request: Expand, length: int, most: int) -> list[Continuation] | ValueError:
+def no_room(request: ExpandRequest, length: int, most: int) -> list[Continuation] | ValueError:
     """The answer to a request whose `length` tokens leave no room in a context of `most`.
 
     A trace ends there; a problem that fills the context alone is an error.

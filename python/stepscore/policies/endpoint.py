@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stepscore.policies.posts import EndpointError, Posts
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 __all__ = ["KEY_VARIABLE", "EndpointError", "EndpointPolicy"]
 
@@ -101,7 +101,9 @@ class EndpointPolicy:
     def __repr__(self) -> str:
         return f"EndpointPolicy({self.url!r}, {self.model!r})"
 
-    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | EndpointError]:
+    def __call__(
+        self, requests: Sequence[ExpandRequest]
+    ) -> list[list[Continuation] | EndpointError]:
         """Draw the samples of every request; where one of them fails, its error stands instead.
 
         A server that cannot be reached, or refuses the key or the model, ends the call: requests
@@ -123,10 +125,10 @@ class EndpointPolicy:
             )
         return answers
 
-    def _stops(self, request: Expand) -> tuple[str, ...]:
+    def _stops(self, request: ExpandRequest) -> tuple[str, ...]:
         return (request.stop or self.stop) if request.mode in ("step", "partial") else ()
 
-    def _bodies(self, request: Expand) -> list[dict[str, Any]]:
+    def _bodies(self, request: ExpandRequest) -> list[dict[str, Any]]:
         """The fields of every sample's request."""
         stops = self._stops(request)
         shared = {
@@ -142,7 +144,7 @@ class EndpointPolicy:
         return [{**shared, "seed": seed % 2**31, **self._extra} for seed in request.seeds]
 
     def _continuation(
-        self, choice: dict[str, Any], usage: dict[str, Any], request: Expand
+        self, choice: dict[str, Any], usage: dict[str, Any], request: ExpandRequest
     ) -> Continuation:
         text: str = choice["text"]
         mode, stops = request.mode, self._stops(request)

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stepscore.hub import quiet, watched
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
@@ -119,7 +119,7 @@ class HuggingFacePolicy:
             )
         return cls(loaded.to(where).eval(), tokenizer, name=model, **options)
 
-    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | Exception]:
+    def __call__(self, requests: Sequence[ExpandRequest]) -> list[list[Continuation] | Exception]:
         """Draw the samples of every request.
 
         A trace that fills the model's positions ends there; a problem that does gets an error.
@@ -199,7 +199,7 @@ class HuggingFacePolicy:
         )
         return text
 
-    def _stops(self, request: Expand) -> tuple[str, ...]:
+    def _stops(self, request: ExpandRequest) -> tuple[str, ...]:
         return (request.stop or self.stop) if request.mode in ("step", "partial") else ()
 
     def _continuation(

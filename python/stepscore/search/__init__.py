@@ -1,15 +1,15 @@
 """Search with a policy and a process reward model, over many problems at once.
 
-- ``run``: `search`, which asks a strategy, a policy and a scorer in turn
-- ``requests``: what policies and scorers are asked, and what they answer
-- ``tree``: the verbs that strategies are written with
-- ``samples``, ``beams``, ``particles``, ``paths``, ``mcts``: the strategies
+- ``search``: `search`, which asks a strategy, a policy and a scorer in turn
+- ``tree``: the verbs that strategies are written with; ``strategies``: the strategies
+- ``requests``, ``scorers``: what scorers are asked, and scorers
+- ``driver``: the calls of the models, those that fail, and searches that are taken up again
 - ``result``: what was found
-- ``calls``, ``journal``: models that fail, and searches that are taken up again
-- ``budget``: stop rules of sequential sampling, samples per problem, the first wrong step
+- ``budget``: stop rules of sequential sampling, samples per problem
 """
 
-from stepscore.policies.requests import Continuation, Expand, Policy, Score, Scorer
+from stepscore.policies.requests import Continuation, ExpandRequest, Policy
+from stepscore.renamed import renamed
 from stepscore.search.budget import (
     adaptive_k,
     adaptive_m,
@@ -20,21 +20,23 @@ from stepscore.search.budget import (
     should_stop,
 )
 from stepscore.search.driver.run import search
-from stepscore.search.result import Costs, Found, SearchResult, Trace, TreeNode
+from stepscore.search.requests import Judge, Scorer, ScoreRequest
+from stepscore.search.result import ProblemCosts, ProblemResult, SearchResult, Trace, TreeNode
 from stepscore.search.strategies import STRATEGIES
-from stepscore.search.tree import Steps, Tree
+from stepscore.search.tree import PendingNodes, Tree
 
 __all__ = [
     "STRATEGIES",
     "Continuation",
-    "Costs",
-    "Expand",
-    "Found",
+    "ExpandRequest",
+    "Judge",
+    "PendingNodes",
     "Policy",
-    "Score",
+    "ProblemCosts",
+    "ProblemResult",
+    "ScoreRequest",
     "Scorer",
     "SearchResult",
-    "Steps",
     "Trace",
     "Tree",
     "TreeNode",
@@ -47,3 +49,14 @@ __all__ = [
     "search",
     "should_stop",
 ]
+
+__getattr__ = renamed(
+    __name__,
+    {
+        "Costs": "stepscore.search.result.ProblemCosts",
+        "Expand": "stepscore.policies.requests.ExpandRequest",
+        "Found": "stepscore.search.result.ProblemResult",
+        "Score": "stepscore.search.requests.ScoreRequest",
+        "Steps": "stepscore.search.tree.PendingNodes",
+    },
+)

@@ -72,7 +72,7 @@ class TreeNode:
 
 
 @dataclass(frozen=True)
-class Costs:
+class ProblemCosts:
     """What was spent on a problem.
 
     Attributes:
@@ -90,7 +90,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Found:
+class ProblemResult:
     """What a search found for one problem.
 
     Attributes:
@@ -101,7 +101,7 @@ class Found:
         status: ``"done"``; ``"failed: "`` with the first reason: some request found no answer, and
             the search went on without it; or ``"cut: "``: its tree was full.
         traces: the strategy's candidates, in its order.
-        costs: see `Costs`.
+        costs: see `ProblemCosts`.
     """
 
     problem: str
@@ -110,11 +110,11 @@ class Found:
     winner: int
     status: str
     traces: list[Trace]
-    costs: Costs
+    costs: ProblemCosts
 
 
-class SearchResult(Sequence[Found]):
-    """What a search found, one `Found` per problem.
+class SearchResult(Sequence[ProblemResult]):
+    """What a search found, one `ProblemResult` per problem.
 
     Attributes:
         strategy: its name.
@@ -125,7 +125,7 @@ class SearchResult(Sequence[Found]):
     def __init__(
         self,
         strategy: str,
-        found: list[Found],
+        found: list[ProblemResult],
         trees: list[tuple[Tree, int]],
         calls: dict[str, int],
         seconds: float,

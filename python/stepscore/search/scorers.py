@@ -1,4 +1,4 @@
-"""Scorers: what says how good a step is. Any function from `Score` requests to numbers will do."""
+"""Scorers: what says how good a step is. Any function from a list of `ScoreRequest` will do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from stepscore.ops import value_head
-from stepscore.policies.requests import Score
+from stepscore.search.requests import ScoreRequest
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -38,7 +38,7 @@ class PrmScorer:
         # problem -> the steps that the model has read, from the first on -> their session node
         self._known: dict[str, dict[tuple[str, ...], int]] = {}
 
-    def __call__(self, requests: Sequence[Score]) -> list[list[float] | ValueError]:
+    def __call__(self, requests: Sequence[ScoreRequest]) -> list[list[float] | ValueError]:
         """Score traces; each gets a score per step of the search.
 
         A trace that cannot be laid out, because it is empty or holds the model's separator, gets
@@ -91,7 +91,7 @@ class PrmScorer:
             self._roots[problem] = root
             self._known[problem] = {(): root}
 
-    def _fault(self, request: Score, trace: Sequence[str]) -> ValueError | None:
+    def _fault(self, request: ScoreRequest, trace: Sequence[str]) -> ValueError | None:
         if not trace:
             return ValueError(f"expected a step with text; got {request.steps!r:.60}")
         faults = [fault for step in trace if (fault := self.prm.recipe.fault_in_step(step))]
@@ -149,7 +149,7 @@ class ValueHeadScorer:
         self.activation = activation
         self.column = column
 
-    def __call__(self, requests: Sequence[Score]) -> list[float]:
+    def __call__(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Give the value of every node.
 
         Raises:

@@ -17,8 +17,9 @@ Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# A strategy: it yields when what it asked for has to be answered, and returns its candidates.
-Steps = Generator[None, None, Ids]
+# Nodes that are there when the models have answered: it yields while something has to be answered.
+# Every verb that asks for something is one, and so is a strategy, which returns its candidates.
+PendingNodes = Generator[None, None, Ids]
 
 # Enough for the children of a level and their parents; the rest is put together again if needed.
 _STEPS_KEPT = 20_000
@@ -86,7 +87,7 @@ class Tree:
         mode: str = "step",
         max_tokens: int | None = None,
         temperature: float | None = None,
-    ) -> Steps:
+    ) -> PendingNodes:
         """Draw continuations of open nodes; the others are passed over.
 
         Args:
@@ -104,7 +105,7 @@ class Tree:
         children = np.repeat(first - begins, granted) + np.arange(granted.sum())
         return children[self._usable(children)]
 
-    def advance(self, nodes: Ids, **sampling: Any) -> Steps:
+    def advance(self, nodes: Ids, **sampling: Any) -> PendingNodes:
         """Move every open node on to one continuation; arguments as in `expand`.
 
         Returns:
@@ -115,7 +116,7 @@ class Tree:
         after = np.where(granted > 0, first, nodes)
         return after[self._usable(after)]
 
-    def score(self, nodes: Ids) -> Steps:
+    def score(self, nodes: Ids) -> PendingNodes:
         """Score the nodes that are not scored yet; returns those that have a score, in order."""
         steps = nodes[self.engine.depth[nodes] > 0]  # a root has nothing to score
         new = np.unique(steps[np.isnan(self.engine.value[steps])])
@@ -124,12 +125,12 @@ class Tree:
             yield
         return nodes[~np.isnan(self.engine.value[nodes]) & self._usable(nodes)]
 
-    def grow(self, nodes: Ids, samples: Any = 1, **sampling: Any) -> Steps:
+    def grow(self, nodes: Ids, samples: Any = 1, **sampling: Any) -> PendingNodes:
         """`expand`, then `score`."""
         children = yield from self.expand(nodes, samples, **sampling)
         return (yield from self.score(children))
 
-    def step(self, nodes: Ids, **sampling: Any) -> Steps:
+    def step(self, nodes: Ids, **sampling: Any) -> PendingNodes:
         """`advance`, then `score`."""
         after = yield from self.advance(nodes, **sampling)
         return (yield from self.score(after))

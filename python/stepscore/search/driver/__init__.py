@@ -1,1 +1,1 @@
-"""Asks a strategy, a policy and a scorer in turn; models that fail, and searches that are taken up again."""
+"""Asks strategies and models in turn; models that fail, searches that are taken up again."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stepscore.ops import TreeSearch, aggregate, vote
 from stepscore.ops.tree_search import EvaluateRequests, ExpandRequests
-from stepscore.policies.requests import Expand, Mode, Policy, Score, Scorer
+from stepscore.policies.requests import ExpandRequest, Mode, Policy
 from stepscore.search.driver.calls import (
     Failure,
     call_model,
@@ -29,12 +29,12 @@ from stepscore.search.driver.calls import (
     check_score,
 )
 from stepscore.search.driver.journal import Journal, Place
-from stepscore.search.result import Costs, Found, SearchResult, choose
+from stepscore.search.requests import Judge, Scorer, ScoreRequest
+from stepscore.search.result import ProblemCosts, ProblemResult, SearchResult, choose
 from stepscore.search.strategies import RULES, STRATEGIES
-from stepscore.search.tree import Ids, Sampling, Steps, Tree
+from stepscore.search.tree import Ids, PendingNodes, Sampling, Tree
 
-Strategy = Callable[..., Steps]
-Judge = Callable[[Sequence[Score]], Sequence[bool]]
+Strategy = Callable[..., PendingNodes]
 
 _ALL = 2**31 - 1
 _MODES: tuple[Mode, ...] = ("step", "block", "partial", "rollout")  # as the trees count them
@@ -81,11 +81,11 @@ def search(
     Args:
         problems: their texts; a problem that is repeated is searched again with other samples.
         strategy: a name of `stepscore.search.STRATEGIES`, or a function ``(tree, **parameters)``
-            that returns `Steps`.
-        policy: list of `Expand` -> as many lists of `Continuation`.
-        scorer: list of `Score` -> as many scores, or lists of the scores of all steps.
+            that returns `PendingNodes`.
+        policy: list of `ExpandRequest` -> as many lists of `Continuation`.
+        scorer: list of `ScoreRequest` -> as many scores, or lists of the scores of all steps.
         value: a second scorer, of the outcome, for strategies that know two.
-        judge: list of `Score` -> as many bools: whether the response is right.
+        judge: list of `ScoreRequest` -> as many bools: whether the response is right.
         seed: of all random numbers.
         samples: continuations a problem may ask for, one number or one per problem; None: no limit.
         tokens: tokens it may generate: when reached, it asks for no more samples.
@@ -244,7 +244,7 @@ class _Group:
         self,
         tree: Tree,
         own: Ids,
-        strategy: Steps,
+        strategy: PendingNodes,
         seed: int,
         *,
         has_value: bool,
@@ -269,7 +269,7 @@ class _Group:
         return True
 
     def status(self, problem: int) -> str:
-        """What `Found.status` says."""
+        """What `ProblemResult.status` says."""
         engine = self.tree.engine
         if problem in self.reasons:
             return f"failed: {self.reasons[problem]}"
@@ -329,7 +329,7 @@ class _Group:
             begins.append(begin - problem * size)
             places.append(("policy", keys[problem], begins[-1]))
             requests.append(
-                Expand(
+                ExpandRequest(
                     tree.problems[problem],
                     tree.steps(node),
                     samples,
@@ -361,7 +361,7 @@ class _Group:
         requests, places, answers = [], [], []
         rows = zip(asked.nodes.tolist(), asked.problems.tolist(), parents, strict=True)
         for node, problem, parent in rows:
-            requests.append(Score(tree.problems[problem], tree.steps(node), node, parent))
+            requests.append(ScoreRequest(tree.problems[problem], tree.steps(node), node, parent))
             places.append((model, keys[problem], node - problem * size))
             nothing_new = known is not None and not tree.own_text.get(node)
             answers.append(self._before(parent, known) if nothing_new else None)
@@ -537,9 +537,9 @@ def split_steps(text: str, stop: Sequence[str]) -> list[str]:
 
 def _collect(
     groups: Sequence[_Group], count: int, how: str, rule: str
-) -> tuple[list[Found], list[tuple[Tree, int]]]:
+) -> tuple[list[ProblemResult], list[tuple[Tree, int]]]:
     """Let every problem's candidates choose, and put the problems in their order."""
-    found: dict[int, Found] = {}
+    found: dict[int, ProblemResult] = {}
     trees: dict[int, tuple[Tree, int]] = {}
     for group in groups:
         tree, engine = group.tree, group.tree.engine
@@ -548,14 +548,14 @@ def _collect(
         chosen = choose(tree, group.candidates, how, rule)
         rows = zip(group.own.tolist(), tree.problems, chosen, costs, strict=True)
         for local, (index, problem, (traces, winner, answer), cost) in enumerate(rows):
-            found[index] = Found(
+            found[index] = ProblemResult(
                 problem,
                 answer,
                 traces[winner].text if winner >= 0 else "",
                 winner,
                 group.status(local),
                 traces,
-                Costs(*cost),
+                ProblemCosts(*cost),
             )
             trees[index] = tree, local
     return [found[i] for i in range(count)], [trees[i] for i in range(count)]

@@ -23,9 +23,9 @@ from stepscore.search.strategies.omega import omega_prm
 from stepscore.search.strategies.particles import feynman_kac, particle_gibbs, particles
 from stepscore.search.strategies.paths import greedy, pats, refine
 from stepscore.search.strategies.samples import adaptive_n, best_of_n, self_consistency
-from stepscore.search.tree import Steps
+from stepscore.search.tree import PendingNodes
 
-STRATEGIES: dict[str, Callable[..., Steps]] = {
+STRATEGIES: dict[str, Callable[..., PendingNodes]] = {
     function.__name__: function
     for function in (
         best_of_n,

@@ -8,7 +8,7 @@ import numpy as np
 
 from stepscore.ops.frontier import rebase_allotment, resample, top_k
 from stepscore.search.budget import adaptive_k, adaptive_m
-from stepscore.search.tree import Ids, Reals, Steps, Tree
+from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
 
 def beam(
@@ -19,7 +19,7 @@ def beam(
     depth: int = 40,
     how: str = "last",
     duplicates: str = "keep",
-) -> Steps:
+) -> PendingNodes:
     """Beam search: n beams take a step each; the best n / m of them are copied to n again.
 
     A beam that ends is set aside. The last of `depth` rounds runs to the end of the response. The
@@ -54,7 +54,7 @@ def beam(
 
 def beam_with_finished(
     tree: Tree, *, n: int = 16, width: int = 4, depth: int = 40, how: str = "last"
-) -> Steps:
+) -> PendingNodes:
     """Beam search in which beams that have ended keep their score and their place.
 
     n / width beams begin; from then on the best `width` of all are copied, in turns, to n.
@@ -90,7 +90,7 @@ def step_beam(
     depth: int = 10,
     how: str = "last",
     duplicates: str = "drop",
-) -> Steps:
+) -> PendingNodes:
     """Beam search with shrinking width: every beam that ends leaves one place less.
 
     The root draws `width` steps, later each beam draws width / beams; the best of them, as many as
@@ -132,7 +132,7 @@ def outcome_beam(
     beta: float = 1.0,
     beta_on: str = "process",
     how: str = "mean",
-) -> Steps:
+) -> PendingNodes:
     r"""Beam search by process and outcome: :math:`f = h + \beta g`.
 
     With h the `outcome` of a trace by the second scorer and g the aggregate of its step scores.
@@ -177,7 +177,7 @@ def process_and_outcome(tree: Tree, nodes: Ids, beta: float, beta_on: str, how: 
 
 def dvts(
     tree: Tree, *, n: int = 4, m: int = 4, depth: int = 40, how: str = "last", lookahead: int = 0
-) -> Steps:
+) -> PendingNodes:
     """Diverse verifier tree search: n / m beams that never meet, of m steps each.
 
     A beam of which a step failed is dropped. The candidates are all m traces of the last round of
@@ -214,7 +214,7 @@ def dvts(
     return tree.join(candidates, beams)
 
 
-def look_ahead(tree: Tree, nodes: Ids, steps: int) -> Steps:
+def look_ahead(tree: Tree, nodes: Ids, steps: int) -> PendingNodes:
     """The scored node that each node comes to by greedy steps; itself where one fails."""
     ahead = nodes.copy()
     for _ in range(steps):
@@ -235,7 +235,7 @@ def lookahead_beam(
     lookahead: int = 1,
     discount: float = 1.0,
     alpha: float = 1.0,
-) -> Steps:
+) -> PendingNodes:
     r"""Beam search by a temporal-difference value: :math:`V + \alpha (\gamma^k V' - V)`.
 
     With V the score of a step and V' that of the node k greedy steps later.
@@ -277,7 +277,7 @@ def rebase(
     depth: int = 25,
     how: str = "last",
     arith: str = "float32",
-) -> Steps:
+) -> PendingNodes:
     r"""Reward-balanced search: every node gets children in proportion to :math:`e^{R / T}`.
 
     The best first, :math:`k_j = \lceil W e_j / S \rceil`, see `stepscore.rebase_allotment`. A
@@ -322,7 +322,7 @@ def blocks(
     width: int = 2,
     block: int = 4096,
     depth: int = 4,
-) -> Steps:
+) -> PendingNodes:
     """Block-wise search by value: n / width traces draw `width` blocks each, the best go on.
 
     Of the continuations of a problem as many are kept as were continued; a trace that ends is
@@ -356,7 +356,7 @@ def early_rejection(
     m: int = 4,
     tau: int = 64,
     depth: int = 20,
-) -> Steps:
+) -> PendingNodes:
     """Beam search that scores the first tokens of a step and finishes only the best of them.
 
     n beams draw `tau` tokens each; the best n / m of these finish their step and are copied to n.
@@ -393,7 +393,7 @@ def speculative(
     reject: float,
     consistency: float,
     depth: int = 40,
-) -> Steps:
+) -> PendingNodes:
     r"""n traces; each begins m steps, prunes them by a speculative reward and finishes the best.
 
     The speculative reward :math:`\tilde r` of a step is that of its first `tau` tokens. Those below
@@ -426,7 +426,7 @@ def speculative(
     return tree.join(ended, traces)
 
 
-def _finish_steps(tree: Tree, nodes: Ids) -> Steps:
+def _finish_steps(tree: Tree, nodes: Ids) -> PendingNodes:
     """Draw and score the rest of the steps that were begun; whole ones stay."""
     whole = np.array([_ends_a_step(tree, node) for node in nodes.tolist()], bool)
     finished = yield from tree.step(nodes[~whole])
@@ -449,7 +449,7 @@ def adaptive_beam(
     depth: int = 8,
     adapt: str = "k",
     confidence: float = 0.99,
-) -> Steps:
+) -> PendingNodes:
     r"""Beam search that keeps as many beams, or draws as many samples, as success asks for.
 
     With :math:`N(p) = \lceil \ln(1 - q) / \ln(1 - p) \rceil`, see `stepscore.search.adaptive_k`
@@ -496,7 +496,7 @@ def adaptive_beam(
 
 def reward_sampling(
     tree: Tree, *, n: int = 4, m: int = 4, beta: float = 1.0, depth: int = 40
-) -> Steps:
+) -> PendingNodes:
     r"""n traces; each draws m steps and takes one with probability :math:`\propto r^\beta`.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Generator
 import numpy as np
 
 from stepscore.search.strategies.paths import run_on
-from stepscore.search.tree import Steps, Tree
+from stepscore.search.tree import PendingNodes, Tree
 
 # A state to estimate -> the share of right rollouts from it, and the nodes of the wrong ones.
 _Estimates = Generator[int, tuple[float, list[list[int]]], float]
@@ -25,7 +25,7 @@ def omega_prm(
     length: float = 500.0,
     c: float = 0.125,
     depth: int = 40,
-) -> Steps:
+) -> PendingNodes:
     r"""Find the first wrong steps of rollouts by binary search, and estimate states on the way.
 
     MC(s), of a state s, is the share of right ones among k rollouts from it. A search takes the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.ops.frontier import effective_sample_size, resample, tempering
-from stepscore.search.tree import Ids, Reals, Steps, Tree
+from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
 _POTENTIALS = ("diff", "max", "add", "rt")
 _MOST_LOG_POTENTIAL = float(np.log(1e10))
@@ -23,7 +23,7 @@ def particles(
     temper: str | None = None,
     temper_end: float = 1.0,
     finished: str = "compete",
-) -> Steps:
+) -> PendingNodes:
     r"""Particle filtering: after every step draw n particles by :math:`w = r^{1/T} (1 - r)^{-1/T}`.
 
     That is softmax(logit(r) / T), with r the score of the particle so far.
@@ -92,7 +92,7 @@ def particle_gibbs(
     clip: float = 1e-7,
     resampling: str = "multinomial",
     weigh: str = "final",
-) -> Steps:
+) -> PendingNodes:
     """Particle filtering in sweeps: one trace of the last sweep takes part in the next.
 
     The reference is drawn by the final weights. Copies of it that are drawn at step t are cut there
@@ -165,7 +165,7 @@ def feynman_kac(
     depth: int = 40,
     every: int = 1,
     threshold: float | None = None,
-) -> Steps:
+) -> PendingNodes:
     r"""Particles drawn by the potentials of Feynman-Kac steering.
 
     With :math:`\lambda` the strength and :math:`r_t` the score at the t-th choice:

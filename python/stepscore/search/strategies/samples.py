@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.search.budget import next_samples, samples_needed, should_stop
-from stepscore.search.tree import Steps, Tree
+from stepscore.search.tree import PendingNodes, Tree
 
 
-def best_of_n(tree: Tree, *, n: int = 16, how: str = "last") -> Steps:
+def best_of_n(tree: Tree, *, n: int = 16, how: str = "last") -> PendingNodes:
     r"""Draw n responses and score them: :math:`\arg\max_i s_i`.
 
     With ``rule="weighted"`` their answers vote with their scores.
@@ -25,7 +25,7 @@ def best_of_n(tree: Tree, *, n: int = 16, how: str = "last") -> Steps:
 
 def self_consistency(
     tree: Tree, *, n: int = 16, stop_rule: str | None = None, threshold: float | None = None
-) -> Steps:
+) -> PendingNodes:
     """Draw n responses, unscored; the most frequent answer wins.
 
     With a `stop_rule` they are drawn 2, 4, 8, ... in all, up to n, and a problem whose samples
@@ -57,7 +57,7 @@ def self_consistency(
 
 def adaptive_n(
     tree: Tree, *, n: int = 64, confidence: float = 0.99, probe: int = 1, how: str = "last"
-) -> Steps:
+) -> PendingNodes:
     r"""Draw as many responses as make one right one likely.
 
     :math:`N = \lceil \ln(1 - q) / \ln(1 - p) \rceil`, at most n, with p the mean score of the
