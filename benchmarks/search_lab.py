@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 import stepscore
 from stepscore.lab import tasks
-from stepscore.lab.continuations import LabPolicy
+from stepscore.lab.continuations import LabContinuationPolicy
 from stepscore.search import SearchResult, search
 from stepscore.search.scorers import PrmScorer
 
@@ -248,8 +248,8 @@ def seconds_of(calls: Sequence[tuple[float, float]]) -> float:
 
 
 @cache
-def load_policy() -> LabPolicy:
-    return LabPolicy(batch_size=512)
+def load_policy() -> LabContinuationPolicy:
+    return LabContinuationPolicy(batch_size=512)
 
 
 @cache

@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import Any
 
 
-def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+def renamed(
+    module: str, names: Mapping[str, str], *, stacklevel: int = 2
+) -> Callable[[str], Any]:
     """Make the ``__getattr__`` of a module some of whose names stand elsewhere now.
 
     Nothing is imported until such a name is asked for.
@@ -16,6 +18,7 @@ def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     Args:
         module: its ``__name__``.
         names: the old name -> the new one with its module, ``stepscore.room.module.name``.
+        stacklevel: of the warning; 3 where a ``__getattr__`` of the module's own calls this one.
     """
 
     def find(name: str) -> Any:
@@ -25,7 +28,7 @@ def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         warnings.warn(
             f"{module}.{name} is {names[name]} now, and only there from 0.3 on",
             DeprecationWarning,
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
         return getattr(import_module(home), new)
 

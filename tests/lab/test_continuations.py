@@ -11,17 +11,17 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from stepscore import lab  # noqa: E402
+from stepscore.lab.continuations import LabContinuationPolicy  # noqa: E402
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, encode  # noqa: E402
 from stepscore.lab.tokenizer import decode as text_of  # noqa: E402
-from stepscore.policies import LabPolicy  # noqa: E402
 from stepscore.policies.requests import Continuation, ExpandRequest  # noqa: E402
 
 PROBLEMS = lab.generate(6, seed=3, split="eval")
 
 
 @pytest.fixture(scope="module")
-def policy() -> LabPolicy:
-    return LabPolicy()
+def policy() -> LabContinuationPolicy:
+    return LabContinuationPolicy()
 
 
 def request(problem: str, steps: list[str], mode: str = "step", **changes: object) -> ExpandRequest:
@@ -114,7 +114,7 @@ def test_a_sample_depends_on_its_own_request_alone(policy) -> None:
     whole = policy(requests)
     draw.shuffle(order := list(range(len(requests))))
     for size in (1, 7):
-        small = LabPolicy(batch_size=size)
+        small = LabContinuationPolicy(batch_size=size)
         again = small([requests[index] for index in order])
         for index, samples in zip(order, again, strict=True):
             for got, wanted in zip(samples, whole[index], strict=True):

@@ -15,7 +15,7 @@ from models import BUILDERS, PROBLEMS, STEPS  # noqa: E402
 
 import stepscore  # noqa: E402
 from stepscore import lab  # noqa: E402
-from stepscore.policies import LabPolicy  # noqa: E402
+from stepscore.lab.continuations import LabContinuationPolicy  # noqa: E402
 from stepscore.search.requests import ScoreRequest  # noqa: E402
 from stepscore.search.scorers import PrmScorer, ValueHeadScorer  # noqa: E402
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_scored_is_named(loaded) -> None:
 
 
 def test_the_value_head_reads_the_last_token_of_the_step() -> None:
-    policy = LabPolicy()
+    policy = LabContinuationPolicy()
     hidden = policy.model.config.hidden_size
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(2, hidden)).astype(np.float32)

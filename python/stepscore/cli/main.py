@@ -481,7 +481,9 @@ def _load_models(arguments: argparse.Namespace) -> Models:
                 **({"stop": [_unescaped(one) for one in arguments.stop]} if arguments.stop else {}),
             )
         elif name == "lab":
-            policy = policies.LabPolicy()
+            from stepscore.lab import LabContinuationPolicy
+
+            policy = LabContinuationPolicy()
         else:
             policy = policies.HuggingFacePolicy.load(
                 name,

@@ -1,4 +1,4 @@
-"""POST requests to one URL, many at once: each with a deadline, and repeated where that may help."""
+"""POST requests to one URL, many at once: each with a deadline, repeated where that may help."""
 
 from __future__ import annotations
 

@@ -53,10 +53,10 @@ __all__ = [
 __getattr__ = renamed(
     __name__,
     {
-        "Costs": "stepscore.search.result.ProblemCosts",
-        "Expand": "stepscore.policies.requests.ExpandRequest",
-        "Found": "stepscore.search.result.ProblemResult",
-        "Score": "stepscore.search.requests.ScoreRequest",
-        "Steps": "stepscore.search.tree.PendingNodes",
+        "Costs": "stepscore.search.ProblemCosts",
+        "Expand": "stepscore.search.ExpandRequest",
+        "Found": "stepscore.search.ProblemResult",
+        "Score": "stepscore.search.ScoreRequest",
+        "Steps": "stepscore.search.PendingNodes",
     },
 )

@@ -113,7 +113,7 @@ class PrmScorer:
 
 
 class Hidden(Protocol):
-    """A policy that shows its hidden states: `LabPolicy` and `HuggingFacePolicy` do."""
+    """A policy that shows its hidden states: `HuggingFacePolicy` and the lab's do."""
 
     def hidden_states(self, problems: Sequence[str], traces: Sequence[Sequence[str]]) -> Any:
         """The state at the last token of each trace, ``[traces, H]``."""
