@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.ops import VoteResult, vote
+from stepscore.ops import Rule, VoteResult, vote
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -30,13 +30,13 @@ class Ballot(NamedTuple):
         answer_ids: int64 ``[n]``; -1 = no answer.
         scores: float64 ``[n]``, or None.
         rule: of `stepscore.vote`.
-        parameters: of `stepscore.vote`.
+        parameters: what else `stepscore.vote` is given.
     """
 
     verdicts: Float
     answer_ids: Int
     scores: Float | None
-    rule: str
+    rule: Rule
     parameters: dict[str, Any]
 
 

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from stepscore.arrays.call import Call, length
+from stepscore.ops.rule import RULES as RULES
+from stepscore.ops.rule import Rule as Rule
+from stepscore.ops.rule import RuleName as RuleName
+from stepscore.ops.rule import whole_number
 
-# Every rule, with the parameters that it takes. Those in OPTIONAL have a default.
-RULES: Mapping[str, tuple[str, ...]] = {
-    "majority": (),
-    "weighted": (),
-    "weighted_mean": (),
-    "best_of_n": (),
-    "minmax_weighted": (),
-    "softmax_weighted": ("temperature",),
-    "logodds_weighted": ("eps",),
-    "loglik_weighted": ("prior", "reliability", "answers", "eps"),
-    "confidence_weighted": (),
-    "borda": ("power",),
-    "hybrid_majority_reward": ("tau", "consensus", "reward"),
-    "weighted_reward_frequency": ("reward_weight", "normalize"),
-    "pareto": (),
-    "multi_objective": ("objective_weights", "scale"),
-}
-OPTIONAL = ("eps", "power")
-_COUNTS = ("answers", "power")
-_MOST = 2**53
 _WORKSPACE = 5  # numbers per candidate that the kernel keeps of problems beyond its shared memory
-_NAMES = ("consensus", "reward", "normalize", "scale")
 
 
 class VoteResult(NamedTuple):
     """The winner of every problem.
 
-    Every field is ``[problems]``; a list of rules adds a dimension ``[..., rules]``, and prefixes
-    one behind it, ``[..., prefixes]``.
+    Every field is ``[problems]``, with an axis each behind it for a list of rules, for scores with
+    columns and for prefixes, in this order: ``[problems, rules, columns, prefixes]``. A rule that
+    reads no single column has the same result in each.
 
     Attributes:
         winner: index of the winning candidate into the flat arrays, int64; -1 = none.
@@ -44,8 +30,8 @@ class VoteResult(NamedTuple):
         tied: whether another answer reached the same score.
         margin: score less that of the best other answer, float64; infinite where there is no other
             answer, NaN without a winner.
-        class_scores: what the answer of each candidate reached, float64 ``[n]`` (``[n, rules,
-            prefixes]``); NaN where it takes no part. None unless asked for.
+        class_scores: what the answer of each candidate reached, float64 ``[n]`` with the same axes
+            behind it; NaN where it takes no part. None unless asked for.
     """
 
     winner: Any
@@ -60,26 +46,15 @@ def vote(
     answer_ids: Any,
     scores: Any,
     offsets: Any,
-    rule: str | Sequence[str],
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
     *,
     ties: str = "first",
     nan: str = "error",
+    unfit: str | None = None,
     prefixes: Sequence[int] | None = None,
     class_scores: bool = False,
-    temperature: float | None = None,
-    eps: float | None = None,
-    prior: float | None = None,
-    reliability: float | None = None,
-    answers: int | None = None,
-    power: int | None = None,
-    tau: float | None = None,
-    consensus: str | None = None,
-    reward: str | None = None,
-    reward_weight: float | None = None,
-    normalize: str | None = None,
-    objective_weights: Sequence[float] | None = None,
-    scale: str | None = None,
     stream: Any = None,
+    **parameters: Any,
 ) -> VoteResult:
     r"""Let the candidates of every problem vote for their answers.
 
@@ -117,26 +92,42 @@ def vote(
       columns of `scores`, by `scale` as they are (``"none"``) or each scaled to [0, 1] over the
       candidates of the problem (``"minmax"``)
 
-    All sums are taken in float64, in candidate order.
+    The last two read columns together: all of them, or those whose numbers stand in `columns`. The
+    rules above them read one column, and vote once for each; majority reads none. All sums are
+    taken in float64, in candidate order.
+
+    >>> answers, scores = [0, 0, 1], [0.2, 0.3, 0.9]  # one problem, three candidates
+    >>> vote(answers, scores, [0, 3], ["majority", "weighted"]).answer_id.tolist()
+    [[0, 1]]
+    >>> rules = [Rule("softmax_weighted", temperature=t) for t in (0.1, 10)]
+    >>> vote(answers, scores, [0, 3], rules).answer_id.tolist()
+    [[1, 0]]
 
     Args:
         answer_ids: int64 ``[n]``, equal ids within a problem are equal answers; -1 = no answer: the
             candidate takes no part. None: every candidate is an answer of its own.
-        scores: ``[n]``, float32 or float64; None is allowed when only ``majority`` is asked;
-            ``[n, columns]`` for ``pareto`` and ``multi_objective``.
+        scores: ``[n]`` or ``[n, columns]``, float32 or float64; None is allowed when only
+            ``majority`` is asked.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
-        rule: a name, or a list of names for several rules in one pass.
+        rule: a name, a `Rule`, or a list of them for several rules in one pass. A name will do
+            for a rule that needs no parameters. `RULES` has what is known of each.
         ties: which of the tied answers wins: ``"first"``, the one seen first, or ``"best_score"``,
-            the one that holds the highest single score (then the first).
-        nan: ``"error"`` raises on a NaN score, ``"drop"`` lets that candidate take no part.
+            the one that holds the highest single score (then the first; a NaN counts as the
+            lowest), which needs one score per candidate.
+        nan: ``"error"`` raises on any NaN score, also of candidates without an answer and where
+            only majority is asked; ``"drop"`` lets a candidate take no part where a score that the
+            rule reads is NaN: in its column, or in one of those that it reads together.
+            Majority reads no score, and counts every candidate.
+        unfit: what happens where a candidate that takes part has a score that a rule cannot use,
+            see below: ``"error"`` raises; ``"nan"`` leaves the rule without a winner in that
+            problem and column, for all prefixes. None: ``"error"`` for scores ``[n]``, ``"nan"``
+            for ``[n, columns]``.
         prefixes: ascending sizes, as ``[1, 2, 4, 8]``: vote over the first so many candidates of
             every problem (all of them where it has fewer), each as if there were no others.
         class_scores: whether to give what every answer reached.
-        temperature, eps, prior, reliability, answers, power, tau, consensus, reward, reward_weight,
-            normalize, objective_weights, scale: of single rules, see above. A parameter of a rule
-            that is not asked for is an error.
         stream: for CUDA arrays, the stream to enqueue on; see `value_head`. There a candidate that
             would raise takes no part, and raises under ``STEPSCORE_CUDA_CHECK=1``.
+        **parameters: of rules that are given by name; deprecated, until 0.3. Pass a `Rule`.
 
     Returns:
         `VoteResult`. The winner is the first candidate that gave the answer; under ``best_of_n``
@@ -144,11 +135,13 @@ def vote(
         of its highest score.
 
     Raises:
-        ValueError: lengths, offsets or columns that do not fit, an unknown rule, a parameter that
-            is missing, superfluous or out of range, an id below -1, a NaN score, a score that is
-            not finite (but for ``majority``, ``best_of_n``, ``borda`` and ``pareto``) or out of the
-            range that the rule reads: [0, 1] for ``logodds_weighted`` and ``loglik_weighted``, at
-            most 0 for ``confidence_weighted``, at least 0 under ``normalize="sum"``.
+        ValueError: lengths, offsets or columns that do not fit; an unknown rule, or a parameter
+            that is missing or out of range; an id below -1; a NaN score; under ``unfit="error"`` a
+            score that the rule cannot use. Any will do for ``majority``, ``best_of_n``, ``borda``
+            and ``pareto``; ``logodds_weighted`` and ``loglik_weighted`` need some in [0, 1],
+            ``confidence_weighted`` some of at most 0, ``normalize="sum"`` finite ones of at least
+            0, and all others finite ones.
+        TypeError: arrays or parameters of the wrong type.
 
     Source: majority is self-consistency; weighted and best-of-N as in search-and-learn (dictionary
     order: the first answer to reach the maximum wins); minmax_weighted as in
@@ -166,29 +159,19 @@ def vote(
         scores = call.contiguous("scores", call.array("scores", scores), "float64")
     offsets = call.integers("offsets", offsets)
     call.prefer_tensors(answer_ids, scores, offsets)
-    rules = call.names("rule", rule)
-    given = {
-        "temperature": temperature,
-        "eps": eps,
-        "prior": prior,
-        "reliability": reliability,
-        "answers": answers,
-        "power": power,
-        "tau": tau,
-        "consensus": consensus,
-        "reward": reward,
-        "reward_weight": reward_weight,
-        "normalize": normalize,
-        "objective_weights": objective_weights,
-        "scale": scale,
-    }
-    parameters = _parameters(call, rules, given)
+    rules = _rules(call, rule, parameters)
     sizes = prefixes
     if prefixes is not None:
-        sizes = [_whole(call, "prefixes", size) for size in _list(call, "prefixes", prefixes)]
-    by_rule = () if isinstance(rule, str) else (len(rules),)
-    by_prefix = () if sizes is None else (len(sizes),)
-    shape = (max(length(offsets) - 1, 0), *by_rule, *by_prefix)
+        sizes = [_size(call, size) for size in _list(call, "prefixes", prefixes)]
+    has_columns = scores is not None and len(scores.shape) == 2
+    if unfit is None:
+        unfit = "nan" if has_columns else "error"
+    shape = (
+        max(length(offsets) - 1, 0),
+        *(() if isinstance(rule, (str, Rule)) else (len(rules),)),
+        *((scores.shape[1],) if has_columns else ()),
+        *(() if sizes is None else (len(sizes),)),
+    )
     candidates = next((length(a) for a in (answer_ids, scores) if a is not None), 0)
     dtypes = ("int64", "int64", "float64", "bool", "float64")
     fields = [call.empty(shape, dtype) for dtype in dtypes]
@@ -198,10 +181,10 @@ def vote(
         call.optional_view("answer_ids", answer_ids),
         call.optional_view("scores", scores),
         call.view("offsets", offsets),
-        rules,
-        parameters,
+        [(each.name, each.parameters) for each in rules],
         call.choice("ties", ties, ("first", "best_score")),
         call.choice("nan", nan, ("error", "drop")) == "drop",
+        call.choice("unfit", unfit, ("error", "nan")),
         sizes,
         *(call.view(name, field) for name, field in zip(VoteResult._fields, fields, strict=False)),
         call.optional_view("class_scores", by_candidate),
@@ -212,26 +195,48 @@ def vote(
     return VoteResult(winner, answer_id, score, tied, margin, by_candidate)
 
 
-def _parameters(call: Call, rules: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the rules take, each of the right type; a missing or superfluous one is an error."""
-    asked = {name: rule for rule in rules for name in RULES.get(rule, ())}
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        if value is None:
-            if name in asked and name not in OPTIONAL:
-                raise ValueError(f"vote: {asked[name]} needs {name}; pass {name}=...")
-        elif name not in asked:
-            owners = " and ".join(rule for rule, names in RULES.items() if name in names)
+def _rules(call: Call, rule: Any, loose: Mapping[str, Any]) -> list[Rule]:
+    """The rules that are asked for; `loose` are parameters beside their rules."""
+    asked = [rule] if isinstance(rule, (str, Rule)) else rule
+    if not isinstance(asked, (list, tuple)) or not all(isinstance(r, (str, Rule)) for r in asked):
+        raise TypeError(f"{call.op}: rule must be a name, a Rule, or a list of them; got {rule!r}")
+    loose = {name: value for name, value in loose.items() if value is not None}
+    if loose:
+        return _with_loose(call, asked, loose)
+    return [_named(each) if isinstance(each, str) else each for each in asked]
+
+
+@lru_cache
+def _named(name: RuleName) -> Rule:
+    return Rule(name)
+
+
+def _with_loose(
+    call: Call, asked: Sequence[RuleName | Rule], loose: Mapping[str, Any]
+) -> list[Rule]:
+    """Every name with those of the parameters that it takes."""
+    takers = {name: [r for r, info in RULES.items() if name in info.parameters] for name in loose}
+    for name, rules in takers.items():
+        if not rules:
+            raise TypeError(f"{call.op}() got an unexpected keyword argument {name!r}")
+        if not any(rule in asked for rule in rules):
             raise ValueError(
-                f"vote: {name} belongs to {owners}, which is not asked for; leave it out"
+                f"{call.op}: {name} belongs to {' and '.join(rules)}, which is not asked for; "
+                "leave it out"
             )
-        elif name == "objective_weights":
-            found[name] = [call.number(name, weight) for weight in _list(call, name, value)]
-        elif name in _NAMES:
-            found[name] = str(value)
-        else:
-            found[name] = _whole(call, name, value) if name in _COUNTS else call.number(name, value)
-    return found
+    made = [
+        Rule(each, **{name: value for name, value in loose.items() if each in takers[name]})
+        if isinstance(each, str)
+        else each
+        for each in asked
+    ]
+    shown = next(rule for rule in made if any(rule.name in rules for rules in takers.values()))
+    warnings.warn(
+        f"{call.op}: parameters beside the rule go in stepscore 0.3; pass {shown!r}",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    return made
 
 
 def _list(call: Call, argument: str, value: Any) -> list[Any]:
@@ -240,8 +245,8 @@ def _list(call: Call, argument: str, value: Any) -> list[Any]:
     return list(value)
 
 
-def _whole(call: Call, argument: str, value: Any) -> int:
-    number = call.number(argument, value)
-    if isinstance(value, bool) or number % 1 != 0 or abs(number) > _MOST:
-        raise TypeError(f"{call.op}: {argument} must be a whole number; got {value!r}")
-    return int(value)
+def _size(call: Call, value: Any) -> int:
+    try:
+        return whole_number(call.number("prefixes", value))
+    except ValueError:
+        raise TypeError(f"{call.op}: prefixes must be a whole number; got {value!r}") from None
