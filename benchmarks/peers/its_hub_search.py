@@ -25,7 +25,7 @@ from its_hub.core.algorithms.particle_gibbs import (
 
 from stepscore import TreeSearch
 from stepscore.search import Continuation, ExpandRequest, ScoreRequest, search
-from stepscore.search.driver.run import problem_keys
+from stepscore.search.driver.seeds import problem_keys
 
 DEPTH = 12
 TABLES = 200

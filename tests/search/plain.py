@@ -14,7 +14,7 @@ from tables import Tables
 import stepscore
 from stepscore import reference
 from stepscore.search import ExpandRequest
-from stepscore.search.driver.run import problem_keys, sample_seeds
+from stepscore.search.driver.seeds import problem_keys, sample_seeds
 
 MAX_TOKENS = 2048
 

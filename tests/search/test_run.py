@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ import numpy as np
 import pytest
 from tables import SETTINGS, Tables
 
-from stepscore import TreeSearch
+from stepscore import Rule, TreeSearch
+from stepscore.errors import InputError
 from stepscore.search import (
     STRATEGIES,
     Continuation,
@@ -27,10 +29,11 @@ from stepscore.search import (
     ScoreRequest,
     SearchResult,
     Tree,
+    plan,
     search,
 )
-from stepscore.search.driver import run as driver
-from stepscore.search.driver.run import problem_keys, sample_seeds, split_steps
+from stepscore.search.driver.seeds import problem_keys, sample_seeds
+from stepscore.search.driver.split import split_steps
 
 PROBLEMS = [f"problem {i}" for i in range(6)]
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES)
@@ -132,7 +135,7 @@ def test_the_order_of_answers_changes_nothing(
             for i in rng.sample(range(len(tickets)), len(tickets)):
                 super().tell_score(tickets[i : i + 1], values[i : i + 1])
 
-    monkeypatch.setattr(driver, "TreeSearch", OneByOne)
+    monkeypatch.setattr(plan, "TreeSearch", OneByOne)
     same(run(strategy), expected)
 
 
@@ -670,71 +673,118 @@ def test_votes_choose() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "message"),
+    ("change", "argument", "message"),
     [
-        ({"problems": "text"}, TypeError, "problems must be a list of texts; got str"),
-        ({"problems": []}, ValueError, "problems must hold at least one text"),
-        ({"problems": ["a", 3]}, TypeError, r"problems\[1\] must be str; got int"),
-        ({"strategy": "beem"}, ValueError, "unknown strategy 'beem'; choose from best_of_n, "),
-        ({"widht": 3}, ValueError, "beam has no parameter 'widht'; choose from n, m, depth, how"),
-        ({"samples": 0}, ValueError, "samples must be at least 1; got 0"),
-        ({"tokens": [1, 2]}, ValueError, "tokens must be a whole number, or one for each of the 6"),
-        ({"prm_tokens": 1.5}, ValueError, "prm_tokens must be a whole number"),
-        ({"max_nodes": 1}, ValueError, "max_nodes must be at least 2; got 1"),
-        ({"groups": 0}, ValueError, "groups must be at least 1"),
-        ({"retries": -1}, ValueError, "retries must be at least 0"),
-        ({"timeout": 0}, ValueError, "timeout above 0"),
-        ({"temperature": -1.0}, ValueError, "temperature must be 0 or more"),
-        ({"stop": "\n"}, TypeError, "stop must be a list of texts; got str"),
-        ({"n": 5}, ValueError, "beam: 5 must be a multiple of 3"),
-        ({"scorer": None}, ValueError, "the strategy needs a scorer; pass scorer="),
-        ({"how": "best"}, ValueError, "best"),
-        ({"rule": "best"}, ValueError, "best"),
-        ({"strategy": "greedy", "n": None}, ValueError, "has no parameter 'n'"),
+        ({"problems": "text"}, "problems", "a list of texts; got str; put it into a list"),
+        ({"problems": []}, "problems", "at least one text; got none"),
+        ({"problems": ["a", 3]}, "problems[1]", "str; got int"),
+        ({"strategy": "beem"}, "strategy", "one of best_of_n, .*, or a function; got 'beem'"),
+        (
+            {"widht": 3},
+            "parameters.widht",
+            "a parameter of beam: n, m, depth, how, duplicates; got 'widht'",
+        ),
+        ({"samples": 0}, "samples", "at least 1; got 0"),
+        (
+            {"tokens": [1, 2]},
+            "tokens",
+            r"a whole number, or one for each of the 6 problems; got \[1, 2\]",
+        ),
+        ({"prm_tokens": 1.5}, "prm_tokens", "a whole number, or one for each .*; got 1.5"),
+        ({"max_nodes": 1}, "max_nodes", "at least 2; got 1"),
+        ({"groups": 0}, "groups", "at least 1; got 0"),
+        ({"retries": -1}, "retries", "at least 0; got -1"),
+        ({"seed": -1}, "seed", "at least 0; got -1"),
+        ({"timeout": 0}, "timeout", "a number above 0, or None; got 0"),
+        ({"timeout": math.nan}, "timeout", "a number above 0, or None; got nan"),
+        ({"temperature": -1.0}, "temperature", "0 or more; got -1.0"),
+        ({"stop": "\n"}, "stop", "a list of texts; got str; put it into a list"),
+        ({"n": 5}, "parameters.n", "a multiple of m=3, and both at least 1; got 5"),
+        ({"scorer": None}, "scorer", "a model, because the strategy asks for one; got none"),
+        ({"how": "best"}, "how", "one of min, .*; got 'best'"),
+        ({"rule": "best"}, "rule", "one of majority, .*; got 'best'"),
+        ({"strategy": "greedy", "n": 1}, "parameters.n", "a parameter of greedy: .*; got 'n'"),
     ],
 )
-def test_wrong_arguments(change: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_wrong_arguments(change: dict[str, Any], argument: str, message: str) -> None:
     arguments = {"problems": PROBLEMS, "strategy": "beam", **Tables().arguments("beam"), **change}
     if arguments["strategy"] == "greedy":
         arguments = {k: v for k, v in arguments.items() if k not in ("m", "depth")}
-    with pytest.raises(error, match=message):
+    where = re.escape(f"search: {argument}: ")
+    with pytest.raises(InputError, match=f"^{where}expected {message}$") as caught:
         search(**arguments)
+    assert caught.value.where == "search"
+    assert caught.value.argument is not None
+    assert isinstance(caught.value, TypeError) == (message.startswith(("a list of", "str")))
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("how", "rule", "message"),
     [
-        ("prodd", None, "aggregate: unknown aggregation 'prodd'"),
-        (None, "plurality", "vote: unknown rule 'plurality'"),
-        (None, "softmax_weighted", "vote: softmax_weighted needs temperature"),
+        ("prodd", None, "search: how: expected one of min, .*; got 'prodd'"),
+        (None, "plurality", "search: rule: expected one of majority, .*; got 'plurality'"),
+        (
+            None,
+            "softmax_weighted",
+            r"search: rule.temperature: expected a finite number above 0; got nothing; for example "
+            r"Rule\('softmax_weighted', temperature=0.1\)",
+        ),
+        (None, 3, "search: rule: expected a name or a Rule; got 3"),
+        (
+            None,
+            Rule("pareto", columns=(0, 1)),
+            r"search: rule: expected a rule for 1 column, the process score; got "
+            r"Rule\('pareto', columns=\(0, 1\)\): ",
+        ),
+        (
+            None,
+            Rule("multi_objective", objective_weights=(0.5, 0.5), scale="none"),
+            "search: rule: expected a rule for 1 column, the process score; got Rule",
+        ),
     ],
 )
 @pytest.mark.parametrize("strategy", ["beam", "best_of_n"])
 def test_what_the_end_cannot_use_is_said_at_the_beginning(
-    strategy: str, how: str | None, rule: str | None, message: str
+    strategy: str, how: str | None, rule: Any, message: str
 ) -> None:
     arguments = Tables().arguments(strategy)
 
     def never(requests: object) -> Any:
         raise AssertionError("a model was asked")
 
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         search(PROBLEMS, strategy, **{**arguments, "policy": never, "how": how, "rule": rule})
 
 
 def test_missing_parameters_and_models() -> None:
     tables = Tables()
-    with pytest.raises(ValueError, match="greedy needs a value for 'accept'; pass accept="):
+    with pytest.raises(InputError) as caught:
         search(PROBLEMS, "greedy", tables.policy, tables.scorer)
-    with pytest.raises(ValueError, match=r"second scorer, of the outcome; pass value="):
+    assert str(caught.value) == (
+        "search: parameters.accept: expected a value, because greedy has no default for it; got "
+        "none"
+    )
+    with pytest.raises(InputError) as caught:
         search(PROBLEMS, "outcome_beam", tables.policy, tables.scorer)
+    assert str(caught.value) == (
+        "search: value: expected a second scorer, of the outcome, because the strategy reads it; "
+        "got none"
+    )
+    for strategy, name, word in (
+        ("feynman_kac", "potential", "diff, max, add, rt"),
+        ("particle_gibbs", "weigh", "final, ahead"),
+    ):
+        with pytest.raises(InputError) as caught:
+            run(strategy, **{name: "no"})
+        assert str(caught.value) == (f"search: parameters.{name}: expected one of {word}; got 'no'")
 
 
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("particles", r"particles: scores must be probabilities in \[0, 1\]; got one in \[3, 3\]"),
-        ("particle_gibbs", "particles: scores must be probabilities"),
+        ("particles", r"search: scorer: expected probabilities in \[0, 1\], .*; got scores in"),
+        ("particle_gibbs", "search: scorer: expected probabilities"),
         ("adaptive_beam", "adaptive_k: scores must be probabilities"),
         ("adaptive_n", "samples_needed: p must be probabilities"),
     ],
@@ -760,7 +810,7 @@ def test_a_strategy_of_ones_own() -> None:
     result = search(PROBLEMS, twice, policy, tables.scorer, n=3)
     assert result.strategy == "twice"
     assert [len(one.traces) for one in result] == [9] * len(PROBLEMS)
-    with pytest.raises(ValueError, match="twice has no parameter 'm'; choose from n"):
+    with pytest.raises(InputError, match="expected a parameter of twice: n; got 'm'"):
         search(PROBLEMS, twice, policy, tables.scorer, m=3)
 
 

@@ -30,7 +30,7 @@ from stepscore.records.records import (
     quote,
 )
 from stepscore.report import tree_html
-from stepscore.search.driver.run import search
+from stepscore.search import search
 from stepscore.search.requests import Scorer, ScoreRequest
 from stepscore.search.result import ProblemResult, SearchResult, Trace
 from stepscore.search.strategies import STRATEGIES
@@ -66,7 +66,7 @@ class SearchJob:
         target: the output.
         strategy: a name of `STRATEGIES`.
         parameters: of the strategy, as texts.
-        settings: further arguments of `stepscore.search.driver.run.search`.
+        settings: further arguments of `stepscore.search.search`.
         trees: id of a problem, as text -> the HTML that shows its tree.
         overwrite: whether existing files may be replaced.
         restart: forget what an earlier run of the same search has kept.

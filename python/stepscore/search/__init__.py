@@ -19,9 +19,9 @@ from stepscore.search.budget import (
     samples_needed,
     should_stop,
 )
-from stepscore.search.driver.run import search
 from stepscore.search.requests import Judge, Scorer, ScoreRequest
 from stepscore.search.result import ProblemCosts, ProblemResult, SearchResult, Trace, TreeNode
+from stepscore.search.search import search
 from stepscore.search.strategies import STRATEGIES
 from stepscore.search.tree import PendingNodes, Tree
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stepscore.arrays.call import host_integers, host_reals
 from stepscore.ops import aggregate, vote
-from stepscore.ragged import check_shape, first_true, read_offsets, segment_of
+from stepscore.ragged import check_shape, first_true, offsets_of, read_offsets, segment_of
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -82,7 +82,7 @@ def should_stop(
     first_count, second_count = (
         np.nan_to_num(found.score).astype(np.int64) for found in (first, second)
     )
-    voting = np.diff(np.concatenate([[0], np.cumsum(answers >= 0)])[bounds])
+    voting = np.diff(offsets_of(answers >= 0)[bounds])
     if rule == "share":
         agree: Bool = first_count >= least * voting
     else:

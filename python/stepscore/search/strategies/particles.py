@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from stepscore.errors import InputError
 from stepscore.ops.frontier import effective_sample_size, resample, tempering
+from stepscore.search.strategies.parameters import check_choice
 from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
 _POTENTIALS = ("diff", "max", "add", "rt")
@@ -112,8 +114,7 @@ def particle_gibbs(
     Source: ParticleGibbs of its_hub 1.2.0 (its budget is n times the sweeps, with one reference)
     for ``final``; probabilistic-inference-scaling, whose index is one ahead, for ``ahead``.
     """
-    if weigh not in ("final", "ahead"):
-        raise ValueError(f'particle_gibbs: weigh must be "final" or "ahead"; got {weigh!r}')
+    check_choice("weigh", weigh, ("final", "ahead"))
     reference = current = tree.join()
     for sweep in range(sweeps):
         free = n - 1 if sweep else n
@@ -192,10 +193,7 @@ def feynman_kac(
     threshold. Unverified: taken from diffusion models to steps of reasoning; there all particles
     end together.
     """
-    if potential not in _POTENTIALS:
-        raise ValueError(
-            f"feynman_kac: potential must be one of {', '.join(_POTENTIALS)}; got {potential!r}"
-        )
+    check_choice("potential", potential, _POTENTIALS)
     # Of every node: what its potentials know of the path, their product, and whether it was chosen.
     memory = np.full(len(tree.engine.value), np.nan)
     product, counted = np.ones(len(memory)), np.zeros(len(memory), bool)
@@ -246,9 +244,12 @@ def logit(scores: Reals, clip: float) -> Reals:
         ValueError: a score outside [0, 1].
     """
     if ((scores < 0) | (scores > 1)).any():
-        raise ValueError(
-            "particles: scores must be probabilities in [0, 1]; got one in "
-            f"[{scores.min():g}, {scores.max():g}]; let the scorer give their sigmoids"
+        raise InputError(
+            "probabilities in [0, 1], which particles are weighed by",
+            got=f"scores in [{scores.min():g}, {scores.max():g}]",
+            advice="let it give their sigmoids",
+            argument="scorer",
+            where="search",
         )
     clipped = np.clip(scores, clip, 1 - clip)
     return np.asarray(np.log(clipped / (1 - clipped)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stepscore.ragged import offsets_of
 from stepscore.search.budget import first_error
 from stepscore.search.tree import Ids, PendingNodes, Tree
 
@@ -109,10 +110,10 @@ def _new_steps(tree: Tree, children: Ids) -> Ids:
     kept, seen = [], set()
     for node in children.tolist():
         steps = tree.steps(node)
-        own = (int(tree.batch[node]), tree.own_text[node])
-        if own not in seen and steps[-1] not in steps[:-1]:
+        sample = (int(tree.batch[node]), tree.own_text[node])
+        if sample not in seen and steps[-1] not in steps[:-1]:
             kept.append(node)
-        seen.add(own)
+        seen.add(sample)
     return np.array(kept, np.int64)
 
 
@@ -185,6 +186,6 @@ def _score_paths(tree: Tree, nodes: Ids) -> PendingNodes:
     path, offsets = tree.engine.path(nodes)
     below_root = tree.engine.depth[path] > 0
     scored = yield from tree.score(path[below_root])
-    whole = np.concatenate([[0], np.cumsum(below_root & ~np.isin(path, scored))])
+    whole = offsets_of(below_root & ~np.isin(path, scored))
     kept: Ids = nodes[np.diff(whole[offsets]) == 0]
     return kept

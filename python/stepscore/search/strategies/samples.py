@@ -42,14 +42,14 @@ def self_consistency(
     """
     if stop_rule is None:
         return (yield from tree.expand(tree.roots, n, mode="rollout"))
-    drawn, asked = tree.join(), np.zeros(len(tree.roots), np.int64)
+    drawn, requested = tree.join(), np.zeros(len(tree.roots), np.int64)
     stop = np.zeros(len(tree.roots), bool)
     while True:
-        more = next_samples(asked, stop, budget=n)
+        more = next_samples(requested, stop, budget=n)
         new = yield from tree.expand(tree.roots, more, mode="rollout")
         if not len(new):
             return drawn
-        drawn, asked = tree.join(drawn, new), asked + more
+        drawn, requested = tree.join(drawn, new), requested + more
         stop = should_stop(
             tree.answer_ids(drawn), tree.offsets(drawn), stop_rule, threshold=threshold
         )
