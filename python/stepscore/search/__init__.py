@@ -13,7 +13,6 @@ from stepscore.renamed import renamed
 from stepscore.search.budget import (
     adaptive_k,
     adaptive_m,
-    first_error,
     leader_probability,
     next_samples,
     samples_needed,
@@ -24,6 +23,7 @@ from stepscore.search.result import ProblemCosts, ProblemResult, SearchResult, T
 from stepscore.search.search import search
 from stepscore.search.strategies import STRATEGIES
 from stepscore.search.tree import PendingNodes, Tree
+from stepscore.voting.first_error import first_error
 
 __all__ = [
     "STRATEGIES",

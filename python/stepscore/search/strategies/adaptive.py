@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.search.budget import adaptive_k, adaptive_m
-from stepscore.search.strategies.parameters import check_multiple
+from stepscore.search.strategies.parameters import check_multiple, check_probabilities
 from stepscore.search.tree import PendingNodes, Tree
 
 
@@ -51,6 +51,7 @@ def adaptive_beam(
         ended = tree.join(ended, children[done], tree.idle(beams, children))
         live = children[~done]
         values = tree.values(live)
+        check_probabilities(values)
         offsets, limits = tree.offsets(live), {"k_max": k_max, "m_max": width}
         if adapt == "k":
             k = adaptive_k(values, offsets, confidence=confidence, **limits)

@@ -1,8 +1,9 @@
-"""What parameters of strategies have to be."""
+"""What parameters of strategies, and the scores that they read, have to be."""
 
 from __future__ import annotations
 
 from stepscore.errors import InputError
+from stepscore.search.tree import Reals
 
 
 def check_multiple(**pair: int) -> None:
@@ -24,5 +25,17 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
             f"one of {', '.join(choices)}",
             got=repr(value),
             argument=f"parameters.{name}",
+            where="search",
+        )
+
+
+def check_probabilities(scores: Reals) -> None:
+    """Refuse scores that are no probabilities, for strategies that reckon with them."""
+    if ((scores < 0) | (scores > 1)).any():
+        raise InputError(
+            "probabilities in [0, 1], which the strategy reckons with",
+            got=f"scores in [{scores.min():g}, {scores.max():g}]",
+            advice="let it give their sigmoids",
+            argument="scorer",
             where="search",
         )

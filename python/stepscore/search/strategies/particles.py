@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stepscore.errors import InputError
 from stepscore.ops.frontier import effective_sample_size, resample, tempering
-from stepscore.search.strategies.parameters import check_choice
+from stepscore.search.strategies.parameters import check_choice, check_probabilities
 from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
 _POTENTIALS = ("diff", "max", "add", "rt")
@@ -241,16 +240,9 @@ def logit(scores: Reals, clip: float) -> Reals:
     r"""Give :math:`\ln(r / (1 - r))` of scores clipped to [clip, 1 - clip].
 
     Raises:
-        ValueError: a score outside [0, 1].
+        InputError: a score outside [0, 1].
     """
-    if ((scores < 0) | (scores > 1)).any():
-        raise InputError(
-            "probabilities in [0, 1], which particles are weighed by",
-            got=f"scores in [{scores.min():g}, {scores.max():g}]",
-            advice="let it give their sigmoids",
-            argument="scorer",
-            where="search",
-        )
+    check_probabilities(scores)
     clipped = np.clip(scores, clip, 1 - clip)
     return np.asarray(np.log(clipped / (1 - clipped)))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.ragged import offsets_of
-from stepscore.search.budget import first_error
 from stepscore.search.tree import Ids, PendingNodes, Tree
+from stepscore.voting.first_error import first_error
 
 
 def greedy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.search.budget import next_samples, samples_needed, should_stop
+from stepscore.search.strategies.parameters import check_probabilities
 from stepscore.search.tree import PendingNodes, Tree
 
 
@@ -75,6 +76,7 @@ def adaptive_n(
     """
     first = yield from tree.grow(tree.roots, min(probe, n), mode="rollout")
     values, counts = tree.values(first, how), tree.count(first)
+    check_probabilities(values)
     total = np.bincount(tree.problem(first), values, len(tree.roots))
     p = np.divide(total, counts, out=np.zeros_like(total), where=counts > 0)
     more = np.clip(samples_needed(p, confidence=confidence), None, n) - counts
