@@ -37,8 +37,8 @@ def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
     ],
 )
 def test_search(benchmark: Any, strategy: str, parameters: dict[str, Any]) -> None:
-    found = search(PROBLEMS, strategy, policy, scorer, **parameters)
-    nodes = sum(one.costs.samples for one in found)
+    result = search(PROBLEMS, strategy, policy, scorer, **parameters)
+    nodes = sum(problem.costs.samples for problem in result)
     benchmark.group = f"{strategy}, 500 problems, about {round(nodes, -3):,} nodes"
     benchmark.pedantic(
         search, (PROBLEMS, strategy, policy, scorer), parameters, rounds=3, warmup_rounds=0

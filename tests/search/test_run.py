@@ -111,6 +111,23 @@ def test_seeds_tell_samples_apart() -> None:
     ]
 
 
+def test_seeds_are_those_of_splitmix64() -> None:
+    def mix(state: int) -> int:
+        z = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        return z ^ (z >> 31)
+
+    for seed in (0, 3, 2**63, 2**64 - 1):
+        keys, numbers = problem_keys(PROBLEMS).tolist(), [1, 2, 500, 2047, 2**31, 2**62]
+        expected = [
+            mix(mix(mix(seed) ^ key) ^ number) >> 1
+            for key, number in zip(keys, numbers, strict=True)
+        ]
+        assert sample_seeds(seed, keys, numbers) == expected
+    assert sample_seeds(7, 5, [1])[0] == 779239371806173588
+
+
 @EVERY
 @pytest.mark.parametrize("order", [1, 2])
 def test_the_order_of_answers_changes_nothing(

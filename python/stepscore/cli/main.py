@@ -473,12 +473,15 @@ def _load_models(arguments: argparse.Namespace) -> Models:
 
         if is_url:
             extra = {} if arguments.top_p is None else {"top_p": arguments.top_p}
+            stop: dict[str, Any] = {}
+            if arguments.stop:
+                stop = {"stop": [_unescaped(text) for text in arguments.stop]}
             policy: Any = policies.EndpointPolicy(
                 name,
                 arguments.policy_model,
                 concurrency=arguments.concurrency,
                 extra=extra,
-                **({"stop": [_unescaped(one) for one in arguments.stop]} if arguments.stop else {}),
+                **stop,
             )
         elif name == "lab":
             from stepscore.lab import LabContinuationPolicy

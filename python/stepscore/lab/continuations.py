@@ -89,8 +89,8 @@ class LabContinuationPolicy:
             self.model, distinct, rows, ended=ended, adjust=adjust, batch_size=self.batch_size
         )
         samples: dict[int, list[Continuation]] = {}
-        for (index, prompt, _), one in zip(jobs, drawn, strict=True):
-            sample = _continuation(one, requests[index], context - len(prompt))
+        for (index, prompt, _), tokens in zip(jobs, drawn, strict=True):
+            sample = _continuation(tokens, requests[index], context - len(prompt))
             samples.setdefault(index, []).append(sample)
         return [
             prompt

@@ -31,9 +31,12 @@ def read_problems(problems: Sequence[str]) -> list[str]:
         )
     for i, problem in enumerate(problems):
         if not isinstance(problem, str):
-            kind = type(problem).__name__
-            place = Argument("problems", index=(i,))
-            raise InputTypeError("str", got=kind, argument=place, where=_WHERE)
+            raise InputTypeError(
+                "str",
+                got=type(problem).__name__,
+                argument=Argument("problems", index=(i,)),
+                where=_WHERE,
+            )
     if not len(problems):
         raise InputError("at least one text", got="none", argument="problems", where=_WHERE)
     return list(problems)
@@ -134,17 +137,13 @@ class Limits:
         """Whether a tree can be full before its problem's samples are spent."""
         return self.samples is None or int(self.samples.max()) >= self.max_nodes
 
-    def budgets(self, members: Ids | None = None) -> dict[str, Ids | None]:
-        """The budgets of some problems; of all of them."""
-        columns = {
-            "samples": self.samples,
-            "tokens": self.tokens,
-            "prm_tokens": self.prm_tokens,
-        }
-        return {
-            name: column if column is None or members is None else column[members]
-            for name, column in columns.items()
-        }
+    def subset(self, members: Ids) -> Limits:
+        """Those of some problems."""
+        samples, tokens, prm_tokens = (
+            None if budget is None else budget[members]
+            for budget in (self.samples, self.tokens, self.prm_tokens)
+        )
+        return Limits(samples, tokens, prm_tokens, self.max_nodes)
 
 
 def read_limits(

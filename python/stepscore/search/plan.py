@@ -55,12 +55,15 @@ class Plan:
         return [self._group(np.arange(first, len(keys), count), keys) for first in range(count)]
 
     def _group(self, members: Ids, keys: Ids) -> Group:
+        limits = self.limits.subset(members)
         engine = TreeSearch(
             len(members),
-            max_nodes=self.limits.max_nodes,
+            max_nodes=limits.max_nodes,
             seed=self.seed,
             keys=keys[members],
-            **self.limits.budgets(members),
+            samples=limits.samples,
+            tokens=limits.tokens,
+            prm_tokens=limits.prm_tokens,
         )
         problems = [self.problems[i] for i in members]
         tree = Tree(problems, keys[members], engine, self.sampling, self.seed)
@@ -74,14 +77,19 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """What the answers of the models depend on, for the journal."""
-        budgets = self.limits.budgets()
+        limits = self.limits
+        budgets = {
+            "samples": limits.samples,
+            "tokens": limits.tokens,
+            "prm_tokens": limits.prm_tokens,
+        }
         return {
             "problems": self.problems,
             "strategy": self.strategy,
             "parameters": self.parameters,
             "seed": self.seed,
             "sampling": repr(self.sampling),
-            "max_nodes": self.limits.max_nodes,
+            "max_nodes": limits.max_nodes,
             "value": self.choice.has_outcome,
             **{name: None if b is None else b.tolist() for name, b in budgets.items()},
         }

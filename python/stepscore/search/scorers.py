@@ -52,7 +52,7 @@ class PrmScorer:
 
         split = self.prm.recipe.split
         traces = [tuple(split("".join(request.steps))) for request in requests]
-        faults = [self._fault(request, own) for request, own in zip(requests, traces, strict=True)]
+        faults = [self._fault(*pair) for pair in zip(requests, traces, strict=True)]
         good = [index for index, fault in enumerate(faults) if fault is None]
         problems = [requests[index].problem for index in good]
         wanted = [traces[index] for index in good]
@@ -61,16 +61,16 @@ class PrmScorer:
             self._extend(list(dict.fromkeys(zip(problems, wanted, strict=True))))
         except MemoryLimitError:
             whole = self.prm.score(problems, [list(trace) for trace in wanted])
-            scores = [own.tolist() for own in whole]
+            scores = [of_trace.tolist() for of_trace in whole]
         else:
             scores = [
                 self.session.scores(self._known[problem][trace]).tolist()
                 for problem, trace in zip(problems, wanted, strict=True)
             ]
         answers: list[list[float] | ValueError] = [fault or [] for fault in faults]
-        for index, own in zip(good, scores, strict=True):
+        for index, of_trace in zip(good, scores, strict=True):
             counts = _counts(requests[index].steps, split)
-            answers[index] = [own[max(0, count - 1)] for count in counts]
+            answers[index] = [of_trace[max(0, count - 1)] for count in counts]
         return answers
 
     def release(self, problems: Iterable[str]) -> None:

@@ -67,9 +67,8 @@ def call_model(
             answers: list[Any] = []
             try:
                 replies = _call(model, [requests[i] for i in left], timeout)
-                told = len(replies)
-                if told != len(left):
-                    raise UnusableError(f"gave {told} answers to {len(left)} requests")
+                if len(replies) != len(left):
+                    raise UnusableError(f"gave {len(replies)} answers to {len(left)} requests")
             except Exception as error:
                 broken: str | None = f"the {name} {_describe(error)}"
                 continue
