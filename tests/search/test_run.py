@@ -665,6 +665,15 @@ def test_result_is_whole(strategy: str) -> None:
     assert "problems=6, failed=0" in repr(result)
 
 
+def test_a_result_is_a_list_of_problems() -> None:
+    result = run("beam")
+    assert len(result) == len(list(result)) == len(PROBLEMS)
+    assert result[1:3] == list(result)[1:3] == [result[1], result[-4]]
+    assert result.answers == [problem.answer for problem in result]
+    with pytest.raises(IndexError):
+        _ = result[len(PROBLEMS)]
+
+
 def test_votes_choose() -> None:
     answers = {"p": ["1", "2", "2"]}
     scores = {"1": 0.9, "2": 0.6}

@@ -1,7 +1,7 @@
 """Search with a policy and a process reward model, over many problems at once.
 
-- ``search``: `search`, which asks a strategy, a policy and a scorer in turn; ``arguments``, ``plan``:
-  what it is given, checked, and what its results depend on
+- ``search``: `search`, which asks a strategy, a policy and a scorer in turn
+- ``arguments``, ``plan``: what it is given, checked, and what its results depend on
 - ``tree``: the verbs that strategies are written with; ``strategies``: the strategies
 - ``requests``, ``scorers``: what scorers are asked, and scorers
 - ``driver``: the calls of the models, those that fail, and searches that are taken up again
