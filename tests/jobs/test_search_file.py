@@ -19,8 +19,9 @@ import stepscore
 from stepscore.cli import models as cli_models
 from stepscore.cli.main import main
 from stepscore.jobs.search import Models, judge_of, parse_parameters
-from stepscore.policies.requests import Continuation, Expand, Score
+from stepscore.policies.requests import Continuation, ExpandRequest
 from stepscore.records.records import InputError
+from stepscore.search.requests import ScoreRequest
 
 Write = Callable[..., str]
 
@@ -43,7 +44,7 @@ class Adder:
         self.failing: set[str] = set()
         self.finished: list[str] = []
 
-    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | Exception]:
+    def __call__(self, requests: Sequence[ExpandRequest]) -> list[list[Continuation] | Exception]:
         self.calls.append(len(requests))
         return [
             RuntimeError("out of order")
@@ -52,7 +53,7 @@ class Adder:
             for request in requests
         ]
 
-    def write(self, request: Expand, seed: int) -> Continuation:
+    def write(self, request: ExpandRequest, seed: int) -> Continuation:
         answer = f"The answer is {sum_of(request.problem) + 1 - seed % 2}.\n"
         first = f"We add ({seed % 7})\n"
         if request.mode == "rollout":
@@ -62,7 +63,7 @@ class Adder:
         return Continuation(first, 4, -0.5, False)
 
 
-def right(requests: Sequence[Score]) -> list[float]:
+def right(requests: Sequence[ScoreRequest]) -> list[float]:
     """High where the last number is the sum."""
     return [
         0.9 if f" {sum_of(request.problem)}." in request.steps[-1] else 0.2 for request in requests
@@ -262,13 +263,13 @@ def test_a_config_is_overridden_by_the_command_line(
             ("--strategy", "feynman_kac"),
             "--set: expected potential (str), which feynman_kac has no",
         ),
-        (("--set", "n=5"), "beam: 5 must be a multiple of 4"),
+        (("--set", "n=5"), "search: parameters.n: expected a multiple of m=4"),
         (
             ("--tree", "nobody:x.html"),
             "--tree nobody:x.html: expected the id of a record; there is",
         ),
         (("--tree", "x.html"), "--tree x.html: expected ID:FILE.html"),
-        (("--rule", "mayority"), "--rule mayority: vote: "),
+        (("--rule", "mayority"), "--rule mayority: Rule: name: expected one of"),
         (("--truncate",), "--truncate: expected a score for every step"),
         (("--config", "/nowhere.yaml"), "--config /nowhere.yaml: expected a file of YAML"),
     ],
@@ -326,7 +327,7 @@ def test_a_strategy_that_needs_a_scorer_says_so(
     record = {"id": 1, "problem": "12+34-15+61+71-84=?"}
     given = ["search", write(record), "-o", out, "--strategy", "beam", "--policy", "lab"]
     assert main(given) == 2
-    assert "the strategy needs a scorer" in capsys.readouterr().err
+    assert "search: scorer: expected a model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["3", "- a\n- b\n", "a: [", b"\xff"])
@@ -381,9 +382,9 @@ def test_the_judge_knows_the_known_answers() -> None:
     ]
     judge = judge_of(records)
     traces = [["We add.\n", "The answer is 2.0."], ["The answer is 3."], ["no"]]
-    assert judge([Score("1+1", steps, 1, 0) for steps in traces]) == [True, False, False]
+    assert judge([ScoreRequest("1+1", steps, 1, 0) for steps in traces]) == [True, False, False]
     with pytest.raises(ValueError, match="id 2 has no known answer"):
-        judge([Score("1+2", ["3"], 1, 0)])
+        judge([ScoreRequest("1+2", ["3"], 1, 0)])
 
 
 def lab(*arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -19,7 +19,7 @@ from stepscore.errors import Spell, as_argument
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.jobs.skips import OnError, Skips
 from stepscore.ops import extract_answers, group_answers, vote
-from stepscore.policies.requests import Policy, Score, Scorer
+from stepscore.policies.requests import Policy
 from stepscore.progress import Progress
 from stepscore.records.records import (
     Fields,
@@ -31,8 +31,9 @@ from stepscore.records.records import (
     quote,
 )
 from stepscore.report import tree_html
-from stepscore.search.driver.run import search
-from stepscore.search.result import Found, SearchResult, Trace
+from stepscore.search import search
+from stepscore.search.requests import Scorer, ScoreRequest
+from stepscore.search.result import ProblemResult, SearchResult, Trace
 from stepscore.search.strategies import STRATEGIES
 
 PROBLEMS_TOGETHER = 1024
@@ -66,7 +67,7 @@ class SearchJob:
         target: the output.
         strategy: a name of `STRATEGIES`.
         parameters: of the strategy, as texts.
-        settings: further arguments of `stepscore.search.driver.run.search`.
+        settings: further arguments of `stepscore.search.search`.
         trees: id of a problem, as text -> the HTML that shows its tree.
         overwrite: whether existing files may be replaced.
         restart: forget what an earlier run of the same search has kept.
@@ -323,7 +324,7 @@ def _search(
     return result
 
 
-def judge_of(records: Sequence[Record]) -> Callable[[Sequence[Score]], list[bool]]:
+def judge_of(records: Sequence[Record]) -> Callable[[Sequence[ScoreRequest]], list[bool]]:
     """A judge by the known answers: whether the answer of a trace is in the class of the known one.
 
     Raises (the judge, of a problem without a known answer):
@@ -331,7 +332,7 @@ def judge_of(records: Sequence[Record]) -> Callable[[Sequence[Score]], list[bool
     """
     known = {record.problem: record for record in records}
 
-    def judge(requests: Sequence[Score]) -> list[bool]:
+    def judge(requests: Sequence[ScoreRequest]) -> list[bool]:
         truths = []
         for request in requests:
             record = known[request.problem]
@@ -349,7 +350,7 @@ def _equal(truths: Sequence[str], answers: Sequence[str | None]) -> list[bool]:
     return [known == own != -1 for known, own in np.asarray(classes).reshape(-1, 2).tolist()]
 
 
-def _as_json(found: Found) -> dict[str, Any]:
+def _as_json(found: ProblemResult) -> dict[str, Any]:
     return {
         "answer": found.answer,
         "text": found.text,
@@ -375,7 +376,7 @@ def _trace_as_json(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _page(record: Record, found: Found, result: SearchResult, index: int) -> str:
+def _page(record: Record, found: ProblemResult, result: SearchResult, index: int) -> str:
     facts = {
         "id": record.id,
         "strategy": result.strategy,
