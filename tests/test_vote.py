@@ -676,7 +676,7 @@ FAULTS = {
     "rule": (
         lambda: stepscore.vote(A, S, [0, 3], "plurality"),
         ValueError,
-        "Rule: name: expected one of majority, weighted, weighted_mean, best_of_n,",
+        "vote: rule: expected one of majority, weighted, weighted_mean, best_of_n,",
     ),
     "rule None": (
         lambda: stepscore.vote(A, S, [0, 3], None),

@@ -36,6 +36,7 @@ from stepscore.evaluation.subsets import (
 )
 from stepscore.ops import Rule, vote
 from stepscore.ops.vote import NanPolicy, RuleName, Ties
+from stepscore.ops.vote_rule import check_rule_name
 from stepscore.ragged import check_shape
 
 Int = NDArray[np.int64]
@@ -152,6 +153,7 @@ def vote_at_k(
 
 def _read_rule(rule: RuleName | Rule, parameters: Mapping[str, Any]) -> Rule:
     if isinstance(rule, str):
+        check_rule_name("vote_at_k", rule)
         rule = Rule(rule, **parameters)
         if parameters:
             warnings.warn(

@@ -15,10 +15,9 @@ from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
 from stepscore.ops.vote_rule import RULES as RULES
 from stepscore.ops.vote_rule import Rule as Rule
 from stepscore.ops.vote_rule import RuleName as RuleName
-from stepscore.ops.vote_rule import whole_number
+from stepscore.ops.vote_rule import check_rule_name, whole_number
 
 _WORKSPACE = 5  # numbers per candidate that the kernel keeps of problems beyond its shared memory
-
 
 Ties: TypeAlias = Literal["first", "best_score"]
 NanPolicy: TypeAlias = Literal["error", "drop"]
@@ -296,14 +295,17 @@ def vote(
 
 
 def _rules(call: Call, rule: Any, loose: Mapping[str, Any]) -> list[Rule]:
-    """The rules that are asked for; `loose` are parameters beside their rules."""
-    asked = [rule] if isinstance(rule, (str, Rule)) else rule
-    if not isinstance(asked, (list, tuple)) or not all(isinstance(r, (str, Rule)) for r in asked):
+    """Every rule with its parameters; `loose` are parameters beside their rules."""
+    rules = [rule] if isinstance(rule, (str, Rule)) else rule
+    if not isinstance(rules, (list, tuple)) or not all(isinstance(r, (str, Rule)) for r in rules):
         raise TypeError(f"{call.op}: rule must be a name, a Rule, or a list of them; got {rule!r}")
+    for number, name in enumerate(rules):
+        if isinstance(name, str):
+            check_rule_name(call.op, name, () if rules[0] is rule else (number,))
     loose = {name: value for name, value in loose.items() if value is not None}
     if loose:
-        return _with_loose(call, asked, loose)
-    return [_named(each) if isinstance(each, str) else each for each in asked]
+        return _with_loose(call, rules, loose)
+    return [_named(each) if isinstance(each, str) else each for each in rules]
 
 
 @lru_cache

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from stepscore import _core
-from stepscore.errors import InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError
 
 _MOST = 2**53  # up to here float64 holds every whole number
 
@@ -136,6 +136,17 @@ def _table() -> dict[str, RuleInfo]:
 
 RULES: Mapping[str, RuleInfo] = MappingProxyType(_table())
 """Every rule that `vote` knows, by name, as the core has it."""
+
+
+def check_rule_name(op: str, name: str, index: tuple[int, ...] = ()) -> None:
+    """Refuse the name of no rule as an argument of the function that was called."""
+    if name not in RULES:
+        raise InputError(
+            f"one of {', '.join(RULES)}",
+            got=repr(name),
+            argument=Argument("rule", index=index),
+            where=op,
+        )
 
 
 # --- a rule with its parameters -------------------------------------------------------------
