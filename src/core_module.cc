@@ -4,7 +4,8 @@
 
 PYBIND11_MODULE(_core, module) {
   using namespace stepscore;
-  register_exceptions(module);
+  make_exceptions(module);
+  translate_exceptions();
   bind_tensor_view(module);
   bind_queue(module);
   bind_aggregate(module);

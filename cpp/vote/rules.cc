@@ -195,10 +195,10 @@ void check_value(const RuleInfo& info, const ParameterInfo& parameter,
   const bool several =
       parameter.kind == ParameterKind::kReals || parameter.kind == ParameterKind::kCounts;
   const size_t most = several ? kMaxObjectives : 1;
-  check(!value.empty() && value.size() <= most, "vote: ", info.name, ": ", parameter.name,
+  check(!value.empty() && value.size() <= most, "vote", About{"rule"}, info.name, ": ", parameter.name,
         " must hold 1 to ", most, " numbers; got ", value.size());
   for (const double number : value) {
-    check(lies_in(parameter.range, number), "vote: ", info.name, ": ", parameter.name, " must be ",
+    check(lies_in(parameter.range, number), "vote", About{"rule"}, info.name, ": ", parameter.name, " must be ",
           words_for(parameter), "; got ", number);
   }
 }
@@ -264,7 +264,7 @@ const RuleInfo& info_of(const std::string& name) {
     if (name == info.name) return info;
     known += (known.empty() ? "" : ", ") + std::string(info.name);
   }
-  throw InvalidArgument(message("vote: unknown rule '", name, "'; choose from ", known));
+  refuse("vote", About{"rule"}, "unknown rule '", name, "'; choose from ", known);
 }
 
 Reads reads_of(RuleKind kind) { return info_of(kind).reads; }
@@ -290,10 +290,10 @@ Rule make_rule(const std::string& name, const std::vector<RuleArgument>& argumen
       check_value(info, parameter, value);
       ++used;
     }
-    check(!value.empty() || !parameter.required, "vote: ", name, " needs ", parameter.name);
+    check(!value.empty() || !parameter.required, "vote", About{"rule"}, name, " needs ", parameter.name);
     if (!value.empty()) parameter.set(rule.parameters, value);
   }
-  check(used == arguments.size(), "vote: ", name, " has fewer parameters than were given");
+  check(used == arguments.size(), "vote", About{"rule"}, name, " has fewer parameters than were given");
   VoteParameters& given = rule.parameters;
   given.loglik_constant = loglik_constant(given.prior, given.reliability, given.answers);
   return rule;

@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepscore import _core
 from stepscore.arrays.call import Call, dtype_name, length
 
-AGGREGATIONS = (
-    "min",
-    "max",
-    "mean",
-    "sum",
-    "prod",
-    "last",
-    "first",
-    "geometric_mean",
-    "logit_mean",
-    "odds_mean",
-    "softmin",
-)
+AGGREGATIONS = _core.AGGREGATIONS
+SOFTMIN_TEMPERATURE = _core.SOFTMIN_TEMPERATURE
 
 
 def aggregate(
@@ -29,7 +19,7 @@ def aggregate(
     *,
     empty: str | float = "nan",
     nan: str = "error",
-    temperature: float = 0.1,
+    temperature: float = SOFTMIN_TEMPERATURE,
     clip: float = 0.0,
     out: Any = None,
     stream: Any = None,

@@ -16,33 +16,13 @@ from stepscore.arrays.call import Call, host_bools, host_counts, host_integers, 
 
 Ids = NDArray[np.int64]
 
-_SCATTERED = 1 << 14  # a flag: children of several expansions, linked by next_sibling
+_FLAGS = _core.NODE_FLAGS
+_SCATTERED = _FLAGS["SCATTERED"]  # children of several expansions, linked by next_sibling
+MODES = _core.SAMPLE_MODES  # in the order in which `ExpandRequests.modes` counts them
 
 # A rule is its formula ("rule") and what else tells one published search from another. Sources and
 # formulas: TreeSearch.select.
-DEFAULTS: dict[str, Any] = {
-    "rule": "puct",
-    "prior": "softmax",
-    "unvisited": "zero",
-    "backup": "mean",
-    "backup_from": "leaf",
-    "evaluate": "children",
-    "terminals": "revisit",
-    "virtual_loss": "count",
-    "loss": 1.0,
-    "c": 1.25,
-    "c_base": 19652.0,
-    "log_factor": 1.0,
-    "bonus": 0.0,
-    "discount": 1.0,
-    "value_count": 0.0,
-    "mean_epsilon": 0.0,
-    "value_scale": 0.1,
-    "visit_offset": 50.0,
-    "gumbel_scale": 1.0,
-    "considered": 16,
-    "max_depth": 2**31 - 1,
-}
+DEFAULTS: dict[str, Any] = _core.SELECTION_DEFAULTS
 _UCT = {"rule": "uct", "prior": "one", "unvisited": "first"}
 RULES: dict[str, dict[str, Any]] = {
     "puct": {},
@@ -175,9 +155,14 @@ class TreeSearch:
     in exploration alone as in WU-UCT (arXiv 1810.11755).
     """
 
-    EXISTS, TERMINAL, PRUNED, DUPLICATE, EXPANDED, SCORED, JUDGED, CORRECT = (
-        1 << bit for bit in range(8)
-    )
+    EXISTS = _FLAGS["EXISTS"]
+    TERMINAL = _FLAGS["TERMINAL"]
+    PRUNED = _FLAGS["PRUNED"]
+    DUPLICATE = _FLAGS["DUPLICATE"]
+    EXPANDED = _FLAGS["EXPANDED"]
+    SCORED = _FLAGS["SCORED"]
+    JUDGED = _FLAGS["JUDGED"]
+    CORRECT = _FLAGS["CORRECT"]
 
     parent: NDArray[np.int32]
     first_child: NDArray[np.int32]

@@ -8,8 +8,6 @@ from typing import Any
 
 from stepscore.arrays.call import Call, dtype_name, is_torch, length
 
-ACTIVATIONS = ("identity", "sigmoid", "softmax", "difference")
-INNER = ("relu", "tanh")
 _REALS = ("float32", "float16", "bfloat16")
 
 
@@ -75,7 +73,7 @@ def value_head(
         call.view("weight", weight),
         call.optional_view("bias", bias),
         call.optional_view("positions", positions),
-        call.choice("activation", activation, ACTIVATIONS),
+        str(activation),
         call.view("out", written),
         call.queue,
     )
@@ -99,6 +97,10 @@ def mlp_head(
     inputs, so a row's bits depend neither on the rows beside it nor on threads or instruction
     level.
 
+    On CUDA that holds for a single layer. Of several, only the last one is computed by stepscore:
+    torch multiplies the layers before it, so that the bits of a row may depend on the number of
+    rows, and arrays of other frameworks are refused.
+
     Args:
         hidden: as in `value_head`.
         layers: ``[(weight [out, in], bias [out] or None), ...]``, first layer first.
@@ -106,8 +108,7 @@ def mlp_head(
         inner: ``relu`` or ``tanh``, between the layers.
         activation: after the last layer.
         out: as in `value_head`.
-        stream: as in `value_head`. On CUDA the inner products are torch's, so that their bits may
-            depend on the number of rows.
+        stream: as in `value_head`.
 
     Returns:
         float32 ``[n, k]`` with k the width of the last layer (``[n, 1]`` for ``difference``).
@@ -126,10 +127,8 @@ def mlp_head(
     parameters = [_parameters(call, weight, bias) for weight, bias in pairs]
     if positions is not None:
         positions = call.integers("positions", positions)
-    between = call.choice("inner", inner, INNER)
     outputs = length(parameters[-1][0]) if parameters else 0
     written = _output(call, hidden, positions, outputs, activation, out)
-    kind = call.choice("activation", activation, ACTIVATIONS)
     if call.on_cuda and len(parameters) == 1:
         [(weight, bias)] = parameters
         call.module.value_head(
@@ -137,13 +136,13 @@ def mlp_head(
             call.view("weight", weight),
             call.optional_view("bias", bias),
             call.optional_view("positions", positions),
-            kind,
+            str(activation),
             call.view("out", written),
             call.queue,
         )
         return written if out is None else out
     if call.on_cuda and parameters:
-        hidden, positions = _inner_products(call, hidden, parameters[:-1], positions, between)
+        hidden, positions = _inner_products(call, hidden, parameters[:-1], positions, inner)
         parameters = parameters[-1:]
     call.module.mlp_head(
         call.view("hidden", hidden),
@@ -152,8 +151,8 @@ def mlp_head(
             for weight, bias in parameters
         ],
         call.optional_view("positions", positions),
-        between,
-        kind,
+        str(inner),
+        str(activation),
         call.view("out", written),
         call.queue,
     )

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import TreeSearch, aggregate, vote
-from stepscore.ops.tree_search import EvaluateRequests, ExpandRequests
+from stepscore.ops.tree_search import MODES, EvaluateRequests, ExpandRequests
 from stepscore.policies.requests import Expand, Mode, Policy, Score, Scorer
 from stepscore.search.driver.calls import (
     Failure,
@@ -37,7 +37,7 @@ Strategy = Callable[..., Steps]
 Judge = Callable[[Sequence[Score]], Sequence[bool]]
 
 _ALL = 2**31 - 1
-_MODES: tuple[Mode, ...] = ("step", "block", "partial", "rollout")  # as the trees count them
+_MODES = cast("tuple[Mode, ...]", MODES)
 _CHECKS: dict[str, Callable[[Any, Any], Any]] = {
     "policy": check_expand,
     "scorer": check_score,
