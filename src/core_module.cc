@@ -2,7 +2,7 @@
 #include "simd/level.h"
 #include "stepscore/parallel.h"
 
-PYBIND11_MODULE(_core, module) {
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   using namespace stepscore;
   make_exceptions(module);
   translate_exceptions();

@@ -3,7 +3,7 @@
 #include "device_probe.h"
 #include "dlpack.h"
 
-PYBIND11_MODULE(_cuda, module) {
+PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   using namespace stepscore;
   py::module_::import("stepscore._core");  // TensorView, Queue and the exceptions are made there
   translate_exceptions();
