@@ -17,7 +17,9 @@ namespace {
 
 constexpr int64_t kProblemsPerThread = 64;
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
+size_t at(int64_t i) {
+  return static_cast<size_t>(i);
+}
 
 InvalidArgument wrong(const char* argument, const std::string& how) {
   return InvalidArgument("vote", argument, message("vote: ", argument, how));
@@ -43,9 +45,8 @@ std::optional<InvalidArgument> refusal(const Ballot& ballot, const RuleSet& rule
   for (int64_t r = 0; id >= 0 && ballot.unfit == Unfit::kError && r < rules.count; ++r) {
     const Rule& rule = rules.rules[r];
     const bool together = reads_of(rule.kind) == Reads::kColumns;
-    const int64_t count =
-        together ? columns_read(rule.parameters, ballot.columns) : ballot.columns;
-    const auto column = [&](int64_t s) { return together ? column_read(rule.parameters, s) : s; };
+    const int64_t count = together ? columns_read(rule, ballot.columns) : ballot.columns;
+    const auto column = [&](int64_t s) { return together ? column_read(rule, s) : s; };
     bool left_out = false;
     for (int64_t s = 0; together && s < count; ++s) left_out |= row[column(s)] != row[column(s)];
     for (int64_t s = 0; !left_out && s < count; ++s) {
@@ -176,15 +177,15 @@ class Election {
   }
 
   Reading read_rows(int64_t r, bool& fits) {
-    const VoteParameters& parameters = rules_.rules[r].parameters;
-    const int64_t width = columns_read(parameters, ballot_.columns);
+    const Rule& rule = rules_.rules[r];
+    const int64_t width = columns_read(rule, ballot_.columns);
     gather(everyone_, -1);
     bool missing = false;
     for (int64_t k = 0; k < everyone_.size(); ++k) {
       const double* const row = row_of(everyone_, k);
       bool left_out = false;
       for (int64_t s = 0; s < width; ++s) {
-        const double score = row[column_read(parameters, s)];
+        const double score = row[column_read(rule, s)];
         left_out |= score != score;
       }
       keep_[at(k)] = left_out ? 0 : 1;
@@ -196,7 +197,7 @@ class Election {
     for (int64_t k = 0; k < voters.size(); ++k) {
       const double* const row = row_of(voters, k);
       for (int64_t s = 0; s < width; ++s) {
-        const double score = row[column_read(parameters, s)];
+        const double score = row[column_read(rule, s)];
         rows_[at(k * width + s)] = score;
         fits &= score >= ranges_[at(r)].low && score <= ranges_[at(r)].high;
       }
@@ -231,38 +232,41 @@ class Election {
 void check_columns(const Ballot& ballot, const Rule& rule) {
   if (reads_of(rule.kind) != Reads::kColumns) return;
   const char* const name = info_of(rule.kind).name;
-  const VoteParameters& given = rule.parameters;
-  const int64_t width = columns_read(given, ballot.columns);
-  check(width <= kMaxObjectives, "vote", About{"rule"}, "the rule ", name, " reads at most ", kMaxObjectives,
-        " columns; scores has ", width, ": name those that it reads in columns=[...]");
+  const int64_t width = columns_read(rule, ballot.columns);
+  check(width <= kMaxObjectives, "vote", About{"rule"}, "the rule ", name, " reads at most ",
+        kMaxObjectives, " columns; scores has ", width,
+        ": name those that it reads in columns=[...]");
   for (int64_t s = 0; s < width; ++s) {
-    const int64_t column = column_read(given, s);
-    check(column >= 0 && column < ballot.columns, "vote", About{"rule"}, name, ": columns must lie in [0, ",
-          ballot.columns, "), for the columns of scores; got ", column);
+    const int64_t column = column_read(rule, s);
+    check(column >= 0 && column < ballot.columns, "vote", About{"rule"}, name,
+          ": columns must lie in [0, ", ballot.columns, "), for the columns of scores; got ",
+          column);
   }
-  check(rule.kind != RuleKind::kMultiObjective || given.weight_count == width, "vote", About{"rule"}, name,
-        ": objective_weights must hold ", width, " numbers, one for each column that it reads; ",
-        "got ", given.weight_count);
+  check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width, "vote",
+        About{"rule"}, name, ": objective_weights must hold ", width,
+        " numbers, one for each column that it reads; ", "got ", rule.objectives.weight_count);
 }
 
 }  // namespace
 
 void check_ballot(const Ballot& ballot, const RuleSet& rules) {
-  check(ballot.columns >= 1, "vote", "scores", " must have at least 1 column; got ", ballot.columns);
+  check(ballot.columns >= 1, "vote", "scores", " must have at least 1 column; got ",
+        ballot.columns);
   for (int64_t r = 0; r < rules.count; ++r) {
     if (reads_of(rules.rules[r].kind) == Reads::kNothing) continue;
-    check(ballot.scores != nullptr, "vote", "scores", " may be None only when every rule is 'majority'");
+    check(ballot.scores != nullptr, "vote", "scores",
+          " may be None only when every rule is 'majority'");
     check_columns(ballot, rules.rules[r]);
   }
-  check(ballot.scores != nullptr || ballot.ties == Ties::kFirst,
-        "vote", "ties", "='best_score' needs scores");
-  check(ballot.columns == 1 || ballot.ties == Ties::kFirst,
-        "vote", "ties", "='best_score' needs one score per candidate; scores has ", ballot.columns,
-        " columns");
+  check(ballot.scores != nullptr || ballot.ties == Ties::kFirst, "vote", "ties",
+        "='best_score' needs scores");
+  check(ballot.columns == 1 || ballot.ties == Ties::kFirst, "vote", "ties",
+        "='best_score' needs one score per candidate; scores has ", ballot.columns, " columns");
   int64_t before = 0;
   for (int64_t f = 0; ballot.prefixes != nullptr && f < ballot.prefix_count; ++f) {
-    check(ballot.prefixes[f] > before, "vote", "prefixes", " must be positive and ascend; prefixes[", f,
-          "] is ", ballot.prefixes[f], f == 0 ? "" : message(" after ", before));
+    check(ballot.prefixes[f] > before, "vote", "prefixes",
+          " must be positive and ascend; prefixes[", f, "] is ", ballot.prefixes[f],
+          f == 0 ? "" : message(" after ", before));
     before = ballot.prefixes[f];
   }
 }

@@ -59,6 +59,10 @@ inline void vote(const Ballot& ballot, int64_t candidates, const RuleSet& rules,
         " rules in one call on CUDA; got ", rules.count);
   check(ballot.prefix_count <= cuda::kMaxPrefixes, "vote", About{"prefixes"}, "at most ",
         cuda::kMaxPrefixes, " prefixes in one call on CUDA; got ", ballot.prefix_count);
+  const int joint = cuda::joint_columns(rules, ballot.columns);
+  check(joint <= cuda::kMaxJointColumns, "vote", About{"rule"},
+        "rules that read columns together may read ", cuda::kMaxJointColumns,
+        " in one call on CUDA; got ", joint);
   cuda::enqueue("vote", "candidate", queue, [&](cuda::Stream stream, int64_t* fault) {
     return cuda::vote(ballot, candidates, rules, out, workspace, fault, stream);
   });

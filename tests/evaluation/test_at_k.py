@@ -598,7 +598,7 @@ FAULTS = {
     ),
     "unknown rule": (
         lambda: vote_at_k(*ONE, 1, "plurality"),
-        "vote: unknown rule 'plurality'",
+        "Rule: name: expected one of majority, weighted,",
     ),
     "no scores to weigh by": (
         lambda: vote_at_k([1], [0], None, [0, 1], 1, "weighted"),

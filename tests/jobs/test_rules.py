@@ -16,9 +16,8 @@ import stepscore
 from stepscore import Rule, reference
 from stepscore.cli.main import main
 from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
-from stepscore.ops.vote import RULES
 from stepscore.records.records import InputError
-from stepscore.voting.rules import DEFAULT_RULES, Poll, objectives_of, parse_rules
+from stepscore.voting.rules import DEFAULT_RULES, RULES, Poll, objectives_of, parse_rules
 
 Write = Callable[..., str]
 
@@ -143,6 +142,9 @@ def test_votes_of_every_rule_are_those_of_the_reference(
             expected = reference.vote(
                 classes, values, [0, len(classes)], rule, nan="drop", **parameters
             )
+            if values is not None and values.ndim == 2:  # the same in each column
+                fields = (field[:, 0] for field in expected[:5])
+                expected = reference.VoteResult(*fields, None)
             if expected.winner[0] < 0:
                 assert found is None
                 continue
@@ -182,7 +184,9 @@ def test_the_ranges_are_those_of_the_op() -> None:
             values = np.full((1, 2) if rule.name == "multi_objective" else (1, 1), score)
             taken = low <= score <= high
             try:
-                stepscore.vote([0], values, [0, 1], Rule(rule.name, **rule.parameters), unfit="error")
+                stepscore.vote(
+                    [0], values, [0, 1], Rule(rule.name, **rule.parameters), unfit="error"
+                )
             except ValueError:
                 assert not taken, (rule.label, score)
             else:
@@ -367,17 +371,17 @@ TYPE_MULTI = "type --rule multi_objective:objective_weights=0.5:0.3:0.2,scale=no
         ),
         (
             "softmax_weighted:temperature=0",
-            f"temperature must be above 0 and finite; got 0; {TYPE_SOFTMAX}",
+            f"expected a finite number above 0; got 0.0; {TYPE_SOFTMAX}",
         ),
         (
             "borda:power=1.5",
             "expected a whole number for power; got '1.5'; type --rule borda:power=2",
         ),
         ("borda:power=1" + "0" * 30, "expected a whole number for power"),
-        ("borda:power=17", "power must lie in [1, 16]; got 17; type --rule borda:power=2"),
+        ("borda:power=17", "expected a whole number in [1, 16]; got 17; type --rule borda:power=2"),
         (
             "hybrid_majority_reward:tau=0.5,consensus=x,reward=max",
-            f"unknown consensus 'x'; choose from share, entropy; {TYPE_HYBRID}",
+            f"expected one of share, entropy; got 'x'; {TYPE_HYBRID}",
         ),
         (
             "multi_objective:objective_weights=0.5:x,scale=none",

@@ -20,6 +20,7 @@ from stepscore.evaluation.majority import (
 )
 from stepscore.evaluation.subsets import MOST_SUBSETS, Ballot, vote_of_all, vote_of_random
 from stepscore.ops import Rule, vote
+from stepscore.ops.rule import RULES, RuleName
 from stepscore.ragged import check_shape, read_offsets
 
 Int = NDArray[np.int64]
@@ -189,7 +190,7 @@ def vote_at_k(
     scores: Any,
     offsets: Any,
     ks: int | Sequence[int],
-    rule: str,
+    rule: RuleName | Rule,
     *,
     method: str = "auto",
     subsets: int = 1000,
@@ -224,7 +225,7 @@ def vote_at_k(
         scores: ``[n]``; None is allowed where the rule needs none.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
         ks: k, one or several, at least 1.
-        rule: one rule of `stepscore.vote`.
+        rule: one rule of `stepscore.vote`, as a name or a `Rule`.
         method: ``"exact"``, ``"subsets"``, or ``"auto"``: exact where that costs no more than the
             random subsets.
         subsets: random subsets per problem, at least 2.
@@ -233,7 +234,8 @@ def vote_at_k(
         confidence: of the interval.
         resamples: of the bootstrap.
         seed: of the subsets and the bootstrap.
-        **parameters: those of `stepscore.vote`, such as ``nan="drop"``.
+        **parameters: those of `stepscore.vote`, such as ``nan="drop"``, and those of a rule that
+            is given by name.
 
     Returns:
         `AtK`; `exact` says which values are.
@@ -253,17 +255,20 @@ def vote_at_k(
         check_shape(op, "scores", rewards, len(right), "correct")
     bounds, sizes = _read_problems(op, offsets, ks, len(right), too_few)
     check_interval(op, interval, confidence, resamples)
-    if not isinstance(rule, str):
-        raise TypeError(f"{op}: rule must be one name; got {rule!r}")
+    if not isinstance(rule, (str, Rule)):
+        raise TypeError(f"{op}: rule must be one name or Rule; got {rule!r}")
+    if isinstance(rule, str):
+        takes = RULES[rule].parameters if rule in RULES else {}
+        rule = Rule(rule, **{name: parameters.pop(name) for name in takes if name in parameters})
     if method not in ("auto", "exact", "subsets"):
         raise ValueError(f'{op}: method must be "auto", "exact" or "subsets"; got {method!r}')
     if subsets < 2:
         raise ValueError(f"{op}: subsets must be at least 2; got {subsets}")
-    vote(answers, rewards, bounds, Rule(rule, **parameters))  # refuses a bad ballot before any work
+    vote(answers, rewards, bounds, rule, **parameters)  # refuses a bad ballot before any work
     classes = answer_classes(right, answers, bounds)
     verdicts = np.append(classes.verdicts, 0.0)[classes.of]
     ballot = Ballot(verdicts, answers, rewards, rule, parameters)
-    by_classes = rule == "majority" and not parameters
+    by_classes = rule.name == "majority" and not parameters
     most = MOST_MAJORITY_WORK if by_classes else MOST_SUBSETS
     cheap = CHEAP_MAJORITY_WORK if by_classes else min(subsets, most)
     limit = {"auto": cheap, "exact": most, "subsets": -1}[method]

@@ -30,13 +30,13 @@ class Ballot(NamedTuple):
         answer_ids: int64 ``[n]``; -1 = no answer.
         scores: float64 ``[n]``, or None.
         rule: of `stepscore.vote`.
-        parameters: of `stepscore.vote`.
+        parameters: what else `stepscore.vote` is given.
     """
 
     verdicts: Float
     answer_ids: Int
     scores: Float | None
-    rule: str
+    rule: Rule
     parameters: dict[str, Any]
 
 
@@ -111,7 +111,7 @@ def _vote(ballot: Ballot, rows: Int) -> VoteResult:
     flat = rows.ravel()
     scores = None if ballot.scores is None else ballot.scores[flat]
     bounds = np.arange(0, len(flat) + 1, rows.shape[-1])
-    return vote(ballot.answer_ids[flat], scores, bounds, Rule(ballot.rule, **ballot.parameters))
+    return vote(ballot.answer_ids[flat], scores, bounds, ballot.rule, **ballot.parameters)
 
 
 def _elect(ballot: Ballot, rows: Int) -> tuple[Float, Bool]:

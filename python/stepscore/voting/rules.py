@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from stepscore import errors
 from stepscore.jobs.step_scores import GIVEN, NEED_PROBABILITIES, usable
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.vote import RULES as TABLE
@@ -287,8 +288,10 @@ def _try(text: str, name: Any, parameters: dict[str, Any], advice: str) -> None:
     """Make the rule, so that a wrong value is refused before a file is read."""
     try:
         OpRule(name, **parameters)
-    except ValueError as error:
-        raise InputError(f"--rule {text}: {error}; {advice}") from error
+    except errors.InputError as error:
+        raise InputError(
+            f"--rule {text}: expected {error.expected}; got {error.got}; {advice}"
+        ) from error
 
 
 def _example(name: str) -> str:
