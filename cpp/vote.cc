@@ -17,30 +17,35 @@ namespace {
 
 constexpr int64_t kProblemsPerThread = 64;
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
+size_t at(int64_t i) {
+  return static_cast<size_t>(i);
+}
+
+InvalidArgument wrong(const char* argument, const std::string& how) {
+  return InvalidArgument("vote", argument, message("vote: ", argument, how));
+}
 
 // Why candidate i may not be counted; nothing if it may.
-std::optional<std::string> refusal(const Ballot& ballot, const RuleSet& rules, int64_t i) {
+std::optional<InvalidArgument> refusal(const Ballot& ballot, const RuleSet& rules, int64_t i) {
   const int64_t id = ballot.answer_ids == nullptr ? 0 : ballot.answer_ids[i];
   if (id < kNoAnswer) {
-    return message("vote: answer_ids[", i, "] is ", id,
-                   "; ids are 0 or more, and -1 for a candidate without an answer");
+    return wrong("answer_ids", message("[", i, "] is ", id,
+                                       "; ids are 0 or more, and -1 for a candidate without an "
+                                       "answer"));
   }
   if (ballot.scores == nullptr) return {};
   const double* const row = ballot.scores + i * ballot.columns;
-  const auto name = [&](int64_t s) {
-    return ballot.columns == 1 ? message("vote: scores[", i, "] is ")
-                               : message("vote: scores[", i, ", ", s, "] is ");
+  const auto place = [&](int64_t s) {
+    return ballot.columns == 1 ? message("[", i, "] is ") : message("[", i, ", ", s, "] is ");
   };
   for (int64_t s = 0; s < ballot.columns; ++s) {
     if (row[s] == row[s] || ballot.drop_nan) continue;
-    return name(s) + "NaN; pass nan=\"drop\" to leave such candidates out";
+    return wrong("scores", place(s) + "NaN; pass nan=\"drop\" to leave such candidates out");
   }
   for (int64_t r = 0; id >= 0 && ballot.unfit == Unfit::kError && r < rules.count; ++r) {
     const Rule& rule = rules.rules[r];
     const bool together = reads_of(rule.kind) == Reads::kColumns;
-    const int64_t count =
-        together ? columns_read(rule, ballot.columns) : ballot.columns;
+    const int64_t count = together ? columns_read(rule, ballot.columns) : ballot.columns;
     const auto column = [&](int64_t s) { return together ? column_read(rule, s) : s; };
     bool left_out = false;
     for (int64_t s = 0; together && s < count; ++s) left_out |= row[column(s)] != row[column(s)];
@@ -48,9 +53,9 @@ std::optional<std::string> refusal(const Ballot& ballot, const RuleSet& rules, i
       const double score = row[column(s)];
       const ScoreRange range = range_of(rule);
       if (score != score || (score >= range.low && score <= range.high)) continue;
-      return message(name(column(s)), score, "; the rule ", info_of(rule.kind).name, " needs ",
-                     words_for(scores_of(rule)),
-                     ": give such a candidate the answer id -1 to leave it out");
+      return wrong("scores", message(place(column(s)), score, "; the rule ",
+                                     info_of(rule.kind).name, " needs ", words_for(scores_of(rule)),
+                                     ": give such a candidate the answer id -1 to leave it out"));
     }
   }
   return {};
@@ -228,36 +233,40 @@ void check_columns(const Ballot& ballot, const Rule& rule) {
   if (reads_of(rule.kind) != Reads::kColumns) return;
   const char* const name = info_of(rule.kind).name;
   const int64_t width = columns_read(rule, ballot.columns);
-  check(width <= kMaxObjectives, "vote: the rule ", name, " reads at most ", kMaxObjectives,
-        " columns; scores has ", width, ": name those that it reads in columns=[...]");
+  check(width <= kMaxObjectives, "vote", About{"rule"}, "the rule ", name, " reads at most ",
+        kMaxObjectives, " columns; scores has ", width,
+        ": name those that it reads in columns=[...]");
   for (int64_t s = 0; s < width; ++s) {
     const int64_t column = column_read(rule, s);
-    check(column >= 0 && column < ballot.columns, "vote: ", name, ": columns must lie in [0, ",
-          ballot.columns, "), for the columns of scores; got ", column);
+    check(column >= 0 && column < ballot.columns, "vote", About{"rule"}, name,
+          ": columns must lie in [0, ", ballot.columns, "), for the columns of scores; got ",
+          column);
   }
-  check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width, "vote: ", name,
-        ": objective_weights must hold ", width, " numbers, one for each column that it reads; ",
-        "got ", rule.objectives.weight_count);
+  check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width, "vote",
+        About{"rule"}, name, ": objective_weights must hold ", width,
+        " numbers, one for each column that it reads; ", "got ", rule.objectives.weight_count);
 }
 
 }  // namespace
 
 void check_ballot(const Ballot& ballot, const RuleSet& rules) {
-  check(ballot.columns >= 1, "vote: scores must have at least 1 column; got ", ballot.columns);
+  check(ballot.columns >= 1, "vote", "scores", " must have at least 1 column; got ",
+        ballot.columns);
   for (int64_t r = 0; r < rules.count; ++r) {
     if (reads_of(rules.rules[r].kind) == Reads::kNothing) continue;
-    check(ballot.scores != nullptr, "vote: scores may be None only when every rule is 'majority'");
+    check(ballot.scores != nullptr, "vote", "scores",
+          " may be None only when every rule is 'majority'");
     check_columns(ballot, rules.rules[r]);
   }
-  check(ballot.scores != nullptr || ballot.ties == Ties::kFirst,
-        "vote: ties='best_score' needs scores");
-  check(ballot.columns == 1 || ballot.ties == Ties::kFirst,
-        "vote: ties='best_score' needs one score per candidate; scores has ", ballot.columns,
-        " columns");
+  check(ballot.scores != nullptr || ballot.ties == Ties::kFirst, "vote", "ties",
+        "='best_score' needs scores");
+  check(ballot.columns == 1 || ballot.ties == Ties::kFirst, "vote", "ties",
+        "='best_score' needs one score per candidate; scores has ", ballot.columns, " columns");
   int64_t before = 0;
   for (int64_t f = 0; ballot.prefixes != nullptr && f < ballot.prefix_count; ++f) {
-    check(ballot.prefixes[f] > before, "vote: prefixes must be positive and ascend; prefixes[", f,
-          "] is ", ballot.prefixes[f], f == 0 ? "" : message(" after ", before));
+    check(ballot.prefixes[f] > before, "vote", "prefixes",
+          " must be positive and ascend; prefixes[", f, "] is ", ballot.prefixes[f],
+          f == 0 ? "" : message(" after ", before));
     before = ballot.prefixes[f];
   }
 }
@@ -272,8 +281,8 @@ void vote(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out) {
     }
   });
   if (fault.none()) return;
-  const std::optional<std::string> reason = refusal(ballot, rules, fault.index());
-  throw InvalidArgument(reason.value_or("vote: a candidate changed while it was counted"));
+  if (const auto reason = refusal(ballot, rules, fault.index())) throw *reason;
+  refuse("vote", About{"scores"}, "a candidate changed while it was counted");
 }
 
 }  // namespace stepscore

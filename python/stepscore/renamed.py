@@ -8,9 +8,7 @@ from importlib import import_module
 from typing import Any
 
 
-def renamed(
-    module: str, names: Mapping[str, str], *, stacklevel: int = 2
-) -> Callable[[str], Any]:
+def renamed(module: str, names: Mapping[str, str], *, stacklevel: int = 2) -> Callable[[str], Any]:
     """Make the ``__getattr__`` of a module some of whose names stand elsewhere now.
 
     Nothing is imported until such a name is asked for.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import aggregate
-from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.ops.aggregate import AGGREGATIONS, SOFTMIN_TEMPERATURE
 from stepscore.records.records import (
     Candidate,
     InputError,
@@ -31,7 +31,6 @@ NEED_PROBABILITIES = frozenset({"prod", "geometric_mean", "logit_mean", "odds_me
 # The row of a file that gives one score per candidate.
 GIVEN = "score"
 
-SOFTMIN_TEMPERATURE = 0.1  # as in PURE
 # Float32 scores round to exactly 0 and 1, whose odds are not finite; 1e-7 is about one bit at 1.
 ODDS_CLIP = 1e-7
 PARAMETERS = {"softmin_temperature": SOFTMIN_TEMPERATURE, "odds_clip": ODDS_CLIP}

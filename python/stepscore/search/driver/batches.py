@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from stepscore import _core
 from stepscore.ops.tree_search import EvaluateRequests, ExpandRequests
 from stepscore.policies.requests import ExpandRequest, Mode
 from stepscore.ragged import offsets_of
@@ -16,7 +17,7 @@ from stepscore.search.driver.seeds import sample_seeds
 from stepscore.search.requests import ScoreRequest
 from stepscore.search.tree import Bools, Ids, Reals, Tree
 
-_MODES: tuple[Mode, ...] = ("step", "block", "partial", "rollout")  # as the trees count them
+_MODES = cast("tuple[Mode, ...]", _core.SAMPLE_MODES)  # as the trees count them
 
 
 @dataclass(eq=False)
