@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stepscore.hub import watched
+from stepscore.hub import stderr_is_terminal
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.checkpoint.head import HeadWeights
@@ -329,7 +329,7 @@ class ProcessRewardModel:
         """A bar for a person who watches a run of more than a moment."""
         from tqdm.auto import tqdm
 
-        show = watched() if self.show_progress is None else self.show_progress
+        show = stderr_is_terminal() if self.show_progress is None else self.show_progress
         return tqdm(
             total=steps,
             unit="step",

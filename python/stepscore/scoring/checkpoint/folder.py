@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from stepscore.hub import quiet
+from stepscore.hub import silenced_hub
 
 LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 
@@ -124,7 +124,7 @@ def _download(name: str, revision: str | None, show_progress: bool) -> tuple[Pat
     from huggingface_hub import snapshot_download
 
     try:
-        with quiet(progress=show_progress):
+        with silenced_hub(progress=show_progress):
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
     # Offline, unknown, gated and unreachable repositories raise many classes, all of them OSError;
     # a name that the hub does not allow raises a ValueError.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from stepscore.hub import quiet, watched
+from stepscore.hub import silenced_hub, stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.head import load_head
@@ -78,7 +78,7 @@ def load(
     checkpoint = open_checkpoint(
         model,
         revision=revision,
-        show_progress=watched() if show_progress is None else show_progress,
+        show_progress=stderr_is_terminal() if show_progress is None else show_progress,
     )
     tokenizer = _load_tokenizer(checkpoint)
     chosen = _recipe(recipe, checkpoint, tokenizer)
@@ -201,7 +201,7 @@ def _load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     loader = PreTrainedTokenizerFast if exact else AutoTokenizer
     options = {} if exact else {"trust_remote_code": False}
     try:
-        with quiet():
+        with silenced_hub():
             tokenizer: Tokenizer = loader.from_pretrained(
                 checkpoint.folder, local_files_only=True, **options
             )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from stepscore.hub import quiet
+from stepscore.hub import silenced_hub
 from stepscore.scoring.checkpoint.folder import WRAPPER_PREFIX, Checkpoint
 from stepscore.scoring.forward.attention import Kept, Layout, Path, Segment, seen_by
 from stepscore.scoring.forward.plan import Plan
@@ -48,7 +48,7 @@ def load_backbone(
     if checkpoint.wrapped:
         options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
     try:
-        with quiet():
+        with silenced_hub():
             config = AutoConfig.from_pretrained(
                 checkpoint.folder, trust_remote_code=False, local_files_only=True
             )
