@@ -61,8 +61,7 @@ from transformers.utils import logging
 
 import stepscore
 from stepscore.scoring import ProcessRewardModel
-from stepscore.scoring.forward import attention
-from stepscore.scoring.forward import run as forward
+from stepscore.scoring.forward import attention, forward_pass
 from stepscore.scoring.forward.memory import token_bytes
 
 ROUNDS = 5
@@ -396,12 +395,12 @@ def measure_kept(model: Model, candidates: int = 64) -> dict[str, Any]:
     encode = FastTokenizer.from_pretrained(model.folder).encode
     traces = [encode(_text(task.problem, own)) for own in task.candidates]
     shared = next(at for at, ids in enumerate(zip(*traces, strict=False)) if len(set(ids)) > 1)
-    before, forward.Segment = forward.Segment, Counted
+    before, forward_pass.Segment = forward_pass.Segment, Counted
     try:
         Counted.most = 0
         prm.score(task.problem, task.candidates)
     finally:
-        forward.Segment = before
+        forward_pass.Segment = before
     kept = Counted.most / token_bytes(prm.backbone)
     return {"problem": shared, "kept": kept, "bytes": Counted.most}
 

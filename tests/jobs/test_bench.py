@@ -16,8 +16,7 @@ from stepscore.ops import PrefixTrie
 pytest.importorskip("torch")
 
 import stepscore
-from stepscore.scoring.forward import attention
-from stepscore.scoring.forward import run as forward
+from stepscore.scoring.forward import attention, forward_pass
 from stepscore.scoring.forward.memory import token_bytes
 from stepscore.scoring.forward.plan import Costs, plan
 
@@ -141,8 +140,8 @@ def test_what_is_kept_is_what_the_segments_hold(
             super().__init__(*arguments, **options)
             made.append(self)
 
-    monkeypatch.setattr(forward, "Segment", Noted)
-    for _ in forward.hidden_states(lab.backbone, planned):
+    monkeypatch.setattr(forward_pass, "Segment", Noted)
+    for _ in forward_pass.hidden_states(lab.backbone, planned):
         pass
     held = sum(segment.nbytes for segment in made) // token_bytes(lab.backbone)
     assert 0 < most_kept(planned) <= held

@@ -13,8 +13,8 @@ from transformers import LlamaConfig, LlamaModel
 
 from stepscore.scoring.forward import attention
 from stepscore.scoring.forward.attention import SHORT, Kept, Layout, Path, Segment, attend, seen_by
+from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.plan import Costs, plan
-from stepscore.scoring.forward.run import hidden_states
 
 LAYER = 3
 SIZE = 16

@@ -26,11 +26,11 @@ from transformers import (
 
 import stepscore
 from stepscore.scoring import model
+from stepscore.scoring.chunks import waves
 from stepscore.scoring.forward.attention import IMPLEMENTATION
+from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.plan import Costs, plan
-from stepscore.scoring.forward.run import hidden_states
-from stepscore.scoring.waves import waves
 
 VOCABULARY = 97
 SIZES = {

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from stepscore.scoring import model
-from stepscore.scoring.forward import run as forward
+from stepscore.scoring.chunks import waves
+from stepscore.scoring.forward import forward_pass
 from stepscore.scoring.forward.attention import Segment
 from stepscore.scoring.forward.plan import Costs, plan
-from stepscore.scoring.waves import waves
 
 ERRORS = {
     "gpu": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
@@ -152,7 +152,7 @@ def segments(monkeypatch):
             super().write(*arguments)
             Followed.most = max(Followed.most, sum(own.nbytes for own in Followed.alive))
 
-    monkeypatch.setattr(forward, "Segment", Followed)
+    monkeypatch.setattr(forward_pass, "Segment", Followed)
     return Followed
 
 
@@ -215,7 +215,7 @@ def test_a_deep_trie_keeps_one_branch(loaded, segments):
         token_budget=16,
         costs=Costs(1, 0),
     )
-    for _ in forward.hidden_states(backbone, made):
+    for _ in forward_pass.hidden_states(backbone, made):
         pass
     bound = 200 + 2 * 21 + 16
     assert 200 * bytes_per_token(loaded("trl")) <= segments.most

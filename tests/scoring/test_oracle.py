@@ -77,8 +77,8 @@ def test_equal_candidates_get_equal_scores_from_one_forward(loaded, mixed):
 
 
 def test_a_mask_would_change_nothing(tiny, mixed):
+    from stepscore.scoring.forward.forward_pass import hidden_states
     from stepscore.scoring.forward.plan import plan_padded
-    from stepscore.scoring.forward.run import hidden_states
 
     prm = stepscore.load(tiny("shepherd").folder, recipe="math-shepherd", share=False)
     encoded = prm.recipe.encode(prm.tokenizer, *mixed)

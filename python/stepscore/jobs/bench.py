@@ -232,7 +232,7 @@ def _tokenised(
     records: list[Record], model: ProcessRewardModel, truncation: Truncation
 ) -> Iterator[tuple[float, Tokens]]:
     """When each wave of the records' traces was begun, and its tokens."""
-    from stepscore.scoring.waves import waves
+    from stepscore.scoring.chunks import waves
 
     begin = time.perf_counter()
     try:
@@ -288,7 +288,7 @@ def _forward(cost: Cost, model: ProcessRewardModel, tokens: Tokens) -> None:
     """Plan, forward and read some traces, and add what that took."""
     from stepscore.scoring.checkpoint.head import read_steps
     from stepscore.scoring.forward.memory import token_bytes
-    from stepscore.scoring.forward.run import hidden_states
+    from stepscore.scoring.forward.forward_pass import hidden_states
 
     seconds = cost.seconds
     begin = time.perf_counter()
@@ -361,7 +361,7 @@ def _bare(cost: Cost, model: ProcessRewardModel) -> Bare:
 
 
 def _seconds(model: ProcessRewardModel, planned: Plan, rounds: int) -> list[float]:
-    from stepscore.scoring.forward.run import hidden_states
+    from stepscore.scoring.forward.forward_pass import hidden_states
 
     found = []
     for _ in range(rounds):

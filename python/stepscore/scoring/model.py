@@ -16,6 +16,7 @@ from stepscore.hub import stderr_is_terminal
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.checkpoint.head import HeadWeights
+from stepscore.scoring.chunks import ahead, waves
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.plan import Costs
 from stepscore.scoring.render import (
@@ -28,7 +29,6 @@ from stepscore.scoring.render import (
 )
 from stepscore.scoring.scores import StepScores, default_aggregate
 from stepscore.scoring.session import Session
-from stepscore.scoring.waves import ahead, waves
 
 Truncation = Literal["error", "steps"]
 

@@ -13,9 +13,9 @@ from stepscore.hub import silenced_hub, stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.head import load_head
+from stepscore.scoring.forward.forward_pass import load_backbone
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
-from stepscore.scoring.forward.run import load_backbone
 from stepscore.scoring.forward.sharing import costs_of, share_prefixes, turn_of
 from stepscore.scoring.model import ProcessRewardModel
 

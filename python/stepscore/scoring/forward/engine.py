@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from stepscore.scoring.checkpoint.head import HeadWeights, read_steps
 from stepscore.scoring.forward.attention import Path
+from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.plan import Costs, Plan, plan, plan_padded
-from stepscore.scoring.forward.run import hidden_states
 
 # A batch below this is not worth trying when a larger one did not fit.
 _LEAST_BUDGET = 32

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from stepscore.scoring.forward.attention import IMPLEMENTATION
+from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.plan import Costs, Plan, plan, plan_padded
-from stepscore.scoring.forward.run import hidden_states
 
 # What a device does in a second in the matrix products of a batch, and what one more attention call
 # with its merge takes. The CPU's are rounded from runs with 4 threads at hidden sizes of 512 and

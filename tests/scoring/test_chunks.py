@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepscore.scoring import model
+from stepscore.scoring.chunks import ahead, waves
 from stepscore.scoring.render import Traces
-from stepscore.scoring.waves import ahead, waves
 
 any_traces = st.lists(
     st.tuples(st.sampled_from("abcdefgh"), st.lists(st.text("xy", max_size=9), max_size=4)),
