@@ -61,7 +61,7 @@ from transformers.utils import logging
 
 import stepscore
 from stepscore.scoring import ProcessRewardModel
-from stepscore.scoring.forward import attention, forward_pass
+from stepscore.scoring.forward import forward_pass, key_values
 from stepscore.scoring.forward.memory import token_bytes
 
 ROUNDS = 5
@@ -373,7 +373,7 @@ def show(title: str, measured: dict[str, Any], bars: dict[str, float]) -> None:
 # Kept keys and values -----------------------------------------------------------------------------
 
 
-class Counted(attention.Segment):
+class Counted(key_values.Segment):
     """A segment that is counted while it lives."""
 
     living: ClassVar[weakref.WeakSet[Counted]] = weakref.WeakSet()

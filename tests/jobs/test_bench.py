@@ -16,7 +16,7 @@ from stepscore.ops import PrefixTrie
 pytest.importorskip("torch")
 
 import stepscore
-from stepscore.scoring.forward import attention, forward_pass
+from stepscore.scoring.forward import forward_pass, key_values
 from stepscore.scoring.forward.memory import token_bytes
 from stepscore.scoring.forward.plan import Costs, plan
 
@@ -133,9 +133,9 @@ def test_what_is_kept_is_what_the_segments_hold(
     offsets = np.cumsum([0, *map(len, traces)])
     ids = np.concatenate(traces).astype(np.int32)
     planned = plan(ids, offsets, token_budget=budget, costs=Costs(token=1.0, fork=0.0))
-    made: list[attention.Segment] = []
+    made: list[key_values.Segment] = []
 
-    class Noted(attention.Segment):
+    class Noted(key_values.Segment):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             made.append(self)

@@ -16,7 +16,7 @@ import torch
 from stepscore.scoring import model
 from stepscore.scoring.chunks import waves
 from stepscore.scoring.forward import forward_pass
-from stepscore.scoring.forward.attention import Segment
+from stepscore.scoring.forward.key_values import Segment
 from stepscore.scoring.forward.plan import Costs, plan
 
 ERRORS = {
@@ -135,8 +135,9 @@ def test_another_error_passes_through(loaded, mixed, limit):
 
 
 @pytest.fixture
-def segments(monkeypatch):
+def segments(monkeypatch, loaded):
     """Follow the keys and values that are kept: the segments alive, and the most bytes of them."""
+    loaded("trl")  # whether it can share is tried when it is loaded; that is not counted
 
     class Followed(Segment):
         alive: ClassVar = weakref.WeakSet()

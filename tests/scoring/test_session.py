@@ -13,7 +13,7 @@ import torch
 from models import PROBLEMS, STEPS
 
 from stepscore.scoring import session
-from stepscore.scoring.forward import attention
+from stepscore.scoring.forward import key_values
 
 KINDS = ["qwen", "shepherd", "skywork", "trl", "trl-llama"]
 
@@ -124,13 +124,13 @@ def test_a_trace_that_grows_alone_stays_in_one_segment(loaded):
 
 def test_what_is_freed_is_gone(loaded, monkeypatch):
     alive = weakref.WeakSet()
-    original = attention.Segment.__init__
+    original = key_values.Segment.__init__
 
     def init(self, *arguments):
         original(self, *arguments)
         alive.add(self)
 
-    monkeypatch.setattr(attention.Segment, "__init__", init)
+    monkeypatch.setattr(key_values.Segment, "__init__", init)
     prm = loaded("qwen")
     opened = prm.session(PROBLEMS[0])
     first = opened.extend(opened.roots[0], STEPS[:4])

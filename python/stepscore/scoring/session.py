@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stepscore.scoring.forward.attention import Path, Segment
 from stepscore.scoring.forward.engine import (
     Engine,
     Scores,
@@ -23,6 +22,7 @@ from stepscore.scoring.forward.engine import (
     smaller_budget,
     warn_of_budget,
 )
+from stepscore.scoring.forward.key_values import Prefix, Segment
 from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.forward.plan import plan
 from stepscore.scoring.render import Caller, Traces, check_traces, render
@@ -78,7 +78,7 @@ class _Node:
     steps: list[str]  # from the root on
     scores: NDArray[np.float32]  # one per step
     token_ids: NDArray[np.int32]  # of the whole trace, as far as it was forwarded
-    path: Path | None  # with the keys and values of token_ids
+    path: Prefix | None  # with the keys and values of token_ids
     children: list[_Node] = field(default_factory=list)
 
 
@@ -90,7 +90,7 @@ class _Branch:
     token_ids: NDArray[np.int32]
     positions: NDArray[np.int64]
 
-    def continues(self, nodes: Iterable[_Node]) -> Path | None:
+    def continues(self, nodes: Iterable[_Node]) -> Prefix | None:
         """The longest beginning of the trace whose keys and values are there.
 
         The tokens that are read are never part of it: their hidden states are wanted.
@@ -99,7 +99,7 @@ class _Branch:
         for node in nodes:
             if node.path is None:
                 continue
-            most = min(node.path.kept, int(self.positions[0]))
+            most = min(node.path.cached, int(self.positions[0]))
             same = _common(self.token_ids[:most], node.token_ids[:most])
             if same > longest:
                 best, longest = node.path, same
@@ -202,7 +202,7 @@ class Session:
             traces = check_traces(caller, self._prm.recipe, [n.problem for n in parents], full)
             branches = self._rendered(caller, parents, traces)
             scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)] * len(branches)
-            ends: list[Path | None] = [None] * len(branches)
+            ends: list[Prefix | None] = [None] * len(branches)
             self._score(branches, np.arange(len(branches)), scores, ends)
             made = []
             for parent, own, branch, score, end in zip(
@@ -343,7 +343,7 @@ class Session:
         branches: Sequence[_Branch],
         chosen: NDArray[np.int64],
         scores: list[NDArray[np.float32]],
-        ends: list[Path | None],
+        ends: list[Prefix | None],
     ) -> None:
         """Forward the new tokens of some branches: all together, or by halves where they must."""
         if not len(chosen):
@@ -368,8 +368,8 @@ class Session:
             scores[branch], ends[branch] = score, end
 
     def _forward(
-        self, branches: Sequence[_Branch], paths: Sequence[Path | None]
-    ) -> list[tuple[NDArray[np.float32], Path | None]]:
+        self, branches: Sequence[_Branch], paths: Sequence[Prefix | None]
+    ) -> list[tuple[NDArray[np.float32], Prefix | None]]:
         """Give the scores of the new steps of each branch, and the path that ends with it."""
         costs = self._engine.costs
         if costs is None:
@@ -397,7 +397,7 @@ class Session:
                 groups=groups,
                 starts=starts,
             )
-            read, pieces = Scores(), dict[int, Path]()
+            read, pieces = Scores(), dict[int, Prefix]()
             used = {path.segment: path.segment.used for path in grouped if path is not None}
             try:
                 read_plan(
@@ -420,7 +420,7 @@ class Session:
         self._count()
         values = np.empty(len(tokens.positions), dtype=np.float32)
         values[read.steps()] = read.values()
-        made: list[tuple[NDArray[np.float32], Path | None]] = [(values, None)] * len(branches)
+        made: list[tuple[NDArray[np.float32], Prefix | None]] = [(values, None)] * len(branches)
         for trace, branch in enumerate(order):
             begin, end = tokens.step_offsets[trace : trace + 2]
             last = len(branches[branch].token_ids) - 1
@@ -429,7 +429,7 @@ class Session:
                 piece = int(planned.parent[piece])
             beyond = int(planned.start[piece] + planned.lengths[piece]) - 1 - last
             whole = pieces[piece]
-            made[branch] = values[begin:end], Path(whole.segment, whole.length - beyond)
+            made[branch] = values[begin:end], Prefix(whole.segment, whole.length - beyond)
         return made
 
     def _forward_whole(self, branches: Sequence[_Branch]) -> Iterator[NDArray[np.float32]]:
@@ -448,14 +448,14 @@ class Session:
         self.stats.forwarded += len(packed.token_ids)
         return (values[begin:end] for begin, end in pairwise(offsets))
 
-    def _use(self, paths: Iterable[Path | None]) -> None:
+    def _use(self, paths: Iterable[Prefix | None]) -> None:
         """Note what is used now."""
         for path in paths:
             for segment, _ in () if path is None else path.parts:
                 segment.last_use = self._clock
                 self._segments.add(segment)
 
-    def _make_room(self, branches: Sequence[_Branch], paths: Sequence[Path | None]) -> bool:
+    def _make_room(self, branches: Sequence[_Branch], paths: Sequence[Prefix | None]) -> bool:
         """Drop what was not used for longest; False where even that leaves too little."""
         new = sum(
             len(branch.token_ids) - (0 if path is None else path.tokens)
@@ -463,7 +463,7 @@ class Session:
         )
         # A segment that a branch goes on in may make room for half as much again.
         grown = {path.segment for path in paths if path is not None}
-        new += sum(segment.capacity // 2 for segment in grown if segment.before is not None)
+        new += sum(segment.capacity // 2 for segment in grown if segment.prefix is not None)
         return self._evict(self._limit - new * self._token_bytes)
 
     def _evict(self, limit: int) -> bool:
@@ -485,7 +485,7 @@ class Session:
 
 
 def _idle(segment: Segment) -> tuple[int, int]:
-    return segment.last_use, 0 if segment.before is None else -len(segment.before.parts)
+    return segment.last_use, 0 if segment.prefix is None else -len(segment.prefix.parts)
 
 
 def _common(a: NDArray[np.int32], b: NDArray[np.int32]) -> int:
@@ -495,5 +495,5 @@ def _common(a: NDArray[np.int32], b: NDArray[np.int32]) -> int:
     return int(apart[0]) if len(apart) else length
 
 
-def _place(path: Path | None) -> tuple[int, int]:
+def _place(path: Prefix | None) -> tuple[int, int]:
     return (0, 0) if path is None else (id(path.segment), path.length)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from stepscore.scoring.checkpoint.head import HeadWeights, read_steps
-from stepscore.scoring.forward.attention import Path
 from stepscore.scoring.forward.forward_pass import hidden_states
+from stepscore.scoring.forward.key_values import Prefix
 from stepscore.scoring.forward.plan import Costs, Plan, plan, plan_padded
 
 # A batch below this is not worth trying when a larger one did not fit.
@@ -160,8 +160,8 @@ def read_plan(
     read: Scores,
     on_steps: Callable[[int], object] = int,
     *,
-    paths: Sequence[Path | None] = (None,),
-    keep: dict[int, Path] | None = None,
+    paths: Sequence[Prefix | None] = (None,),
+    keep: dict[int, Prefix] | None = None,
 ) -> None:
     """Forward the batches of a plan, and read each step where its trace's tokens went."""
     rows = planned.rows(tokens.trace_of_step(), tokens.positions)

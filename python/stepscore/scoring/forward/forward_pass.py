@@ -14,7 +14,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from stepscore.hub import silenced_hub
 from stepscore.scoring.checkpoint.folder import WRAPPER_PREFIX, Checkpoint
-from stepscore.scoring.forward.attention import Kept, Layout, Path, Segment, seen_by
+from stepscore.scoring.forward.key_values import Prefix, Segment
+from stepscore.scoring.forward.layout import CacheWrite, Layout, laid_out
 from stepscore.scoring.forward.plan import Plan
 
 # Any id of the vocabulary does: nothing that is read can see a token to its right.
@@ -91,8 +92,8 @@ def hidden_states(
     backbone: torch.nn.Module,
     plan: Plan,
     *,
-    paths: Sequence[Path | None] = (None,),
-    keep: dict[int, Path] | None = None,
+    paths: Sequence[Prefix | None] = (None,),
+    keep: dict[int, Prefix] | None = None,
 ) -> Iterator[torch.Tensor]:
     """Forward the batches of a plan: hidden states after the final norm, ``[rows, H]`` of each.
 
@@ -124,12 +125,12 @@ class _Ends:
     """
 
     def __init__(
-        self, plan: Plan, paths: Sequence[Path | None], keep: dict[int, Path] | None
+        self, plan: Plan, paths: Sequence[Prefix | None], keep: dict[int, Prefix] | None
     ) -> None:
         self._plan = plan
         self._given = paths
         self._keep_all = keep is not None
-        self._ends: dict[int, Path] = {} if keep is None else keep
+        self._ends: dict[int, Prefix] = {} if keep is None else keep
         batch_of = np.repeat(np.arange(len(plan)), np.diff(plan.batches))
         children = np.flatnonzero(plan.parent >= 0)
         self._last_use = np.full(len(plan.parent), -1)
@@ -154,8 +155,8 @@ class _Ends:
             paths.append(path)
             if self._keep_all or self._last_use[piece] >= 0:
                 segment, at = self._place(piece, path)
-                kept.append(Kept(int(begin), int(end), segment, at))
-                self._ends[piece] = Path(segment, at + int(end - begin))
+                kept.append(CacheWrite(int(begin), int(end), segment, at))
+                self._ends[piece] = Prefix(segment, at + int(end - begin))
         return Layout(offsets, paths, kept, device)
 
     def release(self, batch: int) -> None:
@@ -164,11 +165,11 @@ class _Ends:
             for piece in [piece for piece in self._ends if self._last_use[piece] <= batch]:
                 del self._ends[piece]
 
-    def _path(self, piece: int) -> Path | None:
+    def _path(self, piece: int) -> Prefix | None:
         parent = int(self._plan.parent[piece])
         return self._given[self._plan.group[piece]] if parent < 0 else self._ends[parent]
 
-    def _place(self, piece: int, path: Path | None) -> tuple[Segment, int]:
+    def _place(self, piece: int, path: Prefix | None) -> tuple[Segment, int]:
         """The segment that holds a piece, and where in it the piece begins."""
         length = int(self._plan.lengths[piece])
         if self._plan.within[piece]:
@@ -176,7 +177,7 @@ class _Ends:
             return path.segment, path.segment.reserve(length)
         if self._keep_all and self._alone[piece] and path is not None:
             end = path.segment
-            if end.before is not None and end.used == path.length and not end.dropped:
+            if end.prefix is not None and end.used == path.length and not end.dropped:
                 return end, end.reserve(length)
         segment = Segment(int(self._run_length[self._plan.run[piece]]), path)
         return segment, segment.reserve(length)
@@ -190,7 +191,7 @@ def _packed(backbone: torch.nn.Module, plan: Plan, batch: int, layout: Layout) -
     lengths = plan.lengths[pieces.start : pieces.stop]
     positions = np.arange(begin, end) + np.repeat(shift, lengths)
     device = _device(backbone)
-    with seen_by(layout):
+    with laid_out(layout):
         hidden: torch.Tensor = backbone(
             input_ids=_to(device, plan.token_ids[None, begin:end].astype(np.int64)),
             position_ids=_to(device, positions[None]),
