@@ -61,7 +61,8 @@ from transformers.utils import logging
 
 import stepscore
 from stepscore.scoring import ProcessRewardModel
-from stepscore.scoring.forward import forward_pass, key_values
+from stepscore.scoring.forward import prefix_cache
+from stepscore.scoring.forward.key_values import Segment
 from stepscore.scoring.forward.memory import token_bytes
 
 ROUNDS = 5
@@ -373,7 +374,7 @@ def show(title: str, measured: dict[str, Any], bars: dict[str, float]) -> None:
 # Kept keys and values -----------------------------------------------------------------------------
 
 
-class Counted(key_values.Segment):
+class Counted(Segment):
     """A segment that is counted while it lives."""
 
     living: ClassVar[weakref.WeakSet[Counted]] = weakref.WeakSet()
@@ -395,12 +396,12 @@ def measure_kept(model: Model, candidates: int = 64) -> dict[str, Any]:
     encode = FastTokenizer.from_pretrained(model.folder).encode
     traces = [encode(_text(task.problem, own)) for own in task.candidates]
     shared = next(at for at, ids in enumerate(zip(*traces, strict=False)) if len(set(ids)) > 1)
-    before, forward_pass.Segment = forward_pass.Segment, Counted
+    before, prefix_cache.Segment = prefix_cache.Segment, Counted
     try:
         Counted.most = 0
         prm.score(task.problem, task.candidates)
     finally:
-        forward_pass.Segment = before
+        prefix_cache.Segment = before
     kept = Counted.most / token_bytes(prm.backbone)
     return {"problem": shared, "kept": kept, "bytes": Counted.most}
 

@@ -16,9 +16,9 @@ from stepscore.ops import PrefixTrie
 pytest.importorskip("torch")
 
 import stepscore
-from stepscore.scoring.forward import forward_pass, key_values
+from stepscore.scoring.forward import forward_pass, key_values, prefix_cache
 from stepscore.scoring.forward.memory import token_bytes
-from stepscore.scoring.forward.plan import Costs, plan
+from stepscore.scoring.forward.plan import ForwardCosts, plan
 
 Write = Callable[..., str]
 
@@ -132,7 +132,7 @@ def test_what_is_kept_is_what_the_segments_hold(
     ]
     offsets = np.cumsum([0, *map(len, traces)])
     ids = np.concatenate(traces).astype(np.int32)
-    planned = plan(ids, offsets, token_budget=budget, costs=Costs(token=1.0, fork=0.0))
+    planned = plan(ids, offsets, token_budget=budget, costs=ForwardCosts(token=1.0, fork=0.0))
     made: list[key_values.Segment] = []
 
     class Noted(key_values.Segment):
@@ -140,7 +140,7 @@ def test_what_is_kept_is_what_the_segments_hold(
             super().__init__(*arguments, **options)
             made.append(self)
 
-    monkeypatch.setattr(forward_pass, "Segment", Noted)
+    monkeypatch.setattr(prefix_cache, "Segment", Noted)
     for _ in forward_pass.hidden_states(lab.backbone, planned):
         pass
     held = sum(segment.nbytes for segment in made) // token_bytes(lab.backbone)

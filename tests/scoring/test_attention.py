@@ -18,7 +18,7 @@ from stepscore.scoring.forward.key_values import Prefix, Segment
 from stepscore.scoring.forward.layout import SHORT, CacheWrite, Layout, current_layout, laid_out
 from stepscore.scoring.forward.masked_attention import attend_piece_by_piece
 from stepscore.scoring.forward.merged_attention import merge_on_cpu, merge_on_cuda, merger_for
-from stepscore.scoring.forward.plan import Costs, plan
+from stepscore.scoring.forward.plan import ForwardCosts, plan
 
 LAYER = 3
 SIZE = 16
@@ -278,7 +278,7 @@ def test_a_model_goes_every_way(way, monkeypatch, cuda_calls):
     offsets = np.cumsum([0, *map(len, traces)])
     ids = np.concatenate(traces).astype(np.int32)
     for budget in (10, 45, 1000):
-        made = plan(ids, offsets, token_budget=budget, costs=Costs(1, 0))
+        made = plan(ids, offsets, token_budget=budget, costs=ForwardCosts(1, 0))
         hidden = torch.cat(list(hidden_states(shared, made)))
         for index, trace in enumerate(traces):
             with torch.inference_mode():

@@ -271,7 +271,7 @@ def test_missing_backbone_weights_are_never_random(copy):
 def test_backbone_weights_of_another_shape_are_refused(copy):
     folder = copy("trl")
     rewrite_tensors(folder, lambda t: {**t, "model.norm.weight": torch.ones(5)})
-    with pytest.raises(ValueError, match="must fit the qwen2 backbone"):
+    with pytest.raises(ValueError, match="expected weights that fit the qwen2 backbone"):
         stepscore.load(folder)
 
 
@@ -288,7 +288,7 @@ def test_an_unknown_model_type_is_refused_and_no_code_is_run(copy):
 def test_a_backbone_that_sees_the_future_is_refused(copy):
     folder = copy("trl")
     rewrite_config(folder, is_causal=False)
-    with pytest.raises(ValueError, match="must be causal"):
+    with pytest.raises(ValueError, match="expected a causal backbone"):
         stepscore.load(folder)
 
 

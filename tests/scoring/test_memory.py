@@ -15,9 +15,9 @@ import torch
 
 from stepscore.scoring import model
 from stepscore.scoring.chunks import waves
-from stepscore.scoring.forward import forward_pass
+from stepscore.scoring.forward import forward_pass, prefix_cache
 from stepscore.scoring.forward.key_values import Segment
-from stepscore.scoring.forward.plan import Costs, plan
+from stepscore.scoring.forward.plan import ForwardCosts, plan
 
 ERRORS = {
     "gpu": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
@@ -57,7 +57,7 @@ def limit():
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("kind", ["qwen", "trl"])
-@pytest.mark.parametrize("costs", [Costs(1, 0), Costs(1, 50), Costs(0, 1)])
+@pytest.mark.parametrize("costs", [ForwardCosts(1, 0), ForwardCosts(1, 50), ForwardCosts(0, 1)])
 @pytest.mark.parametrize("rows", [300, 130, 64])
 def test_the_budget_shrinks_to_one_that_works(error, kind, costs, rows, loaded, mixed, limit):
     prm = replace(loaded(kind), token_budget=1000, costs=costs)
@@ -80,7 +80,7 @@ def test_the_budget_shrinks_to_one_that_works(error, kind, costs, rows, loaded, 
         replace(prm, token_budget=int(found[1])).score(*mixed)
 
 
-@pytest.mark.parametrize("costs", [Costs(1, 0), Costs(0, 1), None])
+@pytest.mark.parametrize("costs", [ForwardCosts(1, 0), ForwardCosts(0, 1), None])
 def test_what_was_read_before_is_not_forwarded_again(costs, loaded, mixed, limit):
     prm = replace(loaded("trl"), token_budget=400, costs=costs)
     held = limit(prm, 100_000)
@@ -153,7 +153,7 @@ def segments(monkeypatch, loaded):
             super().write(*arguments)
             Followed.most = max(Followed.most, sum(own.nbytes for own in Followed.alive))
 
-    monkeypatch.setattr(forward_pass, "Segment", Followed)
+    monkeypatch.setattr(prefix_cache, "Segment", Followed)
     return Followed
 
 
@@ -176,7 +176,7 @@ def test_the_problem_of_64_candidates_is_kept_once(token_budget, loaded, segment
         prompt += 1
     assert prompt > 120
     # What a few candidates begin with alike is not worth a fork here.
-    prm = replace(prm, token_budget=token_budget, costs=Costs(1, 1000))
+    prm = replace(prm, token_budget=token_budget, costs=ForwardCosts(1, 1000))
     gc.collect()
     gc.disable()
     try:
@@ -189,12 +189,12 @@ def test_the_problem_of_64_candidates_is_kept_once(token_budget, loaded, segment
 
 
 def test_plain_packing_keeps_nothing(loaded, mixed, segments):
-    replace(loaded("trl"), costs=Costs(0, 1)).score(*mixed)
+    replace(loaded("trl"), costs=ForwardCosts(0, 1)).score(*mixed)
     assert segments.made == []
 
 
 def test_a_problem_is_let_go_when_its_candidates_are_through(loaded, segments):
-    prm = replace(loaded("trl"), token_budget=128, costs=Costs(1, 300))
+    prm = replace(loaded("trl"), token_budget=128, costs=ForwardCosts(1, 300))
     problems = [f"{index} What is half of 10 + 6? " * 8 for index in range(20) for _ in range(8)]
     solutions = [[f"The sum is {index % 8}."] for index in range(160)]
     prm.score(problems, solutions)
@@ -214,7 +214,7 @@ def test_a_deep_trie_keeps_one_branch(loaded, segments):
         np.concatenate(traces).astype(np.int32),
         np.cumsum([0, *map(len, traces)]),
         token_budget=16,
-        costs=Costs(1, 0),
+        costs=ForwardCosts(1, 0),
     )
     for _ in forward_pass.hidden_states(backbone, made):
         pass

@@ -56,7 +56,7 @@ def test_other_batches_agree_closely(kind, loaded, mixed):
 
 
 def test_the_tail_gives_equal_bits_for_equal_hidden_states(loaded):
-    from stepscore.scoring.checkpoint.head import read_steps
+    from stepscore.scoring.forward.head import read_steps
 
     torch.manual_seed(0)
     hidden = torch.randn(301, 48)

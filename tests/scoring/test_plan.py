@@ -10,18 +10,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stepscore import PrefixTrie
-from stepscore.scoring.forward.plan import Costs, Plan, plan, plan_padded
+from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
 
 # Few tokens: prefixes, duplicates and forks at every depth. Lengths 0 to 12. Every other example is
 # of many traces: forks beside forks.
 one_trace = st.lists(st.integers(0, 2), max_size=12)
 any_traces = st.lists(one_trace, max_size=24) | st.lists(one_trace, min_size=8, max_size=24)
 any_costs = st.builds(
-    Costs, token=st.just(1.0), fork=st.sampled_from([0.0, 0.0, 1.0, 3.0, 10.0, 1000.0])
-) | st.just(Costs(token=0.0, fork=1.0))
+    ForwardCosts, token=st.just(1.0), fork=st.sampled_from([0.0, 0.0, 1.0, 3.0, 10.0, 1000.0])
+) | st.just(ForwardCosts(token=0.0, fork=1.0))
 budgets = st.integers(1, 12) | st.integers(13, 100) | st.just(1000)
-everything = Costs(token=1, fork=0)
-nothing = Costs(token=0, fork=1)
+everything = ForwardCosts(token=1, fork=0)
+nothing = ForwardCosts(token=0, fork=1)
 
 
 def packed(traces):
@@ -146,7 +146,8 @@ def test_the_order_of_the_input_does_not_matter(traces, budget, costs, random):
 def test_dearer_forks_never_forward_fewer_tokens(traces, budget):
     forks = [0, 0.5, 1, 2, 3, 4, 5, 7, 9, 12, 20, 50, 1000]
     forwarded = [
-        plan(*packed(traces), token_budget=budget, costs=Costs(1, fork)).forwarded for fork in forks
+        plan(*packed(traces), token_budget=budget, costs=ForwardCosts(1, fork)).forwarded
+        for fork in forks
     ]
     assert forwarded == sorted(forwarded)
 
@@ -168,7 +169,7 @@ CANDIDATES = [[*PROMPT, 1, 2, 3], [*PROMPT, 1, 2, 4, 5], [*PROMPT, 6, 7], [8, 9]
     ],
 )
 def test_what_is_shared_depends_on_what_a_fork_costs(fork, expected):
-    made = plan(*packed(CANDIDATES), token_budget=1000, costs=Costs(1, fork))
+    made = plan(*packed(CANDIDATES), token_budget=1000, costs=ForwardCosts(1, fork))
     assert sorted(pieces_of(made)) == sorted(expected)
     assert len(made) == 1
 
@@ -185,7 +186,9 @@ def test_what_is_shared_depends_on_what_a_fork_costs(fork, expected):
 )
 def test_a_run_saves_what_its_branches_would_copy(traces, fork, expected):
     made = plan(
-        *packed([list(map(int, own)) for own in traces]), token_budget=100, costs=Costs(1, fork)
+        *packed([list(map(int, own)) for own in traces]),
+        token_budget=100,
+        costs=ForwardCosts(1, fork),
     )
     assert sorted("".join(map(str, own)) for own in pieces_of(made)) == sorted(expected)
 
@@ -303,8 +306,10 @@ def test_padded_rows_are_those_of_the_batch_as_it_is_forwarded(traces, budget):
 def test_padded_the_order_of_the_input_does_not_matter(traces, budget, turn, random):
     order = list(range(len(traces)))
     random.shuffle(order)
-    straight = plan_padded(*packed(traces), token_budget=budget, turn=turn)
-    shuffled = plan_padded(*packed([traces[i] for i in order]), token_budget=budget, turn=turn)
+    straight = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=turn)
+    shuffled = plan_padded(
+        *packed([traces[i] for i in order]), token_budget=budget, rope_switch_length=turn
+    )
     assert as_fields(shuffled) == as_fields(straight)
     assert shuffled.last_piece.tolist() == straight.last_piece[order].tolist()
 
@@ -318,7 +323,7 @@ def test_padded_longest_traces_go_first_and_share_batches():
 
 @given(any_traces, budgets, st.integers(0, 12))
 def test_no_batch_holds_traces_on_both_sides_of_a_turn(traces, budget, turn):
-    made = plan_padded(*packed(traces), token_budget=budget, turn=turn)
+    made = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=turn)
     for batch in range(len(made)):
         pieces = made.pieces(batch)
         assert len(set(made.lengths[pieces.start : pieces.stop] > turn)) == 1
@@ -327,5 +332,5 @@ def test_no_batch_holds_traces_on_both_sides_of_a_turn(traces, budget, turn):
 def test_a_turn_cuts_a_batch_that_would_hold_both():
     traces = [[1] * 5, [2] * 4, [3] * 3]
     for turn, batches in ((None, [0, 3]), (4, [0, 1, 3]), (3, [0, 2, 3]), (9, [0, 3])):
-        made = plan_padded(*packed(traces), token_budget=100, turn=turn)
+        made = plan_padded(*packed(traces), token_budget=100, rope_switch_length=turn)
         assert made.batches.tolist() == batches

@@ -17,7 +17,7 @@ from stepscore.records.records import Fields, InputError, Record, RecordError, p
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
-    from stepscore.scoring.forward.engine import Tokens
+    from stepscore.scoring.forward.packed_traces import PackedTraces
     from stepscore.scoring.forward.plan import Plan
 
 Stage = Literal["tokenise", "plan", "forward", "read"]
@@ -230,7 +230,7 @@ def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 def _tokenised(
     records: list[Record], model: ProcessRewardModel, truncation: Truncation
-) -> Iterator[tuple[float, Tokens]]:
+) -> Iterator[tuple[float, PackedTraces]]:
     """When each wave of the records' traces was begun, and its tokens."""
     from stepscore.scoring.chunks import waves
 
@@ -265,7 +265,7 @@ def _checked(records: list[Record], model: ProcessRewardModel) -> Any:
     return check_traces(_caller(), model.recipe, problems, solutions)
 
 
-def _rendered(traces: Any, model: ProcessRewardModel, truncation: Truncation) -> Tokens:
+def _rendered(traces: Any, model: ProcessRewardModel, truncation: Truncation) -> PackedTraces:
     from stepscore.scoring.render import render
 
     return render(
@@ -284,11 +284,11 @@ def _caller() -> Any:
     return Caller("score", lambda _: "problem", "solutions[{}]".format)
 
 
-def _forward(cost: Cost, model: ProcessRewardModel, tokens: Tokens) -> None:
+def _forward(cost: Cost, model: ProcessRewardModel, tokens: PackedTraces) -> None:
     """Plan, forward and read some traces, and add what that took."""
-    from stepscore.scoring.checkpoint.head import read_steps
-    from stepscore.scoring.forward.memory import token_bytes
     from stepscore.scoring.forward.forward_pass import hidden_states
+    from stepscore.scoring.forward.head import read_steps
+    from stepscore.scoring.forward.memory import token_bytes
 
     seconds = cost.seconds
     begin = time.perf_counter()

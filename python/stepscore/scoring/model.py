@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from stepscore.hub import stderr_is_terminal
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import Recipe, Tokenizer
-from stepscore.scoring.checkpoint.head import HeadWeights
 from stepscore.scoring.chunks import ahead, waves
 from stepscore.scoring.forward.engine import Engine
-from stepscore.scoring.forward.plan import Costs
+from stepscore.scoring.forward.head import HeadWeights
+from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.render import (
     Caller,
     Rendered,
@@ -67,7 +67,8 @@ class ProcessRewardModel:
         max_length: the most tokens of a trace; None for a model without a limit.
         token_budget: the most tokens of a batch, padding included.
         costs: what sharing a prefix saves and costs; None forwards every trace whole, padded.
-        turn: the length at which the model changes its rotary frequencies; None for most.
+        rope_switch_length: the length at which the model changes its rotary frequencies; None for
+            most.
         cache_limit: the most tokens of a trace whose keys and values are kept; None for all.
         show_progress: True or False; None shows a bar when a person watches a long run.
     """
@@ -80,8 +81,8 @@ class ProcessRewardModel:
     head: HeadWeights
     max_length: int | None
     token_budget: int
-    costs: Costs | None = None
-    turn: int | None = None
+    costs: ForwardCosts | None = None
+    rope_switch_length: int | None = None
     cache_limit: int | None = None
     show_progress: bool | None = None
 
@@ -94,6 +95,16 @@ class ProcessRewardModel:
     def dtype(self) -> torch.dtype:
         """The backbone's number format."""
         return next(self.backbone.parameters()).dtype
+
+    @property
+    def turn(self) -> int | None:
+        """Until 0.3 the old name of `rope_switch_length`."""
+        warnings.warn(
+            "ProcessRewardModel.turn is called rope_switch_length now; turn goes in stepscore 0.3",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.rope_switch_length
 
     def __repr__(self) -> str:
         return (
@@ -322,7 +333,12 @@ class ProcessRewardModel:
     def engine(self) -> Engine:
         """What forwards and reads."""
         return Engine(
-            self.backbone, self.head, self.token_budget, self.costs, self.turn, self.cache_limit
+            self.backbone,
+            self.head,
+            self.token_budget,
+            self.costs,
+            self.rope_switch_length,
+            self.cache_limit,
         )
 
     def _progress(self, steps: int) -> Any:

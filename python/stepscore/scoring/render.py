@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.recipes import Encoded, Recipe, Tokenizer
-from stepscore.scoring.forward.engine import Tokens
+from stepscore.scoring.forward.packed_traces import PackedTraces
 
 Solution = str | Sequence[str]
 
@@ -60,9 +60,9 @@ class Rendered:
     step_offsets: NDArray[np.int64]
 
     @property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> PackedTraces:
         """What the engine is given."""
-        return Tokens(self.token_ids, self.offsets, self.positions, self.read_offsets)
+        return PackedTraces(self.token_ids, self.offsets, self.positions, self.read_offsets)
 
     @property
     def truncated(self) -> NDArray[np.int64]:

@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from stepscore.scoring.forward.engine import (
+    DeviceScores,
     Engine,
-    Scores,
-    Tokens,
     out_of_memory,
     read_plan,
     smaller_budget,
@@ -24,6 +23,7 @@ from stepscore.scoring.forward.engine import (
 )
 from stepscore.scoring.forward.key_values import Prefix, Segment
 from stepscore.scoring.forward.memory import free_memory, token_bytes
+from stepscore.scoring.forward.packed_traces import PackedTraces
 from stepscore.scoring.forward.plan import plan
 from stepscore.scoring.render import Caller, Traces, check_traces, render
 from stepscore.scoring.scores import StepScores
@@ -383,7 +383,7 @@ class Session:
         parts = [branches[i].token_ids[starts[group[i]] :] for i in order]
         offsets = np.cumsum([0, *map(len, parts)])
         steps = [branches[i].positions for i in order]
-        tokens = Tokens(
+        tokens = PackedTraces(
             np.concatenate(parts), offsets, np.concatenate(steps), np.cumsum([0, *map(len, steps)])
         )
         groups = np.cumsum([0, *np.bincount(group)])
@@ -397,11 +397,17 @@ class Session:
                 groups=groups,
                 starts=starts,
             )
-            read, pieces = Scores(), dict[int, Prefix]()
+            read, pieces = DeviceScores(), dict[int, Prefix]()
             used = {path.segment: path.segment.used for path in grouped if path is not None}
             try:
                 read_plan(
-                    engine.backbone, engine.head, planned, tokens, read, paths=grouped, keep=pieces
+                    engine.backbone,
+                    engine.head,
+                    planned,
+                    tokens,
+                    read,
+                    prefixes=grouped,
+                    keep=pieces,
                 )
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -437,7 +443,7 @@ class Session:
         tokens = [branch.token_ids for branch in branches]
         steps = [branch.positions for branch in branches]
         offsets = np.cumsum([0, *map(len, steps)])
-        packed = Tokens(
+        packed = PackedTraces(
             np.concatenate(tokens),
             np.cumsum([0, *map(len, tokens)]),
             np.concatenate(steps),

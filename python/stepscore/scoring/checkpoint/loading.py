@@ -11,12 +11,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from stepscore.hub import silenced_hub, stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
+from stepscore.scoring.checkpoint.backbone import load_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.head import load_head
-from stepscore.scoring.forward.forward_pass import load_backbone
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
-from stepscore.scoring.forward.sharing import costs_of, share_prefixes, turn_of
+from stepscore.scoring.forward.sharing import forward_costs, rope_switch_length, share_prefixes
 from stepscore.scoring.model import ProcessRewardModel
 
 # Tokens of a batch, padding included. On a CPU 512 to 4,096 tokens were about equally fast in the
@@ -87,7 +87,7 @@ def load(
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer)
     backbone = load_backbone(checkpoint, dtype=number_format, device=where)
-    costs = costs_of(backbone)
+    costs = forward_costs(backbone)
     pack_linear_layers(backbone)
     if share:
         obstacle = share_prefixes(backbone, checkpoint.config)
@@ -108,7 +108,7 @@ def load(
         max_length=length,
         token_budget=_token_budget(token_budget, where),
         costs=costs if share else None,
-        turn=turn_of(checkpoint.config),
+        rope_switch_length=rope_switch_length(checkpoint.config),
         # A plan keeps the tokens of one trace, and what its branches have in common, at a time.
         cache_limit=free_memory(where) // 4 // token_bytes(backbone) if share else None,
         show_progress=show_progress,
