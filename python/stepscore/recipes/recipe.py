@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.errors import InputError
+
 
 class Tokenizer(Protocol):
     """The part of a Hugging Face tokenizer that recipes use."""
@@ -109,8 +111,8 @@ class Recipe:
             states none, and then ``last`` is used.
         length_key: the entry of ``config.json`` that limits the length of a trace, in tokens.
         split: a solution given as one text -> its steps.
-        fault_in_problem: why a problem cannot be laid out, or None.
-        fault_in_step: why a step cannot be laid out, or None.
+        fault_in_problem: why a problem cannot be laid out, as an error without a place; or None.
+        fault_in_step: why a step cannot be laid out, likewise.
         encode: (tokenizer, problems, steps of each) -> Encoded, one call for all traces.
         check_tokenizer: raises ValueError where the tokenizer cannot serve the recipe.
         parameters: the factory's arguments, as ``config.json`` may hold them.
@@ -127,8 +129,8 @@ class Recipe:
     score_range: tuple[float, float]
     default_aggregate: str | None
     split: Callable[[str], list[str]] = field(repr=False)
-    fault_in_problem: Callable[[str], str | None] = field(repr=False)
-    fault_in_step: Callable[[str], str | None] = field(repr=False)
+    fault_in_problem: Callable[[str], InputError | None] = field(repr=False)
+    fault_in_step: Callable[[str], InputError | None] = field(repr=False)
     encode: Callable[[Tokenizer, Sequence[str], Sequence[Sequence[str]]], Encoded] = field(
         repr=False
     )

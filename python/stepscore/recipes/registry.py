@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stepscore.errors import InputError
 from stepscore.recipes.math_shepherd import math_shepherd
 from stepscore.recipes.qwen_math_prm import TAG as QWEN_TAG
 from stepscore.recipes.qwen_math_prm import qwen_math_prm
@@ -114,7 +115,7 @@ def detect(evidence: Evidence) -> Recipe:
     return _from_config(evidence) or _from_name(evidence) or _from_head(evidence)
 
 
-def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> str | None:
+def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> InputError | None:
     """Say how a checkpoint's tensors differ from what a class head needs, or give None."""
     for number, layer in enumerate(head.layers, 1):
         rows = head.outputs if number == len(head.layers) else hidden_size
@@ -123,9 +124,9 @@ def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> str
             expected.append((layer.bias, (rows,)))
         for key, shape in expected:
             if key not in shapes:
-                return f"expected a tensor {key!r} of shape {list(shape)}; the checkpoint has none"
+                return InputError(f"a tensor {key!r} of shape {list(shape)}", got="none")
             if tuple(shapes[key]) != shape:
-                return f"expected {key!r} of shape {list(shape)}; got {list(shapes[key])}"
+                return InputError(f"{key!r} of shape {list(shape)}", got=str(list(shapes[key])))
     return None
 
 

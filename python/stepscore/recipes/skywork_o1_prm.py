@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stepscore.errors import InputError
 from stepscore.recipes import steps as step_texts
 from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
 from stepscore.recipes.tokens import (
@@ -69,16 +70,16 @@ def _split(text: str) -> list[str]:
     return steps
 
 
-def _fault_in_step(text: str) -> str | None:
-    if not text.strip():
-        return f"expected a step with text; got {text!r}; leave empty steps out"
+def _fault_in_step(text: str) -> InputError | None:
     *before, line = text.split(SEPARATOR)
-    if not line.strip() or any(part.strip() for part in before):
-        return (
-            "expected a step of one line, which ends a step in the model's input (blank lines may "
-            f"stand before it); got {step_texts.shorten(text)}; split it at its newlines"
+    if text.strip() and (not line.strip() or any(part.strip() for part in before)):
+        return InputError(
+            "a step of one line, which ends a step in the model's input (blank lines may stand "
+            "before it)",
+            got=step_texts.shorten(text),
+            advice="split it at its newlines",
         )
-    return None
+    return step_texts.fault_in_empty_step(text)
 
 
 def _encode(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stepscore.errors import InputError
+
 
 def split_at(text: str, separator: str) -> list[str]:
     """Split a text at every separator; pieces of white space alone are no steps.
@@ -17,24 +19,30 @@ def unix_lines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def fault_in_text(text: str, what: str, separator: str) -> str | None:
+def fault_in_text(text: str, what: str, separator: str) -> InputError | None:
     """Say why a text cannot stand before or between separators, or give None."""
-    if separator in text:
-        return (
-            f"expected a {what} without {separator!r}, which ends a step in the model's input; got "
-            f"{shorten(text)}; remove it, or split the {what} there"
-        )
-    return None
+    if separator not in text:
+        return None
+    return InputError(
+        f"a {what} without {separator!r}, which ends a step in the model's input",
+        got=shorten(text),
+        advice=f"remove it, or split the {what} there",
+    )
 
 
-def fault_in_step(text: str, separator: str) -> str | None:
+def fault_in_step(text: str, separator: str) -> InputError | None:
     """Say why a text cannot be a step that ends at the separator, or give None."""
-    if not text.strip():
-        return f"expected a step with text; got {text!r}; leave empty steps out"
-    return fault_in_text(text, "step", separator)
+    return fault_in_empty_step(text) or fault_in_text(text, "step", separator)
 
 
-def no_fault(text: str) -> str | None:
+def fault_in_empty_step(text: str) -> InputError | None:
+    """Say why a text without anything to read cannot be a step, or give None."""
+    if text.strip():
+        return None
+    return InputError("a step with text", got=repr(text), advice="leave empty steps out")
+
+
+def no_fault(text: str) -> InputError | None:
     """Accept any text."""
     return None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from stepscore.errors import Argument, InputError
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.registry import head_fault
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.forward.head import HeadWeights
 
 _EMBEDDINGS = ("model.embed_tokens.weight", "embed_tokens.weight")
+_PASS_ANOTHER_RECIPE = ("pass the ", Argument("recipe"), " that it was trained with")
 
 
 def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> HeadWeights:
@@ -22,10 +24,12 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
         return HeadWeights(recipe, ((_word_rows(checkpoint, recipe, tokenizer), None),))
     fault = head_fault(recipe.head, checkpoint.shapes, _hidden_size(checkpoint))
     if fault is not None:
-        raise ValueError(
-            f"load: {checkpoint.name} does not hold the head of the recipe {recipe.name!r}: "
-            f"{fault}; its architectures are {checkpoint.config.get('architectures')}; pass the "
-            "recipe= that it was trained with"
+        raise InputError(
+            f"{fault.expected}, the head of the recipe {recipe.name!r}",
+            got=f"{fault.got} in {checkpoint.name}, whose architectures are "
+            f"{checkpoint.config.get('architectures')}",
+            advice=_PASS_ANOTHER_RECIPE,
+            where="load",
         )
     layers = []
     for layer in recipe.head.layers:
@@ -37,9 +41,11 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
 def _hidden_size(checkpoint: Checkpoint) -> int:
     size = checkpoint.config.get("hidden_size")
     if not isinstance(size, int):
-        raise ValueError(
-            f"load: config.json must give hidden_size, a whole number; {checkpoint.name} gives "
-            f"{size!r}; use the config.json of a language model"
+        raise InputError(
+            "a whole number as hidden_size in config.json",
+            got=f"{size!r} in {checkpoint.name}",
+            advice="use the config.json of a language model",
+            where="load",
         )
     return size
 
@@ -51,10 +57,12 @@ def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> 
     ids = recipe.head.word_ids(tokenizer)
     shape = checkpoint.shapes[key]
     if len(shape) != 2 or shape[1] != _hidden_size(checkpoint) or shape[0] <= max(ids):
-        raise ValueError(
-            f"load: expected {key!r} of {checkpoint.name} to have more than {max(ids)} rows (the "
-            f"ids of the recipe's words are {list(ids)}) and {_hidden_size(checkpoint)} columns; "
-            f"got {list(shape)}; use the tokenizer and the weights of one checkpoint"
+        raise InputError(
+            f"{key!r} to have more than {max(ids)} rows (the ids of the recipe's words are "
+            f"{list(ids)}) and {_hidden_size(checkpoint)} columns",
+            got=f"{list(shape)} in {checkpoint.name}",
+            advice="use the tokenizer and the weights of one checkpoint",
+            where="load",
         )
     return checkpoint.rows(key, ids)
 
@@ -70,9 +78,10 @@ def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
         for key in _EMBEDDINGS:
             if key in checkpoint.files:
                 return key
-    raise ValueError(
-        f"load: the recipe {recipe.name!r} needs the output matrix of a causal language model; "
-        f"expected the tensor {layer.weight!r}, or tied embeddings, in {checkpoint.name}; it has "
-        f"neither, and its architectures are {architectures}; pass the recipe= that it was trained "
-        "with"
+    raise InputError(
+        f"the output matrix of a causal language model, which the recipe {recipe.name!r} reads: "
+        f"the tensor {layer.weight!r}, or tied embeddings",
+        got=f"neither in {checkpoint.name}, whose architectures are {architectures}",
+        advice=_PASS_ANOTHER_RECIPE,
+        where="load",
     )
