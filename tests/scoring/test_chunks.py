@@ -1,4 +1,4 @@
-"""Waves: many traces in parts, the next of which is tokenised while the model runs."""
+"""Chunks: many traces in parts, the next of which is tokenised while the model runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepscore.scoring import model
-from stepscore.scoring.chunks import ahead, waves
-from stepscore.scoring.render import Traces
+from stepscore.scoring.arguments import Traces
+from stepscore.scoring.chunks import chunk_traces, prefetched
 
 any_traces = st.lists(
     st.tuples(st.sampled_from("abcdefgh"), st.lists(st.text("xy", max_size=9), max_size=4)),
@@ -26,23 +26,23 @@ def of(pairs) -> Traces:
 
 
 @given(any_traces, st.integers(0, 60))
-def test_every_trace_is_in_one_wave_and_a_problem_is_never_cut(pairs, characters):
-    cut = waves(of(pairs), characters)
-    assert sorted(index for wave in cut for index in wave) == list(range(len(pairs)))
-    problems = [{pairs[index][0] for index in wave} for wave in cut]
+def test_every_trace_is_in_one_chunk_and_a_problem_is_never_cut(pairs, characters):
+    cut = chunk_traces(of(pairs), characters)
+    assert sorted(index for chunk in cut for index in chunk) == list(range(len(pairs)))
+    problems = [{pairs[index][0] for index in chunk} for chunk in cut]
     assert sum(map(len, problems)) == len({problem for problem, _ in pairs})
-    for wave in cut:
-        assert wave.dtype == np.int64
-        assert wave.tolist() == sorted(wave), "the caller's order"
+    for chunk in cut:
+        assert chunk.dtype == np.int64
+        assert chunk.tolist() == sorted(chunk), "the caller's order"
 
 
 @given(any_traces, st.integers(0, 60))
-def test_a_wave_ends_when_it_is_full(pairs, characters):
-    def size(wave):
-        return sum(len(problem) + sum(map(len, steps)) for problem, steps in wave)
+def test_a_chunk_ends_when_it_is_full(pairs, characters):
+    def size(chunk):
+        return sum(len(problem) + sum(map(len, steps)) for problem, steps in chunk)
 
-    for wave in waves(of(pairs), characters)[:-1]:
-        own = [pairs[index] for index in wave]
+    for chunk in chunk_traces(of(pairs), characters)[:-1]:
+        own = [pairs[index] for index in chunk]
         last = max(problem for problem, _ in own)
         assert size(own) > characters
         assert size([pair for pair in own if pair[0] != last]) <= characters
@@ -52,14 +52,14 @@ def test_a_wave_ends_when_it_is_full(pairs, characters):
 def test_the_order_of_the_input_does_not_matter(pairs, characters, rng):
     shuffled = rng.sample(pairs, len(pairs))
     cuts = [
-        [sorted(own[index] for index in wave) for wave in waves(of(own), characters)]
+        [sorted(own[index] for index in chunk) for chunk in chunk_traces(of(own), characters)]
         for own in (pairs, shuffled)
     ]
     assert cuts[0] == cuts[1]
 
 
-def test_a_few_traces_are_one_wave():
-    assert [wave.tolist() for wave in waves(of([("b", ["x"]), ("a", ["y"])] * 50))] == [
+def test_a_few_traces_are_one_chunk():
+    assert [chunk.tolist() for chunk in chunk_traces(of([("b", ["x"]), ("a", ["y"])] * 50))] == [
         list(range(100))
     ]
 
@@ -68,98 +68,98 @@ def three() -> list[np.ndarray]:
     return [np.array([index]) for index in range(3)]
 
 
-def test_the_next_wave_is_prepared_while_one_is_used():
+def test_the_next_chunk_is_prepared_while_one_is_used():
     threads = []
 
-    def prepare(wave):
+    def prepare(chunk):
         threads.append(threading.current_thread())
-        return int(wave[0])
+        return int(chunk[0])
 
     second = threading.Event()
 
-    def prepare_and_say(wave):
-        if wave[0] == 1:
+    def prepare_and_say(chunk):
+        if chunk[0] == 1:
             second.set()
-        return prepare(wave)
+        return prepare(chunk)
 
     cut = three()
-    for number, (wave, prepared) in enumerate(ahead(prepare_and_say, cut)):
-        assert wave is cut[number]
+    for number, (chunk, prepared) in enumerate(prefetched(prepare_and_say, cut)):
+        assert chunk is cut[number]
         assert prepared == number
         assert second.wait(10), "prepared before it is asked for"
     assert threading.current_thread() not in threads
 
 
-def test_one_wave_needs_no_thread():
-    [(_, thread)] = ahead(lambda _: threading.current_thread(), [np.array([0])])
+def test_one_chunk_needs_no_thread():
+    [(_, thread)] = prefetched(lambda _: threading.current_thread(), [np.array([0])])
     assert thread is threading.current_thread()
 
 
-def test_an_error_in_a_later_wave_is_raised_before_the_wave_is_used():
+def test_an_error_in_a_later_chunk_is_raised_before_the_chunk_is_used():
     failed = threading.Event()
 
-    def prepare(wave):
-        if wave[0] == 2:
+    def prepare(chunk):
+        if chunk[0] == 2:
             failed.set()
-            raise ValueError("wave 2")
-        return wave
+            raise ValueError("chunk 2")
+        return chunk
 
-    steps = ahead(prepare, three())
+    steps = prefetched(prepare, three())
     assert next(steps)[0] == 0
     assert failed.wait(10)
     time.sleep(0.05)  # the future is told after the event
-    with pytest.raises(ValueError, match="wave 2"):
+    with pytest.raises(ValueError, match="chunk 2"):
         next(steps)
 
 
 def test_who_stops_early_leaves_no_thread():
     before = threading.active_count()
-    steps = ahead(lambda wave: wave, three())
+    steps = prefetched(lambda chunk: chunk, three())
     next(steps)
     steps.close()
     assert threading.active_count() == before
 
 
 @pytest.fixture
-def short_waves(monkeypatch):
+def short_chunks(monkeypatch):
     """Waves of a problem each; the cuts that were made."""
     cuts = []
 
     def cut(traces):
-        cuts.append(waves(traces, characters=0))
+        cuts.append(chunk_traces(traces, characters=0))
         return cuts[-1]
 
-    monkeypatch.setattr(model, "waves", cut)
+    monkeypatch.setattr(model, "chunk_traces", cut)
     return cuts
 
 
 @pytest.mark.parametrize("kind", ["qwen", "shepherd", "skywork", "trl"])
-def test_scores_of_many_waves_are_in_order(kind, tiny, loaded, mixed, short_waves):
+def test_scores_of_many_chunks_are_in_order(kind, tiny, loaded, mixed, short_chunks):
     problems, solutions = mixed
     scores = loaded(kind).score(problems, solutions)
-    assert len(short_waves[0]) == 3
+    assert len(short_chunks[0]) == 3
     expected = [tiny(kind).read(*trace) for trace in zip(problems, solutions, strict=True)]
     assert [len(own) for own in scores] == [len(steps) for steps in solutions]
     np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
 
 
-def test_an_error_names_the_callers_own_place(loaded, mixed, short_waves):
+def test_an_error_names_the_callers_own_place(loaded, mixed, short_chunks):
     problems, solutions = mixed
     order = list(range(len(problems)))
     random.Random(0).shuffle(order)
     problems, solutions = [problems[i] for i in order], [solutions[i] for i in order]
-    # The last problem by the alphabet is the last wave.
+    # The last problem by the alphabet is the last chunk.
     last = max(index for index, own in enumerate(problems) if own == max(problems))
     solutions[last] = ["We add 3 and 4."] * 200
-    with pytest.raises(ValueError, match=rf"score: solutions\[{last}\] with its problem must fit"):
+    with pytest.raises(ValueError, match=rf"score: solutions\[{last}\]: expected at most"):
         loaded("trl").score(problems, solutions)
-    assert short_waves[0][-1][-1] == last
+    assert short_chunks[0][-1][-1] == last
     candidates = [[["So."]], [["So."], ["We add 3 and 4."] * 200], [["So."]]]
-    with pytest.raises(ValueError, match=r"rank_many: candidates\[1\]\[1\] with its problem"):
+    with pytest.raises(ValueError, match=r"rank_many: candidates\[1\]\[1\]: expected at most"):
         loaded("trl").rank_many(["A", "Z", "B"], candidates)
 
 
-def test_steps_left_out_are_counted_where_they_belong(loaded, mixed, short_waves):
+def test_steps_left_out_are_counted_where_they_belong(loaded, mixed, short_chunks):
     problems, solutions = (list(own) for own in mixed)
     limited = loaded("trl")
     whole = limited.score(problems, solutions)

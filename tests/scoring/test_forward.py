@@ -26,7 +26,7 @@ from transformers import (
 
 import stepscore
 from stepscore.scoring import model
-from stepscore.scoring.chunks import waves
+from stepscore.scoring.chunks import chunk_traces
 from stepscore.scoring.forward.attention import IMPLEMENTATION
 from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.linear import pack_linear_layers
@@ -276,11 +276,11 @@ def many(count: int) -> tuple[list[str], list[list[str]]]:
 def test_the_order_of_the_input_changes_no_bit(kind, token_budget, costs, loaded, monkeypatch):
     cuts = []
 
-    def short_waves(traces):
-        cuts.append(waves(traces, characters=500))
+    def short_chunks(traces):
+        cuts.append(chunk_traces(traces, characters=500))
         return cuts[-1]
 
-    monkeypatch.setattr(model, "waves", short_waves)
+    monkeypatch.setattr(model, "chunk_traces", short_chunks)
     problems, solutions = many(40)
     assert loaded(kind).costs is not None, "these models share"
     prm = replace(loaded(kind), token_budget=token_budget, costs=costs)

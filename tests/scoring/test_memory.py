@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from stepscore.scoring import model
-from stepscore.scoring.chunks import waves
+from stepscore.scoring.chunks import chunk_traces
 from stepscore.scoring.forward import forward_pass, prefix_cache
 from stepscore.scoring.forward.key_values import Segment
 from stepscore.scoring.forward.plan import ForwardCosts, plan
@@ -224,8 +224,8 @@ def test_a_deep_trie_keeps_one_branch(loaded, segments):
     assert made.unique > 2 * bound
 
 
-def test_several_waves_find_the_budget_once(loaded, mixed, limit, monkeypatch):
-    monkeypatch.setattr(model, "waves", lambda traces: waves(traces, characters=300))
+def test_several_chunks_find_the_budget_once(loaded, mixed, limit, monkeypatch):
+    monkeypatch.setattr(model, "chunk_traces", lambda traces: chunk_traces(traces, characters=300))
     problems, solutions = mixed
     prm = replace(loaded("trl"), token_budget=1000)
     expected = prm.score(problems, solutions)

@@ -125,7 +125,7 @@ def test_a_bar_that_was_asked_for_does_not_wait(loaded, monkeypatch):
 def test_an_unknown_aggregation_is_refused_before_the_forward_pass(loaded, monkeypatch):
     prm = loaded("trl")
     monkeypatch.setattr(prm.backbone, "forward", lambda **_: pytest.fail("forwarded"))
-    with pytest.raises(ValueError, match="rank: how must be one of min, max"):
+    with pytest.raises(ValueError, match="rank: how: expected one of min, max"):
         prm.rank("What?", CANDIDATES, how="median")
 
 
@@ -136,7 +136,7 @@ def test_top_k_may_be_any_whole_number(loaded):
 
 def test_a_candidate_of_step_scores_is_a_whole_number(loaded):
     scores = loaded("trl").score("What?", CANDIDATES)
-    with pytest.raises(TypeError, match="a candidate is a whole number"):
+    with pytest.raises(TypeError, match="a candidate, which is a whole number"):
         scores[0:2]
     with pytest.raises(IndexError, match="candidate 99 of"):
         scores[99]

@@ -231,15 +231,14 @@ def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
 def _tokenised(
     records: list[Record], model: ProcessRewardModel, truncation: Truncation
 ) -> Iterator[tuple[float, PackedTraces]]:
-    """When each wave of the records' traces was begun, and its tokens."""
-    from stepscore.scoring.chunks import waves
+    """When each chunk of the records' traces was begun, and its tokens."""
+    from stepscore.scoring.chunks import chunk_traces
 
     begin = time.perf_counter()
     try:
         traces = _checked(records, model)
-        cut = waves(traces)
-        for wave in cut:
-            yield begin, _rendered(traces.take(wave), model, truncation)
+        for chunk in chunk_traces(traces):
+            yield begin, _rendered(traces.take(chunk), model, truncation)
             begin = time.perf_counter()
     except Exception as error:
         if not blames_input(error):
@@ -254,7 +253,7 @@ def _tokenised(
 
 
 def _checked(records: list[Record], model: ProcessRewardModel) -> Any:
-    from stepscore.scoring.render import check_traces
+    from stepscore.scoring.arguments import check_traces
 
     problems = [record.problem or "" for record in records for _ in record.candidates]
     solutions: list[Any] = [
@@ -262,26 +261,22 @@ def _checked(records: list[Record], model: ProcessRewardModel) -> Any:
         for record in records
         for own in record.candidates
     ]
-    return check_traces(_caller(), model.recipe, problems, solutions)
+    return check_traces(_arguments(), model.recipe, problems, solutions)
 
 
 def _rendered(traces: Any, model: ProcessRewardModel, truncation: Truncation) -> PackedTraces:
-    from stepscore.scoring.render import render
-
-    return render(
-        _caller(),
-        model.recipe,
-        model.tokenizer,
-        traces,
-        limit=model.max_length,
-        truncation=truncation,
-    ).tokens
+    return model.renderer.render(_arguments(), traces, truncation).traces
 
 
-def _caller() -> Any:
-    from stepscore.scoring.render import Caller
+def _arguments() -> Any:
+    from stepscore.errors import Argument
+    from stepscore.scoring.arguments import TraceArguments
 
-    return Caller("score", lambda _: "problem", "solutions[{}]".format)
+    return TraceArguments(
+        "score",
+        lambda _: Argument("problem"),
+        lambda trace, *step: Argument("solutions", index=(trace, *step)),
+    )
 
 
 def _forward(cost: Cost, model: ProcessRewardModel, tokens: PackedTraces) -> None:

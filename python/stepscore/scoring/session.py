@@ -6,13 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stepscore.errors import Argument
+from stepscore.scoring.arguments import (
+    TraceArguments,
+    Traces,
+    addressed,
+    check_problem,
+    check_traces,
+)
 from stepscore.scoring.forward.engine import (
     DeviceScores,
     Engine,
@@ -25,11 +33,8 @@ from stepscore.scoring.forward.key_values import Prefix, Segment
 from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.forward.packed_traces import PackedTraces
 from stepscore.scoring.forward.plan import plan
-from stepscore.scoring.render import Caller, Traces, check_traces, render
+from stepscore.scoring.render import Renderer
 from stepscore.scoring.scores import StepScores
-
-if TYPE_CHECKING:
-    from stepscore.scoring.model import ProcessRewardModel
 
 
 class MemoryLimitError(ValueError):
@@ -121,12 +126,19 @@ class Session:
     """
 
     def __init__(
-        self, prm: ProcessRewardModel, problems: Sequence[str], memory_limit: int | None
+        self,
+        engine: Engine,
+        renderer: Renderer,
+        problems: Sequence[str],
+        *,
+        name: str,
+        memory_limit: int | None,
     ) -> None:
-        self._prm = prm
-        self._engine: Engine = prm.engine
-        self._limit = free_memory(prm.device) // 2 if memory_limit is None else memory_limit
-        self._token_bytes = token_bytes(prm.backbone)
+        self._engine = engine
+        self._renderer = renderer
+        self._name = name
+        self._limit = free_memory(engine.device) // 2 if memory_limit is None else memory_limit
+        self._token_bytes = token_bytes(engine.backbone)
         # Those that some node leads to: the others are gone with their last reference.
         self._segments: WeakSet[Segment] = WeakSet()
         self._clock = 0
@@ -151,7 +163,7 @@ class Session:
         state = (
             f"{len(self)} nodes, {self.stats.kept_bytes / 1e6:.1f} MB" if self._open else "closed"
         )
-        return f"Session({self._prm.name!r}, {state})"
+        return f"Session({self._name!r}, {state})"
 
     def begin(self, problems: Sequence[str]) -> list[int]:
         """Take more problems in, and give their roots.
@@ -161,14 +173,9 @@ class Session:
                 taken in.
         """
         for index, problem in enumerate(problems):
-            if not isinstance(problem, str):
-                raise TypeError(
-                    f"session: problems[{index}] must be a text; got {type(problem).__name__}; "
-                    "pass a str"
-                )
-            fault = self._prm.recipe.fault_in_problem(problem)
+            fault = check_problem(self._renderer.recipe, problem)
             if fault is not None:
-                raise ValueError(f"session: problems[{index}]: {fault}")
+                raise addressed(fault, "session", Argument("problems", index=(index,)))
         nothing, no_tokens = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32)
         with self._lock:
             self._check_open()
@@ -194,13 +201,16 @@ class Session:
         with self._lock:
             parents, added = self._checked(nodes, steps)
             full = [[*node.steps, *own] for node, own in zip(parents, added, strict=True)]
-            caller = Caller(
+            arguments = TraceArguments(
                 "extend",
-                lambda branch: f"the problem of steps[{branch}]",
-                lambda branch: f"steps[{branch}] (with the {len(parents[branch].steps)} before it)",
+                lambda trace: Argument("nodes", index=(trace,)),
+                lambda trace, *step: Argument(
+                    "steps", index=(trace, *(k - len(parents[trace].steps) for k in step))
+                ),
             )
-            traces = check_traces(caller, self._prm.recipe, [n.problem for n in parents], full)
-            branches = self._rendered(caller, parents, traces)
+            recipe = self._renderer.recipe
+            traces = check_traces(arguments, recipe, [n.problem for n in parents], full)
+            branches = self._rendered(arguments, parents, traces)
             scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)] * len(branches)
             ends: list[Prefix | None] = [None] * len(branches)
             self._score(branches, np.arange(len(branches)), scores, ends)
@@ -214,7 +224,7 @@ class Session:
         offsets = np.cumsum([0, *map(len, scores)])
         values = np.concatenate([np.zeros(0, dtype=np.float32), *scores])
         none = np.zeros(len(made), dtype=np.int64)
-        return Branches(made, StepScores(values, offsets, self._prm.recipe, none))
+        return Branches(made, StepScores(values, offsets, recipe, none))
 
     def steps(self, node: int) -> list[str]:
         """The steps of a trace, from the root to a node."""
@@ -323,18 +333,17 @@ class Session:
                 )
         return [self._node(number) for number in numbers], [list(own) for own in added]
 
-    def _rendered(self, caller: Caller, parents: Sequence[_Node], traces: Traces) -> list[_Branch]:
-        prm = self._prm
+    def _rendered(
+        self, arguments: TraceArguments, parents: Sequence[_Node], traces: Traces
+    ) -> list[_Branch]:
         if not parents:
             return []
-        rendered = render(
-            caller, prm.recipe, prm.tokenizer, traces, limit=prm.max_length, truncation="error"
-        )
+        packed = self._renderer.render(arguments, traces, None).traces
         branches = []
         for branch, parent in enumerate(parents):
-            tokens = rendered.token_ids[rendered.offsets[branch] : rendered.offsets[branch + 1]]
-            first, last = rendered.read_offsets[branch : branch + 2]
-            positions = rendered.positions[first + len(parent.steps) : last]
+            tokens = packed.token_ids[packed.offsets[branch] : packed.offsets[branch + 1]]
+            first, last = packed.step_offsets[branch : branch + 2]
+            positions = packed.positions[first + len(parent.steps) : last]
             branches.append(_Branch(parent, tokens, positions))
         return branches
 
