@@ -114,7 +114,7 @@ class ProcessRewardModel:
         *,
         truncation: Truncation = "error",
     ) -> StepScores:
-        r"""Score every step of every solution; the order is kept.
+        """Score every step of every solution; the order is kept.
 
         Equal calls give equal bits, and so does the same set of solutions in another order. In
         another company a solution may share its batch with other lengths; matrix products of
@@ -140,9 +140,11 @@ class ProcessRewardModel:
         Examples:
             >>> import stepscore
             >>> prm = stepscore.load("lab")
-            >>> scores = prm.score("3+4+5\n", [["3+4=7", "7+5=12"], ["3+4=8", "8+5=13"]])
+            >>> problem = "85+95-16+20+11-30=?"
+            >>> solutions = [["85+95=180", "180-16=164"], ["85+95=180", "180-16=154"]]
+            >>> scores = prm.score(problem, solutions)
             >>> [(values > 0.5).tolist() for values in scores]
-            [[True, True], [False, True]]
+            [[True, True], [True, False]]
         """
         check_list("score", Argument("solutions"), solutions, "each item a text or a list of steps")
 
@@ -192,9 +194,11 @@ class ProcessRewardModel:
         Examples:
             >>> import stepscore
             >>> prm = stepscore.load("lab")
-            >>> best, worst = prm.rank("3+4+5\n", ["3+4=8\n8+5=13", "3+4=7\n7+5=12"], how="min")
-            >>> best.text
-            '3+4=7\n7+5=12'
+            >>> problem = "85+95-16+20+11-30=?"
+            >>> candidates = ["85+95=180\n180-16=154", "85+95=180\n180-16=164"]
+            >>> best, worst = prm.rank(problem, candidates, how="min")
+            >>> best.index, best.text
+            (1, '85+95=180\n180-16=164')
         """
         if not isinstance(problem, str):
             raise InputTypeError(
@@ -224,7 +228,7 @@ class ProcessRewardModel:
         top_k: int | None = None,
         truncation: Truncation = "error",
     ) -> list[list[Ranked]]:
-        r"""Order the candidates of every problem, as `rank` does; all are forwarded together.
+        """Order the candidates of every problem, as `rank` does; all are forwarded together.
 
         Args:
             problems: the problems.
@@ -237,7 +241,9 @@ class ProcessRewardModel:
         Examples:
             >>> import stepscore
             >>> prm = stepscore.load("lab")
-            >>> rankings = prm.rank_many(["3+4\n", "9-2\n"], [["3+4=8", "3+4=7"], ["9-2=7"]])
+            >>> problems = ["85+95-16+20+11-30=?", "69+15-75+61+71-84=?"]
+            >>> candidates = [["85+95=170", "85+95=180"], ["69+15=84"]]
+            >>> rankings = prm.rank_many(problems, candidates)
             >>> [[ranked.index for ranked in ranking] for ranking in rankings]
             [[1, 0], [0]]
         """
@@ -275,7 +281,7 @@ class ProcessRewardModel:
         return rank_scores(candidates, scores, how, top_k)
 
     def session(self, problems: str | Sequence[str], *, memory_limit: int | None = None) -> Session:
-        r"""Open a session, in which traces grow step by step and only new tokens are forwarded.
+        """Open a session, in which traces grow step by step and only new tokens are forwarded.
 
         Args:
             problems: one problem, or several.
@@ -289,11 +295,11 @@ class ProcessRewardModel:
         Examples:
             >>> import stepscore
             >>> prm = stepscore.load("lab")
-            >>> with prm.session("3+4+5\n") as session:
-            ...     first = session.extend(session.roots[0], ["3+4=7", "3+4=8"])
-            ...     second = session.extend(first.nodes, ["7+5=12", "8+5=13"])
-            >>> [len(values) for values in second.scores]
-            [1, 1]
+            >>> with prm.session("85+95-16+20+11-30=?") as session:
+            ...     first = session.extend(session.roots[0], ["85+95=180", "85+95=170"])
+            ...     second = session.extend(first.nodes[0], ["180-16=164", "180-16=154"])
+            >>> [(values > 0.5).tolist() for values in second.scores]
+            [[True], [False]]
         """
         problems = [problems] if isinstance(problems, str) else problems
         check_list("session", Argument("problems"), problems, "one text per problem")

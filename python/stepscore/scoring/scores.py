@@ -23,7 +23,7 @@ UNSTATED_AGGREGATE = "last"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StepScores:
-    r"""The scores of ``values[offsets[i]:offsets[i + 1]]`` belong to candidate ``i``, one per step.
+    """The scores of ``values[offsets[i]:offsets[i + 1]]`` belong to candidate ``i``, one per step.
 
     Attributes:
         values: step scores, float32 [steps]; NaN for a step that truncation left out.

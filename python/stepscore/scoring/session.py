@@ -59,14 +59,13 @@ class Session:
     Examples:
         >>> import stepscore
         >>> prm = stepscore.load("lab")
-        >>> with prm.session("3+4+5\n") as session:
-        ...     first = session.extend(session.roots[0], ["3+4=7", "3+4=8"])
-        ...     best = first.nodes[int(first.scores[1][0] > first.scores[0][0])]
-        ...     second = session.extend(best, ["7+5=12"])
+        >>> session = prm.session("85+95-16+20+11-30=?")
+        >>> first = session.extend(session.roots[0], ["85+95=180", "85+95=170"])
+        >>> session.keep(first.nodes[:1])
+        >>> second = session.extend(first.nodes[0], ["180-16=164"])
         >>> session.steps(second.nodes[0])
-        Traceback (most recent call last):
-            ...
-        stepscore.errors.InputError: session: expected an open session; got one that is closed; ...
+        ['85+95=180', '180-16=164']
+        >>> session.close()
     """
 
     def __init__(

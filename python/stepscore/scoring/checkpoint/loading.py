@@ -66,6 +66,12 @@ def load(
         ValueError: no such checkpoint, no safetensors, a recipe that cannot be detected or does not
             fit the checkpoint, a tokenizer in which the recipe's tokens are not what they must be.
         TypeError: an argument of another type.
+
+    Examples:
+        >>> import stepscore
+        >>> prm = stepscore.load("lab", max_length=64)
+        >>> prm.recipe.name, prm.max_length
+        ('trl-prm', 64)
     """
     if not isinstance(model, (str, Path)):
         raise InputTypeError(
