@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepscore.errors import InputError
-from stepscore.recipes.math_shepherd import math_shepherd
-from stepscore.recipes.qwen_math_prm import TAG as QWEN_TAG
-from stepscore.recipes.qwen_math_prm import qwen_math_prm
+from stepscore.recipes.catalog.math_shepherd import math_shepherd
+from stepscore.recipes.catalog.qwen_math_prm import TAG as QWEN_TAG
+from stepscore.recipes.catalog.qwen_math_prm import qwen_math_prm
+from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
+from stepscore.recipes.catalog.trl_prm import H4_SEPARATOR, trl_prm
 from stepscore.recipes.recipe import Head, Recipe, Tokenizer
-from stepscore.recipes.skywork_o1_prm import skywork_o1_prm
-from stepscore.recipes.trl_prm import H4_SEPARATOR, trl_prm
 
 _FACTORIES: dict[str, Callable[..., Recipe]] = {
     "qwen2.5-math-prm": qwen_math_prm,

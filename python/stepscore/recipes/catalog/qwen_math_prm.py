@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from stepscore.recipes import steps as step_texts
-from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
-from stepscore.recipes.tokens import (
+from stepscore.recipes.layouts import steps as step_texts
+from stepscore.recipes.layouts.packing import (
     encode_text,
     expect_published,
     find_tags,
     published_vocabulary,
     token_id,
 )
+from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
 
 NAME = "qwen2.5-math-prm"
 TAG = "<extra_0>"

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from stepscore.recipes import steps as step_texts
-from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
-from stepscore.recipes.tokens import (
+from stepscore.recipes.layouts import steps as step_texts
+from stepscore.recipes.layouts.packing import (
     encode_text,
     expect_known,
     expect_published,
     find_tags,
 )
+from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
 
 NAME = "math-shepherd"
 TAG = "ки"

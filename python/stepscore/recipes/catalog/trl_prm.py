@@ -7,9 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from stepscore.recipes import steps as step_texts
-from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
-from stepscore.recipes.tokens import (
+from stepscore.recipes.layouts import steps as step_texts
+from stepscore.recipes.layouts.packing import (
     encode_text,
     encode_texts,
     expect_known,
@@ -17,6 +16,7 @@ from stepscore.recipes.tokens import (
     pack_ids,
     pack_lengths,
 )
+from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
 
 NAME = "trl-prm"
 TRL_SEPARATOR = "\n"  # step_separator of trl.PRMConfig

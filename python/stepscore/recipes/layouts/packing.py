@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.recipes.layouts.steps import shorten
 from stepscore.recipes.recipe import Encoded, Tokenizer
-from stepscore.recipes.steps import shorten
 
 # Entries that tell a published vocabulary from any other one; both are checked.
 _FINGERPRINTS = {

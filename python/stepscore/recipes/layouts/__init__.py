@@ -1,0 +1,1 @@
+"""The ways in which published PRMs are laid out as tokens, and read."""
