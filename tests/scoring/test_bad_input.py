@@ -56,8 +56,8 @@ def test_types_are_refused(problems, solutions, message, loaded):
     [
         ("qwen", "We add <extra_0> 3.", "without '<extra_0>'"),
         ("shepherd", "We add ки 3.", "without 'ки'"),
-        ("skywork", "We add 3.\nThe sum is 7.", "expected a step of one line"),
-        ("skywork", "We add 3.\n", "expected a step of one line"),
+        ("skywork", "We add 3.\nThe sum is 7.", r"without '\\n', .*blank lines may"),
+        ("skywork", "We add 3.\n", r"without '\\n', .*blank lines may"),
         ("trl", "We add 3.\nThe sum is 7.", r"without '\\n'"),
         ("trl-blank-line", "We add 3.\n\nThe sum", r"without '\\n\\n'"),
     ],

@@ -54,7 +54,10 @@ def test_step_scores_work_where_torch_is_absent():
     code = """
 import numpy as np, stepscore
 scores = stepscore.StepScores(
-    np.array([0.5, 0.25], np.float32), np.array([0, 2]), stepscore.recipes.trl_prm(), np.zeros(1, int)
+    np.array([0.5, 0.25], np.float32),
+    np.array([0, 2]),
+    stepscore.recipes.trl_prm(),
+    np.zeros(1, int),
 )
 print(scores.to_list(), scores.aggregate().tolist(), scores.aggregate("min").tolist())
 """

@@ -1,10 +1,18 @@
-"""How published process reward models are laid out and read, one file per family."""
+"""How published process reward models are laid out and read."""
 
 from stepscore.recipes.catalog.math_shepherd import math_shepherd
 from stepscore.recipes.catalog.qwen_math_prm import qwen_math_prm
 from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
 from stepscore.recipes.catalog.trl_prm import trl_prm
-from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
+from stepscore.recipes.recipe import (
+    Encoded,
+    Head,
+    Layer,
+    Layout,
+    Readout,
+    Recipe,
+    Tokenizer,
+)
 from stepscore.recipes.registry import Evidence, detect, recipe_by_name, recipe_names
 
 __all__ = [
@@ -12,6 +20,8 @@ __all__ = [
     "Evidence",
     "Head",
     "Layer",
+    "Layout",
+    "Readout",
     "Recipe",
     "Tokenizer",
     "detect",

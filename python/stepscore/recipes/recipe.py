@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -87,6 +88,64 @@ class Head:
 Activation = Literal["sigmoid", "softmax"]
 
 
+def _any_tokenizer(recipe: str, tokenizer: Tokenizer) -> None:
+    """Accept any tokenizer."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How the hidden state at the end of a step becomes its score.
+
+    Attributes:
+        head: the head's weights.
+        activation: what turns the head's outputs into scores.
+        column: the output that is the score.
+        score_range: the least and the greatest score.
+        check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
+            hold what the head needs.
+    """
+
+    head: Head
+    activation: Activation
+    column: int
+    score_range: tuple[float, float] = (0.0, 1.0)
+    check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
+
+
+class Layout(Protocol):
+    """A way to lay traces out as tokens; `stepscore.recipes.layouts` has those that are used."""
+
+    @property
+    def tokenisation(self) -> Literal["joint", "separate"]:
+        """As in `Recipe`, and so are the others."""
+        ...
+
+    @property
+    def separator(self) -> str:
+        """The text that ends a step in the model's input."""
+        ...
+
+    @property
+    def split(self) -> Callable[[str], list[str]]:
+        """A solution given as one text -> its steps."""
+        ...
+
+    def fault_in_problem(self, problem: str) -> InputError | None:
+        """Why a problem cannot be laid out."""
+
+    def fault_in_step(self, step: str) -> InputError | None:
+        """Why a step cannot be laid out."""
+
+    def encode(
+        self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
+    ) -> Encoded:
+        """Lay traces out."""
+        ...
+
+    def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
+        """Refuse a tokenizer that cannot serve the layout."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that makes a score the model's own score.
@@ -138,6 +197,45 @@ class Recipe:
     length_key: str = "max_position_embeddings"
     parameters: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def from_layout(
+        cls,
+        layout: Layout,
+        readout: Readout,
+        *,
+        name: str,
+        confidence: Literal["author", "third-party"],
+        source: str,
+        default_aggregate: str | None = None,
+        length_key: str = "max_position_embeddings",
+        parameters: tuple[tuple[str, str], ...] = (),
+    ) -> Recipe:
+        """Put a recipe together; the arguments are those of the class."""
+        return cls(
+            name=name,
+            confidence=confidence,
+            source=source,
+            tokenisation=layout.tokenisation,
+            separator=layout.separator,
+            head=readout.head,
+            activation=readout.activation,
+            column=readout.column,
+            score_range=readout.score_range,
+            default_aggregate=default_aggregate,
+            split=layout.split,
+            fault_in_problem=layout.fault_in_problem,
+            fault_in_step=layout.fault_in_step,
+            encode=layout.encode,
+            check_tokenizer=partial(_check_tokenizer, name, readout, layout),
+            length_key=length_key,
+            parameters=parameters,
+        )
+
     def as_config(self) -> dict[str, str]:
         """Give the entry ``"stepscore"`` of ``config.json`` that detection restores it from."""
         return {"recipe": self.name, **dict(self.parameters)}
+
+
+def _check_tokenizer(recipe: str, readout: Readout, layout: Layout, tokenizer: Tokenizer) -> None:
+    readout.check_tokenizer(recipe, tokenizer)
+    layout.check_tokenizer(recipe, tokenizer)

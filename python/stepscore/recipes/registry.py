@@ -9,10 +9,9 @@ from typing import Any
 
 from stepscore.errors import InputError
 from stepscore.recipes.catalog.math_shepherd import math_shepherd
-from stepscore.recipes.catalog.qwen_math_prm import TAG as QWEN_TAG
 from stepscore.recipes.catalog.qwen_math_prm import qwen_math_prm
 from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
-from stepscore.recipes.catalog.trl_prm import H4_SEPARATOR, trl_prm
+from stepscore.recipes.catalog.trl_prm import trl_prm
 from stepscore.recipes.recipe import Head, Recipe, Tokenizer
 
 _FACTORIES: dict[str, Callable[..., Recipe]] = {
@@ -43,6 +42,9 @@ _NOT_OFFERED = {
     "RLHFlow/Llama3.1-8B-PRM-Deepseek-Data": "rlhflow-prm",
     "Qwen/Qwen2.5-Math-RM-72B": "qwen2.5-math-rm",
 }
+
+QWEN_TAG = "<extra_0>"
+H4_SEPARATOR = "\n\n"
 
 Shape = tuple[int, ...]
 
