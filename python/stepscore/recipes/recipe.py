@@ -239,3 +239,25 @@ class Recipe:
 def _check_tokenizer(recipe: str, readout: Readout, layout: Layout, tokenizer: Tokenizer) -> None:
     readout.check_tokenizer(recipe, tokenizer)
     layout.check_tokenizer(recipe, tokenizer)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A recipe's entry in the catalog: how it is called, and how its checkpoints are recognised.
+
+    Attributes:
+        name: as in `Recipe`.
+        make: gives the recipe.
+        repositories: Hugging Face repositories -> the arguments of `make` that read them.
+        architectures: the model classes in config.json, as patterns: a checkpoint of such a class
+            that holds the head of ``make()`` has this recipe.
+        added_token: an entry that the tokenizer of such a checkpoint must have, too.
+        assumption: what is assumed of a checkpoint that only its class tells; a warning says it.
+    """
+
+    name: str
+    make: Callable[..., Recipe]
+    repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    architectures: tuple[str, ...] = ()
+    added_token: str | None = None
+    assumption: str | None = None

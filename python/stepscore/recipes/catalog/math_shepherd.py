@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import TaggedText, numbered, softmax_of_words
-from stepscore.recipes.recipe import Recipe
+from stepscore.recipes.recipe import Published, Recipe
 
 
 def math_shepherd() -> Recipe:
@@ -40,3 +40,8 @@ def math_shepherd() -> Recipe:
         confidence="third-party",
         source="openreasoner/openr, huggingface/search-and-learn, ssmisya/PRMBench",
     )
+
+
+PUBLISHED = Published(
+    "math-shepherd", math_shepherd, repositories={"peiyi9979/math-shepherd-mistral-7b-prm": {}}
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import qwen_chat, softmax_of_classes
-from stepscore.recipes.recipe import Recipe
+from stepscore.recipes.recipe import Published, Recipe
 
 _SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
@@ -29,3 +29,12 @@ def qwen_math_prm() -> Recipe:
         confidence="author",
         source="model card of Qwen/Qwen2.5-Math-PRM-7B; head: InternLM/lmdeploy, vllm-project/vllm",
     )
+
+
+PUBLISHED = Published(
+    "qwen2.5-math-prm",
+    qwen_math_prm,
+    repositories={f"Qwen/Qwen2.5-Math-{x}": {} for x in ("PRM-7B", "PRM-72B", "7B-PRM800K")},
+    architectures=("Qwen2ForProcessRewardModel",),
+    added_token="<extra_0>",  # PURE's models share the class and the head, but not the tag
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import SeparateParts, sigmoid_of_value
-from stepscore.recipes.recipe import Recipe
+from stepscore.recipes.recipe import Published, Recipe
 
 
 def skywork_o1_prm() -> Recipe:
@@ -42,3 +42,11 @@ def skywork_o1_prm() -> Recipe:
         confidence="author",
         source="SkyworkAI/skywork-o1-prm-inference",
     )
+
+
+PUBLISHED = Published(
+    "skywork-o1-prm",
+    skywork_o1_prm,
+    repositories={f"Skywork/Skywork-o1-Open-PRM-Qwen-2.5-{size}": {} for size in ("1.5B", "7B")},
+    architectures=("Qwen2ForPrmModel",),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import SeparateParts, softmax_of_classes
-from stepscore.recipes.recipe import Recipe
+from stepscore.recipes.recipe import Published, Recipe
 
 TRL_SEPARATOR = "\n"  # step_separator of trl.PRMConfig
 
@@ -40,3 +40,16 @@ def trl_prm(separator: str = TRL_SEPARATOR) -> Recipe:
         source="huggingface/trl, PRMTrainer",
         parameters=(("separator", separator),),
     )
+
+
+_H4 = "HuggingFaceH4/Qwen2.5-Math-{}-Instruct-PRM-0.2"
+PUBLISHED = Published(
+    "trl-prm",
+    trl_prm,
+    repositories={_H4.format(size): {"separator": "\n\n"} for size in ("1.5B", "7B")},
+    architectures=("*ForTokenClassification",),
+    assumption="looks like a PRM of TRL's trainer; its checkpoint does not say which separator it "
+    'was trained with, so TRL\'s default "\\n" is used; pass '
+    'recipe=stepscore.recipes.trl_prm(separator=...) or write "stepscore": {"recipe": "trl-prm", '
+    '"separator": ...} into its config.json',
+)

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from stepscore.errors import InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
+from stepscore.scoring.arguments import addressed
 from stepscore.scoring.checkpoint.backbone import load_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.head import load_head
@@ -204,7 +205,10 @@ def _recipe(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Toke
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, str):
-        return recipe_by_name(recipe)
+        try:
+            return recipe_by_name(recipe)
+        except InputError as fault:
+            raise addressed(fault, "load", Argument("recipe")) from None
     if recipe is not None:
         raise InputTypeError(
             "a name or a Recipe",
