@@ -26,7 +26,7 @@ def evidence(architecture, shapes, *, name="here", tokenizer=None, **config):
 
 
 @pytest.mark.parametrize(
-    ("found", "recipe", "separator"),
+    ("checkpoint", "recipe", "separator"),
     [
         (evidence("Qwen2ForProcessRewardModel", QWEN_HEAD), "qwen2.5-math-prm", "<extra_0>"),
         (evidence("Qwen2ForPrmModel", SKYWORK_HEAD), "skywork-o1-prm", "\n"),
@@ -54,18 +54,18 @@ def evidence(architecture, shapes, *, name="here", tokenizer=None, **config):
         ),
     ],
 )
-def test_the_recipe_is_found_without_a_word(found, recipe, separator):
+def test_the_recipe_is_found_without_a_word(checkpoint, recipe, separator):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        detected = detect(found)
+        detected = detect(checkpoint)
     assert (detected.name, detected.separator) == (recipe, separator)
 
 
 def test_the_config_entry_wins_over_the_name():
-    found = evidence(
+    checkpoint = evidence(
         "X", {}, name="Qwen/Qwen2.5-Math-PRM-7B", stepscore={"recipe": "skywork-o1-prm"}
     )
-    assert detect(found).name == "skywork-o1-prm"
+    assert detect(checkpoint).name == "skywork-o1-prm"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
 
 
 @pytest.mark.parametrize(
-    ("found", "message"),
+    ("checkpoint", "message"),
     [
         (evidence("LlamaForCausalLM", LM_HEAD), r"'LlamaForCausalLM'.*pass recipe='math-sheph"),
         (
@@ -117,6 +117,6 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
         (evidence("X", {}, stepscore={"recipe": "no-such"}), "name: expected one of"),
     ],
 )
-def test_what_cannot_be_told_is_an_error(found, message):
+def test_what_cannot_be_told_is_an_error(checkpoint, message):
     with pytest.raises(ValueError, match=message):
-        detect(found)
+        detect(checkpoint)

@@ -108,9 +108,11 @@ class Forest:
         for piece, before in enumerate(self.before):
             begin, end = self.offsets[piece : piece + 2]
             for row in range(begin, end):
-                own = slice(begin, row + 1)
-                key = torch.cat([*(k for k, _ in before), self.key[:, :, own]], 2)[0].double()
-                value = torch.cat([*(v for _, v in before), self.value[:, :, own]], 2)[0].double()
+                causal = slice(begin, row + 1)
+                key = torch.cat([*(k for k, _ in before), self.key[:, :, causal]], 2)[0].double()
+                value = torch.cat([*(v for _, v in before), self.value[:, :, causal]], 2)[
+                    0
+                ].double()
                 if window is not None:
                     key, value = key[:, -window:], value[:, -window:]
                 for head in range(self.query_heads):
@@ -140,12 +142,12 @@ def test_all_ways_are_the_dense_softmax(heads, lengths, depth, cuda_calls):
         for scale in (SIZE**-0.5, 0.6):
             expected = forest.dense(scale).float()
             cuda_calls.clear()
-            for found in (
+            for out in (
                 merge_on_cpu(*given, scale),
                 merge_on_cuda(*given, scale),
                 attend_piece_by_piece(*given, scale, None, None),
             ):
-                torch.testing.assert_close(found, expected, rtol=0, atol=5e-6)
+                torch.testing.assert_close(out, expected, rtol=0, atol=5e-6)
             levels = len(forest.layout.levels)
             assert levels == min(
                 max(len(prefix.parts) if prefix else 0 for prefix in forest.prefixes), 2
@@ -161,8 +163,8 @@ def test_windows_and_softcaps_are_the_dense_ones(heads, window, softcap):
     forest = Forest(rng, *heads, lengths=LENGTHS["mixed"], depth=3, pieces=6)
     given = (forest.query, forest.key, forest.value, forest.layout, LAYER)
     expected = forest.dense(0.3, window, softcap).float()
-    found = attend_piece_by_piece(*given, 0.3, window, softcap)
-    torch.testing.assert_close(found, expected, rtol=0, atol=5e-6)
+    out = attend_piece_by_piece(*given, 0.3, window, softcap)
+    torch.testing.assert_close(out, expected, rtol=0, atol=5e-6)
 
 
 def test_logits_far_apart_merge_without_overflow(cuda_calls):
@@ -205,7 +207,7 @@ def test_attend_takes_the_way_that_is_exact(device, monkeypatch, cuda_calls):
             ({"softcap": 2.0}, False),
         ):
             taken.clear()
-            found, weights = attend(*given, **options)
+            out, weights = attend(*given, **options)
             assert weights is None
             assert bool(taken) == (merged and device != "neither"), options
             expected = forest.dense(
@@ -213,7 +215,7 @@ def test_attend_takes_the_way_that_is_exact(device, monkeypatch, cuda_calls):
                 options.get("sliding_window"),
                 options.get("softcap"),
             )
-            torch.testing.assert_close(found, expected.float(), rtol=0, atol=5e-6)
+            torch.testing.assert_close(out, expected.float(), rtol=0, atol=5e-6)
 
 
 def test_this_machine_has_a_way_to_merge():
@@ -244,14 +246,14 @@ def test_pieces_may_continue_pieces_of_their_own_pass(way, monkeypatch, cuda_cal
     ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None}
     monkeypatch.setattr(attention, "merger_for", lambda _: ways[way])
     with laid_out(layout):
-        found, _ = attend(module(), query, key, value, None)
+        out, _ = attend(module(), query, key, value, None)
     mask = torch.zeros(offsets[-1], offsets[-1]).bool()
     for piece, (begin, end) in enumerate(itertools.pairwise(offsets)):
         mask[begin:end, list(seen[piece])] = True
         mask[begin:end, begin:end] = torch.ones(end - begin, end - begin).tril().bool()
     wide = (state.repeat_interleave(2, 1) for state in (key, value))
     expected = torch.nn.functional.scaled_dot_product_attention(query, *wide, attn_mask=mask)
-    torch.testing.assert_close(found, expected.transpose(1, 2), rtol=0, atol=5e-6)
+    torch.testing.assert_close(out, expected.transpose(1, 2), rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("way", ["cpu", "cuda", "pieces"])
@@ -295,11 +297,11 @@ def test_short_pieces_are_batches_of_like_lengths():
     assert layout.long_pieces == [(1, 34), (93, 193)]
     rows = []
     for index, there in layout.short_pieces:
-        own = there.sum(1)
+        present_rows = there.sum(1)
         assert index.shape == there.shape
-        assert there.shape[1] == own.max()
-        assert own.max() < 2 * own.min(), "no more than half of a row is padding"
-        for line, present, length in zip(index, there, own, strict=True):
+        assert there.shape[1] == present_rows.max()
+        assert present_rows.max() < 2 * present_rows.min(), "no more than half of a row is padding"
+        for line, present, length in zip(index, there, present_rows, strict=True):
             assert present[:length].all()
             assert (line[length:] == line[length - 1]).all()
             rows += line[:length].tolist()
@@ -332,7 +334,9 @@ def test_a_prefix_is_the_segments_from_the_root_on():
     prefix = Prefix(leaf, 2)
     assert prefix.parts == ((root, 7), (middle, 5), (leaf, 2))
     assert prefix.tokens == 14
-    assert [own and own.parts for own in map(prefix.first, (0, 7, 9, 12, 13, 14))] == [
+    assert [
+        beginning and beginning.parts for beginning in map(prefix.first, (0, 7, 9, 12, 13, 14))
+    ] == [
         None,
         ((root, 7),),
         ((root, 7), (middle, 2)),

@@ -117,7 +117,7 @@ def test_truncation_leaves_out_steps_and_says_so(kind, tiny, loaded):
     long = ["We add 3 and 4.", "The sum is 7."] * 60
     with pytest.warns(UserWarning, match=r"score: \d+ steps of 1 solutions end past .* 512"):
         scores = prm.score("What?", [GOOD, long, GOOD], truncation="steps")
-    assert [len(own) for own in scores] == [2, 120, 2]
+    assert [len(values) for values in scores] == [2, 120, 2]
     read = int(np.count_nonzero(~np.isnan(scores[1])))
     assert 0 < read < 120
     assert scores.truncated.tolist() == [0, 120 - read, 0]

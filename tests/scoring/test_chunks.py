@@ -21,13 +21,13 @@ any_traces = st.lists(
 )
 
 
-def of(pairs) -> Traces:
+def as_traces(pairs) -> Traces:
     return Traces([problem for problem, _ in pairs], [steps for _, steps in pairs])
 
 
 @given(any_traces, st.integers(0, 60))
 def test_every_trace_is_in_one_chunk_and_a_problem_is_never_cut(pairs, characters):
-    cut = chunk_traces(of(pairs), characters)
+    cut = chunk_traces(as_traces(pairs), characters)
     assert sorted(index for chunk in cut for index in chunk) == list(range(len(pairs)))
     problems = [{pairs[index][0] for index in chunk} for chunk in cut]
     assert sum(map(len, problems)) == len({problem for problem, _ in pairs})
@@ -41,27 +41,30 @@ def test_a_chunk_ends_when_it_is_full(pairs, characters):
     def size(chunk):
         return sum(len(problem) + sum(map(len, steps)) for problem, steps in chunk)
 
-    for chunk in chunk_traces(of(pairs), characters)[:-1]:
-        own = [pairs[index] for index in chunk]
-        last = max(problem for problem, _ in own)
-        assert size(own) > characters
-        assert size([pair for pair in own if pair[0] != last]) <= characters
+    for chunk in chunk_traces(as_traces(pairs), characters)[:-1]:
+        inside = [pairs[index] for index in chunk]
+        last = max(problem for problem, _ in inside)
+        assert size(inside) > characters
+        assert size([pair for pair in inside if pair[0] != last]) <= characters
 
 
 @given(any_traces, st.integers(0, 60), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(pairs, characters, rng):
     shuffled = rng.sample(pairs, len(pairs))
     cuts = [
-        [sorted(own[index] for index in chunk) for chunk in chunk_traces(of(own), characters)]
-        for own in (pairs, shuffled)
+        [
+            sorted(order[index] for index in chunk)
+            for chunk in chunk_traces(as_traces(order), characters)
+        ]
+        for order in (pairs, shuffled)
     ]
     assert cuts[0] == cuts[1]
 
 
 def test_a_few_traces_are_one_chunk():
-    assert [chunk.tolist() for chunk in chunk_traces(of([("b", ["x"]), ("a", ["y"])] * 50))] == [
-        list(range(100))
-    ]
+    assert [
+        chunk.tolist() for chunk in chunk_traces(as_traces([("b", ["x"]), ("a", ["y"])] * 50))
+    ] == [list(range(100))]
 
 
 def three() -> list[np.ndarray]:
@@ -139,7 +142,7 @@ def test_scores_of_many_chunks_are_in_order(kind, tiny, loaded, mixed, short_chu
     scores = loaded(kind).score(problems, solutions)
     assert len(short_chunks[0]) == 3
     expected = [tiny(kind).read(*trace) for trace in zip(problems, solutions, strict=True)]
-    assert [len(own) for own in scores] == [len(steps) for steps in solutions]
+    assert [len(values) for values in scores] == [len(steps) for steps in solutions]
     np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
 
 
@@ -149,7 +152,7 @@ def test_an_error_names_the_callers_own_place(loaded, mixed, short_chunks):
     random.Random(0).shuffle(order)
     problems, solutions = [problems[i] for i in order], [solutions[i] for i in order]
     # The last problem by the alphabet is the last chunk.
-    last = max(index for index, own in enumerate(problems) if own == max(problems))
+    last = max(index for index, problem in enumerate(problems) if problem == max(problems))
     solutions[last] = ["We add 3 and 4."] * 200
     with pytest.raises(ValueError, match=rf"score: solutions\[{last}\]: expected at most"):
         loaded("trl").score(problems, solutions)
@@ -160,7 +163,7 @@ def test_an_error_names_the_callers_own_place(loaded, mixed, short_chunks):
 
 
 def test_steps_left_out_are_counted_where_they_belong(loaded, mixed, short_chunks):
-    problems, solutions = (list(own) for own in mixed)
+    problems, solutions = (list(texts) for texts in mixed)
     limited = loaded("trl")
     whole = limited.score(problems, solutions)
     for place in (4, 11):
@@ -169,7 +172,7 @@ def test_steps_left_out_are_counted_where_they_belong(loaded, mixed, short_chunk
         scores = limited.score(problems, solutions, truncation="steps")
     assert len(record) == 1
     assert np.flatnonzero(scores.truncated).tolist() == [4, 11]
-    for index, own in enumerate(whole):
-        np.testing.assert_allclose(scores[index][: len(own)], own, rtol=0, atol=3e-6)
+    for index, values in enumerate(whole):
+        np.testing.assert_allclose(scores[index][: len(values)], values, rtol=0, atol=3e-6)
         assert np.isnan(scores[index]).sum() == scores.truncated[index]
         assert not np.isnan(scores[index][: len(scores[index]) - scores.truncated[index]]).any()

@@ -129,7 +129,7 @@ def plain(stock: torch.nn.Module, traces: list[np.ndarray]) -> list[torch.Tensor
     for row, trace in zip(rows, traces, strict=True):
         row[: len(trace)] = trace
     hidden = stock(input_ids=torch.from_numpy(rows), use_cache=False).last_hidden_state
-    return [own[: len(trace)] for own, trace in zip(hidden, traces, strict=True)]
+    return [states[: len(trace)] for states, trace in zip(hidden, traces, strict=True)]
 
 
 def pair(kind: str) -> tuple[torch.nn.Module, torch.nn.Module, torch.Tensor]:
@@ -218,9 +218,9 @@ def test_a_model_that_shares_still_serves_its_owner():
     with torch.inference_mode():
         for options in ({}, {"attention_mask": mask}):
             expected = stock(input_ids=ids, **options).last_hidden_state
-            found = shared(input_ids=ids, **options).last_hidden_state
-            torch.testing.assert_close(found[1:], expected[1:], rtol=0, atol=1e-6)
-            torch.testing.assert_close(found[0, 7:], expected[0, 7:], rtol=0, atol=1e-6)
+            states = shared(input_ids=ids, **options).last_hidden_state
+            torch.testing.assert_close(states[1:], expected[1:], rtol=0, atol=1e-6)
+            torch.testing.assert_close(states[0, 7:], expected[0, 7:], rtol=0, atol=1e-6)
 
 
 def test_keys_and_values_may_be_kept_and_continued():
@@ -248,10 +248,10 @@ def test_keys_and_values_may_be_kept_and_continued():
         starts=[40, 25],
     )
     hidden = torch.cat(list(hidden_states(shared, longer, prefixes=prefixes)))
-    for index, (before, own) in enumerate(zip((first, first, second), more, strict=True)):
-        [expected] = plain(stock, [np.concatenate([before, own])])
-        at = np.arange(len(before), len(before) + len(own))
-        rows = longer.rows(np.full(len(own), index), at)
+    for index, (before, new) in enumerate(zip((first, first, second), more, strict=True)):
+        [expected] = plain(stock, [np.concatenate([before, new])])
+        at = np.arange(len(before), len(before) + len(new))
+        rows = longer.rows(np.full(len(new), index), at)
         torch.testing.assert_close(hidden[rows], expected[len(before) :], rtol=0, atol=5e-5)
 
 
@@ -303,8 +303,8 @@ def test_the_plain_path_can_be_forced_and_agrees(kind, costs, tiny, loaded):
     assert alone.backbone.config._attn_implementation != IMPLEMENTATION
     problems, solutions = many(30)
     expected = alone.score(problems, solutions)
-    found = replace(loaded(kind), costs=costs).score(problems, solutions)
-    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-5)
+    shared = replace(loaded(kind), costs=costs).score(problems, solutions)
+    np.testing.assert_allclose(shared.values, expected.values, rtol=0, atol=1e-5)
     assert np.std(expected.values) > 0.01
 
 

@@ -51,8 +51,8 @@ def limit():
         return hooks[-1]
 
     yield install
-    for one in hooks:
-        one.hook.remove()
+    for limited in hooks:
+        limited.hook.remove()
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -69,15 +69,15 @@ def test_the_budget_shrinks_to_one_that_works(error, kind, costs, rows, loaded, 
     np.testing.assert_allclose(scores.values, expected.values, rtol=0, atol=3e-6)
     [warning] = record
     assert warning.filename == __file__
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"score: batches of 1000 tokens did not fit into memory; (\d+) did; pass "
         r"load\(..., token_budget=\1\)",
         str(warning.message),
     )
-    assert rows // 2 < int(found[1]) <= rows
+    assert rows // 2 < int(match[1]) <= rows
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the advice is good
-        replace(prm, token_budget=int(found[1])).score(*mixed)
+        replace(prm, token_budget=int(match[1])).score(*mixed)
 
 
 @pytest.mark.parametrize("costs", [ForwardCosts(1, 0), ForwardCosts(0, 1), None])
@@ -151,7 +151,7 @@ def segments(monkeypatch, loaded):
 
         def write(self, *arguments):
             super().write(*arguments)
-            Followed.most = max(Followed.most, sum(own.nbytes for own in Followed.alive))
+            Followed.most = max(Followed.most, sum(segment.nbytes for segment in Followed.alive))
 
     monkeypatch.setattr(prefix_cache, "Segment", Followed)
     return Followed
@@ -169,10 +169,11 @@ def test_the_problem_of_64_candidates_is_kept_once(token_budget, loaded, segment
     problem = "She sells 16 - 3 - 4 = 9 eggs. " * 12
     steps = [[f"{index} and {index * 7 % 64}", f"So {index}."] for index in range(64)]
     traces = [
-        np.array(prm.recipe.encode(prm.tokenizer, [problem], [own]).trace(0)[0]) for own in steps
+        np.array(prm.recipe.encode(prm.tokenizer, [problem], [trace]).trace(0)[0])
+        for trace in steps
     ]
     prompt = 0
-    while len({int(own[prompt]) for own in traces}) == 1:
+    while len({int(trace[prompt]) for trace in traces}) == 1:
         prompt += 1
     assert prompt > 120
     # What a few candidates begin with alike is not worth a fork here.
@@ -209,7 +210,7 @@ def test_a_deep_trie_keeps_one_branch(loaded, segments):
     backbone = loaded("trl").backbone
     trunk = np.arange(200) % 90
     traces = [np.concatenate([trunk[:cut], [95], trunk[:20]]) for cut in range(0, 200, 10)]
-    traces += [np.concatenate([own, [96 + end]]) for own in traces for end in range(3)]
+    traces += [np.concatenate([trace, [96 + end]]) for trace in traces for end in range(3)]
     made = plan(
         np.concatenate(traces).astype(np.int32),
         np.cumsum([0, *map(len, traces)]),

@@ -27,15 +27,15 @@ def grow(prm, opened, rounds, draw, check=True):
         parents = [draw.choice(nodes) for _ in range(draw.randrange(1, 8))]
         steps = [draw.choice([[draw.choice(STEPS)], draw.sample(STEPS, 2)]) for _ in parents]
         grown = opened.extend(parents, steps)
-        assert [len(own) for own in grown.scores] == [len(own) for own in steps]
-        for node, parent, own, scores in zip(
+        assert [len(values) for values in grown.scores] == [len(values) for values in steps]
+        for node, parent, added, scores in zip(
             grown.nodes, parents, steps, grown.scores, strict=True
         ):
             problem_of[node] = problem_of[parent]
-            assert opened.steps(node) == opened.steps(parent) + own
+            assert opened.steps(node) == opened.steps(parent) + added
             if check:
                 whole = prm.score(problem_of[node], [opened.steps(node)])[0]
-                np.testing.assert_allclose(scores, whole[-len(own) :], rtol=0, atol=1e-5)
+                np.testing.assert_allclose(scores, whole[-len(added) :], rtol=0, atol=1e-5)
                 np.testing.assert_allclose(opened.scores(node), whole, rtol=0, atol=1e-5)
         nodes += grown.nodes
     return nodes
@@ -282,9 +282,9 @@ def test_a_session_takes_more_problems_in(loaded):
         opened.extend(opened.roots[0], STEPS[:1])
         (root,) = opened.begin(PROBLEMS[1:2])
         assert opened.roots == [0, root]
-        found = opened.extend([opened.roots[0], root], [STEPS[1], STEPS[1]]).scores.values
+        values = opened.extend([opened.roots[0], root], [STEPS[1], STEPS[1]]).scores.values
         whole = prm.score(PROBLEMS[:2], [[STEPS[1]], [STEPS[1]]]).values
-        np.testing.assert_allclose(found, whole, atol=1e-5)
+        np.testing.assert_allclose(values, whole, atol=1e-5)
         with pytest.raises(TypeError, match=r"session: problems\[1\]: expected a text; got int"):
             opened.begin([PROBLEMS[2], 3])
         assert len(opened.roots) == 2

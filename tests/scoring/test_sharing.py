@@ -89,7 +89,9 @@ CANNOT = {
 
 
 def said(record) -> list[str]:
-    return [str(one.message) for one in record if "sharing prefixes" in str(one.message)]
+    return [
+        str(warning.message) for warning in record if "sharing prefixes" in str(warning.message)
+    ]
 
 
 @pytest.mark.parametrize("kind", CANNOT)
@@ -105,7 +107,7 @@ def test_a_model_that_cannot_share_says_so_once_and_scores_right(kind, token_bud
     [message] = said(record)
     assert message.startswith(f"load: {tiny.folder} forwards every trace whole")
     assert reason in message
-    [place] = {one.filename for one in record if str(one.message) == message}
+    [place] = {warning.filename for warning in record if str(warning.message) == message}
     assert place == __file__
     assert prm.costs is None
     assert prm.backbone.config._attn_implementation != IMPLEMENTATION
@@ -165,13 +167,17 @@ def test_an_obstacle_restores_the_attention(implementation, monkeypatch):
     real = sharing._probe
     with monkeypatch.context() as patch:
         patch.setattr(
-            sharing, "_probe", lambda own, *, shared: fails() if shared else real(own, shared=False)
+            sharing,
+            "_probe",
+            lambda backbone, *, shared: fails() if shared else real(backbone, shared=False),
         )
         assert share_prefixes(model, {}) == "KeyError: 'no such state'"
     assert model.config._attn_implementation == implementation
     with monkeypatch.context() as patch:
         patch.setattr(
-            sharing, "_probe", lambda own, *, shared: real(own, shared=shared) + 0.01 * shared
+            sharing,
+            "_probe",
+            lambda backbone, *, shared: real(backbone, shared=shared) + 0.01 * shared,
         )
         assert share_prefixes(model, {}) == "its hidden states would differ by 1.0e-02"
     assert model.config._attn_implementation == implementation
@@ -217,7 +223,7 @@ def test_costs_are_those_of_the_size():
     words = LlamaModel(LlamaConfig(**SIZES | {"vocab_size": 90_000}))
     costs = {"small": small, "deep": deep, "wide": wide, "words": words}
     costs = {name: forward_costs(model) for name, model in costs.items()}
-    assert all(own.token > 0 and own.fork > 0 for own in costs.values())
+    assert all(cost.token > 0 and cost.fork > 0 for cost in costs.values())
     assert costs["deep"].token > 2 * costs["small"].token
     assert costs["deep"].fork == 3 * costs["small"].fork
     assert costs["wide"].token > costs["small"].token
