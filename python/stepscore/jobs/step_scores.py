@@ -165,6 +165,7 @@ def reason_of(error: Exception) -> str:
         str(error)
         .removeprefix("score: ")
         .replace("solutions[", "candidates[")
+        .replace("pass truncation='steps'", "pass --truncate")
         .replace('pass truncation="steps"', "pass --truncate")
     )
 
