@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Argument:
 
 
 Spell = Callable[[Argument], str]
-# Texts and arguments, one after the other.
-Advice = str | Argument | tuple["str | Argument", ...]
+# A text, or texts and arguments one after the other.
+Words = str | Argument | tuple["str | Argument", ...]
+_Error = TypeVar("_Error", bound="InputError")
 
 
 def as_argument(argument: Argument) -> str:
@@ -38,10 +39,17 @@ def as_argument(argument: Argument) -> str:
     return name if argument.value is None else f"{name}={argument.value!r}"
 
 
+def told_words(words: Words, spell: Spell) -> str:
+    """Write words, every argument among them as `spell` has it."""
+    parts = words if isinstance(words, tuple) else (words,)
+    return "".join(part if isinstance(part, str) else spell(part) for part in parts)
+
+
 class InputError(ValueError):
     """Input that cannot be processed.
 
-    ``str(error)`` is ``where: argument: expected ...; got ...; advice``.
+    ``str(error)`` is ``where: argument: expected ...; got ...; advice``. Each of the three clauses
+    may name arguments: ``advice=("pass ", Argument("overwrite", True))``.
 
     Attributes:
         expected: what would have been right, as a noun phrase.
@@ -53,10 +61,10 @@ class InputError(ValueError):
 
     def __init__(
         self,
-        expected: str,
+        expected: Words,
         *,
-        got: str = "",
-        advice: Advice = "",
+        got: Words = "",
+        advice: Words = "",
         argument: Argument | str | None = None,
         where: str = "",
     ) -> None:
@@ -69,13 +77,31 @@ class InputError(ValueError):
 
     def told(self, spell: Spell) -> str:
         """Write the message, every argument as `spell` has it."""
-        place = [self.where] if self.where else []
-        if self.argument is not None:
-            place.append(spell(self.argument))
-        parts = self.advice if isinstance(self.advice, tuple) else (self.advice,)
-        advice = "".join(part if isinstance(part, str) else spell(part) for part in parts)
-        clauses = [f"expected {self.expected}", f"got {self.got}" if self.got else "", advice]
-        return ": ".join([*place, "; ".join(clause for clause in clauses if clause)])
+        argument = "" if self.argument is None else spell(self.argument)
+        return ": ".join(part for part in (self.where, argument, self.clauses(spell)) if part)
+
+    def clauses(self, spell: Spell) -> str:
+        """Write the message without its place: ``expected ...; got ...; advice``."""
+        got, advice = told_words(self.got, spell), told_words(self.advice, spell)
+        expected = f"expected {told_words(self.expected, spell)}"
+        return "; ".join(part for part in (expected, f"got {got}" if got else "", advice) if part)
+
+    def at(
+        self: _Error, *, where: str | None = None, argument: Argument | str | None = None
+    ) -> _Error:
+        """Give the same error of another place, in the words of who called the failing function.
+
+        Args:
+            where: replaces `where`; None keeps it.
+            argument: replaces `argument`; None keeps it.
+        """
+        attributes = self.__dict__.copy()
+        if where is not None:
+            attributes["where"] = where
+        if argument is not None:
+            named = Argument(argument) if isinstance(argument, str) else argument
+            attributes["argument"] = named
+        return _remake(type(self), attributes)
 
     def __str__(self) -> str:
         return self.told(as_argument)
@@ -85,7 +111,7 @@ class InputError(ValueError):
         return _remake, (type(self), self.__dict__.copy())
 
 
-def _remake(kind: type[InputError], attributes: dict[str, Any]) -> InputError:
+def _remake(kind: type[_Error], attributes: dict[str, Any]) -> _Error:
     error = kind.__new__(kind)
     error.__dict__.update(attributes)
     return error

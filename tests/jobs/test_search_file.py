@@ -16,7 +16,7 @@ import pytest
 from fake_model import read
 
 import stepscore
-from stepscore.cli import main as cli
+from stepscore.cli import models as cli_models
 from stepscore.cli.main import main
 from stepscore.jobs.search import Models, judge_of, parse_parameters
 from stepscore.policies.requests import Continuation, Expand, Score
@@ -73,7 +73,7 @@ def right(requests: Sequence[Score]) -> list[float]:
 def adder(monkeypatch: pytest.MonkeyPatch) -> Adder:
     policy = Adder()
     models = Models(policy, right, {"policy": "adder"}, policy.finished.extend)
-    monkeypatch.setattr(cli, "_load_models", lambda arguments: models)
+    monkeypatch.setattr(cli_models, "load_models", lambda arguments: models)
     return policy
 
 

@@ -1,0 +1,48 @@
+"""``stepscore bench``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from stepscore.cli import options
+from stepscore.cli.models import load_prm
+from stepscore.cli.terminal import say
+from stepscore.jobs.bench import bench_forward
+
+SUMMARY = "time the forward passes of your own file"
+HELP = """\
+input: that of stepscore score. Nothing is written.
+
+Tokenising, planning, the forward passes and reading the head are timed one after the other, warm,
+and compared with the bare forward: the same backbone over as many random tokens as the traces have
+unique ones, in rows of one length, without padding, repeats or a head.
+
+examples:
+  stepscore bench forward in.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --limit 20
+  stepscore bench forward in.jsonl --model ./my-prm --token-budget 4096 --json
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("what", choices=("forward",), help="the forward passes")
+    options.add_input(parser)
+    parser.add_argument(
+        "--limit", type=options.positive, metavar="N", help="the first N records alone"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    options.add_fields(parser, ("id", "problem", "candidates"))
+    options.add_model(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Time a file."""
+    cost = bench_forward(
+        arguments.input,
+        lambda: load_prm(arguments),
+        limit=arguments.limit,
+        fields=options.fields_of(arguments),
+        truncation=options.truncation_of(arguments),
+    )
+    say([json.dumps(cost.as_json())] if arguments.json else cost.lines())

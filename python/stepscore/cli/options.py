@@ -1,0 +1,286 @@
+"""Every option that more than one command has, declared once; and what is read from them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from stepscore.jobs.run import Files
+from stepscore.jobs.step_scores import Truncation
+from stepscore.records.records import Fields, InputError
+from stepscore.report.prefixes import parse_prefixes
+from stepscore.voting.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
+
+INPUT_HELP = """\
+input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
+  {"id": 1, "problem": "...", "candidates": ["a solution", {"steps": ["...", "..."]}],
+   "answer": "the known answer, if there is one"}
+A candidate is a text, or an object with "text" or "steps", and optionally "answer" (else it is
+read from the solution) and "correct" (true or false).
+
+output: the same objects with one more field, "stepscore". It appears whole or not at all.
+"""
+RULES_HELP = """
+rules of --rule, with their parameters; [those] can be left out:
+  majority   weighted   weighted_mean   best_of_n   minmax_weighted   confidence_weighted   pareto
+  softmax_weighted:temperature=0.1
+  logodds_weighted[:eps=1e-7]
+  loglik_weighted:prior=0.5,reliability=0.6,answers=10[,eps=1e-7]
+  borda[:power=2]
+  hybrid_majority_reward:tau=0.5,consensus=share|entropy,reward=max|mean|sum
+  weighted_reward_frequency:reward_weight=0.5,normalize=minmax|sum
+  multi_objective:objective_weights=0.5:0.3:0.2,scale=none|minmax
+The formulas stand in the manual of stepscore.vote.
+"""
+# (field, its default name, what it holds)
+_FIELDS = (
+    ("id", "id", "unique per record"),
+    ("problem", "problem", "the problem's text"),
+    ("candidates", "candidates", "the list of candidates"),
+    ("answer", "answer", "the known answer"),
+    ("result", "stepscore", "what is added to every record"),
+)
+ALL_FIELDS = tuple(name for name, _, _ in _FIELDS)
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    """The file that is read."""
+    parser.add_argument("input", metavar="IN", help='JSONL, .gz, or "-"')
+
+
+def add_output(
+    parser: argparse.ArgumentParser, what: str = "the JSONL to write", *, required: bool = True
+) -> None:
+    """The file that is written."""
+    parser.add_argument("-o", "--output", metavar="OUT", required=required, help=what)
+
+
+def add_overwrite(parser: argparse.ArgumentParser, what: str = "existing files") -> None:
+    """Whether existing files may be replaced."""
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {what}")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """No table."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="no table")
+
+
+def add_faults(parser: argparse.ArgumentParser) -> None:
+    """What a record that cannot be processed does."""
+    faults = parser.add_argument_group("bad records")
+    faults.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="stop at the first (default), or leave them out, count and list them",
+    )
+    faults.add_argument(
+        "--skipped", metavar="FILE", help="with skip: write all of them there, with the reasons"
+    )
+
+
+def add_fields(parser: argparse.ArgumentParser, names: Sequence[str] = ALL_FIELDS) -> None:
+    """The names of a record's fields."""
+    group = parser.add_argument_group("names of the fields")
+    for name, default, what in _FIELDS:
+        if name in names:
+            group.add_argument(
+                f"--{name}-field",
+                default=default,
+                metavar="NAME",
+                help=f"{what} (default: {default})",
+            )
+
+
+def add_chunk_size(parser: argparse.ArgumentParser, what: str, default: int) -> None:
+    """How much is worked on together."""
+    parser.add_argument(
+        "--chunk-size", type=positive, metavar="N", help=f"{what} (default: {default})"
+    )
+
+
+def add_files(
+    parser: argparse.ArgumentParser,
+    output: str = "the JSONL to write",
+    *,
+    required: bool = True,
+    chunk_size: int,
+) -> None:
+    """All that the commands over candidates say about files and records."""
+    add_input(parser)
+    add_output(parser, output, required=required)
+    add_overwrite(parser)
+    add_quiet(parser)
+    add_faults(parser)
+    add_fields(parser)
+    add_chunk_size(parser, "candidates worked on together, up to whole problems", chunk_size)
+
+
+def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """The PRM, and how it is run."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        required=required,
+        help='a folder, a Hugging Face repository, or "lab", the built-in miniature',
+    )
+    model.add_argument("--recipe", help="how the model is read (default: detected)")
+    model.add_argument(
+        "--separator",
+        metavar="TEXT",
+        help=r'with --recipe trl-prm: what ends a step, such as "\n\n"',
+    )
+    model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    model.add_argument("--dtype", help="float32, float16 or bfloat16")
+    model.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")
+    model.add_argument(
+        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
+    )
+    model.add_argument(
+        "--token-budget", type=positive, metavar="B", help="the most tokens of a batch"
+    )
+    model.add_argument(
+        "--truncate",
+        action="store_true",
+        help="score the steps that fit of a trace that is too long; the others get null",
+    )
+
+
+def add_aggregation(parser: argparse._ActionsContainer, choices: Sequence[str], what: str) -> None:
+    """How step scores become one score."""
+    parser.add_argument(
+        "--how", choices=choices, metavar="AGG", help=f"{what}: " + ", ".join(choices)
+    )
+
+
+def add_votes(parser: argparse.ArgumentParser) -> None:
+    """How candidates vote, and what is shown of it."""
+    votes = parser.add_argument_group("votes")
+    votes.add_argument(
+        "--rule",
+        action="append",
+        metavar="RULE",
+        help="NAME[:PARAM=VALUE[,PARAM=VALUE]], a column of the table; again for another (default: "
+        "majority, weighted, best_of_n); the list stands below",
+    )
+    votes.add_argument(
+        "--objectives",
+        metavar="AGG[,AGG]",
+        help="the aggregations that pareto (default: all) and multi_objective read together",
+    )
+    votes.add_argument(
+        "--verify",
+        choices=("none", "math-verify"),
+        default="none",
+        help="what decides on answers whose keys differ: none (default), or math-verify, which "
+        "finds that x+1 and 1+x are equal",
+    )
+    votes.add_argument(
+        "--prefixes",
+        metavar="N[,N]",
+        help='a second table, of the first N candidates of every problem: sizes, or "powers" of 2',
+    )
+    votes.add_argument(
+        "--explain",
+        metavar="ID",
+        help="print one problem, and why each rule chooses what it does; nothing is written",
+    )
+
+
+def fields_of(arguments: argparse.Namespace) -> Fields:
+    """Read what `add_fields` has added; the other fields keep their names."""
+    names = {name: getattr(arguments, f"{name}_field", default) for name, default, _ in _FIELDS}
+    return Fields(**names)
+
+
+def files_of(arguments: argparse.Namespace) -> Files:
+    """Read what `add_files` has added."""
+    if arguments.skipped is not None and arguments.on_error != "skip":
+        raise InputError(
+            "--skipped: expected --on-error skip beside it; got stop, which skips nothing; add it, "
+            "or leave --skipped out"
+        )
+    return Files(
+        source=arguments.input,
+        target=arguments.output,
+        overwrite=arguments.overwrite,
+        on_error=arguments.on_error,
+        skipped=arguments.skipped,
+        fields=fields_of(arguments),
+        chunk_size=arguments.chunk_size,
+    )
+
+
+def files_to_explain(arguments: argparse.Namespace) -> Files:
+    """Read what `add_files` has added, where one problem is explained and nothing is written."""
+    for option in ("output", "skipped", "prefixes", "quiet", "chunk_size"):
+        if getattr(arguments, option):
+            name = "-o" if option == "output" else f"--{option.replace('_', '-')}"
+            raise InputError(
+                f"--explain: expected nothing that belongs to the whole file; got {name}; leave "
+                "it out: one problem is printed, and nothing is written"
+            )
+    return files_of(arguments)
+
+
+def truncation_of(arguments: argparse.Namespace) -> Truncation:
+    """Read --truncate."""
+    return "steps" if arguments.truncate else "error"
+
+
+def poll_of(arguments: argparse.Namespace) -> Poll:
+    """Read how the candidates vote from what `add_votes` has added."""
+    rules = parse_rules(arguments.rule) if arguments.rule else DEFAULT_RULES
+    objectives = parse_objectives(arguments.objectives, rules)
+    if arguments.verify == "none":
+        return Poll(rules, objectives)
+    # Only here: most votes need no processes and no database of verdicts.
+    from stepscore import verifier
+
+    if not verifier.installed():
+        raise InputError(
+            "--verify math-verify: expected that package; it is not installed; type: pip install "
+            '"stepscore[math]"'
+        )
+    return Poll(rules, objectives, arguments.verify)
+
+
+def prefixes_of(arguments: argparse.Namespace) -> tuple[int, ...]:
+    """Read --prefixes."""
+    return () if arguments.prefixes is None else parse_prefixes(arguments.prefixes)
+
+
+def unescaped(text: str) -> str:
+    r"""Read ``\n`` and ``\t`` as a shell passes them."""
+    return text.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def pair(option: str, text: str, sign: str, shape: str) -> tuple[str, str]:
+    """Read two texts with a sign between them.
+
+    Raises:
+        InputError: text without the sign, or nothing on one side of it.
+    """
+    # A name holds no sign of "=", but an id may hold one of ":".
+    first, sign_found, second = text.partition(sign) if sign == "=" else text.rpartition(sign)
+    if not (first and sign_found and second):
+        raise InputError(f"{option} {text}: expected {shape}; got no {sign!r} between two texts")
+    return first, second
+
+
+def seed(text: str) -> int:
+    """Read a seed, as the type of an option."""
+    if not (text.isascii() and text.isdigit()) or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^63 - 1; got {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Read a count of at least 1, as the type of an option."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}")
+    return number

@@ -1,0 +1,85 @@
+"""``stepscore rerank``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import stepscore
+from stepscore.cli import options
+from stepscore.cli.models import load_prm
+from stepscore.cli.terminal import say, tell
+from stepscore.jobs.explain import explain_rerank
+from stepscore.jobs.run import CHUNK_WITH_MODEL, rerank_file
+from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.records.records import InputError
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+SUMMARY = "score, rank, group answers and vote; then a table"
+HELP = (
+    options.INPUT_HELP
+    + options.RULES_HELP
+    + """
+examples:
+  stepscore demo --save lab.jsonl                       an input to try it with
+  stepscore rerank lab.jsonl -o out.jsonl --model lab
+  stepscore rerank in.jsonl -o out.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --how prod
+  stepscore rerank lab.jsonl -o out.jsonl --model lab --rule majority --rule borda
+  stepscore rerank lab.jsonl --model lab --explain lab-7     why, of one problem
+"""
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    options.add_files(
+        parser,
+        "the JSONL to write; required but for --explain",
+        required=False,
+        chunk_size=CHUNK_WITH_MODEL,
+    )
+    options.add_aggregation(
+        parser,
+        AGGREGATIONS,
+        "the aggregation that ranks (default: the model author's, else last)",
+    )
+    options.add_votes(parser)
+    options.add_model(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Rerank a file, or explain one of its problems."""
+    poll = options.poll_of(arguments)
+    truncation = options.truncation_of(arguments)
+
+    def load() -> ProcessRewardModel:
+        return load_prm(arguments)
+
+    if arguments.explain is not None:
+        say(
+            explain_rerank(
+                options.files_to_explain(arguments),
+                arguments.explain,
+                load,
+                how=arguments.how,
+                truncation=truncation,
+                poll=poll,
+            )
+        )
+        return
+    if arguments.output is None:
+        raise InputError(
+            "expected -o OUT, where the result is written, or --explain ID; got neither; add one"
+        )
+    report = rerank_file(
+        options.files_of(arguments),
+        load,
+        how=arguments.how,
+        poll=poll,
+        prefixes=options.prefixes_of(arguments),
+        truncation=truncation,
+        version=stepscore.__version__,
+    )
+    tell(report, arguments)

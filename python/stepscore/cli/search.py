@@ -1,0 +1,181 @@
+"""``stepscore search``."""
+
+from __future__ import annotations
+
+import argparse
+
+import stepscore
+from stepscore.cli import models, options
+from stepscore.cli.terminal import complain, tell
+from stepscore.jobs.search import PROBLEMS_TOGETHER, SearchJob, search_file
+from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.records.records import InputError
+from stepscore.search.strategies import STRATEGIES
+
+SUMMARY = "let a policy search, guided by a PRM"
+HELP = """\
+input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
+  {"id": 1, "problem": "...", "answer": "the known answer, if there is one"}
+output: the same objects with one more field, "stepscore": the answer and the text that won, all
+traces with their step scores, and what they cost. It appears whole or not at all.
+
+policies: lab, the built-in miniature; a folder or a Hugging Face repository of a causal language
+model; or the URL of an OpenAI-compatible server with --policy-model NAME (its key is taken from
+OPENAI_API_KEY).
+
+The models' answers are kept in the folder OUT.journal while the search runs: when it is stopped,
+the same command goes on where it was.
+
+A file of --config is YAML with the long names of options as its keys; the command line overrides:
+  strategy: beam
+  set: {n: 16, m: 4}
+  tokens: 20000
+
+examples:
+  stepscore demo --save lab.jsonl                       an input to try it with
+  stepscore search lab.jsonl -o out.jsonl --policy lab --model lab --strategy beam --set n=16
+  stepscore search lab.jsonl -o out.jsonl --policy lab --model lab --strategy mcts \\
+      --set select=uct --set simulations=50 --max-nodes 300 --tree lab-7:tree.html
+  stepscore search in.jsonl -o out.jsonl --policy http://localhost:8000/v1 \\
+      --policy-model Qwen/Qwen2.5-Math-7B-Instruct --model Qwen/Qwen2.5-Math-PRM-7B \\
+      --strategy rebase --set width=16 --how prod
+"""
+# Options that are arguments of the search, by the same names.
+_SETTINGS = (
+    "seed",
+    "samples",
+    "tokens",
+    "prm_tokens",
+    "max_nodes",
+    "temperature",
+    "max_tokens",
+    "max_step_tokens",
+    "how",
+    "rule",
+    "groups",
+    "retries",
+    "timeout",
+)
+_COUNTS = (
+    ("samples", "continuations of a problem at most"),
+    ("tokens", "generated tokens of a problem: beyond, it draws no more"),
+    ("prm-tokens", "tokens of a problem that the PRM may read"),
+    ("max-nodes", "nodes of a tree at most (default: --samples + 1, else 2048)"),
+    ("max-tokens", "tokens of a response at most (default: 2048)"),
+    ("max-step-tokens", "tokens of a continuation at most (default: 512)"),
+    ("groups", "more than 1: policy and PRM work at the same time (default: 1)"),
+    ("retries", "how often a failed call is repeated (default: 2)"),
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    options.add_input(parser)
+    options.add_output(parser)
+    parser.add_argument("--config", metavar="FILE", help="YAML with any of these options")
+    options.add_overwrite(parser)
+    parser.add_argument(
+        "--restart", action="store_true", help="forget what a stopped run has kept in OUT.journal"
+    )
+    options.add_quiet(parser)
+    parser.add_argument(
+        "--tree",
+        action="append",
+        default=[],
+        metavar="ID:FILE.html",
+        help="write the tree of a problem as a page; again for another",
+    )
+    _add_search(parser.add_argument_group("search"))
+    _add_policy(parser.add_argument_group("policy"))
+    options.add_faults(parser)
+    options.add_fields(parser, ("id", "problem", "answer", "result"))
+    options.add_chunk_size(parser, "problems searched together", PROBLEMS_TOGETHER)
+    options.add_model(parser, required=False)
+
+
+def _add_search(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--strategy", required=True, metavar="NAME", help="one of: " + ", ".join(STRATEGIES)
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the strategy; again for another (a wrong name lists them)",
+    )
+    group.add_argument("--seed", type=options.seed, default=0, help="another draw (default: 0)")
+    for name, what in _COUNTS:
+        group.add_argument(f"--{name}", type=options.positive, metavar="N", help=what)
+    group.add_argument("--temperature", type=float, metavar="T", help="(default: 0.8)")
+    group.add_argument("--timeout", type=float, metavar="S", help="seconds of a call of a model")
+    group.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help=r"what ends a step, such as \n\n; again for another (default: the policy's own)",
+    )
+    options.add_aggregation(group, AGGREGATIONS, "step scores to one (default: the strategy's own)")
+    group.add_argument(
+        "--rule", metavar="RULE", help="the vote that chooses (default: the strategy's own)"
+    )
+
+
+def _add_policy(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--policy", required=True, help='"lab", a folder, a Hugging Face repository, or a URL'
+    )
+    group.add_argument("--policy-model", metavar="NAME", help="with a URL: the model's name there")
+    group.add_argument("--policy-revision", metavar="REV", help="of a Hugging Face repository")
+    group.add_argument(
+        "--top-p", type=float, metavar="P", help="draw from the likeliest tokens (default: 1)"
+    )
+    group.add_argument(
+        "--concurrency",
+        type=options.positive,
+        default=32,
+        metavar="N",
+        help="with a URL: requests at a time (default: 32)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Search for the answers of a file."""
+    try:
+        report = search_file(
+            _job(arguments), lambda: models.load_models(arguments), version=stepscore.__version__
+        )
+    except (KeyboardInterrupt, SystemExit):
+        complain(
+            f"the models' answers are kept in {arguments.output}.journal; type the same command "
+            "to go on"
+        )
+        raise
+    tell(report, arguments)
+
+
+def _job(arguments: argparse.Namespace) -> SearchJob:
+    if arguments.truncate:
+        raise InputError(
+            "--truncate: expected to score every step of a trace; a search needs the value of its "
+            "last one; leave it out"
+        )
+    settings = {name: getattr(arguments, name) for name in _SETTINGS}
+    return SearchJob(
+        source=arguments.input,
+        target=arguments.output,
+        strategy=arguments.strategy,
+        parameters=dict(options.pair("--set", text, "=", "NAME=VALUE") for text in arguments.set),
+        settings={
+            **{name: value for name, value in settings.items() if value is not None},
+            "stop": tuple(options.unescaped(text) for text in arguments.stop),
+        },
+        trees=dict(options.pair("--tree", text, ":", "ID:FILE.html") for text in arguments.tree),
+        overwrite=arguments.overwrite,
+        restart=arguments.restart,
+        on_error=arguments.on_error,
+        skipped=arguments.skipped,
+        fields=options.fields_of(arguments),
+        chunk_size=arguments.chunk_size,
+    )

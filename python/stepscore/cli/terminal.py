@@ -1,0 +1,62 @@
+"""What a command writes: tables to standard output, remarks and errors to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from stepscore.jobs.run import Report
+from stepscore.jobs.search import SearchReport
+
+
+class OutputError(Exception):
+    """Standard output that cannot be written."""
+
+    def __init__(self, got: str) -> None:
+        super().__init__(
+            f"standard output: expected to write the table; got: {got}; free some space, or send "
+            "it elsewhere"
+        )
+
+
+def say(lines: Sequence[str]) -> None:
+    """Write lines to standard output.
+
+    Raises:
+        OutputError: it is closed, or its disk is full.
+        BrokenPipeError: its reader has gone.
+    """
+    if sys.stdout is None:  # as after ">&-"
+        raise OutputError("it is closed")
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence_output()
+        raise OutputError(error.strerror or str(error)) from error
+
+
+def complain(line: str) -> None:
+    """Write a line to standard error."""
+    # What could not be decoded must not make the message about it fail.
+    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+
+
+def tell(report: Report | SearchReport, arguments: argparse.Namespace) -> None:
+    """Write the table, what was left out, how fast it was and where the output stands."""
+    for line in report.skipped:
+        complain(line)
+    if arguments.quiet:
+        return
+    # The rate and where the output stands are for a person; the table may go into a file.
+    say(report.table)
+    written = f"; written to {arguments.output}" if arguments.output else ""
+    complain(f"{report.rate()}{written}")
+
+
+def silence_output() -> None:
+    """Send what is left in the buffer nowhere, or Python complains about it at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
