@@ -3,69 +3,152 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "backend.h"
 #include "bindings.h"
 #include "stepscore/vote.h"
+#include "vote/rules.h"
 
 namespace stepscore {
 namespace {
 
 constexpr const char* kTies[] = {"first", "best_score"};
-constexpr const char* kConsensus[] = {"share", "entropy"};
-constexpr const char* kReward[] = {"max", "mean", "sum"};
-constexpr const char* kNormalize[] = {"minmax", "sum"};
-constexpr const char* kScale[] = {"none", "minmax"};
+constexpr const char* kUnfit[] = {"error", "nan"};
 
-// `given` holds what the caller passed; ops/vote.py has seen to it that nothing is missing.
-VoteParameters parameters_of(const py::dict& given) {
-  VoteParameters found;
-  const auto number = [&](const char* name, auto& field) {
-    if (given.contains(name)) field = given[name].cast<std::remove_reference_t<decltype(field)>>();
-  };
-  const auto choice = [&]<class Kind>(const char* name, Kind& field, const auto& names) {
-    if (given.contains(name))
-      field = named<Kind>("vote", name, given[name].cast<std::string>(), names);
-  };
-  number("temperature", found.temperature);
-  number("eps", found.eps);
-  number("power", found.power);
-  number("tau", found.tau);
-  number("reward_weight", found.reward_weight);
-  choice("consensus", found.consensus, kConsensus);
-  choice("reward", found.reward, kReward);
-  choice("normalize", found.normalize, kNormalize);
-  choice("scale", found.scale, kScale);
-  if (given.contains("prior")) {
-    found.loglik_constant =
-        loglik_constant(given["prior"].cast<double>(), given["reliability"].cast<double>(),
-                        given["answers"].cast<int64_t>());
+using Arguments = py::typing::Dict<py::str, py::object>;
+using NamedRule = std::pair<std::string, Arguments>;
+
+bool is_list(const ParameterInfo& parameter) {
+  return parameter.kind == ParameterKind::kReals || parameter.kind == ParameterKind::kCounts;
+}
+
+// --- a rule -------------------------------------------------------------------------------------
+
+std::vector<double> numbers_of(const ParameterInfo& parameter, const py::handle& value) {
+  if (is_list(parameter)) return value.cast<std::vector<double>>();
+  if (parameter.kind != ParameterKind::kChoice) return {value.cast<double>()};
+  const std::string word = value.cast<std::string>();
+  const auto& choices = parameter.choices;
+  const auto is_it = [&](const char* choice) { return word == choice; };
+  const auto found = std::find_if(choices.begin(), choices.end(), is_it);
+  check(found != choices.end(), "vote: ", parameter.name, " must be ", words_for(parameter),
+        "; got '", word, "'");
+  return {static_cast<double>(found - choices.begin())};
+}
+
+Rule rule_of(const NamedRule& named) {
+  std::vector<RuleArgument> arguments;
+  for (const ParameterInfo& parameter : info_of(named.first).parameters) {
+    if (!named.second.contains(parameter.name)) continue;
+    const py::object value = named.second[parameter.name];
+    if (!value.is_none()) arguments.push_back({parameter.name, numbers_of(parameter, value)});
   }
-  return found;
+  return make_rule(named.first, arguments);
 }
 
-// The weights of the columns, one for each.
-void set_objectives(VoteParameters& parameters, const py::dict& given, int64_t columns) {
-  if (!given.contains("objective_weights")) return;
-  const auto weights = given["objective_weights"].cast<std::vector<double>>();
-  check(static_cast<int64_t>(weights.size()) == columns, "vote: objective_weights must hold ",
-        columns, " numbers, one for each column of scores; got ", weights.size());
-  check(columns <= kMaxObjectives, "vote: scores must have at most ", kMaxObjectives,
-        " columns; got ", columns);
-  std::copy(weights.begin(), weights.end(), parameters.objective_weights);
+// --- the table, as plain data -------------------------------------------------------------------
+
+const char* name_of(ParameterKind kind) {
+  constexpr const char* kNames[] = {"real", "count", "choice", "reals", "counts"};
+  return kNames[static_cast<size_t>(kind)];
 }
+const char* name_of(Reads reads) {
+  constexpr const char* kNames[] = {"nothing", "column", "columns"};
+  return kNames[static_cast<size_t>(reads)];
+}
+const char* name_of(ScoreKind scores) {
+  constexpr const char* kNames[] = {"any", "finite", "not_negative", "probability",
+                                    "log_probability"};
+  return kNames[static_cast<size_t>(scores)];
+}
+
+py::object value_of(const ParameterInfo& parameter, std::span<const double> numbers) {
+  if (numbers.empty()) return py::none();
+  const auto one = [&](double number) -> py::object {
+    switch (parameter.kind) {
+      case ParameterKind::kChoice:
+        return py::str(parameter.choices[static_cast<size_t>(number)]);
+      case ParameterKind::kCount:
+      case ParameterKind::kCounts:
+        return py::int_(static_cast<int64_t>(number));
+      default:
+        return py::float_(number);
+    }
+  };
+  if (!is_list(parameter)) return one(numbers[0]);
+  py::tuple values(numbers.size());
+  for (size_t i = 0; i < numbers.size(); ++i) values[i] = one(numbers[i]);
+  return values;
+}
+
+py::dict described(const ParameterInfo& parameter) {
+  py::tuple choices(parameter.choices.size());
+  for (size_t i = 0; i < parameter.choices.size(); ++i) choices[i] = parameter.choices[i];
+  const NumberRange& range = parameter.range;
+  py::dict fields;
+  fields["name"] = parameter.name;
+  fields["kind"] = name_of(parameter.kind);
+  fields["required"] = parameter.required;
+  fields["default"] = value_of(parameter, parameter.standard);
+  fields["example"] = value_of(parameter, parameter.example);
+  fields["choices"] = choices;
+  fields["low"] = range.low;
+  fields["high"] = range.high;
+  fields["low_open"] = range.low_open;
+  fields["high_open"] = range.high_open;
+  fields["takes"] = words_for(parameter);
+  return fields;
+}
+
+py::dict described(ScoreKind scores) {
+  const ScoreRange range = range_of(scores);
+  py::dict fields;
+  fields["kind"] = name_of(scores);
+  fields["low"] = range.low;
+  fields["high"] = range.high;
+  fields["words"] = words_for(scores);
+  return fields;
+}
+
+// One dict per rule; ops/vote.py makes objects of them.
+std::vector<py::dict> vote_rules() {
+  std::vector<py::dict> rules;
+  for (const RuleInfo& info : rule_table()) {
+    py::list parameters;
+    for (const ParameterInfo& parameter : info.parameters) parameters.append(described(parameter));
+    py::dict fields;
+    fields["name"] = info.name;
+    fields["phrase"] = info.phrase;
+    fields["reads"] = name_of(info.reads);
+    fields["scores"] = described(info.scores);
+    fields["parameters"] = parameters;
+    const Narrowing& narrowing = info.narrowing;
+    fields["narrowed"] = py::none();
+    if (narrowing.applies != nullptr) {
+      fields["narrowed"] =
+          py::make_tuple(narrowing.parameter, narrowing.choice, described(narrowing.scores));
+    }
+    rules.push_back(fields);
+  }
+  return rules;
+}
+
+// --- the call -----------------------------------------------------------------------------------
 
 int64_t elements(const TensorView& view) {
   return std::accumulate(view.shape, view.shape + view.rank, int64_t{1},
                          std::multiplies<int64_t>());
 }
 
-// The outputs are contiguous: [problems, rules, prefixes], class_scores [n, rules, prefixes].
+// The outputs are contiguous: [problems, rules, columns, prefixes], class_scores
+// [n, rules, columns, prefixes].
 void bound_vote(const std::optional<TensorView>& answer_ids,
                 const std::optional<TensorView>& scores, const TensorView& offsets,
-                const std::vector<std::string>& names,
-                const py::typing::Dict<py::str, py::object>& given, const std::string& ties,
-                bool drop_nan, const std::optional<std::vector<int64_t>>& prefixes,
+                const std::vector<NamedRule>& named_rules, const std::string& ties, bool drop_nan,
+                const std::string& unfit, const std::optional<std::vector<int64_t>>& prefixes,
                 const TensorView& winner, const TensorView& answer_id, const TensorView& score,
                 const TensorView& tied, const TensorView& margin,
                 const std::optional<TensorView>& class_scores,
@@ -90,19 +173,18 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
   ballot.problems = check_offsets("vote", offsets, "candidates", n);
   ballot.offsets = pointer<const int64_t>(offsets);
   ballot.ties = named<Ties>("vote", "ties", ties, kTies);
+  ballot.unfit = named<Unfit>("vote", "unfit", unfit, kUnfit);
   ballot.drop_nan = drop_nan;
   if (prefixes.has_value()) {
     check(!prefixes->empty(), "vote: prefixes must hold at least one size; got an empty list");
     ballot.prefixes = prefixes->data();
     ballot.prefix_count = static_cast<int64_t>(prefixes->size());
   }
-  check(!names.empty(), "vote: rule must name at least one rule; got an empty list");
-  std::vector<Rule> kinds;
-  for (const std::string& name : names)
-    kinds.push_back(named<Rule>("vote", "rule", name, kRuleNames));
-  RuleSet rules{kinds.data(), static_cast<int64_t>(kinds.size()), parameters_of(given)};
-  set_objectives(rules.parameters, given, ballot.columns);
-  const int64_t votes = rules.count * ballot.prefix_count;
+  check(!named_rules.empty(), "vote: rule must name at least one rule; got an empty list");
+  std::vector<Rule> made;
+  for (const NamedRule& named_rule : named_rules) made.push_back(rule_of(named_rule));
+  const RuleSet rules{made.data(), static_cast<int64_t>(made.size())};
+  const int64_t votes = rules.count * ballot.columns * ballot.prefix_count;
   for (const TensorView* view : {&winner, &answer_id, &score, &tied, &margin}) {
     check(elements(*view) == ballot.problems * votes, "vote: outputs must have ",
           ballot.problems * votes, " elements; got shape ", shape_of(*view));
@@ -112,12 +194,13 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
   const int64_t scratch_size = n * backend::kVoteWorkspace;
   check((workspace.has_value() ? elements(*workspace) : 0) == scratch_size,
         "vote: workspace must have ", scratch_size, " elements");
-  const VoteOutput out{pointer<int64_t>(winner),
-                       pointer<int64_t>(answer_id),
-                       pointer<double>(score),
-                       pointer<bool>(tied),
-                       pointer<double>(margin),
-                       class_scores.has_value() ? pointer<double>(*class_scores) : nullptr};
+  const VoteOutput out{
+      .winner = pointer<int64_t>(winner),
+      .answer_id = pointer<int64_t>(answer_id),
+      .score = pointer<double>(score),
+      .tied = pointer<bool>(tied),
+      .margin = pointer<double>(margin),
+      .class_scores = class_scores.has_value() ? pointer<double>(*class_scores) : nullptr};
   double* const scratch = workspace.has_value() ? pointer<double>(*workspace) : nullptr;
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
@@ -127,9 +210,10 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
 }  // namespace
 
 void bind_vote(py::module_& module) {
+  if constexpr (backend::kOnHost) module.def("vote_rules", vote_rules);
   module.def("vote", bound_vote, py::arg("answer_ids").none(true), py::arg("scores").none(true),
-             py::arg("offsets"), py::arg("rules"), py::arg("parameters"), py::arg("ties"),
-             py::arg("drop_nan"), py::arg("prefixes").none(true), py::arg("winner"),
+             py::arg("offsets"), py::arg("rules"), py::arg("ties"), py::arg("drop_nan"),
+             py::arg("unfit"), py::arg("prefixes").none(true), py::arg("winner"),
              py::arg("answer_id"), py::arg("score"), py::arg("tied"), py::arg("margin"),
              py::arg("class_scores").none(true), py::arg("workspace").none(true), py::arg("queue"));
 }

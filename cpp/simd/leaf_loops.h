@@ -61,7 +61,7 @@ struct LeafLoops {
                          int64_t reduction_count, double empty, double* out);
 
   // weights[k] = weight_of(rule, scores[k], low, high, parameters)
-  void (*weigh_scores)(Rule rule, const double* scores, int64_t count, double low, double high,
+  void (*weigh_scores)(RuleKind rule, const double* scores, int64_t count, double low, double high,
                        const VoteParameters& parameters, double* weights);
 
   // lower[k]: how many scores are lower than scores[k], among the first `count`; for k < known it

@@ -1,7 +1,7 @@
 // The weights of votes. Included by leaf_loops.cc only.
 
 // The rule is a constant inside, so that the loop vectorises.
-template <Rule kRule>
+template <RuleKind kRule>
 void weigh_scores_by(const double* scores, int64_t count, double low, double high,
                      const VoteParameters& given, double* weights) {
   const VoteParameters parameters = given;
@@ -10,19 +10,19 @@ void weigh_scores_by(const double* scores, int64_t count, double low, double hig
   }
 }
 
-inline void weigh_scores(Rule rule, const double* scores, int64_t count, double low, double high,
+inline void weigh_scores(RuleKind rule, const double* scores, int64_t count, double low, double high,
                          const VoteParameters& parameters, double* weights) {
   switch (rule) {
-    case Rule::kMinmaxWeighted:
-      return weigh_scores_by<Rule::kMinmaxWeighted>(scores, count, low, high, parameters, weights);
-    case Rule::kSoftmaxWeighted:
-      return weigh_scores_by<Rule::kSoftmaxWeighted>(scores, count, low, high, parameters, weights);
-    case Rule::kLogoddsWeighted:
-      return weigh_scores_by<Rule::kLogoddsWeighted>(scores, count, low, high, parameters, weights);
-    case Rule::kLoglikWeighted:
-      return weigh_scores_by<Rule::kLoglikWeighted>(scores, count, low, high, parameters, weights);
+    case RuleKind::kMinmaxWeighted:
+      return weigh_scores_by<RuleKind::kMinmaxWeighted>(scores, count, low, high, parameters, weights);
+    case RuleKind::kSoftmaxWeighted:
+      return weigh_scores_by<RuleKind::kSoftmaxWeighted>(scores, count, low, high, parameters, weights);
+    case RuleKind::kLogoddsWeighted:
+      return weigh_scores_by<RuleKind::kLogoddsWeighted>(scores, count, low, high, parameters, weights);
+    case RuleKind::kLoglikWeighted:
+      return weigh_scores_by<RuleKind::kLoglikWeighted>(scores, count, low, high, parameters, weights);
     default:
-      return weigh_scores_by<Rule::kConfidenceWeighted>(scores, count, low, high, parameters,
+      return weigh_scores_by<RuleKind::kConfidenceWeighted>(scores, count, low, high, parameters,
                                                         weights);
   }
 }

@@ -16,6 +16,7 @@ from stepscore.arrays.device import (
 from stepscore.ops import (
     AnswerGroups,
     PrefixTrie,
+    Rule,
     TreeSearch,
     VoteResult,
     aggregate,
@@ -48,6 +49,7 @@ __all__ = [
     "PrefixTrie",
     "ProcessRewardModel",
     "Ranked",
+    "Rule",
     "StepScores",
     "TreeSearch",
     "VoteResult",

@@ -231,14 +231,15 @@ def mlp_head(
     out: TensorView,
     queue: Queue,
 ) -> None: ...
+def vote_rules() -> list[dict[str, Any]]: ...
 def vote(
     answer_ids: TensorView | None,
     scores: TensorView | None,
     offsets: TensorView,
-    rules: Sequence[str],
-    parameters: dict[str, object],
+    rules: Sequence[tuple[str, dict[str, object]]],
     ties: str,
     drop_nan: bool,
+    unfit: str,
     prefixes: Sequence[int] | None,
     winner: TensorView,
     answer_id: TensorView,

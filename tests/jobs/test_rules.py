@@ -13,7 +13,7 @@ import pytest
 from fake_model import FakeModel, read
 
 import stepscore
-from stepscore import reference
+from stepscore import Rule, reference
 from stepscore.cli.main import main
 from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
 from stepscore.ops.vote import RULES
@@ -182,7 +182,7 @@ def test_the_ranges_are_those_of_the_op() -> None:
             values = np.full((1, 2) if rule.name == "multi_objective" else (1, 1), score)
             taken = low <= score <= high
             try:
-                stepscore.vote([0], values, [0, 1], rule.name, **rule.parameters)
+                stepscore.vote([0], values, [0, 1], Rule(rule.name, **rule.parameters), unfit="error")
             except ValueError:
                 assert not taken, (rule.label, score)
             else:

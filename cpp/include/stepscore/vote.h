@@ -1,6 +1,7 @@
 // Answers and scores of a problem's candidates -> the answer that wins.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "stepscore/scalar_math.h"
@@ -11,7 +12,7 @@ constexpr int64_t kNoAnswer = -1;  // the answer id of a candidate that takes no
 constexpr int64_t kNoWinner = -1;
 constexpr int64_t kMaxObjectives = 16;
 
-enum class Rule {
+enum class RuleKind {
   kMajority,
   kWeighted,
   kWeightedMean,
@@ -27,23 +28,7 @@ enum class Rule {
   kPareto,
   kMultiObjective,
 };
-// In the order of Rule.
-constexpr const char* kRuleNames[] = {
-    "majority",
-    "weighted",
-    "weighted_mean",
-    "best_of_n",
-    "minmax_weighted",
-    "softmax_weighted",
-    "logodds_weighted",
-    "loglik_weighted",
-    "confidence_weighted",
-    "borda",
-    "hybrid_majority_reward",
-    "weighted_reward_frequency",
-    "pareto",
-    "multi_objective",
-};
+constexpr size_t kRuleKinds = static_cast<size_t>(RuleKind::kMultiObjective) + 1;
 
 enum class Ties { kFirst, kBestScore };
 enum class Consensus { kShare, kEntropy };
@@ -51,19 +36,41 @@ enum class Reward { kMax, kMean, kSum };
 enum class Normalize { kMinmax, kSum };
 enum class Scale { kNone, kMinmax };
 
-// What single rules take beside the scores; see ops/vote.py.
+// What single rules take beside the scores. The table in cpp/vote/rules.h says which rule takes
+// what, and fills these.
 struct VoteParameters {
-  double temperature = 1.0;      // softmax_weighted
-  double eps = 1e-7;             // logodds_weighted, loglik_weighted
-  double loglik_constant = 0.0;  // loglik_weighted: added to every log odds
+  double temperature = 1.0;              // softmax_weighted
+  double eps = 1e-7;                     // logodds_weighted, loglik_weighted
+  double prior = 0.5, reliability = 0.5;  // loglik_weighted, as are the next two
+  int64_t answers = 2;
+  double loglik_constant = 0.0;  // what these three add to every log odds
   int64_t power = 1;             // borda
   double tau = 0.0;              // hybrid_majority_reward, as are the next two
   Consensus consensus = Consensus::kShare;
   Reward reward = Reward::kMax;
   double reward_weight = 0.0;  // weighted_reward_frequency, as is the next
   Normalize normalize = Normalize::kMinmax;
-  double objective_weights[kMaxObjectives] = {};  // multi_objective, as is the next
+  double objective_weights[kMaxObjectives] = {};  // multi_objective, as are the next two
+  int64_t weight_count = 0;
   Scale scale = Scale::kNone;
+  int64_t columns[kMaxObjectives] = {};  // pareto and multi_objective: the columns that they read
+  int64_t column_count = 0;              // 0: all
+};
+
+struct Rule {
+  RuleKind kind;
+  VoteParameters parameters = {};
+};
+
+struct RuleSet {
+  const Rule* rules;
+  int64_t count;
+};
+
+// What happens where a candidate that takes part has a score that a rule cannot use.
+enum class Unfit {
+  kError,  // it raises
+  kNan,    // the rule has no winner in this problem (and this column): kNoWinner, NaN
 };
 
 struct Ballot {
@@ -71,98 +78,60 @@ struct Ballot {
   const double* scores;       // [n, columns], or null when only kMajority is asked
   const int64_t* offsets;     // [problems + 1]
   int64_t problems;
+  int64_t columns = 1;  // 1 without scores
   Ties ties = Ties::kFirst;
-  bool drop_nan = false;  // a candidate with a NaN score takes no part; false: it raises
-  int64_t columns = 1;    // more than one for kPareto and kMultiObjective (and kMajority) alone
+  // A NaN raises; or its candidate takes no part where a rule reads that score.
+  bool drop_nan = false;
+  Unfit unfit = Unfit::kError;
   // Vote over the first so many candidates of every problem, ascending; null: once, over all.
   const int64_t* prefixes = nullptr;
   int64_t prefix_count = 1;
 };
 
-struct RuleSet {
-  const Rule* kinds;
-  int64_t count;
-  VoteParameters parameters = {};
-};
-
-struct VoteOutput {      // each [problems, rules, prefixes]
+// Rules that read one column vote once for each; the others have the same result for all.
+struct VoteOutput {      // each [problems, rules, columns, prefixes]
   int64_t* winner;       // index of the candidate into the flat arrays, or kNoWinner
   int64_t* answer_id;    // its answer id, or kNoAnswer
   double* score;         // what its class reached; NaN without a winner
   bool* tied;            // another answer reaches the same score
   double* margin;        // score - that of the best other answer; infinite without another
-  double* class_scores;  // [n, rules, prefixes]: what each candidate's class reached; may be null
+  double* class_scores;  // [n, rules, columns, prefixes]: what each candidate's class reached; may
+                         // be null
 };
 
-// InvalidArgument when the scores, their columns or a parameter do not fit a rule.
+// InvalidArgument when the scores or their columns do not fit a rule.
 void check_ballot(const Ballot& ballot, const RuleSet& rules);
 
-// ln[q (m - 1) / (1 - q)] - logit(prior), q the reliability of one vote among m answers.
-double loglik_constant(double prior, double reliability, int64_t answers);
-
-// One pass over the candidates for all rules and prefixes. A class is one answer of one problem;
-// classes stand in the order of their first candidates, and every sum is taken in candidate order.
-// The class with the highest score wins. Ties go to the first class, or under kBestScore to the one
-// that holds the highest single score. The winner is the first candidate of the class, or its best
-// one under kBestOfN, kMinmaxWeighted, and where kHybridMajorityReward decides by Reward::kMax.
+// One pass over the candidates for all rules, columns and prefixes. A class is one answer of one
+// problem; classes stand in the order of their first candidates, and every sum is taken in
+// candidate order. The class with the highest score wins. Ties go to the first class, or under
+// kBestScore to the one that holds the highest single score. The winner is the first candidate of
+// the class, or its best one under kBestOfN, kMinmaxWeighted, and where kHybridMajorityReward
+// decides by Reward::kMax.
 //
 // InvalidArgument, naming the candidate, for a NaN score, an answer id below kNoAnswer, or a score
-// that a rule has no use for (see range_of).
+// that a rule has no use for.
 void vote(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out);
 
-// --- what the devices share ---------------------------------------------------------------------
-
-// The scores that a rule can use.
+// The scores that a rule can use with its parameters.
 struct ScoreRange {
   double low, high;
 };
-constexpr double kLargest = 0x1.fffffffffffffp1023;
+ScoreRange range_of(const Rule& rule);
 
-STEPSCORE_HD ScoreRange range_of(Rule rule, const VoteParameters& parameters) {
-  switch (rule) {
-    case Rule::kMajority:
-    case Rule::kBestOfN:
-    case Rule::kBorda:
-    case Rule::kPareto:
-      return {-kInfinity, kInfinity};
-    case Rule::kLogoddsWeighted:
-    case Rule::kLoglikWeighted:
-      return {0.0, 1.0};
-    case Rule::kConfidenceWeighted:
-      return {-kInfinity, 0.0};
-    case Rule::kWeightedRewardFrequency:
-      return {parameters.normalize == Normalize::kSum ? 0.0 : -kLargest, kLargest};
-    default:
-      return {-kLargest, kLargest};
-  }
+// On which scores a rule depends, and so who takes part.
+enum class Reads { kNothing, kColumn, kColumns };
+Reads reads_of(RuleKind rule);
+
+// The columns that a rule of Reads::kColumns reads, of so many, and the s-th of them.
+STEPSCORE_HD int64_t columns_read(const VoteParameters& parameters, int64_t columns) {
+  return parameters.column_count == 0 ? columns : parameters.column_count;
+}
+STEPSCORE_HD int64_t column_read(const VoteParameters& parameters, int64_t s) {
+  return parameters.column_count == 0 ? s : parameters.columns[s];
 }
 
-// The scores that all of the rules can use.
-STEPSCORE_HD ScoreRange range_of(const RuleSet& rules) {
-  ScoreRange range{-kInfinity, kInfinity};
-  for (int64_t r = 0; r < rules.count; ++r) {
-    const ScoreRange own = range_of(rules.kinds[r], rules.parameters);
-    range.low = own.low > range.low ? own.low : range.low;
-    range.high = own.high < range.high ? own.high : range.high;
-  }
-  return range;
-}
-
-enum class Standing { kVotes, kLeftOut, kRefused };
-
-// Of candidate i, whose answer is `id`.
-STEPSCORE_HD Standing standing_of(const Ballot& ballot, int64_t id, int64_t i, ScoreRange range) {
-  if (id < kNoAnswer) return Standing::kRefused;
-  bool missing = false, outside = false;
-  for (int64_t s = 0; ballot.scores != nullptr && s < ballot.columns; ++s) {
-    const double score = ballot.scores[i * ballot.columns + s];
-    missing |= score != score;
-    outside |= (score < range.low) | (score > range.high);
-  }
-  if (missing && !ballot.drop_nan) return Standing::kRefused;
-  if (missing || id == kNoAnswer) return Standing::kLeftOut;
-  return outside ? Standing::kRefused : Standing::kVotes;
-}
+// --- what the devices share ---------------------------------------------------------------------
 
 // What is known of one answer of a problem.
 struct AnswerClass {
@@ -200,23 +169,23 @@ STEPSCORE_HD double log_odds(double p, double eps) {
 }
 
 // Whether a candidate's weight is a function of its own score and of the range of all.
-STEPSCORE_HD bool weighs_scores(Rule rule) {
-  return rule == Rule::kMinmaxWeighted || rule == Rule::kSoftmaxWeighted ||
-         rule == Rule::kLogoddsWeighted || rule == Rule::kLoglikWeighted ||
-         rule == Rule::kConfidenceWeighted;
+STEPSCORE_HD bool weighs_scores(RuleKind rule) {
+  return rule == RuleKind::kMinmaxWeighted || rule == RuleKind::kSoftmaxWeighted ||
+         rule == RuleKind::kLogoddsWeighted || rule == RuleKind::kLoglikWeighted ||
+         rule == RuleKind::kConfidenceWeighted;
 }
 
 // `low` and `high`: of all scores that take part.
-STEPSCORE_HD double weight_of(Rule rule, double score, double low, double high,
+STEPSCORE_HD double weight_of(RuleKind rule, double score, double low, double high,
                               const VoteParameters& parameters) {
   switch (rule) {
-    case Rule::kMinmaxWeighted:
+    case RuleKind::kMinmaxWeighted:
       return share_of_range(score, low, high);
-    case Rule::kSoftmaxWeighted:
+    case RuleKind::kSoftmaxWeighted:
       return exponential((score - high) / parameters.temperature);
-    case Rule::kLogoddsWeighted:
+    case RuleKind::kLogoddsWeighted:
       return log_odds(score, parameters.eps);
-    case Rule::kLoglikWeighted:
+    case RuleKind::kLoglikWeighted:
       return log_odds(score, parameters.eps) + parameters.loglik_constant;
     default:
       return exponential(score);  // kConfidenceWeighted
@@ -262,9 +231,9 @@ struct Tally {
 };
 
 // Whether a rule needs a Tally beyond the counts.
-STEPSCORE_HD bool compares_classes(Rule rule) {
-  return rule == Rule::kSoftmaxWeighted || rule == Rule::kHybridMajorityReward ||
-         rule == Rule::kWeightedRewardFrequency;
+STEPSCORE_HD bool compares_classes(RuleKind rule) {
+  return rule == RuleKind::kSoftmaxWeighted || rule == RuleKind::kHybridMajorityReward ||
+         rule == RuleKind::kWeightedRewardFrequency;
 }
 
 STEPSCORE_HD double mean_of(const AnswerClass& answer) {
@@ -272,11 +241,11 @@ STEPSCORE_HD double mean_of(const AnswerClass& answer) {
 }
 
 // Adds one class, in the order of the classes.
-STEPSCORE_HD void add_class(Rule rule, const AnswerClass& answer, double weight,
+STEPSCORE_HD void add_class(RuleKind rule, const AnswerClass& answer, double weight,
                             const VoteParameters& parameters, Tally& tally) {
-  if (rule == Rule::kSoftmaxWeighted) {
+  if (rule == RuleKind::kSoftmaxWeighted) {
     tally.total += weight;
-  } else if (rule == Rule::kWeightedRewardFrequency) {
+  } else if (rule == RuleKind::kWeightedRewardFrequency) {
     const double mean = mean_of(answer);
     tally.total += mean;
     tally.mean_low = mean < tally.mean_low ? mean : tally.mean_low;
@@ -299,25 +268,25 @@ STEPSCORE_HD bool in_consensus(const Tally& tally, const VoteParameters& paramet
 }
 
 // `weight`: the sum of the class's weights, where the rule has weights.
-STEPSCORE_HD double class_score(Rule rule, const AnswerClass& answer, double weight,
+STEPSCORE_HD double class_score(RuleKind rule, const AnswerClass& answer, double weight,
                                 const Tally& tally, const VoteParameters& parameters) {
   const double count = static_cast<double>(answer.count);
   switch (rule) {
-    case Rule::kMajority:
+    case RuleKind::kMajority:
       return count;
-    case Rule::kWeighted:
+    case RuleKind::kWeighted:
       return answer.sum;
-    case Rule::kWeightedMean:
+    case RuleKind::kWeightedMean:
       return mean_of(answer);
-    case Rule::kBestOfN:
+    case RuleKind::kBestOfN:
       return answer.best_score;
-    case Rule::kSoftmaxWeighted:
+    case RuleKind::kSoftmaxWeighted:
       return weight / tally.total;
-    case Rule::kHybridMajorityReward:
+    case RuleKind::kHybridMajorityReward:
       if (tally.consensus) return count;
       if (parameters.reward == Reward::kMax) return answer.best_score;
       return parameters.reward == Reward::kMean ? mean_of(answer) : answer.sum;
-    case Rule::kWeightedRewardFrequency: {
+    case RuleKind::kWeightedRewardFrequency: {
       const double mean = mean_of(answer);
       double reward = share_of_range(mean, tally.mean_low, tally.mean_high);
       if (parameters.normalize == Normalize::kSum) {
@@ -338,9 +307,9 @@ STEPSCORE_HD double margin_of(double lead, double second, bool has_second) {
 }
 
 // Whether the class stands for itself with its best candidate, not with its first.
-STEPSCORE_HD bool shows_best(Rule rule, const Tally& tally, const VoteParameters& parameters) {
-  return rule == Rule::kBestOfN || rule == Rule::kMinmaxWeighted ||
-         (rule == Rule::kHybridMajorityReward && !tally.consensus &&
+STEPSCORE_HD bool shows_best(RuleKind rule, const Tally& tally, const VoteParameters& parameters) {
+  return rule == RuleKind::kBestOfN || rule == RuleKind::kMinmaxWeighted ||
+         (rule == RuleKind::kHybridMajorityReward && !tally.consensus &&
           parameters.reward == Reward::kMax);
 }
 

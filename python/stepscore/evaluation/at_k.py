@@ -19,7 +19,7 @@ from stepscore.evaluation.majority import (
     majority_work,
 )
 from stepscore.evaluation.subsets import MOST_SUBSETS, Ballot, vote_of_all, vote_of_random
-from stepscore.ops import vote
+from stepscore.ops import Rule, vote
 from stepscore.ragged import check_shape, read_offsets
 
 Int = NDArray[np.int64]
@@ -259,7 +259,7 @@ def vote_at_k(
         raise ValueError(f'{op}: method must be "auto", "exact" or "subsets"; got {method!r}')
     if subsets < 2:
         raise ValueError(f"{op}: subsets must be at least 2; got {subsets}")
-    vote(answers, rewards, bounds, rule, **parameters)  # refuses a bad ballot before any work
+    vote(answers, rewards, bounds, Rule(rule, **parameters))  # refuses a bad ballot before any work
     classes = answer_classes(right, answers, bounds)
     verdicts = np.append(classes.verdicts, 0.0)[classes.of]
     ballot = Ballot(verdicts, answers, rewards, rule, parameters)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.ops import VoteResult, vote
+from stepscore.ops import Rule, VoteResult, vote
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -111,7 +111,7 @@ def _vote(ballot: Ballot, rows: Int) -> VoteResult:
     flat = rows.ravel()
     scores = None if ballot.scores is None else ballot.scores[flat]
     bounds = np.arange(0, len(flat) + 1, rows.shape[-1])
-    return vote(ballot.answer_ids[flat], scores, bounds, ballot.rule, **ballot.parameters)
+    return vote(ballot.answer_ids[flat], scores, bounds, Rule(ballot.rule, **ballot.parameters))
 
 
 def _elect(ballot: Ballot, rows: Int) -> tuple[Float, Bool]:

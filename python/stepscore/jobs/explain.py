@@ -24,6 +24,7 @@ from stepscore.jobs.step_scores import (
 )
 from stepscore.ops import VoteResult, answer_keys, vote
 from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.ops.vote import Rule as OpRule
 from stepscore.records.records import InputError, Record, RecordError, parse_records
 from stepscore.report.table import NOTHING, WIDTH, counted, table
 from stepscore.voting.rules import Poll, Rule, objectives_of
@@ -340,9 +341,8 @@ def _has(
         return _HAS[rule.name].format(score=score, voters=voters, objectives=", ".join(objectives))
     # With rewards of 0, only a count is above 0.
     parameters = {**rule.parameters, "reward": "max"}
-    counts = vote(
-        ballots, 0 * case.totals, case.scored.offsets, rule.name, nan="drop", **parameters
-    )
+    cast_by = OpRule(rule.name, **parameters)
+    counts = vote(ballots, 0 * case.totals, case.scored.offsets, cast_by, nan="drop")
     if counts.score[0] > 0:
         return f"{score} of {voters} votes (consensus)"
     return f"a {rule.parameters['reward']} score of {score} (no consensus)"

@@ -15,11 +15,12 @@ from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
 from stepscore.ops.value_head import mlp_head, value_head
-from stepscore.ops.vote import VoteResult, vote
+from stepscore.ops.vote import Rule, VoteResult, vote
 
 __all__ = [
     "AnswerGroups",
     "PrefixTrie",
+    "Rule",
     "TreeSearch",
     "VoteResult",
     "aggregate",

@@ -2,33 +2,295 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
+from stepscore import _core
 from stepscore.arrays.call import Call, length
+from stepscore.errors import InputError, InputTypeError
 
-# Every rule, with the parameters that it takes. Those in OPTIONAL have a default.
-RULES: Mapping[str, tuple[str, ...]] = {
-    "majority": (),
-    "weighted": (),
-    "weighted_mean": (),
-    "best_of_n": (),
-    "minmax_weighted": (),
-    "softmax_weighted": ("temperature",),
-    "logodds_weighted": ("eps",),
-    "loglik_weighted": ("prior", "reliability", "answers", "eps"),
-    "confidence_weighted": (),
-    "borda": ("power",),
-    "hybrid_majority_reward": ("tau", "consensus", "reward"),
-    "weighted_reward_frequency": ("reward_weight", "normalize"),
-    "pareto": (),
-    "multi_objective": ("objective_weights", "scale"),
-}
-OPTIONAL = ("eps", "power")
-_COUNTS = ("answers", "power")
-_MOST = 2**53
+_MOST = 2**53  # up to here float64 holds every whole number
 _WORKSPACE = 5  # numbers per candidate that the kernel keeps of problems beyond its shared memory
-_NAMES = ("consensus", "reward", "normalize", "scale")
+
+RuleName = Literal[
+    "majority",
+    "weighted",
+    "weighted_mean",
+    "best_of_n",
+    "minmax_weighted",
+    "softmax_weighted",
+    "logodds_weighted",
+    "loglik_weighted",
+    "confidence_weighted",
+    "borda",
+    "hybrid_majority_reward",
+    "weighted_reward_frequency",
+    "pareto",
+    "multi_objective",
+]
+
+
+# --- the table of rules ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ScoreNeeds:
+    """The scores that a rule can use.
+
+    Attributes:
+        kind: what they must be.
+        low: the lowest of them.
+        high: the highest of them.
+        words: the same in words, as "scores in [0, 1]".
+    """
+
+    kind: Literal["any", "finite", "not_negative", "probability", "log_probability"]
+    low: float
+    high: float
+    words: str
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """A parameter of a rule.
+
+    Attributes:
+        name: as `Rule` takes it.
+        kind: a number, a whole number, one of `choices`, or a list of numbers or of whole numbers.
+        required: whether it must be given.
+        default: what it is otherwise; None for ``columns``, which then are all of them.
+        example: a value of it.
+        choices: the words that it may be; empty unless that is its kind.
+        low: the lowest value.
+        high: the highest value.
+        low_open: whether `low` itself is too low.
+        high_open: whether `high` itself is too high.
+        takes: all that in words, as "a number in [0, 1]".
+    """
+
+    name: str
+    kind: Literal["real", "count", "choice", "reals", "counts"]
+    required: bool
+    default: Any
+    example: Any
+    choices: tuple[str, ...]
+    low: float
+    high: float
+    low_open: bool
+    high_open: bool
+    takes: str
+
+    def allows(self, number: float) -> bool:
+        """Whether a number lies in the range."""
+        above = number > self.low if self.low_open else number >= self.low
+        below = number < self.high if self.high_open else number <= self.high
+        return above and below
+
+
+@dataclass(frozen=True)
+class RuleInfo:
+    """A rule of `vote`.
+
+    Attributes:
+        name: as `Rule` takes it.
+        phrase: what an answer reaches under it, in a line.
+        reads: ``"nothing"`` of the scores, one ``"column"``, or some ``"columns"`` together.
+        scores: those that it can use.
+        parameters: by name.
+        narrowed: a parameter, a choice of it, and the scores that the rule can use under that one.
+    """
+
+    name: RuleName
+    phrase: str
+    reads: Literal["nothing", "column", "columns"]
+    scores: ScoreNeeds
+    parameters: Mapping[str, ParameterInfo]
+    narrowed: tuple[str, str, ScoreNeeds] | None
+
+    @property
+    def example(self) -> Rule:
+        """The rule with a value for everything that it needs."""
+        needed = {p.name: p.example for p in self.parameters.values() if p.required}
+        return Rule(self.name, **needed)
+
+
+def _table() -> dict[str, RuleInfo]:
+    table = {}
+    for row in _core.vote_rules():
+        parameters = {given["name"]: ParameterInfo(**given) for given in row["parameters"]}
+        narrowed = row["narrowed"]
+        if narrowed is not None:
+            narrowed = (narrowed[0], narrowed[1], ScoreNeeds(**narrowed[2]))
+        table[row["name"]] = RuleInfo(
+            name=row["name"],
+            phrase=row["phrase"],
+            reads=row["reads"],
+            scores=ScoreNeeds(**row["scores"]),
+            parameters=MappingProxyType(parameters),
+            narrowed=narrowed,
+        )
+    return table
+
+
+RULES: Mapping[str, RuleInfo] = MappingProxyType(_table())
+"""Every rule that `vote` knows, by name, as the core has it."""
+
+
+# --- a rule with its parameters -------------------------------------------------------------
+
+
+class Rule:
+    """A rule of `vote` with its parameters: a value, equal to any other with the same.
+
+    >>> Rule("softmax_weighted", temperature=0.1)
+    Rule('softmax_weighted', temperature=0.1)
+    >>> Rule("borda") == Rule("borda", power=1)
+    True
+
+    Args:
+        name: one of `RULES`.
+        **parameters: what the rule takes, see `vote`; what has a default may be left out.
+
+    Attributes:
+        name: as it was given.
+        parameters: all that the rule takes, defaults filled in, lists as tuples.
+
+    Raises:
+        ValueError: an unknown rule; a parameter that it does not take, that it needs and that is
+            missing, or that is out of range.
+        TypeError: a parameter of the wrong type.
+    """
+
+    __slots__ = ("_items", "name")
+
+    name: RuleName
+
+    def __init__(self, name: RuleName, **parameters: Any) -> None:
+        if not isinstance(name, str):
+            raise InputTypeError(
+                "the name of a rule", got=repr(name), argument="name", where="Rule"
+            )
+        if name not in RULES:
+            raise InputError(
+                f"one of {', '.join(RULES)}", got=repr(name), argument="name", where="Rule"
+            )
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "_items", tuple(_checked(RULES[name], parameters).items()))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All that the rule takes."""
+        return dict(self._items)
+
+    @property
+    def info(self) -> RuleInfo:
+        """What is known of the rule whatever its parameters."""
+        return RULES[self.name]
+
+    @property
+    def scores(self) -> ScoreNeeds:
+        """The scores that it can use with these parameters."""
+        narrowed = self.info.narrowed
+        if narrowed is not None and self.parameters[narrowed[0]] == narrowed[1]:
+            return narrowed[2]
+        return self.info.scores
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a Rule does not change; make another one to set {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Rule does not change; {name} stays")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rule):
+            return NotImplemented
+        return (self.name, self._items) == (other.name, other._items)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self._items))
+
+    def __repr__(self) -> str:
+        return _call(
+            self.name,
+            {
+                name: value
+                for name, value in self._items
+                if value != self.info.parameters[name].default
+            },
+        )
+
+    def __reduce__(self) -> Any:
+        return partial(Rule, self.name, **self.parameters), ()
+
+
+def _call(name: str, parameters: Mapping[str, Any]) -> str:
+    """The call that makes a rule."""
+    return f"Rule({', '.join([repr(name), *(f'{key}={v!r}' for key, v in parameters.items())])})"
+
+
+def _checked(info: RuleInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of the rule, defaults filled in."""
+    where = f"Rule({info.name!r})"
+    needed = {p.name: p.example for p in info.parameters.values() if p.required or p.name in given}
+    advice = f"for example {_call(info.name, needed)}"
+    for name in given:
+        if name not in info.parameters:
+            known = " and ".join(info.parameters) or "no parameters"
+            raise InputError(known, got=repr(name), advice=advice, where=where)
+    values = {}
+    for name, parameter in info.parameters.items():
+        value = given.get(name)
+        if value is not None:
+            value = _value(parameter, value, where, advice)
+        elif parameter.required:
+            raise InputError(
+                parameter.takes, got="nothing", argument=name, advice=advice, where=where
+            )
+        values[name] = parameter.default if value is None else value
+    return values
+
+
+def _value(parameter: ParameterInfo, value: Any, where: str, advice: str) -> Any:
+    """The value of a parameter, checked, as it is kept."""
+
+    def fault(kind: type[InputError]) -> InputError:
+        return kind(
+            parameter.takes, got=repr(value), argument=parameter.name, advice=advice, where=where
+        )
+
+    if parameter.kind == "choice":
+        if not isinstance(value, str):
+            raise fault(InputTypeError)
+        if value not in parameter.choices:
+            raise fault(InputError)
+        return str(value)
+    several = parameter.kind in ("reals", "counts")
+    if several and (isinstance(value, str) or not hasattr(value, "__iter__")):
+        raise fault(InputTypeError)
+    whole = parameter.kind in ("count", "counts")
+    try:
+        numbers = [_number(item, whole=whole) for item in (value if several else [value])]
+    except (TypeError, ValueError, OverflowError):
+        raise fault(InputTypeError) from None
+    if not numbers or not all(map(parameter.allows, numbers)):
+        raise fault(InputError)
+    return tuple(numbers) if several else numbers[0]
+
+
+def _number(value: Any, *, whole: bool) -> float | int:
+    number = float(value)
+    if not whole:
+        return number
+    if isinstance(value, bool) or number % 1 != 0 or abs(number) > _MOST:
+        raise ValueError
+    return int(number)
+
+
+# --- the vote -------------------------------------------------------------------------------
 
 
 class VoteResult(NamedTuple):
@@ -60,26 +322,15 @@ def vote(
     answer_ids: Any,
     scores: Any,
     offsets: Any,
-    rule: str | Sequence[str],
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
     *,
     ties: str = "first",
     nan: str = "error",
+    unfit: str | None = None,
     prefixes: Sequence[int] | None = None,
     class_scores: bool = False,
-    temperature: float | None = None,
-    eps: float | None = None,
-    prior: float | None = None,
-    reliability: float | None = None,
-    answers: int | None = None,
-    power: int | None = None,
-    tau: float | None = None,
-    consensus: str | None = None,
-    reward: str | None = None,
-    reward_weight: float | None = None,
-    normalize: str | None = None,
-    objective_weights: Sequence[float] | None = None,
-    scale: str | None = None,
     stream: Any = None,
+    **parameters: Any,
 ) -> VoteResult:
     r"""Let the candidates of every problem vote for their answers.
 
@@ -166,29 +417,19 @@ def vote(
         scores = call.contiguous("scores", call.array("scores", scores), "float64")
     offsets = call.integers("offsets", offsets)
     call.prefer_tensors(answer_ids, scores, offsets)
-    rules = call.names("rule", rule)
-    given = {
-        "temperature": temperature,
-        "eps": eps,
-        "prior": prior,
-        "reliability": reliability,
-        "answers": answers,
-        "power": power,
-        "tau": tau,
-        "consensus": consensus,
-        "reward": reward,
-        "reward_weight": reward_weight,
-        "normalize": normalize,
-        "objective_weights": objective_weights,
-        "scale": scale,
-    }
-    parameters = _parameters(call, rules, given)
+    rules = _rules(call, rule, parameters)
     sizes = prefixes
     if prefixes is not None:
-        sizes = [_whole(call, "prefixes", size) for size in _list(call, "prefixes", prefixes)]
-    by_rule = () if isinstance(rule, str) else (len(rules),)
-    by_prefix = () if sizes is None else (len(sizes),)
-    shape = (max(length(offsets) - 1, 0), *by_rule, *by_prefix)
+        sizes = [_size(call, size) for size in _list(call, "prefixes", prefixes)]
+    has_columns = scores is not None and len(scores.shape) == 2
+    if unfit is None:
+        unfit = "nan" if has_columns else "error"
+    shape = (
+        max(length(offsets) - 1, 0),
+        *(() if isinstance(rule, (str, Rule)) else (len(rules),)),
+        *((scores.shape[1],) if has_columns else ()),
+        *(() if sizes is None else (len(sizes),)),
+    )
     candidates = next((length(a) for a in (answer_ids, scores) if a is not None), 0)
     dtypes = ("int64", "int64", "float64", "bool", "float64")
     fields = [call.empty(shape, dtype) for dtype in dtypes]
@@ -198,10 +439,10 @@ def vote(
         call.optional_view("answer_ids", answer_ids),
         call.optional_view("scores", scores),
         call.view("offsets", offsets),
-        rules,
-        parameters,
+        [(each.name, each.parameters) for each in rules],
         call.choice("ties", ties, ("first", "best_score")),
         call.choice("nan", nan, ("error", "drop")) == "drop",
+        call.choice("unfit", unfit, ("error", "nan")),
         sizes,
         *(call.view(name, field) for name, field in zip(VoteResult._fields, fields, strict=False)),
         call.optional_view("class_scores", by_candidate),
@@ -212,26 +453,48 @@ def vote(
     return VoteResult(winner, answer_id, score, tied, margin, by_candidate)
 
 
-def _parameters(call: Call, rules: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the rules take, each of the right type; a missing or superfluous one is an error."""
-    asked = {name: rule for rule in rules for name in RULES.get(rule, ())}
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        if value is None:
-            if name in asked and name not in OPTIONAL:
-                raise ValueError(f"vote: {asked[name]} needs {name}; pass {name}=...")
-        elif name not in asked:
-            owners = " and ".join(rule for rule, names in RULES.items() if name in names)
+def _rules(call: Call, rule: Any, loose: Mapping[str, Any]) -> list[Rule]:
+    """The rules that are asked for; `loose` are parameters beside their rules."""
+    asked = [rule] if isinstance(rule, (str, Rule)) else rule
+    if not isinstance(asked, (list, tuple)) or not all(isinstance(r, (str, Rule)) for r in asked):
+        raise TypeError(f"{call.op}: rule must be a name, a Rule, or a list of them; got {rule!r}")
+    loose = {name: value for name, value in loose.items() if value is not None}
+    if loose:
+        return _with_loose(call, asked, loose)
+    return [_named(each) if isinstance(each, str) else each for each in asked]
+
+
+@lru_cache
+def _named(name: RuleName) -> Rule:
+    return Rule(name)
+
+
+def _with_loose(
+    call: Call, asked: Sequence[RuleName | Rule], loose: Mapping[str, Any]
+) -> list[Rule]:
+    """Every name with those of the parameters that it takes."""
+    takers = {name: [r for r, info in RULES.items() if name in info.parameters] for name in loose}
+    for name, rules in takers.items():
+        if not rules:
+            raise TypeError(f"{call.op}() got an unexpected keyword argument {name!r}")
+        if not any(rule in asked for rule in rules):
             raise ValueError(
-                f"vote: {name} belongs to {owners}, which is not asked for; leave it out"
+                f"{call.op}: {name} belongs to {' and '.join(rules)}, which is not asked for; "
+                "leave it out"
             )
-        elif name == "objective_weights":
-            found[name] = [call.number(name, weight) for weight in _list(call, name, value)]
-        elif name in _NAMES:
-            found[name] = str(value)
-        else:
-            found[name] = _whole(call, name, value) if name in _COUNTS else call.number(name, value)
-    return found
+    made = [
+        Rule(each, **{name: value for name, value in loose.items() if each in takers[name]})
+        if isinstance(each, str)
+        else each
+        for each in asked
+    ]
+    shown = next(rule for rule in made if any(rule.name in rules for rules in takers.values()))
+    warnings.warn(
+        f"{call.op}: parameters beside the rule go in stepscore 0.3; pass {shown!r}",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    return made
 
 
 def _list(call: Call, argument: str, value: Any) -> list[Any]:
@@ -240,8 +503,8 @@ def _list(call: Call, argument: str, value: Any) -> list[Any]:
     return list(value)
 
 
-def _whole(call: Call, argument: str, value: Any) -> int:
-    number = call.number(argument, value)
-    if isinstance(value, bool) or number % 1 != 0 or abs(number) > _MOST:
-        raise TypeError(f"{call.op}: {argument} must be a whole number; got {value!r}")
-    return int(value)
+def _size(call: Call, value: Any) -> int:
+    try:
+        return int(_number(call.number("prefixes", value), whole=True))
+    except ValueError:
+        raise TypeError(f"{call.op}: prefixes must be a whole number; got {value!r}") from None

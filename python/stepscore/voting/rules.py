@@ -12,11 +12,15 @@ from typing import Any, Literal
 import numpy as np
 
 from stepscore.jobs.step_scores import GIVEN, NEED_PROBABILITIES, usable
-from stepscore.ops import vote
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.ops.vote import OPTIONAL, RULES
+from stepscore.ops.vote import RULES as TABLE
+from stepscore.ops.vote import Rule as OpRule
 from stepscore.records.records import InputError
 from stepscore.report.table import counted
+
+# `columns` names columns by number; here `--objectives` does, by name.
+RULES = {name: tuple(p for p in info.parameters if p != "columns") for name, info in TABLE.items()}
+OPTIONAL = ("eps", "power")
 
 # One value of every parameter, for messages that say what to type.
 _EXAMPLES = {
@@ -279,14 +283,12 @@ def _value(key: str, text: str) -> Any:
     return float(text)
 
 
-def _try(text: str, name: str, parameters: dict[str, Any], advice: str) -> None:
-    """Vote on one candidate, so that the op refuses a wrong value before a file is read."""
-    columns = len(parameters.get("objective_weights", "1"))
+def _try(text: str, name: Any, parameters: dict[str, Any], advice: str) -> None:
+    """Make the rule, so that a wrong value is refused before a file is read."""
     try:
-        vote([0], np.zeros((1, columns)), [0, 1], name, **parameters)
+        OpRule(name, **parameters)
     except ValueError as error:
-        reason = str(error).removeprefix("vote: ")
-        raise InputError(f"--rule {text}: {reason}; {advice}") from error
+        raise InputError(f"--rule {text}: {error}; {advice}") from error
 
 
 def _example(name: str) -> str:

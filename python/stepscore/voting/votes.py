@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stepscore.jobs.step_scores import Scored, usable
 from stepscore.ops import extract_answers, group_answers, vote
 from stepscore.ops.answer_key import AnswerGroups
+from stepscore.ops.vote import Rule as OpRule
 from stepscore.ops.vote import VoteResult
 from stepscore.records.records import Candidate, InputError
 from stepscore.voting.rules import DEFAULT_POLL, Poll, Rule, objectives_of
@@ -134,10 +135,12 @@ def elect(
     misfits = _misfits(rule, scored, ballots, read, scores)
     if misfits.any():
         ballots = np.where(np.repeat(misfits, np.diff(scored.offsets)), -1, ballots)
+    cast_by = OpRule(rule.name, **rule.parameters)
     if not rule.reads_columns:
-        scores = scores[:, 0]
-    result = vote(ballots, scores, scored.offsets, rule.name, nan="drop", **rule.parameters, **more)
-    return result, misfits
+        return vote(ballots, scores[:, 0], scored.offsets, cast_by, nan="drop", **more), misfits
+    result = vote(ballots, scores, scored.offsets, cast_by, nan="drop", **more)
+    # The same for every column: `columns` is the second axis.
+    return VoteResult(*(None if field is None else field[:, 0] for field in result)), misfits
 
 
 def _misfits(

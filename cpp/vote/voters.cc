@@ -1,0 +1,144 @@
+#include "vote/voters.h"
+
+#include <algorithm>
+
+#include "stepscore/vote.h"
+
+namespace stepscore {
+namespace {
+
+size_t at(int64_t i) { return static_cast<size_t>(i); }
+
+}  // namespace
+
+int64_t Voters::count_before(int64_t candidate) const {
+  if (is_everyone_) return std::min(candidate, size_);
+  const auto end = candidates_.begin() + size_;
+  return std::lower_bound(candidates_.begin(), end, candidate) - candidates_.begin();
+}
+
+void Voters::reserve(int64_t candidates) {
+  if (own_classes_.size() >= at(candidates)) return;
+  own_classes_.resize(at(candidates));
+  candidates_.resize(at(candidates));
+  firsts_.resize(at(candidates) + 1);  // a place behind the last class
+}
+
+bool Voters::read(const int64_t* ids, int64_t candidates) {
+  reserve(candidates);
+  if (ids == nullptr) {
+    for (int64_t i = 0; i < candidates; ++i) own_classes_[at(i)] = firsts_[at(i)] = i;
+    size_ = class_count_ = candidates;
+    classes_ = own_classes_.data();
+    is_everyone_ = true;
+    return true;
+  }
+  if (read_dense(ids, candidates)) return true;
+  if (std::any_of(ids, ids + candidates, [](int64_t id) { return id < kNoAnswer; })) return false;
+  read_sparse(ids, candidates);
+  return true;
+}
+
+// Where every answer that is new has the next number, as group_answers gives them, the ids are the
+// classes.
+bool Voters::read_dense(const int64_t* ids, int64_t candidates) {
+  int64_t* const firsts = firsts_.data();
+  int64_t count = 0;
+  bool is_dense = true, is_complete = true;
+  for (int64_t i = 0; i < candidates; ++i) {
+    const int64_t id = ids[i];
+    firsts[count] = i;  // stays where the answer is new
+    is_dense &= (id <= count) & (id >= kNoAnswer);
+    is_complete &= id >= 0;
+    count += id == count ? 1 : 0;
+  }
+  if (!is_dense) return false;
+  class_count_ = count;
+  is_everyone_ = is_complete;
+  if (is_complete) {
+    size_ = candidates;
+    classes_ = ids;
+    return true;
+  }
+  int64_t* const classes = own_classes_.data();
+  int64_t* const voters = candidates_.data();
+  int64_t size = 0;
+  count = 0;
+  for (int64_t i = 0; i < candidates; ++i) {
+    classes[size] = ids[i];
+    voters[size] = i;
+    firsts[count] = size;
+    count += ids[i] == count ? 1 : 0;
+    size += ids[i] >= 0 ? 1 : 0;
+  }
+  size_ = size;
+  classes_ = classes;
+  return true;
+}
+
+// Classes are found in an open-addressing table by answer id. A slot is stamped with the problem
+// that it belongs to, so that the table is never cleared. Whether an answer is new is as good as
+// random, so nothing in the loop branches on it.
+void Voters::read_sparse(const int64_t* ids, int64_t candidates) {
+  size_t slot_count = 16;
+  while (slot_count < 2 * at(candidates)) slot_count *= 2;
+  const bool stamps_left = ++stamp_ != 0;
+  if (slots_.size() < slot_count || !stamps_left) {
+    slots_.assign(std::max(slot_count, slots_.size()), Slot{});
+    stamp_ = 1;
+  }
+  // Locals: the compiler must assume that a store to a slot may change a member.
+  Slot* const slots = slots_.data();
+  int64_t* const classes = own_classes_.data();
+  int64_t* const voters = candidates_.data();
+  int64_t* const firsts = firsts_.data();
+  const uint64_t stamp = stamp_;
+  const size_t mask = slots_.size() - 1;
+  int64_t size = 0;
+  uint32_t count = 0;
+  for (int64_t i = 0; i < candidates; ++i) {
+    const int64_t id = ids[i];
+    if (id == kNoAnswer) continue;
+    // In practice ids are small and are their own places; others are mixed (Fibonacci).
+    const uint64_t key = static_cast<uint64_t>(id);
+    size_t place = key <= mask ? key : (key * 0x9e3779b97f4a7c15ull >> 32) & mask;
+    while ((slots[place].mark >> 32 == stamp) & (slots[place].id != id)) {
+      place = (place + 1) & mask;
+    }
+    const uint64_t mark = slots[place].mark;
+    const bool fresh = mark >> 32 != stamp;
+    const uint32_t answer = fresh ? count : static_cast<uint32_t>(mark);
+    slots[place] = {id, stamp << 32 | answer};
+    firsts[count] = size;  // stays where the answer is new
+    classes[size] = answer;
+    voters[size] = i;
+    count += fresh ? 1 : 0;
+    ++size;
+  }
+  size_ = size;
+  class_count_ = count;
+  classes_ = classes;
+  is_everyone_ = false;
+}
+
+void Voters::select(const Voters& all, const char* keep) {
+  reserve(all.size());
+  constexpr int64_t kUnseen = -1;
+  std::vector<int64_t> renumbered(at(all.class_count()), kUnseen);
+  size_ = class_count_ = 0;
+  for (int64_t k = 0; k < all.size(); ++k) {
+    if (keep[k] == 0) continue;
+    int64_t& number = renumbered[at(all.classes()[k])];
+    if (number == kUnseen) {
+      firsts_[at(class_count_)] = size_;
+      number = class_count_++;
+    }
+    own_classes_[at(size_)] = number;
+    candidates_[at(size_)] = all.candidate(k);
+    ++size_;
+  }
+  classes_ = own_classes_.data();
+  is_everyone_ = false;
+}
+
+}  // namespace stepscore
