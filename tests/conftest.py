@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from array_kinds import KINDS, Kind
+from fake_model import FakeModel
 from hypothesis import settings
 from same_bits import LEVELS
 
@@ -75,3 +78,29 @@ def levels() -> list[str]:
 @pytest.fixture(params=KINDS, ids=str)
 def kind(request: pytest.FixtureRequest) -> Kind:
     return request.param
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """Put a fake behind stepscore.load."""
+    model = FakeModel()
+    monkeypatch.setitem(stepscore.__dict__, "load", lambda name, **options: model)
+    return model
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    """Write records (or raw lines) into a file."""
+
+    def write_lines(*lines: Any, name: str = "in.jsonl") -> str:
+        path = tmp_path / name
+        raw = [
+            line
+            if isinstance(line, bytes)
+            else (line if isinstance(line, str) else json.dumps(line)).encode()
+            for line in lines
+        ]
+        path.write_bytes(b"\n".join(raw) + b"\n")
+        return str(path)
+
+    return write_lines

@@ -220,10 +220,10 @@ def test_faults_before_and_in_the_record(
     good = {"id": 6, "problem": "?", "candidates": [{"text": "A: 1", "score": 1}]}
     source = write(bad, good)
     assert main(["vote", source, "--explain", "6"]) == 2
-    assert "in.jsonl:1: id 5: candidates[0].score must be a finite" in capsys.readouterr().err
+    assert "in.jsonl:1: id 5: candidates[0].score: expected a finite" in capsys.readouterr().err
     explained(capsys, "vote", source, "--explain", "6", "--on-error", "skip")
     assert main(["vote", source, "--explain", "5", "--on-error", "skip"]) == 2
-    assert "in.jsonl:1: id 5: candidates[0].score must be a finite" in capsys.readouterr().err
+    assert "in.jsonl:1: id 5: candidates[0].score: expected a finite" in capsys.readouterr().err
     assert main(["vote", write("{}"), "--explain", "5", "--on-error", "skip"]) == 2
     assert "has no record that can be processed; got '5'" in capsys.readouterr().err
     long = write({"id": 1, "problem": "?", "candidates": ["x" * 500]})

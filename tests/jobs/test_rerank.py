@@ -304,7 +304,10 @@ def test_a_model_that_cannot_be_loaded(
     monkeypatch.setitem(stepscore.__dict__, "load", load)
     source = write({"id": 1, "problem": "?", "candidates": ["a = 1"]})
     assert main(["score", source, "-o", str(tmp_path / "o"), "--model", "m"]) == 2
-    assert f"error: --model m: {message}\n" in capsys.readouterr().err
+    assert (
+        f"error: --model m: expected a model that can be loaded; got {message}\n"
+        in capsys.readouterr().err
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 

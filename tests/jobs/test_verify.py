@@ -107,8 +107,8 @@ def test_without_it_the_message_says_what_to_install(
     monkeypatch.setattr(verifier, "installed", lambda: False)
     assert main(["vote", write(record("1")), "--verify", "math-verify"]) == 2
     assert capsys.readouterr().err == (
-        "stepscore vote: error: --verify math-verify: expected that package; it is not installed; "
-        'type: pip install "stepscore[math]"\n'
+        "stepscore vote: error: --verify math-verify: expected that package; got none that is "
+        'installed; type: pip install "stepscore[math]"\n'
     )
 
 

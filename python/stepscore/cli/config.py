@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore.records.records import InputError
+from stepscore.errors import Argument, InputError
 
 COMMANDS = ("search",)  # that have the option
 
@@ -32,24 +32,27 @@ def _read(path: str) -> dict[Any, Any]:
     try:
         from yaml import YAMLError, safe_load
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"--config {path}: expected PyYAML, which reads it; got: {error}; type: pip install "
-            "pyyaml"
+        raise _wrong(
+            path, "PyYAML, which reads it", str(error), "type: pip install pyyaml"
         ) from error
     try:
         with open(path, encoding="utf-8") as file:
             content = safe_load(file)
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise InputError(
-            f"--config {path}: expected a file of YAML; got: {reason}; check it"
-        ) from error
+        raise _wrong(path, "a file of YAML", reason, "check it") from error
     if not isinstance(content, dict):
-        raise InputError(
-            f"--config {path}: expected names of options with their values; got "
-            f"{type(content).__name__}; write lines such as 'strategy: beam'"
+        raise _wrong(
+            path,
+            "names of options with their values",
+            type(content).__name__,
+            "write lines such as 'strategy: beam'",
         )
     return content
+
+
+def _wrong(path: str, expected: str, got: str, advice: str) -> InputError:
+    return InputError(expected, got=got, advice=advice, argument=Argument("config", path))
 
 
 def _as_options(content: dict[Any, Any]) -> list[str]:

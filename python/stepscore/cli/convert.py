@@ -9,12 +9,10 @@ from stepscore.cli.terminal import say
 from stepscore.records.convert import LAYOUTS, convert
 
 SUMMARY = "turn a published layout into the input of rerank"
-HELP = """\
+_SOURCES = "".join(f"  {layout.name:<14}{layout.source}\n" for layout in LAYOUTS.values())
+HELP = f"""\
 layouts:
-  gsm8k         example_model_solutions.jsonl of openai/grade-school-math
-  qwen_rm_maj   a rm_maj_eval file of QwenLM/Qwen2.5-Math: samples with reward-model scores
-  rewardmath    a reward file of kimsh0507/RewardMATH_official: step scores without texts
-
+{_SOURCES}
 examples:
   stepscore convert qwen_rm_maj math_cot_100.jsonl -o qwen.jsonl
   stepscore vote qwen.jsonl
@@ -34,11 +32,8 @@ def run(arguments: argparse.Namespace) -> None:
     counts = convert(
         arguments.layout, arguments.input, arguments.output, overwrite=arguments.overwrite
     )
-    follow = "rerank" if arguments.layout == "gsm8k" else "vote"
-    rest = " -o OUT --model MODEL" if follow == "rerank" else ""
-    say(
-        [
-            *counts,
-            f"written to {arguments.output}; next: stepscore {follow} {arguments.output}{rest}",
-        ]
-    )
+    name = arguments.output
+    follow = f"vote {name}"
+    if not LAYOUTS[arguments.layout].has_scores:
+        follow = f"rerank {name} -o OUT --model MODEL"
+    say([*counts, f"written to {name}; next: stepscore {follow}"])

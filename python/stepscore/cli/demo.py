@@ -7,8 +7,8 @@ import argparse
 from stepscore.cli import options
 from stepscore.cli.models import load_named_prm, torch_missing
 from stepscore.cli.terminal import say
-from stepscore.files.jsonl import WholeFile
-from stepscore.records.records import InputError
+from stepscore.errors import InputError
+from stepscore.files import WholeFile
 
 SUMMARY = "watch a PRM at work, live"
 HELP = """\
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
             policy = load_policy()
     except (ValueError, OSError) as error:
         raise InputError(
-            f"expected the built-in policy beside the package; got: {error}; install it again"
+            "the built-in policy beside the package", got=str(error), advice="install it again"
         ) from error
     demo = run_demo(
         policy,

@@ -13,8 +13,9 @@ from typing import NoReturn, Protocol
 import stepscore
 from stepscore.cli import bench, convert, demo, rerank, score, search, vote
 from stepscore.cli.config import with_config
+from stepscore.cli.spelling import flag_of
 from stepscore.cli.terminal import OutputError, complain, silence_output
-from stepscore.records.records import InputError
+from stepscore.errors import InputError
 
 BAD_INPUT = 2
 UNWRITABLE = 1
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parser.parse_args(with_config(given))
     except InputError as error:
-        complain(f"stepscore {given[0]}: error: {error}")
+        complain(f"stepscore {given[0]}: error: {error.told(flag_of)}")
         return BAD_INPUT
     if arguments.command is None:
         parser.print_help()
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _unwinding_on_termination():
             COMMANDS[arguments.command].run(arguments)
     except InputError as error:
-        complain(f"{name}: error: {error}")
+        complain(f"{name}: error: {error.told(flag_of)}")
         return BAD_INPUT
     except KeyboardInterrupt:
         complain(f"{name}: stopped; no output was written")

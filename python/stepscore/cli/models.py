@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import stepscore
 from stepscore.cli.options import unescaped
+from stepscore.cli.spelling import flag_of
+from stepscore.errors import Argument, InputError
 from stepscore.jobs.rerank import describe
 from stepscore.jobs.search import Models
-from stepscore.records.records import InputError
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+
+# The arguments of a policy's class -> the options that give them.
+_POLICY_OPTIONS = {"model": "policy", "revision": "policy_revision"}
+_ENDPOINT_OPTIONS = {"url": "policy", "model": "policy_model"}
 
 
 def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
@@ -26,12 +32,17 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     if arguments.separator is not None:
         if recipe != "trl-prm":
             raise InputError(
-                "--separator: expected --recipe trl-prm, the one recipe that has a choice; "
-                f"got --recipe {recipe}; leave --separator out"
+                "--recipe trl-prm beside it, the one recipe that has a choice",
+                got="no --recipe" if recipe is None else f"--recipe {recipe}",
+                advice="leave --separator out",
+                argument="separator",
             )
         from stepscore.recipes import trl_prm
 
-        recipe = trl_prm(unescaped(arguments.separator))
+        try:
+            recipe = trl_prm(unescaped(arguments.separator))
+        except ValueError as error:
+            raise _not_loaded(error, Argument("separator", arguments.separator), {}) from error
     return load_named_prm(
         arguments.model,
         recipe=recipe,
@@ -51,12 +62,8 @@ def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
     """
     try:
         loaded: ProcessRewardModel = stepscore.load(model, **options)
-    except ModuleNotFoundError as error:
-        raise torch_missing(error) from error
-    # A damaged checkpoint fails in whichever library reads it, each with classes of its own.
     except Exception as error:
-        kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
-        raise InputError(f"--model {model}: {kind}{error}") from error
+        raise _not_loaded(error, Argument("model", model), {"model": "model"}) from error
     # A download shows its own bar; after that there is one bar, over the file.
     return dataclasses.replace(loaded, show_progress=False)
 
@@ -71,8 +78,10 @@ def load_models(arguments: argparse.Namespace) -> Models:
     is_url = name.startswith(("http://", "https://"))
     if is_url != (arguments.policy_model is not None):
         raise InputError(
-            "--policy-model: expected it with a --policy that is a URL, and with no other; got "
-            f"--policy {name}; {'add --policy-model NAME' if is_url else 'leave it out'}"
+            "it with a --policy that is a URL, and with no other",
+            got=f"--policy {name}",
+            advice="add --policy-model NAME" if is_url else "leave it out",
+            argument="policy_model",
         )
     named = {"policy": name, "policy_model": arguments.policy_model, "top_p": arguments.top_p}
     described = {key: value for key, value in named.items() if value is not None}
@@ -87,11 +96,9 @@ def load_models(arguments: argparse.Namespace) -> Models:
         del described["aggregation"]
     try:
         policy = _load_policy(arguments, name, is_url=is_url)
-    except ModuleNotFoundError as error:
-        raise torch_missing(error) from error
-    except Exception as error:  # as in load_named_prm
-        kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
-        raise InputError(f"--policy {name}: {kind}{error}") from error
+    except Exception as error:
+        options = _ENDPOINT_OPTIONS if is_url else _POLICY_OPTIONS
+        raise _not_loaded(error, Argument("policy", name), options) from error
     return Models(policy, scorer, described, None if scorer is None else scorer.release)
 
 
@@ -118,9 +125,32 @@ def _load_policy(arguments: argparse.Namespace, name: str, *, is_url: bool) -> A
     )
 
 
+def _not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -> InputError:
+    """Say which option a model was not loaded for.
+
+    A damaged checkpoint fails in whichever library reads it, each with classes of its own.
+
+    Args:
+        error: of the call that loads.
+        option: names the model.
+        options: argument of that call -> the option that gives it, where the two differ.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return torch_missing(error)
+    if not isinstance(error, InputError):
+        kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
+        return InputError("a model that can be loaded", got=f"{kind}{error}", argument=option)
+    name = "" if error.argument is None else error.argument.name
+    if options.get(name, name) == option.name:
+        return error.at(where="", argument=option)
+    place = error.at(where=flag_of(option))
+    return place.at(argument=options[name]) if name in options else place
+
+
 def torch_missing(error: ModuleNotFoundError) -> InputError:
     """Say that the models' libraries are not installed."""
     return InputError(
-        f"expected torch and transformers, which run the models; got: {error}; type: pip install "
-        '"stepscore[hf]"'
+        "torch and transformers, which run the models",
+        got=str(error),
+        advice='type: pip install "stepscore[hf]"',
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from stepscore.cli.spelling import flag_of
+from stepscore.errors import Argument, InputError
 from stepscore.jobs.run import Files
 from stepscore.jobs.step_scores import Truncation
-from stepscore.records.records import Fields, InputError
+from stepscore.records import Fields
 from stepscore.report.prefixes import parse_prefixes
 from stepscore.voting.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
 
@@ -197,8 +199,10 @@ def files_of(arguments: argparse.Namespace) -> Files:
     """Read what `add_files` has added."""
     if arguments.skipped is not None and arguments.on_error != "skip":
         raise InputError(
-            "--skipped: expected --on-error skip beside it; got stop, which skips nothing; add it, "
-            "or leave --skipped out"
+            "--on-error skip beside it",
+            got="stop, which skips nothing",
+            advice="add it, or leave --skipped out",
+            argument="skipped",
         )
     return Files(
         source=arguments.input,
@@ -208,6 +212,7 @@ def files_of(arguments: argparse.Namespace) -> Files:
         skipped=arguments.skipped,
         fields=fields_of(arguments),
         chunk_size=arguments.chunk_size,
+        spell=flag_of,
     )
 
 
@@ -215,10 +220,11 @@ def files_to_explain(arguments: argparse.Namespace) -> Files:
     """Read what `add_files` has added, where one problem is explained and nothing is written."""
     for option in ("output", "skipped", "prefixes", "quiet", "chunk_size"):
         if getattr(arguments, option):
-            name = "-o" if option == "output" else f"--{option.replace('_', '-')}"
             raise InputError(
-                f"--explain: expected nothing that belongs to the whole file; got {name}; leave "
-                "it out: one problem is printed, and nothing is written"
+                "nothing that belongs to the whole file",
+                got="-o" if option == "output" else f"--{option.replace('_', '-')}",
+                advice="leave it out: one problem is printed, and nothing is written",
+                argument="explain",
             )
     return files_of(arguments)
 
@@ -239,8 +245,10 @@ def poll_of(arguments: argparse.Namespace) -> Poll:
 
     if not verifier.installed():
         raise InputError(
-            "--verify math-verify: expected that package; it is not installed; type: pip install "
-            '"stepscore[math]"'
+            "that package",
+            got="none that is installed",
+            advice='type: pip install "stepscore[math]"',
+            argument=Argument("verify", "math-verify"),
         )
     return Poll(rules, objectives, arguments.verify)
 
@@ -264,7 +272,9 @@ def pair(option: str, text: str, sign: str, shape: str) -> tuple[str, str]:
     # A name holds no sign of "=", but an id may hold one of ":".
     first, sign_found, second = text.partition(sign) if sign == "=" else text.rpartition(sign)
     if not (first and sign_found and second):
-        raise InputError(f"{option} {text}: expected {shape}; got no {sign!r} between two texts")
+        raise InputError(
+            shape, got=f"no {sign!r} between two texts", argument=Argument(option, text)
+        )
     return first, second
 
 

@@ -9,10 +9,10 @@ import stepscore
 from stepscore.cli import options
 from stepscore.cli.models import load_prm
 from stepscore.cli.terminal import say, tell
+from stepscore.errors import InputError
 from stepscore.jobs.explain import explain_rerank
 from stepscore.jobs.run import CHUNK_WITH_MODEL, rerank_file
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.records.records import InputError
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.output is None:
         raise InputError(
-            "expected -o OUT, where the result is written, or --explain ID; got neither; add one"
+            "-o OUT, where the result is written, or --explain ID", got="neither", advice="add one"
         )
     report = rerank_file(
         options.files_of(arguments),

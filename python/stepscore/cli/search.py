@@ -6,10 +6,11 @@ import argparse
 
 import stepscore
 from stepscore.cli import models, options
+from stepscore.cli.spelling import flag_of
 from stepscore.cli.terminal import complain, tell
+from stepscore.errors import InputError
 from stepscore.jobs.search import PROBLEMS_TOGETHER, SearchJob, search_file
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.records.records import InputError
 from stepscore.search.strategies import STRATEGIES
 
 SUMMARY = "let a policy search, guided by a PRM"
@@ -158,24 +159,26 @@ def run(arguments: argparse.Namespace) -> None:
 def _job(arguments: argparse.Namespace) -> SearchJob:
     if arguments.truncate:
         raise InputError(
-            "--truncate: expected to score every step of a trace; a search needs the value of its "
-            "last one; leave it out"
+            "a score for every step of a trace, because a search needs that of its last one",
+            advice="leave it out",
+            argument="truncate",
         )
     settings = {name: getattr(arguments, name) for name in _SETTINGS}
     return SearchJob(
         source=arguments.input,
         target=arguments.output,
         strategy=arguments.strategy,
-        parameters=dict(options.pair("--set", text, "=", "NAME=VALUE") for text in arguments.set),
+        parameters=dict(options.pair("set", text, "=", "NAME=VALUE") for text in arguments.set),
         settings={
             **{name: value for name, value in settings.items() if value is not None},
             "stop": tuple(options.unescaped(text) for text in arguments.stop),
         },
-        trees=dict(options.pair("--tree", text, ":", "ID:FILE.html") for text in arguments.tree),
+        trees=dict(options.pair("tree", text, ":", "ID:FILE.html") for text in arguments.tree),
         overwrite=arguments.overwrite,
         restart=arguments.restart,
         on_error=arguments.on_error,
         skipped=arguments.skipped,
         fields=options.fields_of(arguments),
         chunk_size=arguments.chunk_size,
+        spell=flag_of,
     )

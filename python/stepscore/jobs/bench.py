@@ -13,7 +13,14 @@ import numpy as np
 
 from stepscore.files.jsonl import LineReader
 from stepscore.jobs.step_scores import Truncation, blames_input, reason_of
-from stepscore.records.records import Fields, InputError, Record, RecordError, parse_records
+from stepscore.records.records import (
+    Fields,
+    InputError,
+    Record,
+    RecordError,
+    SentenceError,
+    parse_records,
+)
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -249,7 +256,7 @@ def _tokenised(
             try:
                 _rendered(_checked([record], model), model, truncation)
             except Exception as own:
-                raise RecordError(record.place, record.id, reason_of(own)) from own
+                raise SentenceError(record.place, record.id, reason_of(own)) from own
         raise
 
 

@@ -29,6 +29,7 @@ from stepscore.records.records import (
     InputError,
     Record,
     RecordError,
+    SentenceError,
     UniqueIds,
     insert_result,
     parse_records,
@@ -228,7 +229,9 @@ class ResultWriter:
             try:
                 text = _encode(result)
             except ValueError as error:  # every number was checked on its way in
-                raise RecordError(record.place, record.id, f"cannot be written: {error}") from error
+                raise SentenceError(
+                    record.place, record.id, f"cannot be written: {error}"
+                ) from error
             yield insert_result(record, self.fields, text) + "\n"
 
     def _provenance_of(self, record: Record) -> dict[str, Any]:

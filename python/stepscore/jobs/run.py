@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stepscore.errors import Spell, as_argument
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.jobs.rerank import (
     ResultWriter,
@@ -53,6 +54,7 @@ class Files:
         fields: the names of the fields.
         chunk_size: how many candidates are worked on together, up to whole problems; None takes 512
             with a model and 8,192 without.
+        spell: how the reasons of skipped records name arguments.
     """
 
     source: str
@@ -62,6 +64,7 @@ class Files:
     skipped: str | None = None
     fields: Fields = field(default_factory=Fields)
     chunk_size: int | None = None
+    spell: Spell = as_argument
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,7 @@ def vote_file(
 
 def _open(stack: ExitStack, files: Files) -> _Opened:
     """Open everything before a model is loaded, so that a wrong path costs no minutes."""
-    check_different({"IN": files.source, "-o": files.target, "--skipped": files.skipped})
+    check_different({"source": files.source, "target": files.target, "skipped": files.skipped})
     lines = stack.enter_context(LineReader(files.source))
     out = log = None
     # The output is closed last: it appears only after all else has ended well.
@@ -234,7 +237,7 @@ def _open(stack: ExitStack, files: Files) -> _Opened:
         out = stack.enter_context(WholeFile(files.target, overwrite=files.overwrite))
     if files.skipped is not None:
         log = stack.enter_context(WholeFile(files.skipped, overwrite=files.overwrite))
-    return _Opened(lines, out, Skips(files.on_error, log))
+    return _Opened(lines, out, Skips(files.on_error, log, files.spell))
 
 
 def _work(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stepscore.errors import Spell, as_argument
 from stepscore.files.jsonl import LineReader, WholeFile, check_different
 from stepscore.jobs.skips import OnError, Skips
 from stepscore.ops import extract_answers, group_answers, vote
@@ -69,7 +70,7 @@ class SearchJob:
         trees: id of a problem, as text -> the HTML that shows its tree.
         overwrite: whether existing files may be replaced.
         restart: forget what an earlier run of the same search has kept.
-        on_error, skipped, fields: as in `Files`.
+        on_error, skipped, fields, spell: as in `Files`.
         chunk_size: problems searched together; None takes 1,024.
     """
 
@@ -85,6 +86,7 @@ class SearchJob:
     skipped: str | None = None
     fields: Fields = field(default_factory=Fields)
     chunk_size: int | None = None
+    spell: Spell = as_argument
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def search_file(job: SearchJob, load: Callable[[], Models], *, version: str) -> 
     settings = dict(job.settings)
     _check_rule(settings.get("rule"))
     with ExitStack() as stack:
-        paths = {"IN": job.source, "-o": job.target, "--skipped": job.skipped}
-        paths.update({f"--tree {name}": path for name, path in job.trees.items()})
+        paths = {"source": job.source, "target": job.target, "skipped": job.skipped}
+        paths.update({f"trees.{name}": path for name, path in job.trees.items()})
         check_different(paths)
         lines = stack.enter_context(LineReader(job.source))
         # The outputs are closed in the opposite order: the result last of all.
@@ -139,7 +141,7 @@ def search_file(job: SearchJob, load: Callable[[], Models], *, version: str) -> 
         log = None
         if job.skipped is not None:
             log = stack.enter_context(WholeFile(job.skipped, overwrite=job.overwrite))
-        skips = Skips(job.on_error, log)
+        skips = Skips(job.on_error, log, job.spell)
         records = list(_records(lines, job.fields, skips))
         skips.write_down()
         if not records:

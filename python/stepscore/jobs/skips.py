@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
+from stepscore.errors import Argument, Spell, as_argument
 from stepscore.files.jsonl import WholeFile
 from stepscore.records.records import RecordError
 
@@ -19,12 +20,16 @@ class Skips:
     Args:
         on_error: ``stop`` raises the first; ``skip`` counts them and keeps the first 20.
         log: gets every skipped record as a JSON line with its place, id and reason.
+        spell: how the reasons name arguments.
     """
 
-    def __init__(self, on_error: OnError, log: WholeFile | None = None) -> None:
+    def __init__(
+        self, on_error: OnError, log: WholeFile | None = None, spell: Spell = as_argument
+    ) -> None:
         self.count = 0
         self._on_error = on_error
         self._log = log
+        self._spell = spell
         self._first: list[RecordError] = []
         self._new: list[RecordError] = []
 
@@ -48,7 +53,11 @@ class Skips:
             if len(self._first) < _LISTED:
                 self._first.append(error)
             if self._log is not None:
-                line = {"place": error.place, "id": error.record_id, "reason": error.reason}
+                line = {
+                    "place": error.place,
+                    "id": error.record_id,
+                    "reason": error.reason_told(self._spell),
+                }
                 self._log.write(json.dumps(line) + "\n")
         self._new.clear()
 
@@ -58,11 +67,10 @@ class Skips:
         if not self.count:
             return []
         lines = [f"skipped {self.count:,} {'record' if self.count == 1 else 'records'}:"]
-        lines += [f"  {error}" for error in self._first]
+        lines += [f"  {error.told(self._spell)}" for error in self._first]
         if self.count > len(self._first):
-            lines.append(
-                f"  ... and {self.count - len(self._first):,} more; --skipped FILE lists all"
-            )
+            listed = self._spell(Argument("skipped"))
+            lines.append(f"  ... and {self.count - len(self._first):,} more; {listed} lists all")
         return lines
 
 

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from stepscore.ops import aggregate
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.records.records import Candidate, InputError, Record, RecordError
+from stepscore.records.records import (
+    Candidate,
+    InputError,
+    Record,
+    RecordError,
+    SentenceError,
+)
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -89,7 +95,7 @@ def score_with_model(
             raise
         if len(records) == 1:
             record = records[0]
-            on_fault(RecordError(record.place, record.id, reason_of(error)))
+            on_fault(SentenceError(record.place, record.id, reason_of(error)))
             return
     middle = len(records) // 2
     yield from score_with_model(records[:middle], model, truncation, on_fault)
@@ -234,7 +240,7 @@ class LayoutCheck:
 
     @staticmethod
     def _refuse(record: Record, reason: str) -> None:
-        raise RecordError(record.place, record.id, reason)
+        raise SentenceError(record.place, record.id, reason)
 
 
 def read_scores(records: list[Record], layout: Layout) -> Scored:
@@ -256,7 +262,7 @@ def read_scores(records: list[Record], layout: Layout) -> Scored:
         records,
         candidate_offsets(records),
         rows,
-        [candidate.split for candidate in candidates],
+        [candidate.earlier_steps for candidate in candidates],
         layout.columns,
         np.concatenate(parts, axis=1),
         truncated,

@@ -171,7 +171,7 @@ def read_answers(scored: Scored, poll: Poll) -> tuple[list[str | None], AnswerGr
     The answer is the file's own, else an earlier run's, else the solution's.
     """
     candidates = [candidate for record in scored.records for candidate in record.candidates]
-    given = [c.found if c.answer is None else c.answer for c in candidates]
+    given = [c.earlier_answer if c.answer is None else c.answer for c in candidates]
     # Steps that the recipe has split are free of step tags.
     solutions = [
         None if known is not None else candidate.solution if split is None else "\n".join(split)
@@ -239,7 +239,10 @@ def ranks(totals: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np
 
 
 def _can_answer(candidate: Candidate) -> bool:
-    return any(part is not None for part in (candidate.answer, candidate.found, candidate.solution))
+    return any(
+        part is not None
+        for part in (candidate.answer, candidate.earlier_answer, candidate.solution)
+    )
 
 
 def _group(answers: list[str | None], offsets: NDArray[np.int64], poll: Poll) -> AnswerGroups:

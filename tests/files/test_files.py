@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stepscore.files.jsonl import LineReader, WholeFile
-from stepscore.records.records import InputError
+from stepscore.errors import InputError
+from stepscore.files import LineReader, WholeFile
 
 
 def test_lines_are_numbered_and_blank_ones_left_out(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_damaged_gzip_file_is_an_input_error(tmp_path: Path, damage: str) -> N
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is none; check the path"):
+    with pytest.raises(InputError, match="expected an existing file; got none; check the path"):
         LineReader(str(tmp_path / "none"))
     with (
         pytest.raises(InputError, match="expected a readable file"),
@@ -87,7 +87,7 @@ def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
 def test_an_existing_file_is_kept_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("old")
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="pass overwrite=True to replace it"):
         WholeFile(str(path))
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     out.__enter__()
     out.write("new")
     path.write_text("other")
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="pass overwrite=True to replace it"):
         out.__exit__(None, None, None)
     assert path.read_text() == "other"
     assert list(tmp_path.iterdir()) == [path]

@@ -43,26 +43,29 @@ UNREADABLE = [
     (b"\x00\x01", "expected one JSON object per line"),
 ]
 UNSCORABLE = [
-    (solution(id=...), 'expected the field "id"; the record has "problem", "candidates"; name'),
-    (solution(id=1.5), '"id" must be a text or a whole number; got 1.5; give'),
-    (solution(id=True), '"id" must be a text or a whole number; got true; give'),
-    (solution(id=""), '"id" must be a text or a whole number; got ""; give'),
-    (solution(id="good"), "expected an id of its own; "),
-    (solution(problem=...), 'expected the field "problem"; the record has "id", "candidates"'),
-    (solution(problem=["?"]), '"problem" must be a text; got ["?"]; write'),
-    (solution(candidates=...), 'expected the field "candidates"; the record has'),
-    (solution(candidates=[]), '"candidates" must be a list of at least one candidate; got []'),
-    (solution(candidates="x"), '"candidates" must be a list of at least one candidate; got "x"'),
-    (solution(candidates=[3]), "candidates[0] must be a text or an object; got a number; write"),
-    (solution(candidates=["a", " "]), "candidates[1] must hold a solution; got an empty text"),
-    (solution(candidates=[{}]), 'candidates[0] must have "steps" or "text"; got neither'),
-    (solution(candidates=[{"text": 1}]), "candidates[0].text must be a text; got 1; write it so"),
-    (solution(candidates=[{"steps": "a"}]), 'candidates[0].steps must be a list of texts; got "a"'),
-    (solution(candidates=[{"steps": []}]), "candidates[0].steps must hold at least one step; got"),
-    (solution(candidates=[{"steps": ["a", 2]}]), "candidates[0].steps[1] must be a text; got 2"),
+    (solution(id=...), 'expected the field "id"; got "problem", "candidates"; name'),
+    (solution(id=1.5), "id: expected a text or a whole number; got 1.5; give"),
+    (solution(id=True), "id: expected a text or a whole number; got true; give"),
+    (solution(id=""), 'id: expected a text or a whole number; got ""; give'),
+    (solution(id="good"), "expected an id that no other record has; got that of "),
+    (solution(problem=...), 'expected the field "problem"; got "id", "candidates"; name'),
+    (solution(problem=["?"]), 'problem: expected a text; got ["?"]; write'),
+    (solution(candidates=...), 'expected the field "candidates"; got "id", "problem"; name'),
+    (solution(candidates=[]), "candidates: expected a list of at least one candidate; got []"),
+    (solution(candidates="x"), 'candidates: expected a list of at least one candidate; got "x"'),
+    (solution(candidates=[3]), "candidates[0]: expected a text or an object; got a number; write"),
+    (solution(candidates=["a", " "]), "candidates[1]: expected a solution; got an empty text"),
+    (solution(candidates=[{}]), 'candidates[0]: expected "steps" or "text"; got neither'),
+    (solution(candidates=[{"text": 1}]), "candidates[0].text: expected a text; got 1; write it so"),
+    (
+        solution(candidates=[{"steps": "a"}]),
+        'candidates[0].steps: expected a list of texts; got "a"',
+    ),
+    (solution(candidates=[{"steps": []}]), "candidates[0].steps: expected at least one step; got"),
+    (solution(candidates=[{"steps": ["a", 2]}]), "candidates[0].steps[1]: expected a text; got 2"),
     (
         solution(candidates=[{"steps": ["a", "\n"]}]),
-        r'candidates[0].steps[1] must be a step with text; got "\n"; leave',
+        r'candidates[0].steps[1]: expected a step with text; got "\n"; leave',
     ),
     (
         solution(candidates=["a = 1", {"steps": ["a", "b\nc"]}]),
@@ -76,51 +79,57 @@ UNSCORABLE = [
         solution(candidates=["a", "strange"]),
         "expected text that the model's tokenizer can encode; got: Missing [UNK] token; leave",
     ),
-    (solution(candidates=[{"text": "a", "answer": []}]), "candidates[0].answer must be a text or"),
-    (solution(candidates=[{"text": "a", "correct": 1}]), "candidates[0].correct must be true or"),
-    (solution(answer=["1"]), '"answer" must be a text or a number; got ["1"]; write'),
-    (solution(stepscore={}), '"stepscore" is the field that the result is written to'),
+    (
+        solution(candidates=[{"text": "a", "answer": []}]),
+        "candidates[0].answer: expected a text or",
+    ),
+    (solution(candidates=[{"text": "a", "correct": 1}]), "candidates[0].correct: expected true or"),
+    (solution(answer=["1"]), 'answer: expected a text or a number; got ["1"]; write'),
+    (
+        solution(stepscore={}),
+        "stepscore: expected no such field yet, because the result is written to it; got",
+    ),
 ]
 UNVOTABLE = [
-    (scored({"answer": "1"}), 'candidates[0] must carry "score" or "step_scores"; got neither'),
-    (scored({"score": 1}, "text"), 'candidates[1] must carry "score" or "step_scores"'),
-    (scored({"score": "1"}), 'candidates[0].score must be a finite number; got "1"; write'),
-    (scored({"score": True}), "candidates[0].score must be a finite number; got true"),
-    (scored({"score": 10**400}), "candidates[0].score must be a finite number; got 1000"),
+    (scored({"answer": "1"}), 'candidates[0]: expected "score" or "step_scores"; got neither'),
+    (scored({"score": 1}, "text"), 'candidates[1]: expected "score" or "step_scores"'),
+    (scored({"score": "1"}), 'candidates[0].score: expected a finite number; got "1"; write'),
+    (scored({"score": True}), "candidates[0].score: expected a finite number; got true"),
+    (scored({"score": 10**400}), "candidates[0].score: expected a finite number; got 1000"),
     (b'{"id": "bad", "candidates": [{"score": NaN}]}', "got NaN, which JSON does not have"),
     (b'{"id": "bad", "candidates": [{"score": -Infinity}]}', "got -Infinity, which JSON does"),
     (
         b'{"id": "bad", "candidates": [{"score": 1e999}]}',
-        "candidates[0].score must be a finite number; got Infinity; write",
+        "candidates[0].score: expected a finite number; got Infinity; write",
     ),
     (scored({"step_scores": [0.5]}), 'expected "score" in every candidate, as in the first record'),
     (scored({"score": 1}, {"step_scores": [1]}), 'expected "score" in every candidate, as in'),
     (scored(stepscore={}), None),
 ]
 UNEQUAL = [
-    (steps(), "candidates[0].step_scores must be a list of at least one number; got []"),
-    (steps(0.5, None), "candidates[0].step_scores[1] must be a finite number; got null"),
-    (steps(0.5, "x"), 'candidates[0].step_scores[1] must be a finite number; got "x"'),
+    (steps(), "candidates[0].step_scores: expected a list of at least one number; got []"),
+    (steps(0.5, None), "candidates[0].step_scores[1]: expected a finite number; got null"),
+    (steps(0.5, "x"), 'candidates[0].step_scores[1]: expected a finite number; got "x"'),
     (
         b'{"id": "bad", "candidates": [{"step_scores": [0.5, 1e999]}]}',
-        "candidates[0].step_scores[1] must be a finite number; got Infinity",
+        "candidates[0].step_scores[1]: expected a finite number; got Infinity",
     ),
     (
         scored({"steps": ["a", "b"], "step_scores": [0.5]}),
-        "candidates[0] must have one score per step; got 2 steps and 1 step_scores; write",
+        "candidates[0]: expected one score per step; got 2 steps and 1 step_scores; write",
     ),
     (steps(0.5, 1.5), "expected step scores in [0, 1], as in the first record; got one outside"),
     (scored({"score": 0.5}), 'expected "step_scores" in every candidate, as in the first record'),
-    (solution(stepscore={}), '"stepscore" must hold the scores of the 1 candidates'),
+    (solution(stepscore={}), "stepscore: expected the scores of the 1 candidates"),
     (
         solution(stepscore={"candidates": [{}, {}]}),
-        '"stepscore" must hold the scores of the 1 candidates, as stepscore score writes them; got',
+        "stepscore: expected the scores of the 1 candidates, as an earlier run writes them; got 2",
     ),
     (
         solution(stepscore={"candidates": [{"steps": ["a", "b"], "step_scores": [0.5]}]}),
-        '"stepscore".candidates[0] must have one score per step',
+        "stepscore.candidates[0]: expected one score per step",
     ),
-    (solution(stepscore={"candidates": [{}]}), 'candidates[0] must carry "score" or "step_scores"'),
+    (solution(stepscore={"candidates": [{}]}), 'candidates[0]: expected "score" or "step_scores"'),
 ]
 
 
@@ -177,15 +186,15 @@ def test_the_id_stands_in_the_message(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("vote", scored({"score": "x"}), scored(), write, tmp_path)
-    assert 'in.jsonl:2: id "bad": candidates[0].score must be' in capsys.readouterr().err
+    assert 'in.jsonl:2: id "bad": candidates[0].score: expected' in capsys.readouterr().err
 
 
 def test_a_duplicate_id_names_the_first(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("vote", scored(id="good"), scored(), write, tmp_path)
-    message = f'id "good": expected an id of its own; {tmp_path / "in.jsonl"}:1 has it already'
-    assert message in capsys.readouterr().err
+    message = 'id "good": expected an id that no other record has; got that of '
+    assert f"{message}{tmp_path / 'in.jsonl'}:1;" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
@@ -199,7 +208,7 @@ def test_an_empty_file(
 
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["vote", str(tmp_path / "none")]) == 2
-    assert "expected a file; there is none; check the path" in capsys.readouterr().err
+    assert "expected an existing file; got none; check the path" in capsys.readouterr().err
 
 
 def test_nothing_but_bad_records(
@@ -222,7 +231,7 @@ def test_many_skips_are_listed_in_a_file(
     assert main(["vote", source, "--on-error", "skip", "--skipped", str(log)]) == 0
     message = capsys.readouterr().err
     assert message.count("in.jsonl:") == 20
-    assert "... and 10 more; --skipped FILE lists all" in message
+    assert "... and 10 more; --skipped lists all" in message
     lines = read(log)
     assert len(lines) == 30
     assert lines[0]["place"] == f"{source}:2"
@@ -273,7 +282,10 @@ def test_standard_output_is_no_output_file(
 
 def test_field_names_are_distinct(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["vote", write(scored()), "--result-field", "id"]) == 2
-    assert '--result-field: expected a name of its own; got "id"' in capsys.readouterr().err
+    assert (
+        '--result-field: expected a name that no other field has; got "id", the name of --id-field'
+        in capsys.readouterr().err
+    )
 
 
 def test_a_bad_record_does_not_take_its_id(fake: FakeModel, write: Write, tmp_path: Path) -> None:
@@ -322,7 +334,9 @@ def test_closed_standard_input(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["vote", "-"]) == 2
-    assert "<stdin>: expected records on standard input; it is closed" in capsys.readouterr().err
+    assert (
+        "<stdin>: expected lines on standard input; got a closed stream" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("number", ["abc", "0", "1.5"])

@@ -1,4 +1,4 @@
-"""What the jobs' tests share: a model without weights, and a strict reader of output."""
+"""What tests of files share: a model without weights, and a strict reader of output."""
 
 from __future__ import annotations
 

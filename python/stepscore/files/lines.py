@@ -1,0 +1,83 @@
+"""The lines of a file, read one after the other."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any
+
+from stepscore.errors import InputError
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BUFFER = 1 << 20
+
+
+class LineReader:
+    """The lines of a file, of a gzip file (by its ``.gz``), or of standard input (``-``).
+
+    Iterating gives (place, bytes) per line, the place as ``file:line``; blank lines are left out.
+
+    Attributes:
+        name: of the file, as messages give it.
+        size: its bytes; None for standard input.
+
+    Raises:
+        InputError: a file that is missing or cannot be read, also while it is being read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = "<stdin>" if path == "-" else path
+        self.size: int | None = None
+        self._closes = path != "-"
+        if path == "-":
+            if sys.stdin is None:
+                raise InputError(
+                    "lines on standard input",
+                    got="a closed stream",
+                    advice="pipe them in, or pass the name of a file",
+                    where=self.name,
+                )
+            self._raw: IO[bytes] = sys.stdin.buffer
+        else:
+            try:
+                self._raw = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - closed by __exit__
+                self.size = os.fstat(self._raw.fileno()).st_size
+            except OSError as error:
+                raise _unreadable(self.name, error) from error
+        self._lines: Any = self._raw
+        if path.endswith(".gz"):
+            self._lines = gzip.GzipFile(fileobj=self._raw)
+
+    def __enter__(self) -> LineReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._closes:
+            self._lines.close()
+            self._raw.close()
+
+    def position(self) -> int:
+        """How many bytes of the file have been read, to compare with `size`."""
+        return self._raw.tell() if self.size is not None else 0
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        try:
+            for number, line in enumerate(self._lines, 1):
+                content = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+                if content.strip():
+                    yield f"{self.name}:{number}", content
+        except (OSError, EOFError, zlib.error) as error:
+            raise _unreadable(self.name, error) from error
+
+
+def _unreadable(name: str, error: BaseException) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError("an existing file", got="none", advice="check the path", where=name)
+    advice = "check the file"
+    if isinstance(error, (gzip.BadGzipFile, EOFError, zlib.error)):
+        advice = "it is no whole gzip file: fetch it again, or rename it without .gz"
+    reason = getattr(error, "strerror", None) or error
+    return InputError("a readable file", got=str(reason), advice=advice, where=name)

@@ -1,0 +1,178 @@
+"""A file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from stepscore.errors import Argument, InputError
+
+_BUFFER = 1 << 20
+
+
+class WholeFile:
+    """A text file that appears under its name when the block ends well, and never in part.
+
+    It is written to a hidden file in the same folder, which an error or Ctrl-C removes.
+
+    Args:
+        path: where it will stand; compressed when it ends in ``.gz``.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: an existing file without `overwrite`, something that is not a plain file, a
+            folder that is missing or cannot be written to, a full disk.
+    """
+
+    def __init__(self, path: str, *, overwrite: bool = False) -> None:
+        self.name = path
+        self._overwrite = overwrite
+        # A link keeps pointing to the file that it names.
+        self._target = Path(os.path.realpath(path))
+        self._check_target()
+        self._part = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}.part")
+        self._file: Any = None
+        self._raw: IO[bytes] | None = None
+
+    def __enter__(self) -> WholeFile:
+        try:
+            self._raw = open(self._part, "xb", buffering=_BUFFER)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._file = self._raw
+        if self._target.suffix == ".gz":
+            self._file = gzip.GzipFile("", "wb", compresslevel=6, fileobj=self._raw, mtime=0)
+        return self
+
+    def write(self, text: str) -> None:
+        """Add text."""
+        try:
+            self._file.write(text.encode())
+        except UnicodeEncodeError as error:
+            raise InputError(
+                "text that can be written as UTF-8",
+                got="half of a surrogate pair",
+                advice="nothing was written; repair the input",
+                where=self.name,
+            ) from error
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if exception is None:
+                self._finish()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            self._discard()
+
+    def _finish(self) -> None:
+        assert self._raw is not None
+        if self._file is not self._raw:
+            self._file.close()
+        self._raw.flush()
+        os.fsync(self._raw.fileno())
+        self._raw.close()
+        # Another program may have made the file meanwhile.
+        self._check_target()
+        os.replace(self._part, self._target)
+        _sync_folder(self._target.parent)
+
+    def _discard(self) -> None:
+        """Remove what is left of the hidden file; after a good end nothing is."""
+        if self._raw is None:
+            return
+        try:
+            self._raw.close()
+        except OSError:
+            pass  # a full disk: what was buffered is not wanted any more
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def _check_target(self) -> None:
+        if self.name == "-":
+            raise InputError(
+                "the name of a file to write, which appears whole or not at all",
+                got="standard output",
+                advice="pass a name such as out.jsonl",
+                where=self.name,
+            )
+        folder = self._target.parent
+        if self._target.exists() and not self._target.is_file():
+            raise InputError(
+                "the name of a plain file to write",
+                got="a folder" if self._target.is_dir() else "a device or a pipe",
+                advice="pass another name",
+                where=self.name,
+            )
+        if self._target.exists() and not self._overwrite:
+            raise InputError(
+                "a file that does not exist yet",
+                got="one that does",
+                advice=("pass ", Argument("overwrite", True), " to replace it, or another name"),
+                where=self.name,
+            )
+        if not folder.is_dir():
+            raise InputError(
+                "a file in an existing folder",
+                got=f"{folder}, which is none",
+                advice=f"make it with: mkdir -p {folder}",
+                where=self.name,
+            )
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            "an output that can be written",
+            got=error.strerror or str(error),
+            advice="nothing was written; check the folder's permissions and free space",
+            where=self.name,
+        )
+
+
+def check_different(paths: Mapping[str, str | None]) -> None:
+    """Refuse one file in two places.
+
+    Args:
+        paths: the argument that names each file -> its path, ``-`` for standard input; None where
+            there is none.
+
+    Raises:
+        InputError: two that lead to the same file, also over links.
+    """
+    argument_of: dict[str, str] = {}
+    for argument, path in paths.items():
+        if path is None or path == "-":
+            continue
+        earlier = argument_of.setdefault(os.path.realpath(path), argument)
+        if earlier != argument:
+            raise InputError(
+                ("another file than ", Argument(earlier)),
+                got=f"{path}, which is the same file",
+                advice="pass another name",
+                argument=argument,
+            )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name survive a power cut, where the file system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,218 @@
+"""A candidate of a record: its text or steps, its answer, its scores."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from stepscore.records.faults import FieldPath, RecordError
+from stepscore.records.json_text import kind_of, quote
+from stepscore.records.record import Candidate, Fields
+
+
+def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candidate:
+    """Read a candidate.
+
+    Args:
+        value: a text, or an object.
+        field: the way to it.
+        to_score: whether it must have a text or steps for a model to score.
+
+    Raises:
+        RecordError: anything of another type, or empty.
+    """
+    if isinstance(value, str):
+        candidate = Candidate(text=value)
+    elif isinstance(value, dict):
+        candidate = Candidate(
+            text=_optional(value, "text", str, field, "a text"),
+            steps=read_steps(value.get("steps"), field),
+            answer=_stated_answer(value, field),
+            score=_score(value.get("score"), field),
+            step_scores=read_step_scores(value.get("step_scores"), field, allow_null=False),
+            correct=_optional(value, "correct", bool, field, "true or false"),
+        )
+    else:
+        raise RecordError(
+            "a text or an object",
+            got=kind_of(value),
+            advice='write the solution as a string, or as {"steps": [...]}',
+            field=field,
+        )
+    if to_score:
+        _check_solution(candidate, field)
+    elif candidate.steps and candidate.step_scores:
+        check_step_count(len(candidate.steps), candidate.step_scores, field)
+    return candidate
+
+
+def check_scored(candidates: list[Candidate], fields: Fields) -> None:
+    """Refuse a candidate without a score.
+
+    Raises:
+        RecordError: the first such candidate.
+    """
+    for index, candidate in enumerate(candidates):
+        if candidate.score is None and candidate.step_scores is None:
+            raise RecordError(
+                '"score" or "step_scores"',
+                got="neither",
+                advice="write one of them, or score the file with a model first",
+                field=(fields.candidates, index),
+            )
+
+
+def read_answer(value: object, field: FieldPath) -> str | None:
+    """Read an answer as text, stripped; a whole number loses its point.
+
+    Raises:
+        RecordError: neither a text nor a number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise RecordError(
+            "a text or a number", got=quote(value), advice="write it as a string", field=field
+        )
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def read_steps(value: object, field: FieldPath) -> list[str] | None:
+    """Read the steps of the candidate at `field`.
+
+    Raises:
+        RecordError: no list of texts.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise RecordError(
+            "a list of texts",
+            got=quote(value),
+            advice="write one text per step",
+            field=(*field, "steps"),
+        )
+    for number, step in enumerate(value):
+        if not isinstance(step, str):
+            raise RecordError(
+                "a text",
+                got=quote(step),
+                advice="write it as a string",
+                field=(*field, "steps", number),
+            )
+    return value
+
+
+def read_step_scores(value: object, field: FieldPath, *, allow_null: bool) -> list[float] | None:
+    """Read the step scores of the candidate at `field`.
+
+    Args:
+        value: a list of numbers.
+        field: the way to the candidate.
+        allow_null: whether null is a step that truncation left out, which becomes NaN.
+
+    Raises:
+        RecordError: an empty list, or anything but finite numbers.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value:
+        raise RecordError(
+            "a list of at least one number",
+            got=quote(value),
+            advice="write one score per step, or leave the candidate out",
+            field=(*field, "step_scores"),
+        )
+    # A list of plain floats, by far the most frequent, is checked without a call per step.
+    if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
+        return value
+    return [
+        math.nan
+        if allow_null and score is None
+        else _number(score, (*field, "step_scores", number))
+        for number, score in enumerate(value)
+    ]
+
+
+def check_step_count(steps: int, scores: list[float], field: FieldPath) -> None:
+    """Refuse another number of scores than of steps.
+
+    Raises:
+        RecordError: both numbers.
+    """
+    if steps != len(scores):
+        raise RecordError(
+            "one score per step",
+            got=f"{steps} steps and {len(scores)} step_scores",
+            advice="write as many of one as of the other",
+            field=field,
+        )
+
+
+def _check_solution(candidate: Candidate, field: FieldPath) -> None:
+    if candidate.steps is None and candidate.text is None:
+        raise RecordError(
+            '"steps" or "text"',
+            got="neither",
+            advice="write the solution there, or vote on the scores alone",
+            field=field,
+        )
+    if candidate.steps is None and not str(candidate.text).strip():
+        raise RecordError(
+            "a solution", got="an empty text", advice="leave the candidate out", field=field
+        )
+    if candidate.steps is not None and not candidate.steps:
+        raise RecordError(
+            "at least one step",
+            got="[]",
+            advice="leave the candidate out",
+            field=(*field, "steps"),
+        )
+    for number, step in enumerate(candidate.steps or ()):
+        if not step.strip():
+            raise RecordError(
+                "a step with text",
+                got=quote(step),
+                advice="leave empty steps out",
+                field=(*field, "steps", number),
+            )
+
+
+def _optional(value: dict[str, Any], name: str, kind: type, field: FieldPath, expected: str) -> Any:
+    content = value.get(name)
+    if content is not None and not isinstance(content, kind):
+        raise RecordError(
+            expected,
+            got=quote(content),
+            advice="write it so, or leave it out",
+            field=(*field, name),
+        )
+    return content
+
+
+def _stated_answer(value: dict[str, Any], field: FieldPath) -> str | None:
+    if "answer" not in value:
+        return None
+    return read_answer(value["answer"], (*field, "answer")) or ""
+
+
+def _score(value: object, field: FieldPath) -> float | None:
+    return None if value is None else _number(value, (*field, "score"))
+
+
+def _number(value: object, field: FieldPath) -> float:
+    if not isinstance(value, bool) and isinstance(value, (int, float)):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise RecordError(
+        "a finite number",
+        got=quote(value),
+        advice="write a number, or leave it out",
+        field=field,
+    )
