@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from stepscore.cli.spelling import flag_of
 from stepscore.errors import Argument, InputError
-from stepscore.jobs.run import Files
+from stepscore.jobs.files import Files
 from stepscore.jobs.step_scores import Truncation
 from stepscore.records import Fields
 from stepscore.report.prefixes import parse_prefixes

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from stepscore.jobs.run import Report
+from stepscore.jobs.files import Report
 from stepscore.jobs.search import SearchReport
 
 

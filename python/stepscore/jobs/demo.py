@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from stepscore.files.jsonl import WholeFile
-from stepscore.jobs.rerank import UNSTATED_AGGREGATION
+from stepscore.jobs.ranking import UNSTATED_AGGREGATION
 from stepscore.jobs.step_scores import Scored, score_with_model
 from stepscore.lab import tasks
 from stepscore.records.records import Candidate, Record, RecordError

@@ -1,33 +1,25 @@
-"""The three jobs over files: score, rerank, vote."""
+"""The three jobs over candidates: score, rerank, vote."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stepscore.errors import Spell, as_argument
-from stepscore.files.jsonl import LineReader, WholeFile, check_different
-from stepscore.jobs.rerank import (
-    ResultWriter,
-    choose_how,
-    choose_how_again,
-    describe,
-    describe_votes,
-    read_lines,
-    score_lines,
-)
-from stepscore.jobs.skips import OnError, Skips
+from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
+from stepscore.jobs.provenance import describe, describe_votes
+from stepscore.jobs.ranking import choose_how, choose_how_again
+from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.step_scores import (
     PARAMETERS,
     LayoutCheck,
     Scored,
     Truncation,
 )
+from stepscore.jobs.stream import read_lines, score_lines
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.progress import Progress
-from stepscore.records.records import Fields, InputError
+from stepscore.records.records import InputError
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.summary import Counts, Summary
 from stepscore.voting.rules import DEFAULT_POLL, Poll
@@ -39,61 +31,6 @@ if TYPE_CHECKING:
 # Enough for full batches of sorted lengths, and few enough to see the progress of a 7B model.
 CHUNK_WITH_MODEL = 512
 CHUNK_OF_SCORES = 8192
-
-
-@dataclass(frozen=True)
-class Files:
-    """What is read and written.
-
-    Attributes:
-        source: the input, ``-`` for standard input; may end in ``.gz``.
-        target: the output; None writes none.
-        overwrite: whether existing files may be replaced.
-        on_error: what a record that cannot be processed does.
-        skipped: where skipped records are listed; None lists the first on standard error alone.
-        fields: the names of the fields.
-        chunk_size: how many candidates are worked on together, up to whole problems; None takes 512
-            with a model and 8,192 without.
-        spell: how the reasons of skipped records name arguments.
-    """
-
-    source: str
-    target: str | None = None
-    overwrite: bool = False
-    on_error: OnError = "stop"
-    skipped: str | None = None
-    fields: Fields = field(default_factory=Fields)
-    chunk_size: int | None = None
-    spell: Spell = as_argument
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a job says at its end.
-
-    Attributes:
-        table: counts, and all aggregations by all votes.
-        skipped: what was left out, one line each.
-        candidates: how many were worked on.
-        seconds: how long that took, without loading a model.
-    """
-
-    table: list[str]
-    skipped: list[str]
-    candidates: int
-    seconds: float
-
-    def rate(self) -> str:
-        """Say how fast it was."""
-        per_second = self.candidates / max(self.seconds, 1e-9)
-        return f"{self.seconds:.1f} s, {per_second:,.0f} candidates/s"
-
-
-@dataclass(frozen=True)
-class _Opened:
-    lines: LineReader
-    out: WholeFile | None
-    skips: Skips
 
 
 def score_file(
@@ -115,7 +52,7 @@ def score_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = _open(stack, files)
+        opened = open_files(stack, files)
         model = load()
         provenance = describe(model, version)
         writer = ResultWriter(files.fields, provenance, how="")
@@ -153,7 +90,7 @@ def rerank_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = _open(stack, files)
+        opened = open_files(stack, files)
         model = load()
         low, high = model.recipe.score_range
         bounded = low >= 0 and high <= 1
@@ -199,7 +136,7 @@ def vote_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = _open(stack, files)
+        opened = open_files(stack, files)
         check = LayoutCheck(bounded)
 
         def start() -> tuple[ResultWriter, Summary]:
@@ -227,22 +164,9 @@ def vote_file(
         return _work("vote", opened, chunks, start, poll)
 
 
-def _open(stack: ExitStack, files: Files) -> _Opened:
-    """Open everything before a model is loaded, so that a wrong path costs no minutes."""
-    check_different({"source": files.source, "target": files.target, "skipped": files.skipped})
-    lines = stack.enter_context(LineReader(files.source))
-    out = log = None
-    # The output is closed last: it appears only after all else has ended well.
-    if files.target is not None:
-        out = stack.enter_context(WholeFile(files.target, overwrite=files.overwrite))
-    if files.skipped is not None:
-        log = stack.enter_context(WholeFile(files.skipped, overwrite=files.overwrite))
-    return _Opened(lines, out, Skips(files.on_error, log, files.spell))
-
-
 def _work(
     what: str,
-    opened: _Opened,
+    opened: OpenFiles,
     chunks: Iterator[Scored],
     start: Callable[[], tuple[ResultWriter, Summary | None]],
     poll: Poll = DEFAULT_POLL,
@@ -273,18 +197,6 @@ def _work(
                 counts.add(scored)
             progress.update(int(scored.offsets[-1]), opened.lines.position())
     if writer is None:
-        raise InputError(_nothing(opened))
+        raise InputError(nothing_processed(opened))
     table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
     return Report(table, opened.skips.report(), progress.candidates, progress.seconds)
-
-
-def _nothing(opened: _Opened) -> str:
-    if not opened.skips.count:
-        return (
-            f"{opened.lines.name}: expected at least one record; got an empty file; check the path"
-        )
-    reasons = "\n".join(opened.skips.report())
-    return (
-        f"{opened.lines.name}: expected at least one record that can be processed; got none; "
-        f"repair the records or name their fields; {reasons}"
-    )
