@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
 from stepscore.ops import aggregate
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.records.records import (
     Candidate,
-    InputError,
+    Fields,
     Record,
     RecordError,
     SentenceError,
@@ -86,16 +87,12 @@ def score_with_model(
         yield _score(records, model, truncation)
         return
     except RuntimeError as error:
-        raise InputError(
-            f"{records[0].place}: expected the model to score {len(records)} problems from here; "
-            f"got {type(error).__name__}: {error}; if memory ran out, pass a smaller --token-budget"
-        ) from error
+        raise model_failure(records[0].place, "score", error) from error
     except Exception as error:
         if not blames_input(error):
             raise
         if len(records) == 1:
-            record = records[0]
-            on_fault(SentenceError(record.place, record.id, reason_of(error)))
+            on_fault(fault_of(error, records[0], Fields()))
             return
     middle = len(records) // 2
     yield from score_with_model(records[:middle], model, truncation, on_fault)
@@ -146,27 +143,6 @@ def _score(records: list[Record], model: ProcessRewardModel, truncation: Truncat
         totals,
         truncated,
         bounded,
-    )
-
-
-def blames_input(error: Exception) -> bool:
-    """Say whether an error of the scoring call is about what it was given."""
-    # The tokenizers library has no class of its own: it raises a bare Exception.
-    return isinstance(error, (ValueError, TypeError)) or type(error) is Exception
-
-
-def reason_of(error: Exception) -> str:
-    """Say in a record's words what the scoring call said in its own."""
-    if type(error) is Exception:
-        return (
-            f"expected text that the model's tokenizer can encode; got: {error}; leave the "
-            "candidate out, or use another model"
-        )
-    return (
-        str(error)
-        .removeprefix("score: ")
-        .replace("solutions[", "candidates[")
-        .replace('pass truncation="steps"', "pass --truncate")
     )
 
 
