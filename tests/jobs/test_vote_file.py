@@ -14,7 +14,8 @@ from fake_model import read
 
 import stepscore
 from stepscore.cli.main import main
-from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
+from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.voting.columns import NEED_PROBABILITIES
 from stepscore.voting.votes import ranks
 
 Write = Callable[..., str]
@@ -168,7 +169,7 @@ def test_scores_outside_the_unit_interval(
     assert rows(table)["prod"] == ["100.0", "-", "-"]
     assert "The step scores are no probabilities" in table
     assert main(["vote", write(*logits), "--how", "prod"]) == 2
-    assert "--how: prod needs step scores in [0, 1]" in capsys.readouterr().err
+    assert "--how: expected step scores in [0, 1], which prod needs" in capsys.readouterr().err
 
     assert main(["vote", write(*reversed(logits))]) == 2
     assert "--score-range any" in capsys.readouterr().err

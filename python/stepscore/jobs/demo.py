@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from stepscore.files.jsonl import WholeFile
-from stepscore.jobs.ranking import UNSTATED_AGGREGATION
 from stepscore.jobs.step_scores import Scored, score_with_model
 from stepscore.lab import tasks
 from stepscore.records.records import Candidate, Record, RecordError
 from stepscore.report.summary import Summary
+from stepscore.voting.columns import UNSTATED_AGGREGATION
 from stepscore.voting.votes import Voted, vote_on
 
 if TYPE_CHECKING:

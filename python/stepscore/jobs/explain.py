@@ -15,7 +15,7 @@ from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.records.records import InputError, Record, RecordError, parse_records
 from stepscore.report.explain import explain
 from stepscore.report.table import counted
-from stepscore.voting.rules import Poll
+from stepscore.voting.settings import VoteSettings
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -24,14 +24,14 @@ _NEAREST = 3
 
 
 def explain_vote(
-    files: Files, record_id: str, *, how: str | None, bounded: bool | None, poll: Poll
+    files: Files, record_id: str, *, how: str | None, bounded: bool | None, settings: VoteSettings
 ) -> list[str]:
     """Explain one problem of a file that carries scores.
 
     Args:
         files: what is read; nothing is written.
         record_id: the id of the problem.
-        how, bounded, poll: as in `vote_file`.
+        how, bounded, settings: as in `vote_file`.
 
     Returns:
         Lines of at most 100 characters.
@@ -47,7 +47,7 @@ def explain_vote(
     layout = check.layout
     assert layout is not None  # the record has come through the check
     scored = read_scores([record], layout)
-    return explain(scored, choose_how_again(how, check, layout), poll)
+    return explain(scored, choose_how_again(how, check, layout), settings)
 
 
 def explain_rerank(
@@ -57,13 +57,13 @@ def explain_rerank(
     *,
     how: str | None,
     truncation: Truncation,
-    poll: Poll,
+    settings: VoteSettings,
 ) -> list[str]:
     """Explain one problem of a file, the only one that the model scores.
 
     Args:
         files, record_id: as in `explain_vote`.
-        load, how, truncation, poll: as in `rerank_file`. The model is made once the problem is
+        load, how, truncation, settings: as in `rerank_file`. The model is made once the problem is
             found.
 
     Returns:
@@ -80,7 +80,7 @@ def explain_rerank(
     (scored,) = score_with_model([record], model, truncation, _raise)
     stated = model.recipe.default_aggregate
     chosen = choose_how(how, AGGREGATIONS, bounded=scored.bounded, stated=stated)
-    return explain(scored, chosen, poll)
+    return explain(scored, chosen, settings)
 
 
 def _skipper(files: Files, record_id: str) -> Callable[[RecordError], None]:

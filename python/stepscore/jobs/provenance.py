@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stepscore.jobs.step_scores import PARAMETERS
-from stepscore.voting.rules import Poll, objectives_of
+from stepscore.voting.columns import AGGREGATION_PARAMETERS
+from stepscore.voting.settings import VoteSettings, objectives_of
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -20,16 +20,18 @@ def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": str(model.device),
         "stepscore": version,
-        "aggregation": dict(PARAMETERS),
+        "aggregation": dict(AGGREGATION_PARAMETERS),
     }
 
 
-def describe_votes(poll: Poll, columns: tuple[str, ...], *, bounded: bool) -> dict[str, Any]:
+def describe_votes(
+    settings: VoteSettings, columns: tuple[str, ...], *, bounded: bool
+) -> dict[str, Any]:
     """Give what the votes depend on beside the rules, which name them."""
     found: dict[str, Any] = {}
-    objectives = objectives_of(poll, columns, bounded=bounded)
+    objectives = objectives_of(settings, columns, bounded=bounded)
     if objectives:
         found["objectives"] = list(objectives)
-    if poll.verify is not None:
-        found["verify"] = poll.verify
+    if settings.verify is not None:
+        found["verify"] = settings.verify
     return found

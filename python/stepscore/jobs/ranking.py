@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from stepscore.jobs.step_scores import GIVEN, NEED_PROBABILITIES, Layout, LayoutCheck, usable
-from stepscore.records.records import InputError
-
-# Where a model's author states no aggregation: the last step has seen the whole solution.
-# The same as scoring's UNSTATED_AGGREGATE, whose import would bring torch in.
-UNSTATED_AGGREGATION = "last"
+from stepscore.errors import InputError
+from stepscore.jobs.step_scores import Layout, LayoutCheck
+from stepscore.voting.columns import GIVEN, NEED_PROBABILITIES, UNSTATED_AGGREGATION, usable
 
 
 def choose_how(
@@ -29,12 +26,17 @@ def choose_how(
         return GIVEN if GIVEN in columns else stated or UNSTATED_AGGREGATION
     if how not in columns:
         raise InputError(
-            f"--how: expected one of {', '.join(columns)} for a file with such scores; got {how}; "
-            "pass one of these"
+            f"one of {', '.join(columns)} for a file with such scores",
+            got=how,
+            advice="pass one of these",
+            argument="how",
         )
     if how in NEED_PROBABILITIES and not bounded:
         raise InputError(
-            f"--how: {how} needs step scores in [0, 1]; the file has others; pass last or min"
+            f"step scores in [0, 1], which {how} needs",
+            got="others",
+            advice="pass last or min",
+            argument="how",
         )
     return how
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stepscore.jobs.step_scores import Scored
 from stepscore.records.records import Fields, Record, SentenceError, insert_result
-from stepscore.voting.rules import DEFAULT_POLL, Poll
+from stepscore.voting.settings import DEFAULT_SETTINGS, VoteSettings
 from stepscore.voting.votes import Voted, ranks
 
 
@@ -25,13 +25,13 @@ class ResultWriter:
         fields: the names of the fields.
         provenance: what stands beside every result.
         how: the aggregation that ranks.
-        poll: the rules that the votes are named by.
+        settings: the rules that the votes are named by.
     """
 
     fields: Fields
     provenance: dict[str, Any]
     how: str
-    poll: Poll = DEFAULT_POLL
+    settings: VoteSettings = DEFAULT_SETTINGS
 
     def lines(self, scored: Scored, voted: Voted | None) -> Iterator[str]:
         """Give one line per record; without votes also without ranks and answers."""
@@ -39,7 +39,7 @@ class ResultWriter:
         if voted is not None:
             totals = scored.totals[:, scored.columns.index(self.how)]
             _add_ranks(candidates, ranks(totals, scored.offsets), voted)
-        elections = None if voted is None else _Elections(scored, voted, self.poll)
+        elections = None if voted is None else _Elections(scored, voted, self.settings)
         bounds = scored.offsets.tolist()
         for problem, record in enumerate(scored.records):
             result: dict[str, Any] = {
@@ -96,9 +96,9 @@ def _add_ranks(results: list[dict[str, Any]], ranked: NDArray[np.int64], voted: 
 class _Elections:
     """The votes of one chunk, as they are written."""
 
-    def __init__(self, scored: Scored, voted: Voted, poll: Poll) -> None:
+    def __init__(self, scored: Scored, voted: Voted, settings: VoteSettings) -> None:
         self._columns = scored.columns
-        self._rules = [rule.label for rule in poll.rules]
+        self._rules = [rule.label for rule in settings.rules]
         self._answers = voted.answers
         self._begins = scored.offsets.tolist()
         score, margin = _or_none(voted.score), _or_none(voted.margin)

@@ -11,7 +11,6 @@ from stepscore.jobs.provenance import describe, describe_votes
 from stepscore.jobs.ranking import choose_how, choose_how_again
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.step_scores import (
-    PARAMETERS,
     LayoutCheck,
     Scored,
     Truncation,
@@ -22,7 +21,8 @@ from stepscore.progress import Progress
 from stepscore.records.records import InputError
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.summary import Counts, Summary
-from stepscore.voting.rules import DEFAULT_POLL, Poll
+from stepscore.voting.columns import AGGREGATION_PARAMETERS
+from stepscore.voting.settings import DEFAULT_SETTINGS, VoteSettings
 from stepscore.voting.votes import vote_on
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def rerank_file(
     load: Callable[[], ProcessRewardModel],
     *,
     how: str | None = None,
-    poll: Poll = DEFAULT_POLL,
+    settings: VoteSettings = DEFAULT_SETTINGS,
     prefixes: tuple[int, ...] = (),
     truncation: Truncation = "error",
     version: str,
@@ -83,7 +83,7 @@ def rerank_file(
         files, load, truncation, version: as in `score_file`.
         how: the aggregation that ranks; None takes the one that the model's author states, else
             ``last``.
-        poll: how the candidates vote.
+        settings: how the candidates vote.
         prefixes: sizes of a second table, of the first so many candidates; none leaves it out.
 
     Raises:
@@ -99,11 +99,11 @@ def rerank_file(
         provenance = {
             **describe(model, version),
             "how": chosen,
-            **describe_votes(poll, AGGREGATIONS, bounded=bounded),
+            **describe_votes(settings, AGGREGATIONS, bounded=bounded),
         }
-        writer = ResultWriter(files.fields, provenance, chosen, poll)
-        table = PrefixTable(poll, chosen, prefixes) if prefixes else None
-        summary = Summary(AGGREGATIONS, poll, bounded=bounded, prefixes=table)
+        writer = ResultWriter(files.fields, provenance, chosen, settings)
+        table = PrefixTable(settings, chosen, prefixes) if prefixes else None
+        summary = Summary(AGGREGATIONS, settings, bounded=bounded, prefixes=table)
         chunks = score_lines(
             iter(opened.lines),
             model,
@@ -112,14 +112,14 @@ def rerank_file(
             chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
             skips=opened.skips,
         )
-        return _work("rerank", opened, chunks, lambda: (writer, summary), poll)
+        return _work("rerank", opened, chunks, lambda: (writer, summary), settings)
 
 
 def vote_file(
     files: Files,
     *,
     how: str | None = None,
-    poll: Poll = DEFAULT_POLL,
+    settings: VoteSettings = DEFAULT_SETTINGS,
     prefixes: tuple[int, ...] = (),
     bounded: bool | None = None,
     version: str,
@@ -127,7 +127,7 @@ def vote_file(
     """Rank and vote on scores that the candidates carry.
 
     Args:
-        files, poll, prefixes, version: as in `rerank_file`.
+        files, settings, prefixes, version: as in `rerank_file`.
         how: the aggregation that ranks; None takes the one that an earlier run ranked by, else the
             file's own score, else ``last``.
         bounded: whether step scores are probabilities; None lets the first record tell.
@@ -146,13 +146,13 @@ def vote_file(
             provenance = {
                 "model": None,
                 "stepscore": version,
-                "aggregation": dict(PARAMETERS),
+                "aggregation": dict(AGGREGATION_PARAMETERS),
                 "how": chosen,
-                **describe_votes(poll, layout.columns, bounded=layout.bounded),
+                **describe_votes(settings, layout.columns, bounded=layout.bounded),
             }
-            writer = ResultWriter(files.fields, provenance, chosen, poll)
-            table = PrefixTable(poll, chosen, prefixes) if prefixes else None
-            return writer, Summary(layout.columns, poll, bounded=layout.bounded, prefixes=table)
+            writer = ResultWriter(files.fields, provenance, chosen, settings)
+            table = PrefixTable(settings, chosen, prefixes) if prefixes else None
+            return writer, Summary(layout.columns, settings, bounded=layout.bounded, prefixes=table)
 
         chunks = read_lines(
             iter(opened.lines),
@@ -161,7 +161,7 @@ def vote_file(
             chunk_size=files.chunk_size or CHUNK_OF_SCORES,
             skips=opened.skips,
         )
-        return _work("vote", opened, chunks, start, poll)
+        return _work("vote", opened, chunks, start, settings)
 
 
 def _work(
@@ -169,7 +169,7 @@ def _work(
     opened: OpenFiles,
     chunks: Iterator[Scored],
     start: Callable[[], tuple[ResultWriter, Summary | None]],
-    poll: Poll = DEFAULT_POLL,
+    settings: VoteSettings = DEFAULT_SETTINGS,
 ) -> Report:
     """Take the chunks through votes, output and tallies.
 
@@ -178,7 +178,7 @@ def _work(
         opened: the files.
         chunks: scored records.
         start: gives writer and summary (None: no votes), once the first chunk is there.
-        poll: how the candidates vote.
+        settings: how the candidates vote.
     """
     writer: ResultWriter | None = None
     summary: Summary | None = None
@@ -187,7 +187,7 @@ def _work(
         for scored in chunks:
             if writer is None:
                 writer, summary = start()
-            voted = None if summary is None else vote_on(scored, poll)
+            voted = None if summary is None else vote_on(scored, settings)
             if opened.out is not None:
                 for line in writer.lines(scored, voted):
                     opened.out.write(line)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
-from stepscore.ops import aggregate
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.records.records import (
     Candidate,
@@ -21,21 +20,12 @@ from stepscore.records.records import (
     RecordError,
     SentenceError,
 )
+from stepscore.voting.columns import GIVEN, aggregate_every_way
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
 
 Truncation = Literal["error", "steps"]
-
-# They read a score as a probability, and mean nothing for logits.
-NEED_PROBABILITIES = frozenset({"prod", "geometric_mean", "logit_mean", "odds_mean"})
-# The row of a file that gives one score per candidate.
-GIVEN = "score"
-
-SOFTMIN_TEMPERATURE = 0.1  # as in PURE
-# Float32 scores round to exactly 0 and 1, whose odds are not finite; 1e-7 is about one bit at 1.
-ODDS_CLIP = 1e-7
-PARAMETERS = {"softmin_temperature": SOFTMIN_TEMPERATURE, "odds_clip": ODDS_CLIP}
 
 
 @dataclass(frozen=True)
@@ -130,7 +120,7 @@ def _score(records: list[Record], model: ProcessRewardModel, truncation: Truncat
         )
     low, high = model.recipe.score_range
     bounded = low >= 0 and high <= 1
-    totals = _totals(values, scores.offsets, truncated > 0, bounded=bounded)
+    totals = aggregate_every_way(values, scores.offsets, truncated > 0, bounded=bounded)
     flat = values.tolist()
     bounds = scores.offsets.tolist()
     rows: list[list[float] | None] = [flat[begin:end] for begin, end in pairwise(bounds)]
@@ -231,7 +221,7 @@ def read_scores(records: list[Record], layout: Layout) -> Scored:
         values = np.array([score for row in rows for score in row or ()], dtype=np.float64)
         offsets = np.array([0, *accumulate(lengths)], dtype=np.int64)
         truncated = np.add.reduceat(np.isnan(values), offsets[:-1], dtype=np.int64)
-        parts.append(_totals(values, offsets, truncated > 0, bounded=layout.bounded))
+        parts.append(aggregate_every_way(values, offsets, truncated > 0, bounded=layout.bounded))
     if layout.given:
         parts.append(np.array([[c.score] for c in candidates], dtype=np.float64))
     return Scored(
@@ -250,34 +240,6 @@ def candidate_offsets(records: Sequence[Record]) -> NDArray[np.int64]:
     """Give where the candidates of each problem begin and end: int64 ``[problems + 1]``."""
     counts = [len(record.candidates) for record in records]
     return np.array([0, *accumulate(counts)], dtype=np.int64)
-
-
-def usable(columns: Sequence[str], *, bounded: bool) -> list[str]:
-    """Give the columns that have a meaning for scores of that range."""
-    return [name for name in columns if bounded or name not in NEED_PROBABILITIES]
-
-
-def _totals(
-    values: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    incomplete: NDArray[np.bool_],
-    *,
-    bounded: bool,
-) -> NDArray[np.float64]:
-    """Aggregate in every way that the range allows: float64 ``[candidates, AGGREGATIONS]``."""
-    totals = np.full((len(offsets) - 1, len(AGGREGATIONS)), np.nan)
-    names = usable(AGGREGATIONS, bounded=bounded)
-    totals[:, [AGGREGATIONS.index(name) for name in names]] = aggregate(
-        values,
-        offsets,
-        names,
-        nan="propagate",
-        temperature=SOFTMIN_TEMPERATURE,
-        clip=ODDS_CLIP,
-    )
-    # What a candidate lost is unknown, whichever steps an aggregation looks at.
-    totals[incomplete] = np.nan
-    return totals
 
 
 def _within(candidates: Sequence[Candidate]) -> bool:

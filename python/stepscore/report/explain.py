@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from stepscore.jobs.step_scores import Scored
 from stepscore.ops import VoteResult, answer_keys, vote
-from stepscore.ops.vote import Rule as OpRule
+from stepscore.ops.vote import Rule
 from stepscore.records.records import Record
 from stepscore.report.table import NOTHING, WIDTH, counted, table
-from stepscore.voting.rules import Poll, Rule, objectives_of
+from stepscore.voting.rules import TypedRule
+from stepscore.voting.settings import VoteSettings, objectives_of
 from stepscore.voting.votes import Voted, ballots_of, elect, known_right, ranks, vote_on
 
 _ANSWER_WIDTH = 30
@@ -44,18 +45,18 @@ _HAS = {
 }
 
 
-def explain(scored: Scored, how: str, poll: Poll) -> list[str]:
+def explain(scored: Scored, how: str, settings: VoteSettings) -> list[str]:
     """Explain the votes of one problem.
 
     Args:
         scored: one record.
         how: the aggregation that ranks.
-        poll: how the candidates vote.
+        settings: how the candidates vote.
 
     Returns:
         Lines of at most 100 characters.
     """
-    case = _case(scored, how, poll)
+    case = _case(scored, how, settings)
     parts = [_title(scored.records[0]), _answers(case), _candidates(case), _votes(case)]
     return [line for part in parts for line in ("", *part)][1:]
 
@@ -65,7 +66,7 @@ class _Case:
     """One problem with all that is said about it.
 
     Attributes:
-        scored, how, poll: see `explain`.
+        scored, how, settings: see `explain`.
         voted: its votes.
         right: whether each candidate is right; None where the file does not say.
         names: of the answers by class, or of the candidates where nothing can be counted.
@@ -73,7 +74,7 @@ class _Case:
 
     scored: Scored
     how: str
-    poll: Poll
+    settings: VoteSettings
     voted: Voted
     right: list[bool] | None
     names: dict[int, str]
@@ -89,9 +90,9 @@ class _Case:
         return found
 
 
-def _case(scored: Scored, how: str, poll: Poll) -> _Case:
-    voted = vote_on(scored, poll)
-    right, known, _ = known_right(scored, voted.answers, poll)
+def _case(scored: Scored, how: str, settings: VoteSettings) -> _Case:
+    voted = vote_on(scored, settings)
+    right, known, _ = known_right(scored, voted.answers, settings)
     classes = voted.classes.tolist()
     names: dict[int, str] = {}
     if voted.has_answers[0]:
@@ -101,7 +102,7 @@ def _case(scored: Scored, how: str, poll: Poll) -> _Case:
                 names[own] = short if short not in names.values() else f"{short} (class {own})"
     else:
         names = {place: f"candidate {place}" for place in range(len(classes))}
-    return _Case(scored, how, poll, voted, right.tolist() if known[0] else None, names)
+    return _Case(scored, how, settings, voted, right.tolist() if known[0] else None, names)
 
 
 def _title(record: Record) -> list[str]:
@@ -170,7 +171,7 @@ def _candidates(case: _Case) -> list[str]:
 def _votes(case: _Case) -> list[str]:
     columns: list[list[str]] = []
     sentences: list[str] = []
-    for index, rule in enumerate(case.poll.rules):
+    for index, rule in enumerate(case.settings.rules):
         cells, sentence = _vote(case, index, rule)
         columns.append(cells)
         sentences += textwrap.wrap(
@@ -178,24 +179,24 @@ def _votes(case: _Case) -> list[str]:
         )
     names = [*case.names.values(), "winner: candidate", "margin", "tied"]
     rows = [(name, [cells[r] for cells in columns]) for r, name in enumerate(names)]
-    headings = [rule.heading for rule in case.poll.rules]
+    headings = [rule.heading for rule in case.settings.rules]
     title = f"what every answer reaches, by {case.how} (* wins)"
     return [title, *table("answer", headings, rows), "", "why", *sentences]
 
 
-def _vote(case: _Case, index: int, rule: Rule) -> tuple[list[str], str]:
+def _vote(case: _Case, index: int, rule: TypedRule) -> tuple[list[str], str]:
     """Give the cells under a rule's heading, and the sentence that says why the winner won."""
     scored, voted = case.scored, case.voted
     column = scored.columns.index(case.how)
     nothing = [f"{NOTHING} "] * (len(case.names) + 3)
     if voted.unfit[0, index, column]:
-        return nothing, f"no vote; it reads {rule.needs}, and there are others"
+        return nothing, f"no vote; it reads {rule.rule.scores.words}, and there are others"
     if voted.winner[0, index, column] < 0:
         if rule.name != "best_of_n" and not voted.has_answers[0]:
             return nothing, "no vote; there are no answers to count"
         return nothing, "no vote; no candidate has all that it takes to vote"
     ballots = ballots_of(rule, scored, voted.classes, voted.has_answers)
-    objectives = objectives_of(case.poll, scored.columns, bounded=scored.bounded)
+    objectives = objectives_of(case.settings, scored.columns, bounded=scored.bounded)
     result, _ = elect(rule, scored, ballots, case.how, objectives, class_scores=True)
     reached = {
         int(own): float(score)
@@ -219,7 +220,7 @@ def _vote(case: _Case, index: int, rule: Rule) -> tuple[list[str], str]:
 
 def _has(
     case: _Case,
-    rule: Rule,
+    rule: TypedRule,
     ballots: NDArray[np.int64],
     result: VoteResult,
     objectives: Sequence[str],
@@ -230,12 +231,11 @@ def _has(
     if rule.name != "hybrid_majority_reward":
         return _HAS[rule.name].format(score=score, voters=voters, objectives=", ".join(objectives))
     # With rewards of 0, only a count is above 0.
-    parameters = {**rule.parameters, "reward": "max"}
-    cast_by = OpRule(rule.name, **parameters)
+    cast_by = Rule(rule.name, **{**rule.rule.parameters, "reward": "max"})
     counts = vote(ballots, 0 * case.totals, case.scored.offsets, cast_by, nan="drop")
     if counts.score[0] > 0:
         return f"{score} of {voters} votes (consensus)"
-    return f"a {rule.parameters['reward']} score of {score} (no consensus)"
+    return f"a {rule.rule.parameters['reward']} score of {score} (no consensus)"
 
 
 def _with_tails(

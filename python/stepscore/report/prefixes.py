@@ -7,54 +7,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.records.records import InputError
 from stepscore.report.table import percent, table
 from stepscore.report.tally import Tally
-from stepscore.voting.rules import Poll, objectives_of
+from stepscore.voting.rules import POWERS
+from stepscore.voting.settings import VoteSettings, objectives_of
 from stepscore.voting.votes import ballots_of, elect
 
 if TYPE_CHECKING:
     from stepscore.jobs.step_scores import Scored
     from stepscore.voting.votes import Voted
 
-# More than a problem has candidates; the table ends with the largest problem.
-POWERS = tuple(2**exponent for exponent in range(31))
-
-
-def parse_prefixes(text: str) -> tuple[int, ...]:
-    """Read sizes as they are typed, ``1,2,4,8`` or ``powers``.
-
-    Raises:
-        InputError: something else than ascending whole numbers of at least 1.
-    """
-    if text == "powers":
-        return POWERS
-    try:
-        sizes = tuple(int(np.int64(int(size))) for size in text.split(","))
-    except (ValueError, OverflowError):
-        sizes = ()
-    if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
-        raise InputError(
-            "--prefixes: expected whole numbers of at least 1 that ascend; "
-            f"got {text!r}; type them as in --prefixes 1,2,4,8, or --prefixes powers"
-        )
-    return sizes
-
 
 class PrefixTable:
     """How often each rule is right, or two agree, when only the first n candidates vote.
 
     Args:
-        poll: how the candidates vote.
+        settings: how the candidates vote.
         how: the aggregation that they vote by.
         sizes: n, ascending.
     """
 
-    def __init__(self, poll: Poll, how: str, sizes: tuple[int, ...]) -> None:
-        self._poll = poll
+    def __init__(self, settings: VoteSettings, how: str, sizes: tuple[int, ...]) -> None:
+        self._settings = settings
         self._how = how
         self._sizes = sizes
-        self._tally = Tally(poll.rules, len(sizes))
+        self._tally = Tally(settings.rules, len(sizes))
         self._known = 0
         self._any = np.zeros(len(sizes), dtype=np.int64)
 
@@ -86,13 +63,13 @@ class PrefixTable:
             fewest, most: how many candidates the smallest and the largest problem have; the powers
                 end with the largest.
         """
-        rules = range(len(self._poll.rules))
+        rules = range(len(self._settings.rules))
         sizes = [size for size in self._sizes if self._sizes is not POWERS or size <= most]
         width = len(f"{sizes[-1]:,}")
         shown = [(at, f"{size:>{width},}") for at, size in enumerate(sizes)]
         if self._known:
             title = f"accuracy in % of the first n candidates, by {self._how}"
-            headings = [*(rule.heading for rule in self._poll.rules), ("pass@n",)]
+            headings = [*(rule.heading for rule in self._settings.rules), ("pass@n",)]
             rows = [
                 (
                     size,
@@ -118,7 +95,7 @@ class PrefixTable:
         return lines
 
     def _winners(self, scored: Scored, voted: Voted) -> NDArray[np.int64]:
-        objectives = objectives_of(self._poll, scored.columns, bounded=scored.bounded)
+        objectives = objectives_of(self._settings, scored.columns, bounded=scored.bounded)
         winners = [
             elect(
                 rule,
@@ -128,6 +105,6 @@ class PrefixTable:
                 objectives,
                 prefixes=self._sizes,
             )[0].winner
-            for rule in self._poll.rules
+            for rule in self._settings.rules
         ]
         return np.stack(winners, axis=1)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stepscore.jobs.step_scores import NEED_PROBABILITIES, Scored, usable
+from stepscore.jobs.step_scores import Scored
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
 from stepscore.report.tally import Tally
-from stepscore.voting.rules import DEFAULT_POLL, Poll, objectives_of
+from stepscore.voting.columns import NEED_PROBABILITIES, usable
+from stepscore.voting.settings import DEFAULT_SETTINGS, VoteSettings, objectives_of
 from stepscore.voting.votes import Voted, known_right
 
 
@@ -68,7 +69,7 @@ class Summary:
 
     Args:
         columns: the aggregations, which are the rows of the table.
-        poll: the rules, which are its columns.
+        settings: the rules, which are its columns.
         bounded: whether step scores lie in [0, 1].
         prefixes: the table of the first n candidates, if one is to follow.
 
@@ -79,16 +80,16 @@ class Summary:
     def __init__(
         self,
         columns: Sequence[str],
-        poll: Poll = DEFAULT_POLL,
+        settings: VoteSettings = DEFAULT_SETTINGS,
         *,
         bounded: bool = True,
         prefixes: PrefixTable | None = None,
     ) -> None:
         self.counts = Counts()
         self._columns = tuple(columns)
-        self._poll = poll
-        self._rules = self._poll.rules
-        self._objectives = objectives_of(self._poll, columns, bounded=bounded)
+        self._settings = settings
+        self._rules = self._settings.rules
+        self._objectives = objectives_of(self._settings, columns, bounded=bounded)
         self._bounded = bounded
         self._prefixes = prefixes
         self._tally = Tally(self._rules, len(self._columns))
@@ -114,7 +115,7 @@ class Summary:
         voting = scored.totals[answerable & (voted.classes >= 0)]
         self._voting += np.isfinite(voting).sum(axis=0)
         self._negative += (voting < 0).sum(axis=0)
-        right, known, undecided = known_right(scored, voted.answers, self._poll)
+        right, known, undecided = known_right(scored, voted.answers, self._settings)
         self._undecided.update(voted.groups.undecided, undecided)
         begins, sizes = scored.offsets[:-1], np.diff(scored.offsets)
         count = np.add.reduceat(right, begins, dtype=np.int64)[known]
@@ -240,7 +241,7 @@ class Summary:
             if len(names) == len(usable(self._columns, bounded=self._bounded)):
                 names = ["every aggregation"]
             left_out = "other scores are among those of " + ", ".join(names)
-            labels.setdefault((rule.needs, left_out), []).append(rule.label)
+            labels.setdefault((rule.rule.scores.words, left_out), []).append(rule.label)
         return [
             f"Shown as -: {', '.join(own)}, which {'reads' if len(own) == 1 else 'read'} {needs}; "
             f"{left_out}."

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.report.table import NOTHING, percent
-from stepscore.voting.rules import Rule
+from stepscore.voting.rules import TypedRule
 
 _MOST_COMPARED = 3
 
@@ -24,7 +24,7 @@ class Tally:
         unfit: where a rule had scores before it that it does not read, bool ``[rules, settings]``.
     """
 
-    def __init__(self, rules: Sequence[Rule], settings: int) -> None:
+    def __init__(self, rules: Sequence[TypedRule], settings: int) -> None:
         self._rules = tuple(rules)
         self._pairs = _pairs(len(self._rules))
         shape, pairs = (len(self._rules), settings), (len(self._pairs), settings)

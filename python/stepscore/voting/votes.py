@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.jobs.step_scores import Scored, usable
+from stepscore.jobs.step_scores import Scored
 from stepscore.ops import extract_answers, group_answers, vote
 from stepscore.ops.answer_key import AnswerGroups
-from stepscore.ops.vote import Rule as OpRule
 from stepscore.ops.vote import VoteResult
 from stepscore.records.records import Candidate, InputError
-from stepscore.voting.rules import DEFAULT_POLL, Poll, Rule, objectives_of
+from stepscore.voting.columns import usable
+from stepscore.voting.rules import TypedRule
+from stepscore.voting.settings import DEFAULT_SETTINGS, VoteSettings, objectives_of
 
 _BEST_OF_N = "best_of_n"
 
@@ -59,7 +60,7 @@ class Voted:
         return self.groups.ids
 
 
-def vote_on(scored: Scored, poll: Poll = DEFAULT_POLL) -> Voted:
+def vote_on(scored: Scored, settings: VoteSettings = DEFAULT_SETTINGS) -> Voted:
     """Let the candidates of every problem vote, under every rule and every aggregation.
 
     Majority counts every candidate with an answer. A candidate without a score, because truncation
@@ -69,15 +70,15 @@ def vote_on(scored: Scored, poll: Poll = DEFAULT_POLL) -> Voted:
         InputError: objectives that these scores do not have, or a verifier that does not start.
     """
     columns = scored.columns
-    objectives = objectives_of(poll, columns, bounded=scored.bounded)
-    answers, groups = read_answers(scored, poll)
+    objectives = objectives_of(settings, columns, bounded=scored.bounded)
+    answers, groups = read_answers(scored, settings)
     has_answers = np.array([any(map(_can_answer, record.candidates)) for record in scored.records])
     known = usable(columns, bounded=scored.bounded)
-    shape = (len(scored.records), len(poll.rules), len(columns))
+    shape = (len(scored.records), len(settings.rules), len(columns))
     winner = np.empty(shape, dtype=np.int64)
     score, margin = np.empty(shape), np.empty(shape)
     tied, unfit, exists = (np.empty(shape, dtype=np.bool_) for _ in range(3))
-    for r, rule in enumerate(poll.rules):
+    for r, rule in enumerate(settings.rules):
         ballots = ballots_of(rule, scored, groups.ids, has_answers)
         for c, column in enumerate(columns):
             if c == 0 or rule.reads_one_column:
@@ -93,7 +94,7 @@ def vote_on(scored: Scored, poll: Poll = DEFAULT_POLL) -> Voted:
 
 
 def ballots_of(
-    rule: Rule, scored: Scored, classes: NDArray[np.int64], has_answers: NDArray[np.bool_]
+    rule: TypedRule, scored: Scored, classes: NDArray[np.int64], has_answers: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Give the answer that each candidate votes for under a rule; -1 = it takes no part.
 
@@ -107,7 +108,7 @@ def ballots_of(
 
 
 def elect(
-    rule: Rule,
+    rule: TypedRule,
     scored: Scored,
     ballots: NDArray[np.int64],
     column: str,
@@ -135,7 +136,7 @@ def elect(
     misfits = _misfits(rule, scored, ballots, read, scores)
     if misfits.any():
         ballots = np.where(np.repeat(misfits, np.diff(scored.offsets)), -1, ballots)
-    cast_by = OpRule(rule.name, **rule.parameters)
+    cast_by = rule.rule
     if not rule.reads_columns:
         return vote(ballots, scores[:, 0], scored.offsets, cast_by, nan="drop", **more), misfits
     result = vote(ballots, scores, scored.offsets, cast_by, nan="drop", **more)
@@ -144,7 +145,7 @@ def elect(
 
 
 def _misfits(
-    rule: Rule,
+    rule: TypedRule,
     scored: Scored,
     ballots: NDArray[np.int64],
     read: Sequence[str],
@@ -154,7 +155,7 @@ def _misfits(
 
     NaN is no such score: it takes no part.
     """
-    low, high = rule.score_range
+    low, high = rule.rule.scores.low, rule.rule.scores.high
     if not all(rule.suits(name, bounded=scored.bounded) for name in read):
         outside = ~np.isnan(scores)
     elif low <= np.fmin.reduce(scores, axis=None) and np.fmax.reduce(scores, axis=None) <= high:
@@ -165,7 +166,7 @@ def _misfits(
     return np.logical_or.reduceat(faults, scored.offsets[:-1])
 
 
-def read_answers(scored: Scored, poll: Poll) -> tuple[list[str | None], AnswerGroups]:
+def read_answers(scored: Scored, settings: VoteSettings) -> tuple[list[str | None], AnswerGroups]:
     """Give the answer of every candidate, and the classes of equal ones.
 
     The answer is the file's own, else an earlier run's, else the solution's.
@@ -182,11 +183,11 @@ def read_answers(scored: Scored, poll: Poll) -> tuple[list[str | None], AnswerGr
         found if known is None else known or None
         for known, found in zip(given, stated, strict=True)
     ]
-    return answers, _group(answers, scored.offsets, poll)
+    return answers, _group(answers, scored.offsets, settings)
 
 
 def known_right(
-    scored: Scored, answers: list[str | None], poll: Poll
+    scored: Scored, answers: list[str | None], settings: VoteSettings
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[str, ...]]:
     """Tell which candidates are right, for the problems of which the file says it.
 
@@ -215,7 +216,7 @@ def known_right(
             pairs += [text for answer in number for text in (record.answer, answer)]
             asked += range(begin, end)
             pair_of += [number[answer] for answer in own]
-    groups = _group(pairs, np.arange(0, len(pairs) + 1, 2), poll)
+    groups = _group(pairs, np.arange(0, len(pairs) + 1, 2), settings)
     first, second = groups.ids.reshape(-1, 2).T
     right[asked] = ((first == second) & (second >= 0))[pair_of]
     return right, known, groups.undecided
@@ -245,12 +246,16 @@ def _can_answer(candidate: Candidate) -> bool:
     )
 
 
-def _group(answers: list[str | None], offsets: NDArray[np.int64], poll: Poll) -> AnswerGroups:
+def _group(
+    answers: list[str | None], offsets: NDArray[np.int64], settings: VoteSettings
+) -> AnswerGroups:
     with warnings.catch_warnings():
         # What could not be decided is counted, and stands in the summary.
         warnings.filterwarnings("ignore", message="group_answers: math-verify gave no verdict")
         try:
-            return group_answers(answers, offsets, extract=False, verify=poll.verify, explain=True)
+            return group_answers(
+                answers, offsets, extract=False, verify=settings.verify, explain=True
+            )
         except RuntimeError as error:
             reason = str(error).removeprefix("group_answers: ")
-            raise InputError(f"--verify {poll.verify}: {reason}") from error
+            raise InputError(f"--verify {settings.verify}: {reason}") from error
