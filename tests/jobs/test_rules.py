@@ -18,9 +18,9 @@ from stepscore.cli.main import main
 from stepscore.errors import InputError
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.vote import RULES
+from stepscore.voting import DEFAULT_RULES, VoteSettings, objectives_of, parse_rules
 from stepscore.voting.columns import NEED_PROBABILITIES
-from stepscore.voting.rules import DEFAULT_RULES, parse_rules, typed_parameters
-from stepscore.voting.settings import VoteSettings, objectives_of
+from stepscore.voting.rules import typed_parameters
 
 Write = Callable[..., str]
 

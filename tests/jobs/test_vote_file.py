@@ -16,7 +16,6 @@ import stepscore
 from stepscore.cli.main import main
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.voting.columns import NEED_PROBABILITIES
-from stepscore.voting.votes import ranks
 
 Write = Callable[..., str]
 
@@ -211,8 +210,3 @@ def test_votes_are_those_of_the_package(write: Write, tmp_path: Path) -> None:
             assert votes["score"]["tied"] == expected.tied[0]
             margin = expected.margin[0]
             assert votes["score"]["margin"] == (margin if np.isfinite(margin) else None)
-
-
-def test_ranks_keep_ties_in_order_and_nan_last() -> None:
-    totals = np.array([0.5, np.nan, 0.5, 0.9, 1.0, 2.0])
-    assert ranks(totals, np.array([0, 4, 4, 6])).tolist() == [2, 4, 3, 1, 2, 1]

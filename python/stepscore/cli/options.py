@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from stepscore.cli.spelling import flag_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.files import Files
-from stepscore.jobs.step_scores import Truncation
+from stepscore.jobs.model_scores import Truncation
 from stepscore.records import Fields
-from stepscore.voting.rules import (
+from stepscore.voting import (
     DEFAULT_RULES,
+    VoteSettings,
     parse_objectives,
     parse_prefixes,
     parse_rules,
-    typed_forms,
 )
-from stepscore.voting.settings import VoteSettings
+from stepscore.voting.rules import typed_forms
 
 INPUT_HELP = """\
 input: one JSON object per line (JSONL; .gz and "-" for standard input work too)

@@ -14,8 +14,8 @@ import numpy as np
 from stepscore.errors import InputError
 from stepscore.files import LineReader
 from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
+from stepscore.jobs.model_scores import Truncation
 from stepscore.jobs.skips import raise_fault
-from stepscore.jobs.step_scores import Truncation
 from stepscore.records import Fields, Record, parse_records
 from stepscore.report.forward_cost import BareForward, ForwardCost
 

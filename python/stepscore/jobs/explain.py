@@ -6,16 +6,20 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from stepscore.files.jsonl import LineReader
+from stepscore.errors import InputError
+from stepscore.files import LineReader
+from stepscore.jobs.file_scores import LayoutCheck, read_scores
 from stepscore.jobs.files import Files
+from stepscore.jobs.model_scores import Truncation, score_with_model
 from stepscore.jobs.ranking import choose_how, choose_how_again
-from stepscore.jobs.skips import Skips
-from stepscore.jobs.step_scores import LayoutCheck, Truncation, read_scores, score_with_model
+from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.skips import Skips, raise_fault
+from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.records.records import InputError, Record, RecordError, parse_records
+from stepscore.records import Record, RecordError, parse_records
 from stepscore.report.explain import explain
 from stepscore.report.table import counted
-from stepscore.voting.settings import VoteSettings
+from stepscore.voting import VoteSettings
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -47,7 +51,7 @@ def explain_vote(
     layout = check.layout
     assert layout is not None  # the record has come through the check
     scored = read_scores([record], layout)
-    return explain(scored, choose_how_again(how, check, layout), settings)
+    return _explain(scored, choose_how_again(how, check, layout), settings)
 
 
 def explain_rerank(
@@ -77,10 +81,23 @@ def explain_rerank(
         records = parse_records(iter(lines), files.fields, "solutions", skip)
         record = _find(records, record_id, lines.name)
     model = load()
-    (scored,) = score_with_model([record], model, truncation, _raise)
+    (scored,) = score_with_model([record], model, truncation, raise_fault)
     stated = model.recipe.default_aggregate
-    chosen = choose_how(how, AGGREGATIONS, bounded=scored.bounded, stated=stated)
-    return explain(scored, chosen, settings)
+    chosen = choose_how(how, AGGREGATIONS, bounded=scored.scores.bounded, stated=stated)
+    return _explain(scored, chosen, settings)
+
+
+def _explain(scored: ScoredRecords, how: str, settings: VoteSettings) -> list[str]:
+    voted = vote_on(scored, settings, class_scores=True)
+    return explain(
+        scored.records[0],
+        scored.scores,
+        voted.answers,
+        voted.elections,
+        voted.grades,
+        how=how,
+        settings=settings,
+    )
 
 
 def _skipper(files: Files, record_id: str) -> Callable[[RecordError], None]:
@@ -103,14 +120,14 @@ def _find(records: Iterator[Record], record_id: str, name: str) -> Record:
         seen.append(str(record.id))
     if not seen:
         raise InputError(
-            f"--explain: {name} has no record that can be processed; got {record_id!r}"
+            f"the id of a record; {name} has no record that can be processed",
+            got=repr(record_id),
+            argument="record_id",
         )
     near = difflib.get_close_matches(record_id, seen, _NEAREST, 0.0)
     raise InputError(
-        f"--explain: expected the id of a record of {name}; got {record_id!r}; the nearest of its "
-        f"{counted(len(seen), 'id')}: {', '.join(near)}; type one of these"
+        f"the id of a record of {name}",
+        got=f"{record_id!r}; the nearest of its {counted(len(seen), 'id')}: {', '.join(near)}",
+        advice="type one of these",
+        argument="record_id",
     )
-
-
-def _raise(error: RecordError) -> None:
-    raise error

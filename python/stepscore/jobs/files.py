@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from stepscore.errors import Spell, as_argument
-from stepscore.files.jsonl import LineReader, WholeFile, check_different
+from stepscore.errors import InputError, Spell, as_argument
+from stepscore.files import LineReader, WholeFile, check_different
 from stepscore.jobs.skips import OnError, Skips
-from stepscore.records.records import Fields
+from stepscore.records import Fields
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Files:
         on_error: what a record that cannot be processed does.
         skipped: where skipped records are listed; None lists the first on standard error alone.
         fields: the names of the fields.
-        chunk_size: how many candidates are worked on together, up to whole problems; None takes 512
-            with a model and 8,192 without.
-        spell: how the reasons of skipped records name arguments.
+        chunk_size: how much is worked on together, in candidates, up to whole problems, or in
+            problems for a search; None lets the job choose.
+        spell: how words that a job writes name arguments.
     """
 
     source: str
@@ -42,53 +43,78 @@ class Report:
     """What a job says at its end.
 
     Attributes:
-        table: counts, and all aggregations by all votes.
+        table: counts and figures, one line each.
         skipped: what was left out, one line each.
-        candidates: how many were worked on.
+        count: how much was worked on.
         seconds: how long that took, without loading a model.
+        unit: what is counted.
     """
 
     table: list[str]
     skipped: list[str]
-    candidates: int
+    count: int
     seconds: float
+    unit: str = "candidates"
 
     def rate(self) -> str:
         """Say how fast it was."""
-        per_second = self.candidates / max(self.seconds, 1e-9)
-        return f"{self.seconds:.1f} s, {per_second:,.0f} candidates/s"
+        per_second = self.count / max(self.seconds, 1e-9)
+        digits = 1 if per_second < 100 else 0
+        return f"{self.seconds:.1f} s, {per_second:,.{digits}f} {self.unit}/s"
 
 
 @dataclass(frozen=True)
 class OpenFiles:
-    """The files of a job while it runs."""
+    """The files of a job while it runs.
+
+    Attributes:
+        lines: of the input.
+        out: the output; None where none is written.
+        pages: further outputs, by name.
+        skips: takes the records that cannot be processed.
+    """
 
     lines: LineReader
     out: WholeFile | None
+    pages: dict[str, WholeFile]
     skips: Skips
 
 
-def open_files(stack: ExitStack, files: Files) -> OpenFiles:
-    """Open everything before a model is loaded, so that a wrong path costs no minutes."""
-    check_different({"source": files.source, "target": files.target, "skipped": files.skipped})
+def open_files(stack: ExitStack, files: Files, pages: Mapping[str, str] | None = None) -> OpenFiles:
+    """Open everything before a model is loaded, so that a wrong path costs no minutes.
+
+    Args:
+        stack: closes them; the output last, so that it appears only after all else has ended well.
+        files: what is read and written.
+        pages: name -> path of further outputs, the arguments ``trees.NAME``.
+
+    Raises:
+        InputError: a file that cannot be opened, or one in two places.
+    """
+    pages = pages or {}
+    paths = {"source": files.source, "target": files.target, "skipped": files.skipped}
+    check_different({**paths, **{f"trees.{name}": path for name, path in pages.items()}})
     lines = stack.enter_context(LineReader(files.source))
-    out = log = None
-    # The output is closed last: it appears only after all else has ended well.
-    if files.target is not None:
-        out = stack.enter_context(WholeFile(files.target, overwrite=files.overwrite))
-    if files.skipped is not None:
-        log = stack.enter_context(WholeFile(files.skipped, overwrite=files.overwrite))
-    return OpenFiles(lines, out, Skips(files.on_error, log, files.spell))
+
+    def write(path: str) -> WholeFile:
+        return stack.enter_context(WholeFile(path, overwrite=files.overwrite))
+
+    out = None if files.target is None else write(files.target)
+    opened = {name: write(path) for name, path in pages.items()}
+    log = None if files.skipped is None else write(files.skipped)
+    return OpenFiles(lines, out, opened, Skips(files.on_error, log, files.spell))
 
 
-def nothing_processed(opened: OpenFiles) -> str:
-    """Say that a file held no record that could be worked on."""
-    if not opened.skips.count:
-        return (
-            f"{opened.lines.name}: expected at least one record; got an empty file; check the path"
+def nothing_processed(name: str, skips: Skips) -> InputError:
+    """Give the error of a job that came through a file without a record that it could work on."""
+    if not skips.count:
+        return InputError(
+            "at least one record", got="an empty file", advice="check the path", where=name
         )
-    reasons = "\n".join(opened.skips.report())
-    return (
-        f"{opened.lines.name}: expected at least one record that can be processed; got none; "
-        f"repair the records or name their fields; {reasons}"
+    reasons = "\n".join(skips.report())
+    return InputError(
+        "at least one record that can be processed",
+        got="none",
+        advice=f"repair the records or name their fields; {reasons}",
+        where=name,
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stepscore.voting import VoteSettings, objectives_of
 from stepscore.voting.columns import AGGREGATION_PARAMETERS
-from stepscore.voting.settings import VoteSettings, objectives_of
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -28,10 +28,10 @@ def describe_votes(
     settings: VoteSettings, columns: tuple[str, ...], *, bounded: bool
 ) -> dict[str, Any]:
     """Give what the votes depend on beside the rules, which name them."""
-    found: dict[str, Any] = {}
+    described: dict[str, Any] = {}
     objectives = objectives_of(settings, columns, bounded=bounded)
     if objectives:
-        found["objectives"] = list(objectives)
+        described["objectives"] = list(objectives)
     if settings.verify is not None:
-        found["verify"] = settings.verify
-    return found
+        described["verify"] = settings.verify
+    return described

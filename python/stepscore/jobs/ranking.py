@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.errors import InputError
-from stepscore.jobs.step_scores import Layout, LayoutCheck
+from stepscore.jobs.file_scores import Layout, LayoutCheck
 from stepscore.voting.columns import GIVEN, NEED_PROBABILITIES, UNSTATED_AGGREGATION, usable
 
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from stepscore.jobs.file_scores import LayoutCheck
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
+from stepscore.jobs.model_scores import Truncation
 from stepscore.jobs.provenance import describe, describe_votes
 from stepscore.jobs.ranking import choose_how, choose_how_again
 from stepscore.jobs.results import ResultWriter
-from stepscore.jobs.step_scores import (
-    LayoutCheck,
-    Scored,
-    Truncation,
-)
+from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.stream import read_lines, score_lines
+from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.progress import Progress
-from stepscore.records.records import InputError
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.summary import Counts, Summary
+from stepscore.voting import DEFAULT_SETTINGS, VoteSettings
 from stepscore.voting.columns import AGGREGATION_PARAMETERS
-from stepscore.voting.settings import DEFAULT_SETTINGS, VoteSettings
-from stepscore.voting.votes import vote_on
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -103,7 +100,9 @@ def rerank_file(
         }
         writer = ResultWriter(files.fields, provenance, chosen, settings)
         table = PrefixTable(settings, chosen, prefixes) if prefixes else None
-        summary = Summary(AGGREGATIONS, settings, bounded=bounded, prefixes=table)
+        summary = Summary(
+            AGGREGATIONS, settings, bounded=bounded, prefixes=table, spell=files.spell
+        )
         chunks = score_lines(
             iter(opened.lines),
             model,
@@ -112,7 +111,7 @@ def rerank_file(
             chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
             skips=opened.skips,
         )
-        return _work("rerank", opened, chunks, lambda: (writer, summary), settings)
+        return _work("rerank", opened, chunks, lambda: (writer, summary), settings, prefixes)
 
 
 def vote_file(
@@ -152,7 +151,10 @@ def vote_file(
             }
             writer = ResultWriter(files.fields, provenance, chosen, settings)
             table = PrefixTable(settings, chosen, prefixes) if prefixes else None
-            return writer, Summary(layout.columns, settings, bounded=layout.bounded, prefixes=table)
+            summary = Summary(
+                layout.columns, settings, bounded=layout.bounded, prefixes=table, spell=files.spell
+            )
+            return writer, summary
 
         chunks = read_lines(
             iter(opened.lines),
@@ -161,17 +163,18 @@ def vote_file(
             chunk_size=files.chunk_size or CHUNK_OF_SCORES,
             skips=opened.skips,
         )
-        return _work("vote", opened, chunks, start, settings)
+        return _work("vote", opened, chunks, start, settings, prefixes)
 
 
 def _work(
     what: str,
     opened: OpenFiles,
-    chunks: Iterator[Scored],
+    chunks: Iterator[ScoredRecords],
     start: Callable[[], tuple[ResultWriter, Summary | None]],
     settings: VoteSettings = DEFAULT_SETTINGS,
+    sizes: Sequence[int] = (),
 ) -> Report:
-    """Take the chunks through votes, output and tallies.
+    """Take the chunks through votes, output and counts.
 
     Args:
         what: the word before the progress bar.
@@ -179,6 +182,7 @@ def _work(
         chunks: scored records.
         start: gives writer and summary (None: no votes), once the first chunk is there.
         settings: how the candidates vote.
+        sizes: vote over the first so many candidates as well.
     """
     writer: ResultWriter | None = None
     summary: Summary | None = None
@@ -187,16 +191,16 @@ def _work(
         for scored in chunks:
             if writer is None:
                 writer, summary = start()
-            voted = None if summary is None else vote_on(scored, settings)
+            voted = None if summary is None else vote_on(scored, settings, sizes=sizes)
             if opened.out is not None:
                 for line in writer.lines(scored, voted):
                     opened.out.write(line)
             if summary is not None and voted is not None:
-                summary.add(scored, voted)
+                summary.add(scored.scores, voted.answers, voted.elections, voted.grades)
             else:
-                counts.add(scored)
-            progress.update(int(scored.offsets[-1]), opened.lines.position())
+                counts.add(scored.scores)
+            progress.update(int(scored.scores.offsets[-1]), opened.lines.position())
     if writer is None:
-        raise InputError(nothing_processed(opened))
+        raise nothing_processed(opened.lines.name, opened.skips)
     table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
     return Report(table, opened.skips.report(), progress.candidates, progress.seconds)

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from stepscore.jobs.file_scores import LayoutCheck, read_scores
+from stepscore.jobs.model_scores import Truncation, score_with_model
+from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import Skips
-from stepscore.jobs.step_scores import (
-    LayoutCheck,
-    Scored,
-    Truncation,
-    read_scores,
-    score_with_model,
-)
-from stepscore.records.records import Fields, Record, RecordError, UniqueIds, parse_records
+from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_records
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -27,7 +23,7 @@ def score_lines(
     truncation: Truncation,
     chunk_size: int,
     skips: Skips,
-) -> Iterator[Scored]:
+) -> Iterator[ScoredRecords]:
     """Score the candidates of a file with a model, some problems at a time.
 
     Args:
@@ -49,7 +45,7 @@ def score_lines(
 
     records = parse_records(lines, fields, "solutions", skips.take)
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield from score_with_model(chunk, model, truncation, leave_out)
+        yield from score_with_model(chunk, model, truncation, leave_out, fields)
         skips.write_down()
 
 
@@ -60,7 +56,7 @@ def read_lines(
     check: LayoutCheck,
     chunk_size: int,
     skips: Skips,
-) -> Iterator[Scored]:
+) -> Iterator[ScoredRecords]:
     """Take the scores that the candidates of a file carry, some problems at a time.
 
     Args:
@@ -72,8 +68,7 @@ def read_lines(
     """
     records = parse_records(lines, fields, "scores", skips.take, check.check)
     for chunk in _chunks(records, chunk_size, UniqueIds(), skips):
-        if check.layout is None:
-            raise AssertionError("a record has passed the check, so the layout is known")
+        assert check.layout is not None  # a record has passed the check
         yield read_scores(chunk, check.layout)
         skips.write_down()
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.jobs.step_scores import Scored
-from stepscore.ops import VoteResult, answer_keys, vote
+from stepscore.answers import Answers, Grades
+from stepscore.ops import answer_keys, vote
 from stepscore.ops.vote import Rule
-from stepscore.records.records import Record
+from stepscore.records import Record
 from stepscore.report.table import NOTHING, WIDTH, counted, table
-from stepscore.voting.rules import TypedRule
-from stepscore.voting.settings import VoteSettings, objectives_of
-from stepscore.voting.votes import Voted, ballots_of, elect, known_right, ranks, vote_on
+from stepscore.voting import (
+    CandidateScores,
+    Elections,
+    TypedRule,
+    VoteSettings,
+    objectives_of,
+    ranks,
+)
+from stepscore.voting.rules import BEST_OF_N
 
 _ANSWER_WIDTH = 30
 _NO_ANSWER = "none"
@@ -45,64 +52,84 @@ _HAS = {
 }
 
 
-def explain(scored: Scored, how: str, settings: VoteSettings) -> list[str]:
+def explain(
+    record: Record,
+    scores: CandidateScores,
+    answers: Answers,
+    elections: Elections,
+    grades: Grades,
+    *,
+    how: str,
+    settings: VoteSettings,
+) -> list[str]:
     """Explain the votes of one problem.
 
     Args:
-        scored: one record.
+        record: the problem.
+        scores, answers, grades: of its candidates alone.
+        elections: its votes, with the scores of the answers.
         how: the aggregation that ranks.
         settings: how the candidates vote.
 
     Returns:
         Lines of at most 100 characters.
     """
-    case = _case(scored, how, settings)
-    parts = [_title(scored.records[0]), _answers(case), _candidates(case), _votes(case)]
+    case = _Case(scores, answers, elections, grades, how, settings)
+    parts = [_title(record), _answers(case), _candidates(case), _votes(case)]
     return [line for part in parts for line in ("", *part)][1:]
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One problem with all that is said about it.
+    """One problem with all that is said about it; see `explain`."""
 
-    Attributes:
-        scored, how, settings: see `explain`.
-        voted: its votes.
-        right: whether each candidate is right; None where the file does not say.
-        names: of the answers by class, or of the candidates where nothing can be counted.
-    """
-
-    scored: Scored
+    scores: CandidateScores
+    answers: Answers
+    elections: Elections
+    grades: Grades
     how: str
     settings: VoteSettings
-    voted: Voted
-    right: list[bool] | None
-    names: dict[int, str]
+
+    @property
+    def can_count(self) -> bool:
+        """Whether there are answers to count."""
+        return bool(self.answers.has_answers[0])
 
     @property
     def totals(self) -> NDArray[np.float64]:
         """The scores of the candidates, by the aggregation that ranks."""
-        return self.scored.totals[:, self.scored.columns.index(self.how)]
+        return self.scores.by(self.how)
 
-    def members(self, own: int) -> list[int]:
-        """The candidates of a class."""
-        found: list[int] = np.flatnonzero(self.voted.classes == own).tolist()
-        return found
+    @property
+    def right(self) -> list[bool] | None:
+        """Whether each candidate is right; None where the file does not say."""
+        flags: list[bool] = self.grades.right.tolist()
+        return flags if self.grades.known[0] else None
 
+    @property
+    def ballots(self) -> list[int]:
+        """What each candidate votes for, -1 = nothing: the numbers of `names`."""
+        numbers: list[int] = self.answers.classes.tolist()
+        return numbers if self.can_count else list(range(len(numbers)))
 
-def _case(scored: Scored, how: str, settings: VoteSettings) -> _Case:
-    voted = vote_on(scored, settings)
-    right, known, _ = known_right(scored, voted.answers, settings)
-    classes = voted.classes.tolist()
-    names: dict[int, str] = {}
-    if voted.has_answers[0]:
-        for own, answer in zip(classes, voted.answers, strict=True):
-            if own >= 0 and own not in names:
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """The answers by class, or the candidates by place where nothing can be counted."""
+        classes = self.answers.classes.tolist()
+        if not self.can_count:
+            return {place: f"candidate {place}" for place in range(len(classes))}
+        names: dict[int, str] = {}
+        for number, answer in zip(classes, self.answers.texts, strict=True):
+            if number >= 0 and number not in names:
                 short = _cut(answer or "", _ANSWER_WIDTH)
-                names[own] = short if short not in names.values() else f"{short} (class {own})"
-    else:
-        names = {place: f"candidate {place}" for place in range(len(classes))}
-    return _Case(scored, how, settings, voted, right.tolist() if known[0] else None, names)
+                taken = short in names.values()
+                names[number] = f"{short} (class {number})" if taken else short
+        return names
+
+    def members(self, number: int) -> list[int]:
+        """The candidates of a class."""
+        places: list[int] = np.flatnonzero(self.answers.classes == number).tolist()
+        return places
 
 
 def _title(record: Record) -> list[str]:
@@ -115,54 +142,52 @@ def _title(record: Record) -> list[str]:
 
 
 def _answers(case: _Case) -> list[str]:
-    voted = case.voted
-    candidates = len(voted.answers)
-    if not voted.has_answers[0]:
+    texts, groups = case.answers.texts, case.answers.groups
+    if not case.can_count:
         return [
-            f"{counted(candidates, 'candidate')} without texts or answers: nothing to count, so "
+            f"{counted(len(texts), 'candidate')} without texts or answers: nothing to count, so "
             "each stands for itself",
         ]
-    answered = candidates - len(case.members(-1))
+    answered = len(texts) - len(case.members(-1))
     lines = [
-        f"{counted(candidates, 'candidate')}, {answered:,} with an answer, "
+        f"{counted(len(texts), 'candidate')}, {answered:,} with an answer, "
         f"{counted(len(case.names), 'different answer')}"
     ]
     rows: list[tuple[str, list[str]]] = []
     tails: list[str] = []
-    for own, name in [*case.names.items(), (-1, _NO_ANSWER)]:
-        members = case.members(own)
+    for number, name in [*case.names.items(), (-1, _NO_ANSWER)]:
+        members = case.members(number)
         if not members:
             continue
-        texts = [voted.answers[place] for place in members]
-        (key,) = answer_keys([texts[0]], extract=False)
+        spellings = [texts[place] for place in members]
+        (key,) = answer_keys([spellings[0]], extract=False)
         shown = "" if key is None or key.startswith("text:") else _cut(key, _ANSWER_WIDTH)
-        rows.append((name, ["" if own < 0 else f"{own}", f"{len(members)}", shown]))
+        rows.append((name, ["" if number < 0 else f"{number}", f"{len(members)}", shown]))
         tails.append(_listed(members))
-        for text in dict.fromkeys(texts[1:]):
-            if text is not None and text != texts[0]:
-                same = [place for place, other in zip(members, texts, strict=True) if other == text]
+        for text in dict.fromkeys(spellings[1:]):
+            if text is not None and text != spellings[0]:
+                same = [place for place in members if texts[place] == text]
                 rows.append((f"  = {_cut(text, _ANSWER_WIDTH)}", ["", "", ""]))
-                tails.append(f"{_listed(same)}, {_JOINED[voted.groups.decided[same[0]]]}")
+                tails.append(f"{_listed(same)}, {_JOINED[groups.decided[same[0]]]}")
     lines += _with_tails("answer", ["class", "count", "key"], rows, "candidates", tails)
-    if voted.groups.undecided:
-        note = f"no verdict of math-verify in time on {'; '.join(voted.groups.undecided)}"
+    if groups.undecided:
+        note = f"no verdict of math-verify in time on {'; '.join(groups.undecided)}"
         lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ")
     return lines
 
 
 def _candidates(case: _Case) -> list[str]:
-    totals = case.totals
-    figures = _figures(totals.tolist())
-    ranked = ranks(totals, case.scored.offsets).tolist()
+    figures = _figures(case.totals.tolist())
+    ranked = ranks(case.totals, case.scores.offsets).tolist()
+    right, classes = case.right, case.answers.classes.tolist()
     rows: list[tuple[str, list[str]]] = []
     tails: list[str] = []
     for place in np.argsort(ranked).tolist():
-        judged = [] if case.right is None else ["right" if case.right[place] else "wrong"]
+        judged = [] if right is None else ["right" if right[place] else "wrong"]
         rows.append((f"{ranked[place]:>{len('rank')}}", [f"{place}", figures[place], *judged]))
-        own = int(case.voted.classes[place])
-        tails.append(case.names[own] if own >= 0 else _NO_ANSWER)
-    headings = ["candidate", "score", *([] if case.right is None else ["is"])]
-    if not case.voted.has_answers[0]:
+        tails.append(case.names[classes[place]] if classes[place] >= 0 else _NO_ANSWER)
+    headings = ["candidate", "score", *([] if right is None else ["is"])]
+    if not case.can_count:
         tails = [""] * len(rows)
     title = f"scores by {case.how}, the aggregation that ranks"
     return [title, *_with_tails("rank", headings, rows, "answer" if any(tails) else "", tails)]
@@ -186,53 +211,61 @@ def _votes(case: _Case) -> list[str]:
 
 def _vote(case: _Case, index: int, rule: TypedRule) -> tuple[list[str], str]:
     """Give the cells under a rule's heading, and the sentence that says why the winner won."""
-    scored, voted = case.scored, case.voted
-    column = scored.columns.index(case.how)
+    elections = case.elections
+    here = 0, index, case.scores.columns.index(case.how)
     nothing = [f"{NOTHING} "] * (len(case.names) + 3)
-    if voted.unfit[0, index, column]:
+    if elections.unfit[here]:
         return nothing, f"no vote; it reads {rule.rule.scores.words}, and there are others"
-    if voted.winner[0, index, column] < 0:
-        if rule.name != "best_of_n" and not voted.has_answers[0]:
+    place = int(elections.winner[here][-1])
+    if place < 0:
+        if rule.name != BEST_OF_N and not case.can_count:
             return nothing, "no vote; there are no answers to count"
         return nothing, "no vote; no candidate has all that it takes to vote"
-    ballots = ballots_of(rule, scored, voted.classes, voted.has_answers)
-    objectives = objectives_of(case.settings, scored.columns, bounded=scored.bounded)
-    result, _ = elect(rule, scored, ballots, case.how, objectives, class_scores=True)
-    reached = {
-        int(own): float(score)
-        for own, score in zip(ballots, result.class_scores, strict=True)
-        if not np.isnan(score)
-    }
-    winner, margin = int(result.answer_id[0]), float(result.margin[0])
-    only = len(reached) == 1
+    reached = _reached(case, index)
+    winner, margin = case.ballots[place], float(elections.margin[here][-1])
+    is_tied, only = bool(elections.tied[here][-1]), len(reached) == 1
     *figures, ahead = _figures([*reached.values(), np.nan if only else margin])
     shown = dict(zip(reached, figures, strict=True))
-    cells = [shown.get(own, NOTHING) + ("*" if own == winner else " ") for own in case.names]
-    cells += [f"{result.winner[0]} ", f"{ahead} ", "yes " if result.tied[0] else "no "]
-    sentence = f"{case.names[winner]} with {_has(case, rule, ballots, result, objectives)}"
+    cells = [
+        shown.get(number, NOTHING) + ("*" if number == winner else " ") for number in case.names
+    ]
+    cells += [f"{place} ", f"{ahead} ", "yes " if is_tied else "no "]
+    sentence = f"{case.names[winner]} with {_has(case, index, rule)}"
     if only:
         return cells, f"{sentence}; there is no other answer"
-    second = max((own for own in reached if own != winner), key=reached.__getitem__)
-    if result.tied[0]:
+    second = max((number for number in reached if number != winner), key=reached.__getitem__)
+    if is_tied:
         return cells, f"{sentence}, as much as {case.names[second]}, which came later"
     return cells, f"{sentence}, {margin:.4g} ahead of {case.names[second]}"
 
 
-def _has(
-    case: _Case,
-    rule: TypedRule,
-    ballots: NDArray[np.int64],
-    result: VoteResult,
-    objectives: Sequence[str],
-) -> str:
+def _class_scores(case: _Case, index: int) -> NDArray[np.float64]:
+    """What the answer of each candidate reaches under a rule, ``[candidates]``."""
+    assert case.elections.class_scores is not None
+    return case.elections.class_scores[:, index, case.scores.columns.index(case.how), -1]
+
+
+def _reached(case: _Case, index: int) -> dict[int, float]:
+    """What each answer reaches under a rule; without those that nobody votes for."""
+    return {
+        number: score
+        for number, score in zip(case.ballots, _class_scores(case, index).tolist(), strict=True)
+        if not np.isnan(score)
+    }
+
+
+def _has(case: _Case, index: int, rule: TypedRule) -> str:
     """Say what the winning answer has."""
-    score = f"{result.score[0]:.4g}"
-    voters = int(np.count_nonzero(~np.isnan(result.class_scores)))
+    column = case.scores.columns.index(case.how)
+    score = f"{case.elections.score[0, index, column, -1]:.4g}"
+    voters = int(np.count_nonzero(~np.isnan(_class_scores(case, index))))
     if rule.name != "hybrid_majority_reward":
-        return _HAS[rule.name].format(score=score, voters=voters, objectives=", ".join(objectives))
+        read = objectives_of(case.settings, case.scores.columns, bounded=case.scores.bounded)
+        words = _HAS.get(rule.name, f"{{score}}, {rule.rule.info.phrase}")
+        return words.format(score=score, voters=voters, objectives=", ".join(read))
     # With rewards of 0, only a count is above 0.
-    cast_by = Rule(rule.name, **{**rule.rule.parameters, "reward": "max"})
-    counts = vote(ballots, 0 * case.totals, case.scored.offsets, cast_by, nan="drop")
+    counting = Rule(rule.name, **{**rule.rule.parameters, "reward": "max"})
+    counts = vote(case.ballots, 0 * case.totals, case.scores.offsets, counting, nan="drop")
     if counts.score[0] > 0:
         return f"{score} of {voters} votes (consensus)"
     return f"a {rule.rule.parameters['reward']} score of {score} (no consensus)"
@@ -246,9 +279,8 @@ def _with_tails(
     tails: Sequence[str],
 ) -> list[str]:
     """Write a table whose last column holds texts of any length."""
-    own = [[text] for text in headings]
     lines: list[str] = []
-    aligned = table(corner, own, rows, name_width=len(corner))
+    aligned = table(corner, [[text] for text in headings], rows, name_width=len(corner))
     width = max(map(len, aligned))
     for line, tail in zip(aligned, [heading, *tails], strict=True):
         start = f"{line:<{width}}   "
