@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 
 from stepscore.jobs.files import Report
-from stepscore.jobs.search import SearchReport
 
 
 class OutputError(Exception):
@@ -45,7 +44,7 @@ def complain(line: str) -> None:
     print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
 
 
-def tell(report: Report | SearchReport, arguments: argparse.Namespace) -> None:
+def tell(report: Report, arguments: argparse.Namespace) -> None:
     """Write the table, what was left out, how fast it was and where the output stands."""
     for line in report.skipped:
         complain(line)
