@@ -1,15 +1,16 @@
 # make demo   rerank samples of the built-in policy with the built-in PRM
 # make test   all tests: Python and C++
-# make lint | sanitize | bench | wheel | clean
+# make lint | sanitize | sweep | bench | wheel | clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 CMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" cmake
 CTEST := PATH="$(CURDIR)/$(BIN):$$PATH" ctest
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
 
-.PHONY: build demo test test-python test-cpp lint sanitize bench wheel clean
+.PHONY: build demo test test-python test-cpp lint sanitize sweep bench wheel clean
 
 build: .venv/built
 
@@ -34,12 +35,12 @@ demo: build
 test: test-cpp test-python
 
 test-python: build
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=50
 
 test-cpp: .venv/tools
 	$(CMAKE) --preset tests --log-level=WARNING
 	$(CMAKE) --build --preset tests
-	$(CTEST) --preset tests
+	$(CTEST) --preset tests -j $(WORKERS)
 
 lint: build
 	$(BIN)/ruff check .
@@ -51,7 +52,15 @@ lint: build
 sanitize: .venv/tools
 	for preset in sanitize sanitize-threads; do \
 	  $(CMAKE) --preset $$preset --log-level=WARNING && $(CMAKE) --build --preset $$preset && \
-	  $(CTEST) --preset $$preset || exit 1; done
+	  $(CTEST) --preset $$preset -j $(WORKERS) || exit 1; done
+
+# The random tests at their full size, of which `make test` runs a fixed small part. Takes an hour.
+sweep: build
+	STEPSCORE_SWEEP=1 STEPSCORE_HYPOTHESIS=explore STEPSCORE_ANSWER_PAIRS=100000 \
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(CMAKE) --preset sanitize --log-level=WARNING -D "STEPSCORE_EMULATION_SEEDS=1;2;3;5;6;7;8;9"
+	$(CMAKE) --build --preset sanitize
+	STEPSCORE_FUZZ=1000000 $(CTEST) --preset sanitize -j $(WORKERS)
 
 # Quiet machine, please: every figure is a ratio within one run.
 bench: build

@@ -17,6 +17,12 @@ from same_bits import LEVELS
 import stepscore
 from stepscore import _core
 
+# Before torch is loaded. Threads that spin while they wait take the processors of the other test
+# processes, and as many processes as processors need one thread each.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A deadline measures the machine, not the code. The same examples on every run, so that a red run
 # can be repeated; STEPSCORE_HYPOTHESIS=explore looks further.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

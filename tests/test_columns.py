@@ -49,6 +49,14 @@ def test_no_file_stands_outside_a_column(folder: str) -> None:
         assert stem in STEMS or stem in tools, f"{path.name} belongs to no header in cpp/include"
 
 
+@pytest.mark.parametrize("folder", ["ops", "reference"])
+def test_a_further_file_of_an_op_bears_its_name(folder: str) -> None:
+    # X.py holds what is public, X_<part>.py beside it what X.py would be too long with.
+    for path in (PACKAGE / folder).glob("*.py"):
+        parts = [stem for stem in STEMS if path.stem.startswith(f"{stem}_")]
+        assert path.stem in (*STEMS, "__init__") or parts, f"{path.name} belongs to no op"
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_column_is_registered(stem: str) -> None:
     line = f"bind_{stem}(module);"
@@ -165,22 +173,37 @@ def python_files() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
 def imports(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, list[str]]]:
-    """Every import that runs, with the dotted names that it may load."""
-    for node in ast.iter_child_nodes(tree):
-        if is_type_checking(node):
-            continue
+    """Every import, also in a function and under TYPE_CHECKING, with the names it may load."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield node, [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             yield node, [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
+
+
+def without_old_names(tree: ast.Module) -> ast.Module:
+    """The module without `__getattr__`: what finds a former name may point upward."""
+    body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")
+    ]
+    return ast.Module(body, [])
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports_that_run(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, list[str]]]:
+    """Every import but those under TYPE_CHECKING."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
             yield from imports(node)
+        elif not is_type_checking(node):
+            yield from imports_that_run(node)
 
 
 def layer_of(dotted: str) -> str | None:
@@ -206,7 +229,7 @@ def test_python_imports_point_down(path: Path) -> None:
     if here == "__init__":
         return  # it names everything
     assert here in RANK, f"{here} has no place in the order of the layers"
-    for node, names in imports(ast.parse(path.read_text())):
+    for node, names in imports(without_old_names(ast.parse(path.read_text()))):
         for name in names:
             there = layer_of(name)
             if there is None or there == here:
@@ -221,12 +244,50 @@ def test_frameworks_are_imported_where_the_design_allows(path: Path) -> None:
     inside = path.relative_to(PACKAGE).as_posix()
     tree = ast.parse(path.read_text())
     at_the_top = {node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
-    for node, names in imports(tree):
+    for node, names in imports_that_run(tree):
         if not any(name.split(".")[0] in ("torch", "transformers") for name in names):
             continue
         assert inside.startswith(TORCH_FOLDERS), f"{inside}:{node.lineno} imports a framework"
         if inside.startswith("recipes"):
             assert node not in at_the_top, f"{inside}:{node.lineno}: recipes import lazily"
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its dotted name; a package by that of its `__init__`."""
+    found = {}
+    for path in python_files():
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def test_no_circle_of_imports_inside_or_between_packages() -> None:
+    known = modules()
+    arrows: dict[str, set[str]] = {}
+    for module, path in known.items():
+        there = set()
+        for _, names in imports(without_old_names(ast.parse(path.read_text()))):
+            for name in names:
+                # `from package import module` is an arrow to the module, else to the package.
+                target = name if name in known else name.rpartition(".")[0]
+                # Everything may be had from the top, which names what stands below.
+                if target in known and target not in (module, "stepscore"):
+                    there.add(target)
+        arrows[module] = there
+    arrows.pop("stepscore")
+    settled: set[str] = set()
+
+    def walk(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, "a circle: " + " -> ".join((*way[way.index(module) :], module))
+        if module in settled:
+            return
+        for target in sorted(arrows[module]):
+            walk(target, (*way, module))
+        settled.add(module)
+
+    for module in sorted(arrows):
+        walk(module, ())
+    assert settled == set(arrows)
 
 
 def includes(folder: str) -> Iterator[tuple[Path, str]]:

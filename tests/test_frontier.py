@@ -28,7 +28,7 @@ SEED_OF_VECTORS = [
 
 @pytest.mark.parametrize(("counter", "key", "expected"), SEED_OF_VECTORS)
 def test_the_specification_of_philox(counter: Any, key: Any, expected: Any) -> None:
-    from stepscore.reference.tree_search import _philox
+    from stepscore.reference.tree_search_nodes import _philox
 
     assert _philox(counter, key) == expected
 

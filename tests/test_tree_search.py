@@ -13,7 +13,7 @@ import pytest
 
 import stepscore
 from stepscore import TreeSearch
-from stepscore.ops.tree_search import RULES
+from stepscore.ops.tree_search_rules import RULES
 from stepscore.reference import TreeSearch as Specification
 
 MAX_NODES = 400

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from stepscore.arrays.call import DeviceArray
-from stepscore.arrays.device import (
+from stepscore.arrays import (
+    DeviceArray,
     DeviceError,
     cpu_level,
     cuda_available,

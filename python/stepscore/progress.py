@@ -11,9 +11,13 @@ _BAR_WIDTH = 24
 
 
 class Progress:
-    """One line on a terminal: share of the file, candidates done, rate, time left.
+    """One line on a terminal: share of the file, how much is done, rate, time left.
 
     On anything but a terminal it shows nothing.
+
+    Attributes:
+        count: what is done.
+        seconds: how long that took, at the end.
 
     Args:
         what: the word in front.
@@ -29,7 +33,7 @@ class Progress:
         stream: IO[str] | None = None,
         unit: str = "candidates",
     ) -> None:
-        self.candidates = 0
+        self.count = 0
         self.seconds = 0.0
         self._what = what
         self._size = size
@@ -48,9 +52,9 @@ class Progress:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
 
-    def update(self, candidates: int, position: int) -> None:
+    def update(self, count: int, position: int) -> None:
         """Count what is done; `position` bytes of the file have been worked through."""
-        self.candidates += candidates
+        self.count += count
         now = time.monotonic()
         if not self._shown or now - self._last < _SECONDS_BETWEEN:
             return
@@ -61,7 +65,7 @@ class Progress:
         self._width = len(line)
 
     def _line(self, seconds: float, position: int) -> str:
-        done = f"{self.candidates:,} {self._unit}, {self.candidates / seconds:,.0f}/s"
+        done = f"{self.count:,} {self._unit}, {self.count / seconds:,.0f}/s"
         if not self._size:
             return f"{self._what}: {done}"
         share = min(position / self._size, 1.0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays.call import host_integers
+from stepscore.arrays import host_integers
 
 
 def check_shape(
@@ -60,6 +60,6 @@ def segment_of(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def first_true(mask: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give the index of the first True of every segment into the flat array; -1 = none."""
-    found = np.append(np.flatnonzero(mask), len(mask))
-    first = found[np.searchsorted(found, offsets[:-1])]
+    places = np.append(np.flatnonzero(mask), len(mask))
+    first = places[np.searchsorted(places, offsets[:-1])]
     return np.where(first < offsets[1:], first, -1)

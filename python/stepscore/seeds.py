@@ -1,4 +1,7 @@
-"""Seeds from seeds: SplitMix64, the one generator of this package outside the compiled core."""
+"""Seeds from seeds: SplitMix64, the one generator of this package outside the compiled core.
+
+Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,19 @@ def mix(state: Any) -> NDArray[np.uint64]:
 
     Args:
         state: whole numbers in [0, 2^64), any shape.
-
-    Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
     """
     with np.errstate(over="ignore"):  # modulo 2^64 is meant
-        z = np.asarray(np.asarray(state, np.uint64) + GOLDEN)
+        return finalize(np.asarray(state, np.uint64) + GOLDEN)
+
+
+def finalize(state: Any) -> NDArray[np.uint64]:
+    """Give the output of SplitMix64 for states that have been moved on already: a bijection.
+
+    Args:
+        state: whole numbers in [0, 2^64), any shape.
+    """
+    with np.errstate(over="ignore"):
+        z = np.asarray(state, np.uint64)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return np.asarray(z ^ (z >> np.uint64(31)))

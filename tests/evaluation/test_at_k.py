@@ -598,7 +598,7 @@ FAULTS = {
     ),
     "unknown rule": (
         lambda: vote_at_k(*ONE, 1, "plurality"),
-        "vote: unknown rule 'plurality'",
+        "Rule: name: expected one of majority, weighted,",
     ),
     "no scores to weigh by": (
         lambda: vote_at_k([1], [0], None, [0, 1], 1, "weighted"),
@@ -621,5 +621,31 @@ def test_faults_are_named(call, message):
 
 
 def test_one_rule_at_a_time():
-    with pytest.raises(TypeError, match="vote_at_k: rule must be one name"):
+    with pytest.raises(TypeError, match="vote_at_k: rule must be a name or a Rule"):
         vote_at_k(*ONE, 1, ["majority"])
+
+
+def test_a_rule_brings_its_parameters():
+    rule = stepscore.Rule("softmax_weighted", temperature=0.1)
+    world_of_rules = *world(20, 9, seed=12), [2, 5]
+    got = vote_at_k(*world_of_rules, rule, method="subsets", subsets=20, resamples=2)
+    advice = re.escape("pass Rule('softmax_weighted', temperature=0.1)")
+    with pytest.warns(DeprecationWarning, match=f"vote_at_k: parameters beside the rule.*{advice}"):
+        loose = vote_at_k(
+            *world_of_rules, "softmax_weighted", method="subsets", subsets=20, resamples=2,
+            temperature=0.1,
+        )  # fmt: skip
+    assert bits(loose.values) == bits(got.values)
+    with pytest.raises(TypeError, match="vote_at_k: temperature stands beside a Rule"):
+        vote_at_k(*world_of_rules, rule, temperature=0.1)
+
+
+def test_one_vote_for_all_k_is_a_vote_for_each():
+    correct, answers, scores, offsets = world(30, 12, seed=13)
+    ballot = correct, answers, scores, offsets
+    options = {"method": "subsets", "subsets": 40, "resamples": 2}
+    together = vote_at_k(*ballot, [7, 2, 7, 12], "weighted", **options)
+    for column, k in enumerate([7, 2, 7, 12]):
+        alone = vote_at_k(*ballot, k, "weighted", **options)
+        assert bits(alone.values[:, 0]) == bits(together.values[:, column])
+        assert alone.sampling_error[0] == pytest.approx(together.sampling_error[column])

@@ -363,7 +363,7 @@ def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> N
     for stream, expected in ((Terminal(), True), (io.StringIO(), False)):
         with Progress("vote", 100, stream) as progress:
             progress.update(10, 50)
-        assert progress.candidates == 10
+        assert progress.count == 10
         assert ("vote  50% [############............] 10 candidates" in stream.getvalue()) is (
             expected
         )

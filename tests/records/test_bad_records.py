@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -311,42 +309,6 @@ def test_a_record_of_another_layout_does_not_take_its_id(write: Write, tmp_path:
     assert [line["id"] for line in read(out)] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("redirection", "code", "message"),
-    [
-        ("> /dev/full", 1, "standard output: expected to write the table; got: No space left"),
-        (">&-", 1, "standard output: expected to write the table; got: it is closed"),
-        ("-q >&-", 0, ""),
-        ("> /dev/null <&-", 0, "candidates/s"),
-    ],
-)
-def test_closed_and_full_streams(redirection: str, code: int, message: str, write: Write) -> None:
-    command = f"{sys.executable} -m stepscore.cli vote {write(scored())} {redirection}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-    assert done.returncode == code
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Exception" not in done.stderr
-
-
-def test_closed_standard_input(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
-    assert main(["vote", "-"]) == 2
-    assert (
-        "<stdin>: expected lines on standard input; got a closed stream" in capsys.readouterr().err
-    )
-
-
-@pytest.mark.parametrize("number", ["abc", "0", "1.5"])
-def test_a_number_that_is_none(number: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["demo", "--problems", number])
-    message = f"--problems: must be a whole number of at least 1; got '{number}'"
-    assert message in capsys.readouterr().err
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -355,42 +317,3 @@ def test_a_folder_without_permission(
     folder.mkdir(mode=0o500)
     assert main(["vote", write(scored()), "-o", str(folder / "out")]) == 2
     assert "check the folder's permissions" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--how", "min"], "--how: expected one of score for a file with such scores; got min"),
-        (["--skipped", "x"], "--skipped: expected --on-error skip beside it; got stop"),
-        (["--skipped", "OUT", "--on-error", "skip"], "expected another file than -o"),
-        (["--how", "nonsense"], None),
-        (["--chunk-size", "0"], None),
-        (["--on-error", "maybe"], None),
-    ],
-)
-def test_bad_options(
-    options: list[str],
-    message: str | None,
-    write: Write,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    out = str(tmp_path / "out")
-    options = [out if option == "OUT" else option for option in options]
-    arguments = ["vote", write(scored()), "-o", out, *options]
-    if message is None:
-        with pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert stop.value.code == 2
-    else:
-        assert main(arguments) == 2
-        assert message in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_separator_belongs_to_one_recipe(
-    fake: FakeModel, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["score", write(solution()), "-o", str(tmp_path / "out"), "--model", "m"]
-    assert main([*arguments, "--separator", "x", "--recipe", "math-shepherd"]) == 2
-    assert "--separator: expected --recipe trl-prm" in capsys.readouterr().err

@@ -1,1 +1,38 @@
-"""Any framework's array as the compiled core sees it: pointer, shape, strides, dtype, device, stream."""
+"""Any framework's array as the compiled core sees it: pointer, shape, strides, dtype, device.
+
+- ``call``: one call of an op: where it runs, and its arguments
+- ``foreign``: arrays of torch, CuPy, JAX, and of no framework at all
+- ``stream``: the CUDA stream of a call
+- ``host``: arrays of ops that run on the CPU alone
+- ``device``: which compiled module is usable here
+"""
+
+from stepscore.arrays.call import Call
+from stepscore.arrays.device import (
+    DeviceError,
+    cpu_level,
+    cuda_available,
+    cuda_module,
+    num_threads,
+    set_num_threads,
+)
+from stepscore.arrays.foreign import DeviceArray, dtype_name, is_torch, length
+from stepscore.arrays.host import host_bools, host_counts, host_integers, host_reals
+
+__all__ = [
+    "Call",
+    "DeviceArray",
+    "DeviceError",
+    "cpu_level",
+    "cuda_available",
+    "cuda_module",
+    "dtype_name",
+    "host_bools",
+    "host_counts",
+    "host_integers",
+    "host_reals",
+    "is_torch",
+    "length",
+    "num_threads",
+    "set_num_threads",
+]

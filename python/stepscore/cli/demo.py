@@ -26,12 +26,15 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--problems", type=options.positive, default=100, help="how many (default: 100)"
+        "--problems", type=options.positive, default=100, help="how many problems (default: 100)"
     )
     parser.add_argument(
-        "--samples", type=options.positive, default=16, help="solutions of each (default: 16)"
+        "--samples",
+        type=options.positive,
+        default=16,
+        help="solutions of each problem (default: 16)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another draw (default: 0)")
+    options.add_seed(parser, int)
     parser.add_argument("--save", metavar="FILE", help="write the samples as an input of rerank")
     options.add_overwrite(parser, "an existing FILE")
 

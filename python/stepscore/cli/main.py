@@ -88,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _unwinding_on_termination():
             COMMANDS[arguments.command].run(arguments)
+    except OutputError as error:
+        complain(f"{name}: error: {error}")
+        return UNWRITABLE
     except InputError as error:
         complain(f"{name}: error: {error.told(flag_of)}")
         return BAD_INPUT
@@ -97,9 +100,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of the table has gone, as after "| head"; Python would complain at its exit.
         silence_output()
-    except OutputError as error:
-        complain(f"{name}: error: {error}")
-        return UNWRITABLE
     return 0
 
 

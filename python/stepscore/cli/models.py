@@ -78,7 +78,7 @@ def load_models(arguments: argparse.Namespace) -> Models:
     is_url = name.startswith(("http://", "https://"))
     if is_url != (arguments.policy_model is not None):
         raise InputError(
-            "it with a --policy that is a URL, and with no other",
+            "a --policy that is a URL beside it, and no other",
             got=f"--policy {name}",
             advice="add --policy-model NAME" if is_url else "leave it out",
             argument="policy_model",

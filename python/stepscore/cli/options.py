@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from stepscore.cli.spelling import flag_of
 from stepscore.errors import Argument, InputError
@@ -48,11 +49,13 @@ ALL_FIELDS = tuple(name for name, _, _ in _FIELDS)
 
 def add_input(parser: argparse.ArgumentParser) -> None:
     """The file that is read."""
-    parser.add_argument("input", metavar="IN", help='JSONL, .gz, or "-"')
+    parser.add_argument(
+        "input", metavar="IN", help='a JSONL file, also .gz, or "-" for standard input'
+    )
 
 
 def add_output(
-    parser: argparse.ArgumentParser, what: str = "the JSONL to write", *, required: bool = True
+    parser: argparse.ArgumentParser, what: str = "the JSONL file to write", *, required: bool = True
 ) -> None:
     """The file that is written."""
     parser.add_argument("-o", "--output", metavar="OUT", required=required, help=what)
@@ -65,7 +68,7 @@ def add_overwrite(parser: argparse.ArgumentParser, what: str = "existing files")
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """No table."""
-    parser.add_argument("-q", "--quiet", action="store_true", help="no table")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no table")
 
 
 def add_faults(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +81,9 @@ def add_faults(parser: argparse.ArgumentParser) -> None:
         help="stop at the first (default), or leave them out, count and list them",
     )
     faults.add_argument(
-        "--skipped", metavar="FILE", help="with skip: write all of them there, with the reasons"
+        "--skipped",
+        metavar="FILE",
+        help="with skip: write all of them to this file, with the reasons",
     )
 
 
@@ -104,7 +109,7 @@ def add_chunk_size(parser: argparse.ArgumentParser, what: str, default: int) -> 
 
 def add_files(
     parser: argparse.ArgumentParser,
-    output: str = "the JSONL to write",
+    output: str = "the JSONL file to write",
     *,
     required: bool = True,
     chunk_size: int,
@@ -156,15 +161,34 @@ def add_aggregation(parser: argparse._ActionsContainer, choices: Sequence[str], 
     )
 
 
+def add_rule(
+    parser: argparse._ActionsContainer,
+    what: str,
+    action: Literal["store", "append"] = "store",
+) -> None:
+    """A rule of the vote with its parameters, which `RULES_HELP` lists."""
+    parser.add_argument(
+        "--rule",
+        action=action,
+        metavar="RULE",
+        help=f"NAME[:PARAM=VALUE[,PARAM=VALUE]], {what}; the list stands below",
+    )
+
+
+def add_seed(parser: argparse._ActionsContainer, kind: Callable[[str], int]) -> None:
+    """The seed of whatever is drawn."""
+    parser.add_argument(
+        "--seed", type=kind, default=0, metavar="N", help="another draw for each seed (default: 0)"
+    )
+
+
 def add_votes(parser: argparse.ArgumentParser) -> None:
     """How candidates vote, and what is shown of it."""
     votes = parser.add_argument_group("votes")
-    votes.add_argument(
-        "--rule",
+    add_rule(
+        votes,
+        "a column of the table; may be repeated (default: majority, weighted, best_of_n)",
         action="append",
-        metavar="RULE",
-        help="NAME[:PARAM=VALUE[,PARAM=VALUE]], a column of the table; again for another (default: "
-        "majority, weighted, best_of_n); the list stands below",
     )
     votes.add_argument(
         "--objectives",

@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_files(
         parser,
-        "the JSONL to write; required but for --explain",
+        "the JSONL file to write; required unless --explain is given",
         required=False,
         chunk_size=CHUNK_WITH_MODEL,
     )

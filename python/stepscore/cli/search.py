@@ -12,8 +12,9 @@ from stepscore.jobs.search import PROBLEMS_TOGETHER, SearchPlan, search_file
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.search.strategies import STRATEGIES
 
-SUMMARY = "let a policy search, guided by a PRM"
-HELP = """\
+SUMMARY = "search for answers with a policy, guided by a PRM"
+HELP = (
+    """\
 input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
   {"id": 1, "problem": "...", "answer": "the known answer, if there is one"}
 output: the same objects with one more field, "stepscore": the answer and the text that won, all
@@ -30,7 +31,9 @@ A file of --config is YAML with the long names of options as its keys; the comma
   strategy: beam
   set: {n: 16, m: 4}
   tokens: 20000
-
+"""
+    + options.RULES_HELP
+    + """
 examples:
   stepscore demo --save lab.jsonl                       an input to try it with
   stepscore search lab.jsonl -o out.jsonl --policy lab --model lab --strategy beam --set n=16
@@ -38,8 +41,9 @@ examples:
       --set select=uct --set simulations=50 --max-nodes 300 --tree lab-7:tree.html
   stepscore search in.jsonl -o out.jsonl --policy http://localhost:8000/v1 \\
       --policy-model Qwen/Qwen2.5-Math-7B-Instruct --model Qwen/Qwen2.5-Math-PRM-7B \\
-      --strategy rebase --set width=16 --how prod
+      --strategy rebase --set width=16 --how prod --rule softmax_weighted:temperature=0.1
 """
+)
 # Options that are arguments of the search, by the same names.
 _SETTINGS = (
     "seed",
@@ -57,12 +61,12 @@ _SETTINGS = (
     "timeout",
 )
 _COUNTS = (
-    ("samples", "continuations of a problem at most"),
-    ("tokens", "generated tokens of a problem: beyond, it draws no more"),
+    ("samples", "at most so many continuations of a problem"),
+    ("tokens", "generated tokens of a problem, after which it draws no more"),
     ("prm-tokens", "tokens of a problem that the PRM may read"),
-    ("max-nodes", "nodes of a tree at most (default: --samples + 1, else 2048)"),
-    ("max-tokens", "tokens of a response at most (default: 2048)"),
-    ("max-step-tokens", "tokens of a continuation at most (default: 512)"),
+    ("max-nodes", "at most so many nodes of a tree (default: --samples + 1, else 2048)"),
+    ("max-tokens", "at most so many tokens of a response (default: 2048)"),
+    ("max-step-tokens", "at most so many tokens of a continuation (default: 512)"),
     ("groups", "more than 1: policy and PRM work at the same time (default: 1)"),
     ("retries", "how often a failed call is repeated (default: 2)"),
 )
@@ -83,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ID:FILE.html",
-        help="write the tree of a problem as a page; again for another",
+        help="write the search tree of a problem as a page; may be repeated",
     )
     _add_search(parser.add_argument_group("search"))
     _add_policy(parser.add_argument_group("policy"))
@@ -102,24 +106,26 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the strategy; again for another (a wrong name lists them)",
+        help="a parameter of the strategy; may be repeated (a wrong name lists all there are)",
     )
-    group.add_argument("--seed", type=options.seed, default=0, help="another draw (default: 0)")
+    options.add_seed(group, options.seed)
     for name, what in _COUNTS:
         group.add_argument(f"--{name}", type=options.positive, metavar="N", help=what)
-    group.add_argument("--temperature", type=float, metavar="T", help="(default: 0.8)")
-    group.add_argument("--timeout", type=float, metavar="S", help="seconds of a call of a model")
+    group.add_argument("--temperature", type=float, metavar="T", help="of sampling (default: 0.8)")
+    group.add_argument(
+        "--timeout", type=float, metavar="S", help="seconds until a call of a model is given up"
+    )
     group.add_argument(
         "--stop",
         action="append",
         default=[],
         metavar="TEXT",
-        help=r"what ends a step, such as \n\n; again for another (default: the policy's own)",
+        help=r"what ends a step, such as \n\n; may be repeated (default: as the policy has it)",
     )
-    options.add_aggregation(group, AGGREGATIONS, "step scores to one (default: the strategy's own)")
-    group.add_argument(
-        "--rule", metavar="RULE", help="the vote that chooses (default: the strategy's own)"
+    options.add_aggregation(
+        group, AGGREGATIONS, "how step scores become one score (default: as the strategy has it)"
     )
+    options.add_rule(group, "the vote that chooses (default: that of the strategy)")
 
 
 def _add_policy(group: argparse._ArgumentGroup) -> None:
@@ -129,14 +135,17 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--policy-model", metavar="NAME", help="with a URL: the model's name there")
     group.add_argument("--policy-revision", metavar="REV", help="of a Hugging Face repository")
     group.add_argument(
-        "--top-p", type=float, metavar="P", help="draw from the likeliest tokens (default: 1)"
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="draw from the likeliest tokens that together have probability P (default: 1)",
     )
     group.add_argument(
         "--concurrency",
         type=options.positive,
         default=32,
         metavar="N",
-        help="with a URL: requests at a time (default: 32)",
+        help="with a URL: requests at the same time (default: 32)",
     )
 
 

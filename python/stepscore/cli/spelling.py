@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from stepscore.errors import Argument
@@ -48,4 +49,4 @@ def _with_value(flag: str, value: Any) -> str:
     if value is None or value is True:  # a switch has no value
         return flag
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return f"{flag} {text}"
+    return f"{flag} {shlex.quote(text)}"

@@ -7,16 +7,19 @@ import os
 import sys
 from collections.abc import Sequence
 
+from stepscore.errors import InputError
 from stepscore.jobs.files import Report
 
 
-class OutputError(Exception):
+class OutputError(InputError):
     """Standard output that cannot be written."""
 
     def __init__(self, got: str) -> None:
         super().__init__(
-            f"standard output: expected to write the table; got: {got}; free some space, or send "
-            "it elsewhere"
+            "a stream that can be written",
+            got=got,
+            advice="free some space, or send the table elsewhere",
+            where="standard output",
         )
 
 
@@ -28,7 +31,7 @@ def say(lines: Sequence[str]) -> None:
         BrokenPipeError: its reader has gone.
     """
     if sys.stdout is None:  # as after ">&-"
-        raise OutputError("it is closed")
+        raise OutputError("a closed one")
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:

@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_files(
         parser,
-        "the JSONL to write (default: only the table)",
+        "the JSONL file to write (default: only the table)",
         required=False,
         chunk_size=CHUNK_OF_SCORES,
     )

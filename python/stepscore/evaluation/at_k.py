@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import comb
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays.call import host_integers, host_reals
-from stepscore.evaluation.interval import check_interval, mean_interval
-from stepscore.evaluation.majority import (
-    CHEAP_MAJORITY_WORK,
-    MOST_MAJORITY_WORK,
-    answer_classes,
-    majority_of_all,
-    majority_work,
+from stepscore.arrays import host_reals
+from stepscore.evaluation.interval import IntervalName, check_interval, mean_interval
+from stepscore.evaluation.problems import (
+    TooFew,
+    by_size,
+    candidates_of,
+    read_correct,
+    read_problems,
 )
-from stepscore.evaluation.subsets import MOST_SUBSETS, Ballot, vote_of_all, vote_of_random
-from stepscore.ops import Rule, vote
-from stepscore.ragged import check_shape, read_offsets
+from stepscore.ragged import check_shape, offsets_of
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+
+NanPolicy: TypeAlias = Literal["error", "drop"]
 
 _BLOCK = 1 << 20  # candidates
 
@@ -56,8 +55,8 @@ def pass_at_k(
     offsets: Any,
     ks: int | Sequence[int],
     *,
-    too_few: str = "error",
-    interval: str = "bootstrap",
+    too_few: TooFew = "error",
+    interval: IntervalName = "bootstrap",
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -92,20 +91,19 @@ def pass_at_k(
     Source: "Evaluating Large Language Models Trained on Code".
     """
     op = "pass_at_k"
-    right = _read_correct(op, correct)
-    bounds, sizes = _read_problems(op, offsets, ks, len(right), too_few)
+    right = read_correct(op, correct)
+    bounds, sizes = read_problems(op, offsets, ks, len(right), too_few)
     check_interval(op, interval, confidence, resamples)
-    counts = np.concatenate([[0], np.cumsum(right, dtype=np.int64)])[bounds]
-    c = np.diff(counts)
+    c = np.diff(offsets_of(right)[bounds])
     values = np.full((len(bounds) - 1, len(sizes)), np.nan)
-    for n, problems in _by_size(bounds):
+    for n, problems in by_size(bounds):
         for column, k in enumerate(sizes):
             if k <= n:
                 reached = np.concatenate([[0.0], np.cumsum(_rank_weights(n, k))])
                 reached[n - k + 1 :] = 1.0  # too few are wrong to fill k places
                 values[problems, column] = reached[c[problems]]
     exact = np.ones(values.shape, dtype=np.bool_)
-    return _estimate(values, exact, np.zeros(len(sizes)), interval, confidence, resamples, seed)
+    return estimate(values, exact, np.zeros(len(sizes)), interval, confidence, resamples, seed)
 
 
 def prm_at_k(
@@ -114,9 +112,9 @@ def prm_at_k(
     offsets: Any,
     ks: int | Sequence[int],
     *,
-    nan: str = "error",
-    too_few: str = "error",
-    interval: str = "bootstrap",
+    nan: NanPolicy = "error",
+    too_few: TooFew = "error",
+    interval: IntervalName = "bootstrap",
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -152,24 +150,24 @@ def prm_at_k(
     its mean over all subsets, derived here.
     """
     op = "prm_at_k"
-    right = _read_correct(op, correct).astype(np.float64)
+    right = read_correct(op, correct).astype(np.float64)
     rewards = host_reals(op, "scores", scores)
     check_shape(op, "scores", rewards, len(right), "correct")
     missing = np.isnan(rewards)
-    if nan not in ("error", "drop"):
+    if nan not in get_args(NanPolicy):
         raise ValueError(f'{op}: nan must be "error" or "drop"; got {nan!r}')
     if nan == "error" and missing.any():
         raise ValueError(
             f'{op}: scores[{np.argmax(missing)}] is NaN; nan="drop" never chooses that candidate'
         )
-    bounds, sizes = _read_problems(op, offsets, ks, len(right), too_few)
+    bounds, sizes = read_problems(op, offsets, ks, len(right), too_few)
     check_interval(op, interval, confidence, resamples)
     right[missing] = 0.0
     values = np.full((len(bounds) - 1, len(sizes)), np.nan)
-    for n, problems in _by_size(bounds):
+    for n, problems in by_size(bounds):
         weights = {column: _rank_weights(n, k) for column, k in enumerate(sizes) if k <= n}
         for block in _blocks(problems, n) if weights else ():
-            candidates = _candidates(bounds, block, n)
+            candidates = candidates_of(bounds, block, n)
             falling = -rewards[candidates]  # NaN is sorted behind all
             order = np.argsort(falling, axis=1)
             falling = np.take_along_axis(falling, order, 1)
@@ -180,172 +178,12 @@ def prm_at_k(
                 whole = np.einsum("pn,n->p", np.ones((1, n)), weight)
                 values[block, column] = np.einsum("pn,n->p", verdicts, weight) / whole
     exact = np.ones(values.shape, dtype=np.bool_)
-    return _estimate(values, exact, np.zeros(len(sizes)), interval, confidence, resamples, seed)
-
-
-def vote_at_k(
-    correct: Any,
-    answer_ids: Any,
-    scores: Any,
-    offsets: Any,
-    ks: int | Sequence[int],
-    rule: str,
-    *,
-    method: str = "auto",
-    subsets: int = 1000,
-    too_few: str = "error",
-    interval: str = "bootstrap",
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-    **parameters: Any,
-) -> AtK:
-    r"""Estimate how often the answer that k samples vote for is right.
-
-    .. math:: \mathrm{vote@}k = \binom{n}{k}^{-1} \sum_{|S| = k}
-              \mathrm{E}[\, y(\mathrm{vote}(S)) \,]
-
-    over the subsets of a problem's n candidates, each in random order: the first seen of tied
-    answers wins, so that tied answers of a majority have equal chances. :math:`y(a)` is the
-    share of right candidates among the n that give the answer a, 0 or 1 where the judge and the
-    grouping agree; 0 where nobody gives an answer. A candidate without an answer counts as a
-    sample and takes no part in the vote. (``best_of_n`` so elects an answer; `prm_at_k` judges the
-    chosen candidate itself.)
-
-    - exact ``majority``: the multivariate hypergeometric distribution of the class sizes, by
-      dynamic programming over the classes
-    - exact, other rules: `stepscore.vote` on all subsets in one call
-    - ``subsets``: `stepscore.vote` on random subsets. They depend on the seed, on n and on the
-      problem's own data: not on the other problems. Larger k extend the subsets of smaller k.
-
-    Args:
-        correct: whether each candidate is right, bool or 0 and 1, ``[n]``.
-        answer_ids: int64 ``[n]``, equal ids within a problem are equal answers; -1 = no answer.
-        scores: ``[n]``; None is allowed where the rule needs none.
-        offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
-        ks: k, one or several, at least 1.
-        rule: one rule of `stepscore.vote`.
-        method: ``"exact"``, ``"subsets"``, or ``"auto"``: exact where that costs no more than the
-            random subsets.
-        subsets: random subsets per problem, at least 2.
-        too_few: see `pass_at_k`.
-        interval: ``"bootstrap"``, ``"normal"`` or ``"wilson"``; see `mean_interval`.
-        confidence: of the interval.
-        resamples: of the bootstrap.
-        seed: of the subsets and the bootstrap.
-        **parameters: those of `stepscore.vote`, such as ``nan="drop"``.
-
-    Returns:
-        `AtK`; `exact` says which values are.
-
-    Raises:
-        ValueError: as `pass_at_k` and `stepscore.vote`; a problem that is too large to be exact
-            under ``method="exact"``.
-
-    Source: unbiased in the sense of pass@k, derived here; for the rules see `stepscore.vote`.
-    """
-    op = "vote_at_k"
-    right = _read_correct(op, correct)
-    answers = host_integers(op, "answer_ids", answer_ids)
-    check_shape(op, "answer_ids", answers, len(right), "correct")
-    rewards = None if scores is None else host_reals(op, "scores", scores)
-    if rewards is not None:
-        check_shape(op, "scores", rewards, len(right), "correct")
-    bounds, sizes = _read_problems(op, offsets, ks, len(right), too_few)
-    check_interval(op, interval, confidence, resamples)
-    if not isinstance(rule, str):
-        raise TypeError(f"{op}: rule must be one name; got {rule!r}")
-    if method not in ("auto", "exact", "subsets"):
-        raise ValueError(f'{op}: method must be "auto", "exact" or "subsets"; got {method!r}')
-    if subsets < 2:
-        raise ValueError(f"{op}: subsets must be at least 2; got {subsets}")
-    vote(answers, rewards, bounds, Rule(rule, **parameters))  # refuses a bad ballot before any work
-    classes = answer_classes(right, answers, bounds)
-    verdicts = np.append(classes.verdicts, 0.0)[classes.of]
-    ballot = Ballot(verdicts, answers, rewards, rule, parameters)
-    by_classes = rule == "majority" and not parameters
-    most = MOST_MAJORITY_WORK if by_classes else MOST_SUBSETS
-    cheap = CHEAP_MAJORITY_WORK if by_classes else min(subsets, most)
-    limit = {"auto": cheap, "exact": most, "subsets": -1}[method]
-    values = np.full((len(bounds) - 1, len(sizes)), np.nan)
-    exact = np.ones(values.shape, dtype=np.bool_)
-    by_subset = np.zeros((subsets, len(sizes)))
-    for n, problems in _by_size(bounds):
-        for column, k in enumerate(sizes):
-            if k > n:
-                continue
-            if by_classes:
-                work = majority_work(classes, problems, n, k)
-            else:
-                work = np.full(len(problems), min(comb(n, k), most + 1))
-            counted, sampled = problems[work <= limit], problems[work > limit]
-            if method == "exact" and len(sampled):
-                raise ValueError(
-                    f"{op}: {k} of the {n} candidates of problem {sampled[0]} are too many for "
-                    'method="exact"; pass method="subsets", or leave out that k'
-                )
-            exact[sampled, column] = False
-            if len(counted) and by_classes:
-                values[counted, column] = majority_of_all(classes, counted, n, k)
-            elif len(counted):
-                values[counted, column] = vote_of_all(ballot, _candidates(bounds, counted, n), k)
-            if len(sampled):
-                values[sampled, column], sums = vote_of_random(
-                    ballot, _candidates(bounds, sampled, n), k, subsets, seed
-                )
-                by_subset[:, column] += sums
-    counts = np.maximum((~np.isnan(values)).sum(axis=0), 1)
-    error = (by_subset / counts).std(axis=0, ddof=1) / np.sqrt(subsets)
-    return _estimate(values, exact, error, interval, confidence, resamples, seed)
-
-
-def _read_correct(op: str, correct: Any) -> Bool:
-    verdicts = host_reals(op, "correct", correct)
-    check_shape(op, "correct", verdicts)
-    if (other := np.flatnonzero((verdicts != 0) & (verdicts != 1))).size:
-        i = other[0]
-        raise ValueError(f"{op}: correct must be true or false; correct[{i}] is {verdicts[i]}")
-    right: Bool = verdicts != 0
-    return right
-
-
-def _read_problems(
-    op: str, offsets: Any, ks: int | Sequence[int], n: int, too_few: str
-) -> tuple[Int, list[int]]:
-    """The offsets and the list of k, checked against each other."""
-    if too_few not in ("error", "nan"):
-        raise ValueError(f'{op}: too_few must be "error" or "nan"; got {too_few!r}')
-    bounds = read_offsets(op, offsets, n, "candidates")
-    sizes = np.atleast_1d(host_integers(op, "ks", ks))
-    check_shape(op, "ks", sizes)
-    if not len(sizes) or sizes.min() < 1:
-        raise ValueError(f"{op}: ks must hold at least one k, each 1 or more; got {sizes.tolist()}")
-    counts = np.diff(bounds)
-    if too_few == "error" and (short := np.flatnonzero(counts < sizes.max())).size:
-        raise ValueError(
-            f"{op}: problem {short[0]} has {counts[short[0]]} candidates, fewer than k = "
-            f'{sizes.max()}; leave out that k, or pass too_few="nan" to leave out such problems'
-        )
-    return bounds, sizes.tolist()
-
-
-def _by_size(bounds: Int) -> Iterator[tuple[int, Int]]:
-    """Problems with equally many candidates together: how many, and which problems."""
-    counts = np.diff(bounds)
-    order = np.argsort(counts, kind="stable")
-    cuts = np.flatnonzero(np.diff(counts[order])) + 1
-    for problems in np.split(order, cuts):
-        if len(problems):
-            yield int(counts[problems[0]]), problems
+    return estimate(values, exact, np.zeros(len(sizes)), interval, confidence, resamples, seed)
 
 
 def _blocks(problems: Int, n: int) -> list[Int]:
     """Cut problems into blocks whose candidates a cache holds."""
     return np.array_split(problems, -(-len(problems) * n // _BLOCK))
-
-
-def _candidates(bounds: Int, problems: Int, n: int) -> Int:
-    return bounds[problems, None] + np.arange(n)
 
 
 def _rank_weights(n: int, k: int) -> Float:
@@ -371,14 +209,15 @@ def _mean_of_equals(falling: Float, verdicts: Float) -> Float:
     return np.repeat(means, times).reshape(verdicts.shape)
 
 
-def _estimate(
+def estimate(
     values: Float,
     exact: Bool,
     sampling_error: Float,
-    interval: str,
+    interval: IntervalName,
     confidence: float,
     resamples: int,
     seed: int,
 ) -> AtK:
+    """Give the result with the mean of the values and its interval."""
     ends = mean_interval(values, interval, confidence=confidence, resamples=resamples, seed=seed)
     return AtK(values, *ends, exact, sampling_error)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays.call import host_reals
+from stepscore.arrays import host_reals
 
 Float = NDArray[np.float64]
 
-INTERVALS = ("bootstrap", "normal", "wilson")
+IntervalName: TypeAlias = Literal["bootstrap", "normal", "wilson"]
+INTERVALS: tuple[IntervalName, ...] = get_args(IntervalName)
 
 
 class Interval(NamedTuple):
@@ -31,7 +32,7 @@ class Interval(NamedTuple):
 
 def mean_interval(
     values: Any,
-    how: str = "bootstrap",
+    how: IntervalName = "bootstrap",
     *,
     confidence: float = 0.95,
     resamples: int = 1000,
@@ -89,7 +90,7 @@ def mean_interval(
     return Interval(*ends.reshape(3, *table.shape[1:]))
 
 
-def check_interval(op: str, how: str, confidence: float, resamples: int) -> None:
+def check_interval(op: str, how: IntervalName, confidence: float, resamples: int) -> None:
     """Refuse parameters of `mean_interval` that do not fit, in the name of `op`."""
     if how not in INTERVALS:
         expected = " or ".join(f'"{name}"' for name in INTERVALS)
@@ -101,7 +102,7 @@ def check_interval(op: str, how: str, confidence: float, resamples: int) -> None
 
 
 def _interval(
-    columns: Float, how: str, confidence: float, resamples: int, seed: int
+    columns: Float, how: IntervalName, confidence: float, resamples: int, seed: int
 ) -> tuple[Float, Float, Float]:
     """Mean, low and high of ``[columns, problems]`` without NaN."""
     problems = columns.shape[1]

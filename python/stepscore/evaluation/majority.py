@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stepscore.ragged import segment_of
+from stepscore.ragged import offsets_of, segment_of
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -27,13 +27,13 @@ class AnswerClasses(NamedTuple):
         counts: candidates of each class, int64 ``[classes]``.
         verdicts: the share of right ones among them, float64 ``[classes]``.
         offsets: where the classes of each problem begin and end, int64 ``[problems + 1]``.
-        of: the class of every candidate, int64 ``[n]``; -1 = no answer.
+        class_of: the class of every candidate, int64 ``[n]``; -1 = no answer.
     """
 
     counts: Int
     verdicts: Float
     offsets: Int
-    of: Int
+    class_of: Int
 
 
 def answer_classes(correct: NDArray[np.bool_], answer_ids: Int, offsets: Int) -> AnswerClasses:
@@ -51,10 +51,10 @@ def answer_classes(correct: NDArray[np.bool_], answer_ids: Int, offsets: Int) ->
     rank = np.lexsort((-verdicts, -counts, owners))
     place = np.empty(len(rank), dtype=np.int64)
     place[rank] = np.arange(len(rank))
-    of = np.full(len(answer_ids), -1)
-    of[order] = np.repeat(place, counts)
+    class_of = np.full(len(answer_ids), -1)
+    class_of[order] = np.repeat(place, counts)
     bounds = np.searchsorted(owners, np.arange(len(offsets)))
-    return AnswerClasses(counts[rank], verdicts[rank], bounds, of)
+    return AnswerClasses(counts[rank], verdicts[rank], bounds, class_of)
 
 
 def majority_work(classes: AnswerClasses, problems: Int, n: int, k: int) -> Float:
@@ -69,7 +69,7 @@ def majority_work(classes: AnswerClasses, problems: Int, n: int, k: int) -> Floa
 
 def _table_size(classes: AnswerClasses, problems: Int) -> Float:
     """Classes of each problem, once for each of those that are not wrong."""
-    right = np.concatenate([[0], np.cumsum(classes.verdicts > 0)])[classes.offsets]
+    right = offsets_of(classes.verdicts > 0)[classes.offsets]
     rows, width = np.diff(right)[problems], np.diff(classes.offsets)[problems]
     return np.maximum(rows, 1.0) * np.maximum(width, 1)
 
@@ -109,15 +109,15 @@ def _majority(classes: AnswerClasses, problems: Int, n: int, k: int) -> Float:
     place = np.where(there, begin[:, None] + width, 0)
     counts = np.where(there, np.append(classes.counts, 0)[place], 0)
     verdicts = np.where(there, np.append(classes.verdicts, 0.0)[place], 0.0)
-    # One row for every answer that is not wrong: its own count, then those of the others.
-    owner, own = np.nonzero(verdicts)
-    others = np.argsort(width != own[:, None], axis=1, kind="stable")
+    # One row for every answer that is not wrong: its count, then those of the others.
+    owner, leader = np.nonzero(verdicts)
+    others = np.argsort(width != leader[:, None], axis=1, kind="stable")
     rows = np.take_along_axis(counts[owner], others, axis=1)
     # Most problems share their class sizes with others.
     distinct, which = np.unique(rows, axis=0, return_inverse=True)
     chances = _chance_to_lead(distinct, n, k)[which.reshape(-1)]
     values = np.zeros(len(problems))
-    np.add.at(values, owner, verdicts[owner, own] * chances)
+    np.add.at(values, owner, verdicts[owner, leader] * chances)
     return np.minimum(values, 1.0)
 
 
@@ -140,11 +140,11 @@ def _chance_to_lead(counts: Int, n: int, k: int) -> Float:
         states = np.zeros((len(counts), tied, left + m))
         states[:, 0, k - m] = draws[:, 0, k - m, m]
         for draw in range(1, counts.shape[1]):
-            own = draws[:, draw, :left]
+            chances = draws[:, draw, :left]
             following = np.zeros(states.shape)
             behind = sliding_window_view(states, m, axis=2)[:, :, :left]
-            np.einsum("utrj,urj->utr", behind, own[:, :, :m], out=following[:, :, :left])
-            following[:, 1:, :left] += states[:, :-1, m:] * own[:, None, :, m]
+            np.einsum("utrj,urj->utr", behind, chances[:, :, :m], out=following[:, :, :left])
+            following[:, 1:, :left] += states[:, :-1, m:] * chances[:, None, :, m]
             states = following
         chance += (states.sum(axis=2) / np.arange(1, tied + 1)).sum(axis=1)
     return chance
@@ -156,7 +156,7 @@ def _draws(counts: Int, n: int, k: int) -> Float:
     ``[u, a, r, j]`` is the probability that j of r + j samples are of class a, all of them drawn
     from class a, those after it and the candidates without an answer.
     """
-    own = counts[:, :, None]
+    size_of_class = counts[:, :, None]
     left = n - (np.cumsum(counts, axis=1) - counts)[:, :, None]
     j = np.arange(k + 1)
     draws = np.zeros((*counts.shape, k + 1, k + 1))
@@ -164,8 +164,8 @@ def _draws(counts: Int, n: int, k: int) -> Float:
     chance[:, :, 0] = 1.0
     for size in range(k + 1):
         if size:  # one more sample: of the class, or of another
-            of_class = np.clip(own - j, 0, None) * chance
-            chance = np.clip(left - own - (size - 1 - j), 0, None) * chance
+            of_class = np.clip(size_of_class - j, 0, None) * chance
+            chance = np.clip(left - size_of_class - (size - 1 - j), 0, None) * chance
             chance[:, :, 1:] += of_class[:, :, :-1]
             chance /= np.maximum(left - (size - 1), 1)
             chance *= left >= size

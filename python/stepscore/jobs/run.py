@@ -203,4 +203,4 @@ def _work(
     if writer is None:
         raise nothing_processed(opened.lines.name, opened.skips)
     table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
-    return Report(table, opened.skips.report(), progress.candidates, progress.seconds)
+    return Report(table, opened.skips.report(), progress.count, progress.seconds)

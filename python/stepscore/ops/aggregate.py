@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args, overload
 
-from stepscore.arrays.call import Call, dtype_name, length
+import numpy as np
+from numpy.typing import NDArray
 
-AGGREGATIONS = (
+from stepscore.arrays import Call, dtype_name, length
+from stepscore.arrays.types import ForeignArray, HostArray, Real, Tensor, TensorLike
+
+Aggregation: TypeAlias = Literal[
     "min",
     "max",
     "mean",
@@ -19,16 +23,72 @@ AGGREGATIONS = (
     "logit_mean",
     "odds_mean",
     "softmin",
-)
+]
+AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+
+NanPolicy: TypeAlias = Literal["error", "propagate"]
+EmptyPolicy: TypeAlias = Literal["nan", "error"] | float
 
 
+@overload
+def aggregate(
+    values: NDArray[Real],
+    offsets: Any,
+    how: Aggregation | Sequence[Aggregation],
+    *,
+    empty: EmptyPolicy = ...,
+    nan: NanPolicy = ...,
+    temperature: float = ...,
+    clip: float = ...,
+    out: NDArray[Real] | None = ...,
+    stream: Any = ...,
+) -> NDArray[Real]: ...
+@overload
+def aggregate(
+    values: HostArray,
+    offsets: Any,
+    how: Aggregation | Sequence[Aggregation],
+    *,
+    empty: EmptyPolicy = ...,
+    nan: NanPolicy = ...,
+    temperature: float = ...,
+    clip: float = ...,
+    out: NDArray[Any] | None = ...,
+    stream: Any = ...,
+) -> NDArray[np.floating[Any]]: ...
+@overload
+def aggregate(
+    values: TensorLike[Tensor],
+    offsets: Any,
+    how: Aggregation | Sequence[Aggregation],
+    *,
+    empty: EmptyPolicy = ...,
+    nan: NanPolicy = ...,
+    temperature: float = ...,
+    clip: float = ...,
+    out: TensorLike[Tensor] | None = ...,
+    stream: Any = ...,
+) -> Tensor: ...
+@overload
+def aggregate(
+    values: ForeignArray,
+    offsets: Any,
+    how: Aggregation | Sequence[Aggregation],
+    *,
+    empty: EmptyPolicy = ...,
+    nan: NanPolicy = ...,
+    temperature: float = ...,
+    clip: float = ...,
+    out: Any = ...,
+    stream: Any = ...,
+) -> Any: ...
 def aggregate(
     values: Any,
     offsets: Any,
-    how: str | Sequence[str],
+    how: Aggregation | Sequence[Aggregation],
     *,
-    empty: str | float = "nan",
-    nan: str = "error",
+    empty: EmptyPolicy = "nan",
+    nan: NanPolicy = "error",
     temperature: float = 0.1,
     clip: float = 0.0,
     out: Any = None,
@@ -97,7 +157,7 @@ def aggregate(
         call.view("offsets", offsets),
         names,
         _empty_value(call, empty),
-        call.choice("nan", nan, ("error", "propagate")) == "propagate",
+        call.choice("nan", nan, get_args(NanPolicy)) == "propagate",
         call.number("clip", clip),
         call.number("temperature", temperature),
         call.view("out", written),
@@ -106,7 +166,7 @@ def aggregate(
     return written if out is None else out
 
 
-def _empty_value(call: Call, empty: str | float) -> float | None:
+def _empty_value(call: Call, empty: Any) -> float | None:
     if empty == "nan":
         return float("nan")
     if empty == "error":

@@ -58,8 +58,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays.call import Call
-from stepscore.arrays.device import DeviceError, num_threads
+from stepscore.arrays import Call, DeviceError, num_threads
 
 _DECIDED = np.array(["none", "first", "key", "text", "unit", "verify"])  # as answer_key.h has them
 _FIRST, _VERIFIED = 1, 5

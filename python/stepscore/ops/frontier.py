@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays.call import Call, host_counts, host_integers, host_reals
+from stepscore.arrays import Call, host_counts, host_integers, host_reals
+
+Arithmetic: TypeAlias = Literal["float32", "float64", "exact"]
+Resampling: TypeAlias = Literal["multinomial", "stratified", "systematic", "residual"]
+Tempering: TypeAlias = Literal["ess", "entropy", "base", "linear"]
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -66,7 +70,12 @@ def replicate(offsets: Any, counts: Any) -> tuple[Ids, Ids]:
 
 
 def rebase_allotment(
-    scores: Any, offsets: Any, width: Any, *, temperature: float = 0.2, arith: str = "float32"
+    scores: Any,
+    offsets: Any,
+    width: Any,
+    *,
+    temperature: float = 0.2,
+    arith: Arithmetic = "float32",
 ) -> Ids:
     r"""How many children every node of a level gets (REBASE).
 
@@ -95,7 +104,7 @@ def rebase_allotment(
     scores = host_reals(op, "scores", scores)
     offsets = host_integers(op, "offsets", offsets)
     width = _per_problem(op, "width", width, offsets)
-    arith = Call(op).choice("arith", arith, ("float32", "float64", "exact"))
+    arith = Call(op).choice("arith", arith, get_args(Arithmetic))
     counts = np.empty(scores.shape, np.int64)
     _core.rebase_allotment(
         _view(scores), _view(offsets), _view(width), temperature, arith, _view(counts)
@@ -108,7 +117,7 @@ def resample(
     offsets: Any,
     n: Any,
     *,
-    method: str = "multinomial",
+    method: Resampling = "multinomial",
     seed: int = 0,
     keys: Any = None,
     draw: int = 0,
@@ -149,12 +158,11 @@ def resample(
     offsets = host_integers(op, "offsets", offsets)
     n = _per_problem(op, "n", n, offsets)
     keys = None if keys is None else host_integers(op, "keys", keys)
-    names = ("multinomial", "stratified", "systematic", "residual")
     return _core.resample(
         _view(weights),
         _view(offsets),
         _view(n),
-        Call(op).choice("method", method, names),
+        Call(op).choice("method", method, get_args(Resampling)),
         seed,
         None if keys is None else _view(keys),
         draw,
@@ -188,7 +196,7 @@ def tempering(
     offsets: Any,
     progress: float,
     *,
-    how: str = "ess",
+    how: Tempering = "ess",
     threshold: float = 0.5,
     early: float = 0.5,
     start: float = 1.0,
@@ -227,7 +235,7 @@ def tempering(
     """
     weights = host_reals("tempering", "weights", weights)
     offsets = host_integers("tempering", "offsets", offsets)
-    how = Call("tempering").choice("how", how, ("ess", "entropy", "base", "linear"))
+    how = Call("tempering").choice("how", how, get_args(Tempering))
     temperatures = np.empty(max(len(offsets) - 1, 0))
     _core.tempering(
         _view(weights),

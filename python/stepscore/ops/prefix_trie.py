@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays.call import Call, dtype_name, length
-from stepscore.arrays.device import DeviceError
+from stepscore.arrays import Call, DeviceError, dtype_name, length
+from stepscore.ragged import offsets_of
 
 
 class PrefixTrie:
@@ -71,6 +71,14 @@ class PrefixTrie:
     Source: prefix trees of sampled traces, as in lambda-GRPO (arXiv 2509.21154) and PORTool
     (arXiv 2510.26020).
     """
+
+    token: NDArray[np.integer[Any]]
+    parent: NDArray[np.int64]
+    depth: NDArray[np.int64]
+    count: NDArray[np.int64]
+    node_of_token: NDArray[np.int64]
+    last_node: NDArray[np.int64]
+    group_offsets: NDArray[np.int64]
 
     def __init__(self, token_ids: Any, offsets: Any, *, groups: Any = None) -> None:
         call = Call("PrefixTrie")
@@ -147,7 +155,7 @@ class PrefixTrie:
     def child_offsets(self) -> NDArray[np.int64]:
         """Where the children of each node begin and end in `children`, int64 ``[nodes + 1]``."""
         sizes = np.bincount(self.parent[self.parent >= 0], minlength=len(self))
-        return _read_only(np.concatenate([[0], np.cumsum(sizes)]))
+        return _read_only(offsets_of(sizes))
 
     @cached_property
     def children(self) -> NDArray[np.int64]:

@@ -4,11 +4,51 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
-from stepscore.arrays.call import Call, dtype_name, length
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.arrays import Call, dtype_name, length
+from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
 
 
+@overload
+def find_steps(
+    token_ids: HostArray,
+    offsets: Any,
+    separator: int | Sequence[int],
+    *,
+    shift: int = ...,
+    collapse: bool = ...,
+    window: Any = ...,
+    max_steps: int | None = ...,
+    stream: Any = ...,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+@overload
+def find_steps(
+    token_ids: TensorLike[Tensor],
+    offsets: Any,
+    separator: int | Sequence[int],
+    *,
+    shift: int = ...,
+    collapse: bool = ...,
+    window: Any = ...,
+    max_steps: int | None = ...,
+    stream: Any = ...,
+) -> tuple[Tensor, Tensor]: ...
+@overload
+def find_steps(
+    token_ids: ForeignArray,
+    offsets: Any,
+    separator: int | Sequence[int],
+    *,
+    shift: int = ...,
+    collapse: bool = ...,
+    window: Any = ...,
+    max_steps: int | None = ...,
+    stream: Any = ...,
+) -> tuple[Any, Any]: ...
 def find_steps(
     token_ids: Any,
     offsets: Any,

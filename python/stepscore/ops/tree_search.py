@@ -3,117 +3,33 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays.call import Call, host_bools, host_counts, host_integers, host_reals
+from stepscore.arrays import Call, host_bools, host_counts, host_integers, host_reals
+from stepscore.ops.tree_search_nodes import TreeNodes
+from stepscore.ops.tree_search_requests import (
+    NO_EVALUATIONS,
+    NO_SAMPLES,
+    EvaluateRequests,
+    ExpandRequests,
+    Ids,
+    Requests,
+)
+from stepscore.ops.tree_search_rules import Parameters, RuleName, selection
 
-Ids = NDArray[np.int64]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-_SCATTERED = 1 << 14  # a flag: children of several expansions, linked by next_sibling
+__all__ = ["EvaluateRequests", "ExpandRequests", "Requests", "TreeSearch"]
 
-# A rule is its formula ("rule") and what else tells one published search from another. Sources and
-# formulas: TreeSearch.select.
-DEFAULTS: dict[str, Any] = {
-    "rule": "puct",
-    "prior": "softmax",
-    "unvisited": "zero",
-    "backup": "mean",
-    "backup_from": "leaf",
-    "evaluate": "children",
-    "terminals": "revisit",
-    "virtual_loss": "count",
-    "loss": 1.0,
-    "c": 1.25,
-    "c_base": 19652.0,
-    "log_factor": 1.0,
-    "bonus": 0.0,
-    "discount": 1.0,
-    "value_count": 0.0,
-    "mean_epsilon": 0.0,
-    "value_scale": 0.1,
-    "visit_offset": 50.0,
-    "gumbel_scale": 1.0,
-    "considered": 16,
-    "max_depth": 2**31 - 1,
-}
-_UCT = {"rule": "uct", "prior": "one", "unvisited": "first"}
-RULES: dict[str, dict[str, Any]] = {
-    "puct": {},
-    "uct": {**_UCT, "c": 1.0, "log_factor": 2.0},
-    "muzero": {"rule": "muzero", "evaluate": "leaf"},
-    "gumbel": {"rule": "gumbel", "evaluate": "leaf"},
-    "openr": {"unvisited": "value"},
-    "alphamath": {"prior": "exp", "c": 1.5, "c_base": float("inf"), "terminals": "once"},
-    "rest_mcts": {
-        **_UCT,
-        "c": 0.4,
-        "log_factor": 2.0,
-        "unvisited": "bonus",
-        "bonus": 1.0,
-        "backup": "weighted",
-        "backup_from": "best_child",
-    },
-    "masprm": {**_UCT, "c": 2.0, "value_count": 1.0},
-    "usail": {"prior": "one", "mean_epsilon": 1e-6},
-    "llm_reasoners": {**_UCT, "c": 1.0, "unvisited": "value", "backup_from": "rollout"},
-}
+Mode: TypeAlias = Literal["step", "block", "partial", "rollout"]
 
 
-class ExpandRequests(NamedTuple):
-    """Samples to draw from the policy; all arrays int64 ``[requests]``.
-
-    Attributes:
-        tickets: what `TreeSearch.tell_expand` and `TreeSearch.fail` are given.
-        nodes: the nodes to continue.
-        problems: their problems.
-        samples: how many continuations of each, at most.
-        modes: 0 a step, 1 a block of tokens, 2 a partial step, 3 a rollout to the end.
-    """
-
-    tickets: Ids
-    nodes: Ids
-    problems: Ids
-    samples: Ids
-    modes: Ids
-
-
-class EvaluateRequests(NamedTuple):
-    """Nodes to score or to judge; all arrays int64 ``[requests]``.
-
-    Attributes:
-        tickets: what `TreeSearch.tell_score`, `tell_judge` and `fail` are given.
-        nodes: the nodes.
-        problems: their problems.
-        parent_tokens: tokens of the steps before each node's own, as they were counted.
-    """
-
-    tickets: Ids
-    nodes: Ids
-    problems: Ids
-    parent_tokens: Ids
-
-
-class Requests(NamedTuple):
-    """What `TreeSearch.ask` hands out: samples, scores and judgements to get."""
-
-    expand: ExpandRequests
-    score: EvaluateRequests
-    judge: EvaluateRequests
-
-
-_NONE = np.empty(0, np.int64)
-_NO_SAMPLES = ExpandRequests(_NONE, _NONE, _NONE, _NONE, _NONE)
-_NO_EVALUATIONS = EvaluateRequests(_NONE, _NONE, _NONE, _NONE)
-
-
-class TreeSearch:
+class TreeSearch(TreeNodes):
     r"""Search trees of many problems: asks for samples and scores in batches, takes the answers.
 
     A node is a step; its number is ``problem * max_nodes + number in the problem``, the root's
@@ -127,7 +43,7 @@ class TreeSearch:
     - `ask` hands queued requests out, `tell_expand`, `tell_score` and `tell_judge` take the answers
       in any order and any subset, `fail` gives requests back. A call is taken as a whole or, when
       it raises, not at all.
-    - `best`, `frontier`, `prune`, `path`, `text` and the fields below say where the search stands;
+    - `best`, `frontier`, `prune`, `path`, `text` and the fields say where the search stands;
       `save` and `load` keep it.
 
     Args:
@@ -147,16 +63,8 @@ class TreeSearch:
             expansion; it is neither scored nor selected. ``"keep"`` keeps all.
 
     Attributes:
-        parent: the node before, int32; -1 at a root and at numbers without a node. This and the
-            following fields are read-only views, ``[problems * max_nodes]``, never copied.
-        first_child, child_count, next_sibling: int32; see `children`.
-        depth, visits, in_flight, answer_id, path_tokens: int32. `in_flight` counts the
-            simulations below that wait for answers, `path_tokens` the tokens from the root on.
-        value, reward, logprob, prior: float64, as told; `value` is NaN before it is.
-        value_sum: what is backed up, float64: divided by `visits` the mean, or under the backups
-            ``max`` and ``weighted`` the value itself.
-        flags: the bits `EXISTS`, `TERMINAL`, `PRUNED`, `DUPLICATE`, `EXPANDED`, `SCORED`, `JUDGED`,
-            `CORRECT`, int32.
+        parent, depth, visits, value, ...: the fields of all nodes; see
+            `stepscore.ops.tree_search_nodes.TreeNodes`.
 
     Raises:
         ValueError: sizes or budgets below 1, lengths that do not fit.
@@ -164,9 +72,9 @@ class TreeSearch:
     Examples:
         >>> tree = TreeSearch(1, max_nodes=100)
         >>> while tree.select("puct", simulations=3, samples=2):
-        ...     asked = tree.ask().expand
-        ...     offsets = np.arange(0, 2 * len(asked.tickets) + 1, 2)
-        ...     children = tree.tell_expand(asked.tickets, offsets, texts=["a", "b"])
+        ...     tickets = tree.ask().expand.tickets
+        ...     offsets = np.arange(0, 2 * len(tickets) + 1, 2)
+        ...     children = tree.tell_expand(tickets, offsets, texts=["a", "b"])
         ...     tree.tell_score(tree.ask().score.tickets, [0.25, 0.75])
         >>> tree.best(), tree.visits[:7]
         (array([2]), array([4, 1, 2, 0, 0, 1, 0], dtype=int32))
@@ -174,26 +82,6 @@ class TreeSearch:
     Source: trees of flat arrays as in mctx; tickets as in Optuna; simulations in flight that count
     in exploration alone as in WU-UCT (arXiv 1810.11755).
     """
-
-    EXISTS, TERMINAL, PRUNED, DUPLICATE, EXPANDED, SCORED, JUDGED, CORRECT = (
-        1 << bit for bit in range(8)
-    )
-
-    parent: NDArray[np.int32]
-    first_child: NDArray[np.int32]
-    next_sibling: NDArray[np.int32]
-    child_count: NDArray[np.int32]
-    depth: NDArray[np.int32]
-    visits: NDArray[np.int32]
-    in_flight: NDArray[np.int32]
-    answer_id: NDArray[np.int32]
-    path_tokens: NDArray[np.int32]
-    flags: NDArray[np.int32]
-    value: NDArray[np.float64]
-    reward: NDArray[np.float64]
-    logprob: NDArray[np.float64]
-    prior: NDArray[np.float64]
-    value_sum: NDArray[np.float64]
 
     def __init__(
         self,
@@ -206,7 +94,7 @@ class TreeSearch:
         tokens: Any = None,
         prm_tokens: Any = None,
         deterministic: bool = True,
-        duplicates: str = "keep",
+        duplicates: Literal["keep", "merge"] = "keep",
     ) -> None:
         call = Call("TreeSearch")
         merge = call.choice("duplicates", duplicates, ("keep", "merge")) == "merge"
@@ -216,7 +104,7 @@ class TreeSearch:
                 return None
             return host_counts("TreeSearch", argument, value, (problems,))
 
-        self._core = _core.TreeSearch(
+        core = _core.TreeSearch(
             problems,
             max_nodes,
             seed,
@@ -227,27 +115,11 @@ class TreeSearch:
             deterministic,
             merge,
         )
-        self._view(problems)
-
-    def _view(self, problems: int) -> None:
-        for name, field in self._core.fields().items():
-            if name in TreeSearch.__annotations__:
-                setattr(self, name, field)
-        self.problems = problems
-        self.max_nodes = len(self.parent) // problems if problems else 0
-
-    def __repr__(self) -> str:
-        nodes = int(self._core.counts()[0].sum())
-        return f"TreeSearch(problems={self.problems}, max_nodes={self.max_nodes}, nodes={nodes})"
-
-    @property
-    def roots(self) -> Ids:
-        """The root of every problem, int64 ``[problems]``."""
-        return np.arange(self.problems) * self.max_nodes
+        super().__init__(core, problems)
 
     # --- requests ---------------------------------------------------------------------------
 
-    def request_expand(self, nodes: Any, samples: Any = 1, *, mode: str = "step") -> Ids:
+    def request_expand(self, nodes: Any, samples: Any = 1, *, mode: Mode = "step") -> Ids:
         """Ask the policy to continue nodes.
 
         Args:
@@ -302,9 +174,9 @@ class TreeSearch:
         each = 2**62 if per_problem is None else per_problem
         expand, score, judge = self._core.ask(max_expand, max_score, max_judge, each)
         return Requests(
-            ExpandRequests(*expand) if expand else _NO_SAMPLES,
-            EvaluateRequests(*score) if score else _NO_EVALUATIONS,
-            EvaluateRequests(*judge) if judge else _NO_EVALUATIONS,
+            ExpandRequests(*expand) if expand else NO_SAMPLES,
+            EvaluateRequests(*score) if score else NO_EVALUATIONS,
+            EvaluateRequests(*judge) if judge else NO_EVALUATIONS,
         )
 
     # --- answers ----------------------------------------------------------------------------
@@ -413,7 +285,13 @@ class TreeSearch:
     # --- where to go ------------------------------------------------------------------------
 
     def select(
-        self, rule: str, *, simulations: int, samples: int, leaves: int = 1, **parameters: Any
+        self,
+        rule: RuleName,
+        *,
+        simulations: int,
+        samples: int,
+        leaves: int = 1,
+        **parameters: Unpack[Parameters],
     ) -> int:
         r"""Begin simulations of Monte Carlo tree search and request what they need.
 
@@ -464,19 +342,9 @@ class TreeSearch:
                 of the exploration term (WU-UCT), ``"constant"`` also in :math:`V = (W - loss\, O) /
                 (n + O)`; a leaf that waits is passed over for the next best sibling, and where
                 there is none fewer begin.
-            parameters: what the name of the rule stands for, to change it: ``rule``; ``prior``:
-                ``one``, ``exp``, ``softmax`` (of logprob) or ``softmax_of_value``; ``unvisited``:
-                the :math:`Q` of a child without visits: ``zero``, ``parent``, ``least`` (of node
-                and visited children), ``value`` (its score), ``bonus`` (score + `bonus`, without
-                exploration) or ``first``; ``backup``: ``mean``, ``max`` or ``weighted``;
-                ``backup_from``: ``leaf``, ``best_child`` of it, ``children`` (each), or
-                ``rollout``, which expands the best child and goes on from there to a terminal or
-                `max_depth`;
-                ``evaluate``: ``leaf`` or ``children``; ``terminals``: ``revisit`` or ``once``;
-                ``virtual_loss``, ``loss``; ``c``, ``c_base``, ``log_factor`` (:math:`f`),
-                ``bonus``, ``discount``, ``value_count``, ``mean_epsilon``: :math:`V = (W + m v) /
-                (n + m + \epsilon)`; ``considered``, ``gumbel_scale``, ``value_scale``
-                (:math:`v_s`), ``visit_offset`` (:math:`v_0`); ``max_depth``.
+            parameters: what the name of the rule stands for, to change it: ``c=2.0``,
+                ``unvisited="parent"``, ``max_depth=40``, ...; see
+                `stepscore.ops.tree_search_rules.Parameters`.
 
         Returns:
             How many simulations were begun, those included that ended at a scored terminal and
@@ -491,101 +359,11 @@ class TreeSearch:
         THUDM/ReST-MCTS, milad1378yz/MASPRM,
         usail-hkust/benchmark_inference_time_computation_LLM and maitrix-org/llm-reasoners.
         """
-        selection = _selection(rule, simulations, samples, **parameters)
-        return self._core.select(selection, leaves)
-
-    def best(self, by: str = "visits") -> Ids:
-        """The child of every root that a finished search chooses, int64 ``[problems]``; -1: none.
-
-        Args:
-            by: ``"visits"``, ``"value"`` (mean of what was backed up), or ``"gumbel"`` (greatest
-                g + l + s(q) of the most visited). Ties: the lowest number.
-        """
-        return self._core.best_children(by)
+        return self._core.select(selection(rule, simulations, samples, **parameters), leaves)
 
     def prune(self, nodes: Any) -> None:
         """Take nodes, int64 ``[n]``, out of the frontier and of selection."""
         self._core.prune(host_integers("prune", "nodes", nodes))
-
-    def frontier(self) -> tuple[Ids, Ids]:
-        """The nodes that may be continued, and their offsets, int64 ``[problems + 1]``.
-
-        Nodes without children that are not terminal, pruned or duplicates and have no open request
-        for samples, ascending.
-        """
-        return self._core.frontier()
-
-    def children(self, node: int) -> Ids:
-        """The children of a node, int64, in the order of their requests."""
-        first, count = int(self.first_child[node]), int(self.child_count[node])
-        if not self.flags[node] & _SCATTERED:
-            return np.arange(first, first + count)
-        found = [first]
-        while len(found) < count:
-            found.append(int(self.next_sibling[found[-1]]))
-        return np.array(found, np.int64)
-
-    def path(self, nodes: Any) -> tuple[Ids, Ids]:
-        """The nodes from the root to each of `nodes`, both included, and offsets ``[n + 1]``."""
-        return self._core.paths(host_integers("path", "nodes", nodes))
-
-    def text(self, nodes: Any) -> list[str]:
-        """The steps from the root to each node, joined; where they were told as texts."""
-        payload, offsets = self._core.path_payload(host_integers("text", "nodes", nodes))
-        return [
-            payload[begin:end].decode("utf-8", "surrogatepass") for begin, end in pairwise(offsets)
-        ]
-
-    def tokens(self, nodes: Any) -> tuple[NDArray[np.int32], Ids]:
-        """The token ids from the root to each node, packed, and offsets ``[n + 1]``."""
-        payload, offsets = self._core.path_payload(host_integers("tokens", "nodes", nodes))
-        return np.frombuffer(payload, np.int32), offsets // 4
-
-    def uniform(self, nodes: Any, draws: Any = 0) -> NDArray[np.float64]:
-        """Random numbers in [0, 1), ``[n]``: functions of seed, key, node and number of the draw.
-
-        Args:
-            nodes: int64 ``[n]``.
-            draws: which draw at the node, one number or int64 ``[n]``, from 0.
-        """
-        nodes = host_integers("uniform", "nodes", nodes)
-        return self._core.uniform(nodes, host_counts("uniform", "draws", draws, nodes.shape))
-
-    # --- accounts ---------------------------------------------------------------------------
-
-    def _count(self, which: int) -> Ids:
-        counts: tuple[Ids, ...] = self._core.counts()
-        return counts[which]
-
-    @property
-    def node_count(self) -> Ids:
-        """Numbers given in each problem, the root's included, int64 ``[problems]``."""
-        return self._count(0)
-
-    @property
-    def simulations(self) -> Ids:
-        """Simulations begun, int64 ``[problems]``."""
-        return self._count(1)
-
-    @property
-    def samples_used(self) -> Ids:
-        """Samples granted, int64 ``[problems]``."""
-        return self._count(2)
-
-    @property
-    def tokens_used(self) -> Ids:
-        """Tokens of all children that were told, int64 ``[problems]``."""
-        return self._count(3)
-
-    @property
-    def prm_tokens_used(self) -> Ids:
-        """Tokens of the steps that were scored, int64 ``[problems]``."""
-        return self._count(4)
-
-    @property
-    def open_requests(self) -> int:
-        """Requests that wait to be asked, or for their answers."""
-        return self._core.open_requests()
 
     # --- files ------------------------------------------------------------------------------
 
@@ -609,21 +387,8 @@ class TreeSearch:
         """
         search = cls.__new__(cls)
         try:
-            search._core = _core.TreeSearch.restore(Path(path).read_bytes())
+            core = _core.TreeSearch.restore(Path(path).read_bytes())
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        search._view(len(search._core.counts()[0]))
+        TreeNodes.__init__(search, core, len(core.counts()[0]))
         return search
-
-
-@lru_cache(maxsize=256)
-def _selection(rule: str, simulations: int, samples: int, **parameters: Any) -> _core.Selection:
-    if rule not in RULES:
-        raise ValueError(f"select: unknown rule {rule!r}; choose from {', '.join(RULES)}")
-    unknown = parameters.keys() - DEFAULTS.keys()
-    if unknown:
-        raise ValueError(
-            f"select: unknown parameter {min(unknown)!r}; choose from {', '.join(DEFAULTS)}"
-        )
-    settings = {**DEFAULTS, **RULES[rule], **parameters}
-    return _core.Selection(simulations=simulations, samples=samples, **settings)

@@ -4,22 +4,61 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args, overload
 
-from stepscore.arrays.call import Call, dtype_name, is_torch, length
+import numpy as np
+from numpy.typing import NDArray
 
-ACTIVATIONS = ("identity", "sigmoid", "softmax", "difference")
-INNER = ("relu", "tanh")
+from stepscore.arrays import Call, dtype_name, is_torch, length
+from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
+
+Activation: TypeAlias = Literal["identity", "sigmoid", "softmax", "difference"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+Inner: TypeAlias = Literal["relu", "tanh"]
+INNER: tuple[Inner, ...] = get_args(Inner)
 _REALS = ("float32", "float16", "bfloat16")
 
 
+@overload
+def value_head(
+    hidden: HostArray,
+    weight: Any,
+    bias: Any = ...,
+    *,
+    positions: Any = ...,
+    activation: Activation = ...,
+    out: NDArray[np.float32] | None = ...,
+    stream: Any = ...,
+) -> NDArray[np.float32]: ...
+@overload
+def value_head(
+    hidden: TensorLike[Tensor],
+    weight: Any,
+    bias: Any = ...,
+    *,
+    positions: Any = ...,
+    activation: Activation = ...,
+    out: TensorLike[Tensor] | None = ...,
+    stream: Any = ...,
+) -> Tensor: ...
+@overload
+def value_head(
+    hidden: ForeignArray,
+    weight: Any,
+    bias: Any = ...,
+    *,
+    positions: Any = ...,
+    activation: Activation = ...,
+    out: Any = ...,
+    stream: Any = ...,
+) -> Any: ...
 def value_head(
     hidden: Any,
     weight: Any,
     bias: Any = None,
     *,
     positions: Any = None,
-    activation: str = "identity",
+    activation: Activation = "identity",
     out: Any = None,
     stream: Any = None,
 ) -> Any:
@@ -82,13 +121,46 @@ def value_head(
     return written if out is None else out
 
 
+@overload
+def mlp_head(
+    hidden: HostArray,
+    layers: Sequence[tuple[Any, Any]],
+    *,
+    positions: Any = ...,
+    inner: Inner = ...,
+    activation: Activation = ...,
+    out: NDArray[np.float32] | None = ...,
+    stream: Any = ...,
+) -> NDArray[np.float32]: ...
+@overload
+def mlp_head(
+    hidden: TensorLike[Tensor],
+    layers: Sequence[tuple[Any, Any]],
+    *,
+    positions: Any = ...,
+    inner: Inner = ...,
+    activation: Activation = ...,
+    out: TensorLike[Tensor] | None = ...,
+    stream: Any = ...,
+) -> Tensor: ...
+@overload
+def mlp_head(
+    hidden: ForeignArray,
+    layers: Sequence[tuple[Any, Any]],
+    *,
+    positions: Any = ...,
+    inner: Inner = ...,
+    activation: Activation = ...,
+    out: Any = ...,
+    stream: Any = ...,
+) -> Any: ...
 def mlp_head(
     hidden: Any,
     layers: Sequence[tuple[Any, Any]],
     *,
     positions: Any = None,
-    inner: str = "relu",
-    activation: str = "identity",
+    inner: Inner = "relu",
+    activation: Activation = "identity",
     out: Any = None,
     stream: Any = None,
 ) -> Any:

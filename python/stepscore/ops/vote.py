@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from stepscore import _core
-from stepscore.arrays.call import Call, length
+from stepscore.arrays import Call, length
 from stepscore.errors import InputError, InputTypeError
 
 _MOST = 2**53  # up to here float64 holds every whole number

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stepscore.reference.tree_search import _uniform
+from stepscore.reference.tree_search_nodes import uniform
 
 
 def _problems(values: Any, offsets: Any) -> list[list[Any]]:
@@ -89,7 +89,7 @@ def resample(
         zip(_problems(weights, offsets), _each(n, offsets), strict=True)
     ):
         key = p if keys is None else int(keys[p])
-        uniform = [_uniform(seed, key, i, draw) for i in range(max(count, 1))]
+        draws = [uniform(seed, key, i, draw) for i in range(max(count, 1))]
         drawn: list[int] = []
         masses = [float(w) for w in own]
         if method == "residual":
@@ -99,9 +99,9 @@ def resample(
         running = list(accumulate(masses))
         for i in range(len(drawn), count):
             at = {
-                "stratified": (i + uniform[i]) / count,
-                "systematic": (i + uniform[0]) / count,
-            }.get(method, uniform[i]) * running[-1]
+                "stratified": (i + draws[i]) / count,
+                "systematic": (i + draws[0]) / count,
+            }.get(method, draws[i]) * running[-1]
             drawn.append(next((j for j, s in enumerate(running) if s > at), len(own) - 1))
         chosen.append(drawn)
     return _flat(chosen, offsets)
@@ -140,12 +140,12 @@ def tempering(
         entropy = -(p * np.log(p)).sum() / (np.log(len(own)) if len(own) > 2 else 1)
         if ratio >= threshold or progress >= early:
             return 1.0
-        found = {
+        temperatures = {
             "ess": (1 - progress) / ratio,
             "entropy": 1 / (entropy + (1 - entropy) * progress),
             "base": 2 - progress,
         }
-        return max(1.0, float(found[how]))
+        return max(1.0, float(temperatures[how]))
 
     return np.array([temperature(own) for own in _problems(weights, offsets)])
 

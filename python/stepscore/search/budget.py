@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays.call import host_integers, host_reals
+from stepscore.arrays import host_integers, host_reals
 from stepscore.ops import aggregate, vote
 from stepscore.ragged import check_shape, first_true, read_offsets, segment_of
 

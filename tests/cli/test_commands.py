@@ -1,0 +1,81 @@
+"""The table of commands, and the command lines that help and README show."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stepscore
+from stepscore import cli
+from stepscore.cli import main as command_line
+from stepscore.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(cli.__file__).parent
+
+
+def shown_in(text: str) -> list[str]:
+    """The command lines of a text, without what is said beside them."""
+    text = text.replace("\\\n", " ")
+    lines = re.findall(r"^ *(stepscore \w+ .*?)(?:  +[^-\s].*|#.*)?$", text, re.MULTILINE)
+    return [line.strip() for line in lines]
+
+
+def command_lines() -> list[str]:
+    texts = [command_line._EXAMPLES, *(command.HELP for command in COMMANDS.values())]
+    return sorted({line for text in texts for line in shown_in(text)})
+
+
+def test_a_command_is_a_file_and_a_line_of_the_table() -> None:
+    shared = {"main", "options", "models", "spelling", "terminal", "config", "__init__", "__main__"}
+    assert {path.stem for path in FOLDER.glob("*.py")} - shared == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert COMMANDS[name].HELP in text
+    assert f"examples:\n  stepscore {'demo' if name in ('rerank', 'search') else name}" in text
+    parser = argparse.ArgumentParser()
+    COMMANDS[name].add_options(parser)
+    for action in parser._actions:
+        assert action.help, f"{name}: {action.dest} has no help"
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_the_examples_of_the_help_are_right(line: str) -> None:
+    arguments = command_line._parser().parse_args(shlex.split(line)[1:])
+    assert arguments.command in COMMANDS
+
+
+def test_the_command_lines_of_the_readme_are_right() -> None:
+    lines = shown_in((ROOT / "README.md").read_text())
+    assert len(lines) >= 6
+    for line in lines:
+        command_line._parser().parse_args(shlex.split(line)[1:])
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    text = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^ +{name} +{re.escape(command.SUMMARY)}$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "start", [["-m", "stepscore.cli"], ["-c", "from stepscore.cli.main import main; main()"]]
+)
+def test_it_starts(start: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *start, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"stepscore {stepscore.__version__}\n"

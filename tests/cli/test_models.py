@@ -1,0 +1,87 @@
+"""A model that is not loaded: the message names the option at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stepscore
+from stepscore import policies
+from stepscore.cli.main import main
+from stepscore.errors import Argument, InputError
+
+Write = Callable[..., str]
+PROBLEM = {"id": 1, "problem": "?", "candidates": ["x = 1"]}
+CASES = [
+    (InputError("a folder", got="'m'", argument="model", where="load"), "--model m: expected a"),
+    (
+        InputError("one of a, b", got="'c'", argument="recipe", where="load"),
+        "--model m: --recipe: expected one of a, b; got 'c'\n",
+    ),
+    (
+        InputError("steps", advice=("pass ", Argument("max_length", 9)), where="load"),
+        "--model m: expected steps; pass --max-length 9\n",
+    ),
+    (ValueError("gone"), "--model m: expected a model that can be loaded; got gone\n"),
+    (KeyError("w"), "--model m: expected a model that can be loaded; got KeyError: 'w'\n"),
+    (ModuleNotFoundError("No torch"), "expected torch and transformers, which run the models; got"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), CASES)
+def test_a_prm(
+    error: Exception,
+    message: str,
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(name: str, **options: Any) -> Any:
+        raise error
+
+    monkeypatch.setitem(stepscore.__dict__, "load", load)
+    assert main(["score", write(PROBLEM), "-o", str(tmp_path / "o"), "--model", "m"]) == 2
+    assert f"stepscore score: error: {message}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "message"), CASES)
+def test_a_policy(
+    error: Exception,
+    message: str,
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(*arguments: Any, **options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(policies.HuggingFacePolicy, "load", load)
+    options = ["--policy", "m", "--strategy", "best_of_n"]
+    assert main(["search", write(PROBLEM), "-o", str(tmp_path / "o"), *options]) == 2
+    spoken = message.replace("--model m", "--policy m")
+    assert f"stepscore search: error: {spoken}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--policy", "http://x"], "got --policy http://x; add --policy-model NAME"),
+        (["--policy", "lab", "--policy-model", "x"], "got --policy lab; leave it out"),
+    ],
+)
+def test_a_name_at_a_server_belongs_to_a_url(
+    options: list[str],
+    message: str,
+    write: Write,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ["search", write(PROBLEM), "-o", str(tmp_path / "o"), "--strategy", "best_of_n"]
+    assert main([*given, *options]) == 2
+    expected = "--policy-model: expected a --policy that is a URL beside it, and no other; "
+    assert expected + message in capsys.readouterr().err

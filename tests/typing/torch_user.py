@@ -1,0 +1,26 @@
+"""Code of a user with torch: it passes ``mypy --strict``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from typing_extensions import assert_type
+
+import stepscore
+
+
+def heads(hidden: Tensor, layer: torch.nn.Linear, ends: Tensor) -> Tensor:
+    with torch.no_grad():
+        # A parameter is a tensor that computes plain ones.
+        assert_type(stepscore.value_head(layer.weight, layer.weight), Tensor)
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    assert_type(stepscore.mlp_head(hidden, [(weight, bias)], positions=ends), Tensor)
+    out = torch.empty(len(ends), 1)
+    return stepscore.value_head(hidden, weight, bias, activation="difference", out=out)
+
+
+def rewards(token_ids: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
+    positions, step_offsets = stepscore.find_steps(token_ids, offsets, 9)
+    assert_type(positions, Tensor)
+    assert_type(step_offsets, Tensor)
+    return stepscore.aggregate(values[positions], step_offsets, "min", empty="nan")
