@@ -61,17 +61,16 @@ def read_answers(
         InputError: a verifier that does not start.
     """
     texts = [answer or None for answer in stated]
-    unread = [place for place, answer in enumerate(stated) if answer is None]
-    can_answer = np.ones(len(texts), np.bool_)
-    if unread:
-        can_answer[unread] = [solutions[place] is not None for place in unread]
-        for place, answer in zip(
-            unread, extract_answers([solutions[place] for place in unread]), strict=True
-        ):
+    has_answers = np.ones(len(offsets) - 1, np.bool_)
+    if None in stated:
+        unread = [place for place, answer in enumerate(stated) if answer is None]
+        read = [solutions[place] for place in unread]
+        can_answer = np.ones(len(texts), np.bool_)
+        can_answer[unread] = [solution is not None for solution in read]
+        has_answers = first_true(can_answer, offsets) >= 0
+        for place, answer in zip(unread, extract_answers(read), strict=True):
             texts[place] = answer
-    return Answers(
-        texts, group_equal(texts, offsets, verify=verify), first_true(can_answer, offsets) >= 0
-    )
+    return Answers(texts, group_equal(texts, offsets, verify=verify), has_answers)
 
 
 def group_equal(

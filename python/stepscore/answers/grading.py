@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.answers.classes import Verifier, group_equal
 from stepscore.ragged import first_true, segment_of
+
+_FLAGS = {None: -1, False: 0, True: 1}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def same_answer(
         >>> same_answer(["1/2", "12 hours", "3"], ["0.5", "12", None]).tolist()
         [True, True, False]
     """
-    return _compare(known, answers, verify)[0]
+    return _compare(known, answers, np.arange(len(known)), np.arange(len(answers)), verify)[0]
 
 
 def grade(
@@ -78,27 +81,41 @@ def grade(
     flagged = np.zeros(len(has_answer), np.bool_)
     right = np.zeros(len(answers), np.bool_)
     if flags is not None and any(flag is not None for flag in flags):
-        lacks_flag = np.array([flag is None for flag in flags])
-        flagged = first_true(lacks_flag, offsets) < 0
-        right = np.array([bool(flag) for flag in flags]) & flagged[problem_of]
+        read = np.fromiter(map(_FLAGS.__getitem__, flags), np.int8)
+        flagged = first_true(read < 0, offsets) < 0
+        right = (read > 0) & flagged[problem_of]
     compared = np.flatnonzero((has_answer & ~flagged)[problem_of])
-    same, undecided = _compare(
-        [known[problem] for problem in problem_of[compared].tolist()],
-        [answers[place] for place in compared.tolist()],
-        verify,
-    )
-    right[compared] = same
+    right[compared], undecided = _compare(known, answers, problem_of[compared], compared, verify)
     return Grades(right, has_answer | flagged, undecided)
 
 
 def _compare(
-    known: Sequence[str | None], answers: Sequence[str | None], verify: Verifier | None
+    known: Sequence[str | None],
+    answers: Sequence[str | None],
+    known_at: NDArray[np.int64],
+    answer_at: NDArray[np.int64],
+    verify: Verifier | None,
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Compare pairs, each different one once; with what the verifier could not decide."""
-    numbers: dict[tuple[str | None, str | None], int] = {}
-    pair_of = [numbers.setdefault(pair, len(numbers)) for pair in zip(known, answers, strict=True)]
-    texts = [text for pair in numbers for text in pair]
+    """Compare known answers with others, each different pair of texts once.
+
+    Args:
+        known_at, answer_at: the places of each pair.
+
+    Returns:
+        Whether each pair is equal, and what the verifier could not decide.
+    """
+    first = _first_places(known)[known_at], _first_places(answers)[answer_at]
+    pairs, pair_of = np.unique(first[0] * len(answers) + first[1], return_inverse=True)
+    places = np.divmod(pairs, max(len(answers), 1))
+    texts: list[str | None] = [None] * (2 * len(pairs))
+    texts[::2] = map(known.__getitem__, places[0].tolist())
+    texts[1::2] = map(answers.__getitem__, places[1].tolist())
     groups = group_equal(texts, np.arange(0, len(texts) + 1, 2), verify=verify)
-    first, second = groups.ids.reshape(-1, 2).T
-    same = (first == second) & (second >= 0)
-    return same[np.array(pair_of, np.int64)], groups.undecided
+    same = (groups.ids[::2] == groups.ids[1::2]) & (groups.ids[1::2] >= 0)
+    return same[pair_of], groups.undecided
+
+
+def _first_places(texts: Sequence[str | None]) -> NDArray[np.int64]:
+    """Give where each of the texts stands for the first time."""
+    seen: dict[str | None, int] = {}
+    return np.fromiter(map(seen.setdefault, texts, count()), np.int64, len(texts))

@@ -66,9 +66,15 @@ def answers_of(scored: ScoredRecords, settings: VoteSettings) -> Answers:
     """Read the answer of every candidate: the file's, else an earlier run's, else the text's."""
     candidates = [candidate for record in scored.records for candidate in record.candidates]
     stated = [c.earlier_answer if c.answer is None else c.answer for c in candidates]
+    if None not in stated:
+        return read_answers(stated, (), scored.scores.offsets, verify=settings.verify)
     # Steps that the recipe has split are free of step tags.
     solutions = [
-        None if answer is not None else candidate.solution if steps is None else "\n".join(steps)
+        None
+        if answer is not None
+        else candidate.text or candidate.solution
+        if steps is None
+        else "\n".join(steps)
         for answer, candidate, steps in zip(stated, candidates, scored.split, strict=True)
     ]
     return read_answers(stated, solutions, scored.scores.offsets, verify=settings.verify)

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stepscore.answers import Answers, Grades
 from stepscore.errors import Argument, Spell, as_argument
@@ -125,10 +126,9 @@ class Summary:
         self._without_answers += int(np.count_nonzero(~answers.has_answers))
         sizes = np.diff(scores.offsets)
         answerable = np.repeat(answers.has_answers, sizes)
-        self._unanswered += int(np.count_nonzero(answerable & (classes < 0)))
-        voting = scores.totals[answerable & (classes >= 0)]
-        self._voting += np.isfinite(voting).sum(axis=0)
-        self._negative += (voting < 0).sum(axis=0)
+        votes = answerable & (classes >= 0)
+        self._unanswered += int(np.count_nonzero(answerable & ~votes))
+        self._count_scores(scores.totals[votes])
         self._undecided.update(answers.groups.undecided, grades.undecided)
         count = np.diff(offsets_of(grades.right)[scores.offsets])[known]
         self._known += int(np.count_nonzero(known))
@@ -145,6 +145,14 @@ class Summary:
         )
         if self._prefixes is not None:
             self._prefixes.add(scores, answers, elections, grades)
+
+    def _count_scores(self, totals: NDArray[np.float64]) -> None:
+        """Count the scores of candidates that vote, all and negative, in each column."""
+        finite, negative = np.isfinite(totals), totals < 0
+        # The sums of columns are what takes time, and most files have no exceptions.
+        self._voting += len(totals) if finite.all() else finite.sum(axis=0)
+        if negative.any():
+            self._negative += negative.sum(axis=0)
 
     def lines(self) -> list[str]:
         """Write counts, tables and notes, at most 100 columns wide."""

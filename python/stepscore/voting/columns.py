@@ -52,9 +52,8 @@ def aggregate_every_way(
     Returns:
         float64 ``[candidates, AGGREGATIONS]``; NaN where there is none.
     """
-    totals = np.full((len(offsets) - 1, len(AGGREGATIONS)), np.nan)
     names = usable(AGGREGATIONS, bounded=bounded)
-    totals[:, [AGGREGATIONS.index(name) for name in names]] = aggregate(
+    totals = aggregate(
         values,
         offsets,
         names,
@@ -63,4 +62,8 @@ def aggregate_every_way(
         clip=ODDS_CLIP,
     )
     totals[incomplete] = np.nan
-    return totals
+    if len(names) == len(AGGREGATIONS):
+        return np.asarray(totals)
+    every = np.full((len(totals), len(AGGREGATIONS)), np.nan)
+    every[:, [AGGREGATIONS.index(name) for name in names]] = totals
+    return every

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import vote
+from stepscore.ops.vote import ScoreNeeds
 from stepscore.ragged import segment_of
 from stepscore.voting.columns import usable
 from stepscore.voting.rules import BEST_OF_N, TypedRule
@@ -102,7 +103,7 @@ def elect(
         (result.tied, False),
         (result.margin, np.nan),
     ):
-        values[~exists] = nothing
+        np.copyto(values, nothing, where=~exists[..., None])
     if result.class_scores is not None:
         result.class_scores[~exists[segment_of(scores.offsets)]] = np.nan
     return Elections(
@@ -151,23 +152,29 @@ def _unfit(
     """
     columns, totals = scores.columns, scores.totals
     unfit = np.zeros((scores.problems, len(rules), len(columns)), np.bool_)
-    lows, highs = (f.reduce(totals, axis=0, initial=np.nan) for f in (np.fmin, np.fmax))
-    problem_of = segment_of(scores.offsets)
+    problem_of, votes = segment_of(scores.offsets), classes >= 0
+    outside = {needs: _outside(totals, needs) for needs in {rule.rule.scores for rule in rules}}
     for r, rule in enumerate(rules):
         if not rule.reads_scores:
             continue
-        low, high = rule.rule.scores.low, rule.rule.scores.high
         for c, column in enumerate(columns):
-            taking_part = classes >= 0
             if rule.suits(column, bounded=scores.bounded):
-                if not (lows[c] < low or highs[c] > high):
-                    continue
-                outside = (totals[:, c] < low) | (totals[:, c] > high)
+                faults = outside[rule.rule.scores].get(c)
             else:
-                outside = ~np.isnan(totals[:, c])
+                faults = ~np.isnan(totals[:, c])
+            if faults is None:
+                continue
             if not rule.reads_columns:
-                unfit[problem_of[taking_part & outside], r, c] = True
+                unfit[problem_of[votes & faults], r, c] = True
             elif c in read:
-                taking_part = taking_part & ~np.isnan(totals[:, read]).any(axis=1)
-                unfit[problem_of[taking_part & outside], r] = True
+                takes_part = votes & ~np.isnan(totals[:, read]).any(axis=1)
+                unfit[problem_of[takes_part & faults], r] = True
     return unfit
+
+
+def _outside(totals: NDArray[np.float64], needs: ScoreNeeds) -> dict[int, NDArray[np.bool_]]:
+    """Tell which scores are not what a rule needs, ``[candidates]`` for columns that have some."""
+    if needs.kind == "any":
+        return {}
+    outside = (totals < needs.low) | (totals > needs.high)
+    return {c: outside[:, c] for c in np.flatnonzero(outside.any(axis=0)).tolist()}

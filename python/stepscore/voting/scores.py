@@ -81,5 +81,5 @@ def candidate_scores(
     if given is not None:
         parts.append(given[:, None])
         columns += (GIVEN,)
-    totals = np.concatenate(parts, axis=1)
+    totals = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     return CandidateScores(offsets, values, step_offsets, columns, totals, bounded)
