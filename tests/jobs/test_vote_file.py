@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_model import read
+from vote_inputs import records
 
 import stepscore
+from stepscore import _core
 from stepscore.cli.main import main
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.voting.columns import NEED_PROBABILITIES
@@ -210,3 +212,29 @@ def test_votes_are_those_of_the_package(write: Write, tmp_path: Path) -> None:
             assert votes["score"]["tied"] == expected.tied[0]
             margin = expected.margin[0]
             assert votes["score"]["margin"] == (margin if np.isfinite(margin) else None)
+
+
+def test_the_votes_of_a_chunk_are_one_call(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    compiled = _core.vote
+
+    def count(*arguments: Any) -> None:
+        calls.append(arguments)
+        compiled(*arguments)
+
+    monkeypatch.setattr(_core, "vote", count)
+    rules = [
+        part
+        for form in ("majority", "weighted", "best_of_n", "borda:power=2", "pareto")
+        for part in ("--rule", form)
+    ]
+    out = str(tmp_path / "out")
+    lines = records("both", seed=7, problems=20, size=4)
+    arguments = ["vote", write(*lines), "-o", out, *rules, "--prefixes", "1,2,3"]
+    assert main(arguments) == 0
+    assert len(calls) == 1
+    candidates = [len(line["candidates"]) for line in lines]
+    assert main([*arguments, "--overwrite", "--chunk-size", "1"]) == 0
+    assert len(calls) == 1 + len(candidates)

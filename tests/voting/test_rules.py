@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.vote import RULES
 from stepscore.voting import DEFAULT_RULES, VoteSettings, objectives_of, parse_rules
 from stepscore.voting.columns import NEED_PROBABILITIES
-from stepscore.voting.rules import typed_parameters
+from stepscore.voting.rules import typed_forms, typed_parameters
 
 Write = Callable[..., str]
 
@@ -395,7 +396,8 @@ def test_a_rule_that_cannot_be_read(
     rule: str, message: str, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["vote", write("nothing is read"), "--rule", rule]) == 2
-    assert f"stepscore vote: error: --rule {rule}: {message}" in capsys.readouterr().err
+    typed = shlex.quote(rule)
+    assert f"stepscore vote: error: --rule {typed}: {message}" in capsys.readouterr().err
 
 
 MULTI = "multi_objective:objective_weights=0.5:0.5,scale=none"
@@ -471,6 +473,26 @@ def test_the_help_names_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
         for name in RULES:
             assert name in described
             assert all(f"{parameter}=" in described for parameter in typed_parameters(name))
+
+
+def test_rules_are_told_as_they_are_typed() -> None:
+    plain, *forms = typed_forms()
+    assert plain.split() == [name for name in RULES if not typed_parameters(name)]
+    assert {form.partition(":")[0].partition("[")[0] for form in forms} == (
+        set(RULES) - set(plain.split())
+    )
+    assert "logodds_weighted[:eps=1e-7]" in forms
+    assert "loglik_weighted:prior=0.5,reliability=0.6,answers=10[,eps=1e-7]" in forms
+    assert "hybrid_majority_reward:tau=0.5,consensus=share|entropy,reward=max|mean|sum" in forms
+
+
+def test_the_library_names_arguments() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_rules(["borda:power=17"])
+    assert str(caught.value) == (
+        "rule='borda:power=17': expected a whole number in [1, 16] for power; got '17'; "
+        "type rule='borda:power=2'"
+    )
 
 
 def test_objectives_that_scores_do_not_have() -> None:
