@@ -66,9 +66,11 @@ def _score(
     split: list[list[str] | None] = []
     for record in records:
         for candidate in record.candidates:
-            steps = candidate.steps
-            split.append(None if steps is not None else model.recipe.split(candidate.text or ""))
-            solutions.append(split[-1] if steps is None else steps)
+            texts = None
+            if candidate.steps is None:
+                texts = model.recipe.split(candidate.text or "")
+            split.append(texts)
+            solutions.append(texts or candidate.steps or [])
             problems.append(record.problem or "")
     with warnings.catch_warnings():
         # The number of steps left out is counted here, and stands in the summary.
@@ -92,7 +94,7 @@ def _score(
         )
     low, high = model.recipe.score_range
     steps = values, np.asarray(scores.offsets, dtype=np.int64)
-    found = candidate_scores(
+    aggregated = candidate_scores(
         candidate_offsets(records), steps=steps, bounded=low >= 0 and high <= 1
     )
-    return ScoredRecords(records, split, found)
+    return ScoredRecords(records, split, aggregated)

@@ -219,8 +219,8 @@ def _search(
         raise
     except (ValueError, TypeError) as error:
         raise InputError("arguments that fit the search", got=str(error)) from error
-    if not any(found.traces for found in result):
-        reasons = [found.status for found in result if found.status != "done"]
+    if not any(each.traces for each in result):
+        reasons = [each.status for each in result if each.status != "done"]
         if reasons:
             journal.unlink()  # it knows nothing but failures
             raise InputError(

@@ -32,27 +32,27 @@ def write_results(
         fields: the names of the fields.
         provenance: what stands beside every result.
     """
-    for index, (record, found) in enumerate(zip(records, result, strict=True)):
-        content = {**_as_json(found), "provenance": provenance}
+    for index, (record, outcome) in enumerate(zip(records, result, strict=True)):
+        content = {**_as_json(outcome), "provenance": provenance}
         text = json.dumps(content, ensure_ascii=False, allow_nan=False)
         out.write(insert_result(record, fields, text) + "\n")
         page = pages.get(str(record.id))
         if page is not None:
-            page.write(_page(record, found, result, index))
+            page.write(_page(record, outcome, result, index))
 
 
-def _as_json(found: Found) -> dict[str, Any]:
+def _as_json(outcome: Found) -> dict[str, Any]:
     return {
-        "answer": found.answer,
-        "text": found.text,
-        "winner": found.winner if found.winner >= 0 else None,
-        "status": found.status,
-        "traces": [_trace_as_json(trace) for trace in found.traces],
+        "answer": outcome.answer,
+        "text": outcome.text,
+        "winner": outcome.winner if outcome.winner >= 0 else None,
+        "status": outcome.status,
+        "traces": [_trace_as_json(trace) for trace in outcome.traces],
         "costs": {
-            "samples": found.costs.samples,
-            "tokens": found.costs.tokens,
-            "prm_tokens": found.costs.prm_tokens,
-            "seconds": round(found.costs.seconds, 6),
+            "samples": outcome.costs.samples,
+            "tokens": outcome.costs.tokens,
+            "prm_tokens": outcome.costs.prm_tokens,
+            "seconds": round(outcome.costs.seconds, 6),
         },
     }
 
@@ -67,15 +67,15 @@ def _trace_as_json(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _page(record: Record, found: Found, result: SearchResult, index: int) -> str:
+def _page(record: Record, outcome: Found, result: SearchResult, index: int) -> str:
     facts = {
         "id": record.id,
         "strategy": result.strategy,
-        "answer": "none" if found.answer is None else found.answer,
+        "answer": "none" if outcome.answer is None else outcome.answer,
         **({} if record.answer is None else {"known answer": record.answer}),
-        "status": found.status,
-        "samples": found.costs.samples,
-        "generated tokens": found.costs.tokens,
-        "PRM tokens": found.costs.prm_tokens,
+        "status": outcome.status,
+        "samples": outcome.costs.samples,
+        "generated tokens": outcome.costs.tokens,
+        "PRM tokens": outcome.costs.prm_tokens,
     }
-    return tree_html(found.problem, result.tree(index), facts=facts)
+    return tree_html(outcome.problem, result.tree(index), facts=facts)

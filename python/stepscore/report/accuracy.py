@@ -23,7 +23,7 @@ def agreement_cells(counts: AccuracyCounts, setting: int) -> list[str]:
 def agreement_headings(counts: AccuracyCounts, rules: Sequence[TypedRule]) -> list[tuple[str, ...]]:
     """Write what stands above the cells of `agreement_cells`."""
     headings = []
-    for one, other in counts.pairs:
-        first, *rest = rules[other].heading
-        headings.append((*rules[one].heading, f"= {first}", *rest))
+    for a, b in counts.pairs:
+        first, *rest = rules[b].heading
+        headings.append((*rules[a].heading, f"= {first}", *rest))
     return headings

@@ -134,11 +134,12 @@ class Summary:
         self._known += int(np.count_nonzero(known))
         self._mean += float((count / sizes[known]).sum())
         self._any += int(np.count_nonzero(count))
+        has_scores = np.asarray((~np.isnan(scores.totals)).any(axis=0))
         self._counts.add(
             elections.winner[..., -1],
             elections.exists,
             elections.unfit,
-            ~np.isnan(scores.totals).all(axis=0),
+            has_scores,
             classes,
             grades.right,
             known,
@@ -177,7 +178,7 @@ class Summary:
             ]
             headings = [self._rules[r].heading for r in by_column]
             lines += [*table("aggregation", headings, rows), ""]
-        baselines = [
+        baselines: list[tuple[str, str, str]] = [
             ("pass@1", percent(self._mean, known), "mean accuracy of the single candidates")
         ]
         for r, rule in enumerate(self._rules):
@@ -188,7 +189,8 @@ class Summary:
                 meaning = "; ".join([*parameters, f"over {', '.join(self._objectives)}"])
             else:
                 continue
-            baselines.append((rule.name, *accuracy_cells(self._counts, [r], 0), meaning))
+            (cell,) = accuracy_cells(self._counts, [r], 0)
+            baselines.append((rule.name, cell, meaning))
         baselines.append(
             (self._pass_name(), percent(self._any, known), "some candidate is right: the ceiling")
         )

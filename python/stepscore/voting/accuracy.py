@@ -24,14 +24,14 @@ class AccuracyCounts:
     Attributes:
         right: problems whose winner is right, int64 ``[rules, settings]``.
         pairs: the rules that are compared: up to three each with each, and more each with the
-            first, as (one, other).
+            first.
         equal: problems in which both choose the same answer, int64 ``[pairs, settings]``.
         unfit: where a rule had scores before it that it does not read, bool ``[rules, settings]``.
     """
 
     def __init__(self, rules: Sequence[TypedRule], settings: int) -> None:
         others = range(len(rules)) if len(rules) <= _MOST_COMPARED else range(1)
-        self.pairs = [(one, other) for other in others for one in range(other + 1, len(rules))]
+        self.pairs = [(a, b) for b in others for a in range(b + 1, len(rules))]
         shape, compared = (len(rules), settings), (len(self.pairs), settings)
         self.right = np.zeros(shape, np.int64)
         self.equal = np.zeros(compared, np.int64)
@@ -67,10 +67,10 @@ class AccuracyCounts:
         self.right += np.append(right, False)[winner[known]].sum(axis=0)
         self._judged += exists[known].sum(axis=0)
         answer = np.append(classes, -1)[winner]
-        for pair, (one, other) in enumerate(self.pairs):
-            both = exists[:, one] & exists[:, other]
+        for pair, (a, b) in enumerate(self.pairs):
+            both = exists[:, a] & exists[:, b]
             self._compared[pair] += both.sum(axis=0)
-            self.equal[pair] += (both & (answer[:, one] == answer[:, other])).sum(axis=0)
+            self.equal[pair] += (both & (answer[:, a] == answer[:, b])).sum(axis=0)
 
     @property
     def judged(self) -> NDArray[np.int64]:
@@ -81,7 +81,7 @@ class AccuracyCounts:
     def compared(self) -> NDArray[np.int64]:
         """Problems that `equal` is a share of, ``[pairs, settings]``; 0 where it means nothing."""
         means = self._means_something
-        both = [means[one] & means[other] for one, other in self.pairs]
+        both = [means[a] & means[b] for a, b in self.pairs]
         return np.where(np.array(both, np.bool_).reshape(self._compared.shape), self._compared, 0)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,10 @@ SOFTMIN_TEMPERATURE = 0.1  # as in PURE
 ODDS_CLIP = 1e-7
 AGGREGATION_PARAMETERS = {"softmin_temperature": SOFTMIN_TEMPERATURE, "odds_clip": ODDS_CLIP}
 
+_Column = TypeVar("_Column", bound=str)
 
-def usable(columns: Sequence[str], *, bounded: bool) -> list[str]:
+
+def usable(columns: Sequence[_Column], *, bounded: bool) -> list[_Column]:
     """Give the columns that have a meaning for scores of that range.
 
     Args:
