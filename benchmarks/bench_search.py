@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from stepscore.search import Continuation, Expand, Score, search
+from stepscore.search import Continuation, ExpandRequest, ScoreRequest, search
 
 PROBLEMS = [f"problem {i}" for i in range(500)]
 
 
-def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
     return [
         [Continuation(f"step {seed % 1000}\n", 8, -1.0, seed % 9 == 0) for seed in request.seeds]
         for request in requests
     ]
 
 
-def scorer(requests: Sequence[Score]) -> list[float]:
+def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
     return [(hash(request.steps[-1]) % 1000) / 1000 for request in requests]
 
 
@@ -37,8 +37,8 @@ def scorer(requests: Sequence[Score]) -> list[float]:
     ],
 )
 def test_search(benchmark: Any, strategy: str, parameters: dict[str, Any]) -> None:
-    found = search(PROBLEMS, strategy, policy, scorer, **parameters)
-    nodes = sum(one.costs.samples for one in found)
+    result = search(PROBLEMS, strategy, policy, scorer, **parameters)
+    nodes = sum(problem.costs.samples for problem in result)
     benchmark.group = f"{strategy}, 500 problems, about {round(nodes, -3):,} nodes"
     benchmark.pedantic(
         search, (PROBLEMS, strategy, policy, scorer), parameters, rounds=3, warmup_rounds=0

@@ -37,7 +37,8 @@ from numpy.typing import NDArray
 
 import stepscore
 from stepscore.lab import tasks
-from stepscore.lab.continuations import LabPolicy
+from stepscore.lab.continuations import LabContinuationPolicy
+from stepscore.ragged import offsets_of
 from stepscore.search import SearchResult, search
 from stepscore.search.scorers import PrmScorer
 
@@ -177,18 +178,18 @@ def measure(name: str, level: int, seed: int, problems: Sequence[str]) -> list[R
         **parameters,
     )
     prm_scorer.close()
-    for one in result:
-        if one.status != "done":
-            raise RuntimeError(f"{name}, level {level}, seed {seed}: {one.status}")
+    for problem in result:
+        if problem.status != "done":
+            raise RuntimeError(f"{name}, level {level}, seed {seed}: {problem.status}")
     count = len(problems)
     row: Row = {
         "name": name,
         "level": level,
         "seed": seed,
         "parameters": parameters,
-        "samples": sum(one.costs.samples for one in result) / count,
-        "tokens": sum(one.costs.tokens for one in result) / count,
-        "prm_tokens": sum(one.costs.prm_tokens for one in result) / count,
+        "samples": sum(problem.costs.samples for problem in result) / count,
+        "tokens": sum(problem.costs.tokens for problem in result) / count,
+        "prm_tokens": sum(problem.costs.prm_tokens for problem in result) / count,
         "seconds": result.seconds / count,
         "model_seconds": seconds_of(policy.calls + scorer.calls) / count,
         "scorer_seconds": seconds_of(scorer.calls) / count,
@@ -209,8 +210,8 @@ def measure(name: str, level: int, seed: int, problems: Sequence[str]) -> list[R
 
 def voted(result: SearchResult, rule: str) -> list[str]:
     """The responses that win under a rule."""
-    traces = [trace for one in result for trace in one.traces]
-    offsets = np.cumsum([0] + [len(one.traces) for one in result])
+    traces = [trace for problem in result for trace in problem.traces]
+    offsets = offsets_of(len(problem.traces) for problem in result)
     ids = stepscore.group_answers(
         [trace.answer for trace in traces], offsets, extract=False, verify=None
     )
@@ -248,8 +249,8 @@ def seconds_of(calls: Sequence[tuple[float, float]]) -> float:
 
 
 @cache
-def load_policy() -> LabPolicy:
-    return LabPolicy(batch_size=512)
+def load_policy() -> LabContinuationPolicy:
+    return LabContinuationPolicy(batch_size=512)
 
 
 @cache
@@ -294,26 +295,26 @@ def summarise(rows: Sequence[Row]) -> list[Point]:
     names = list(dict.fromkeys((row["name"], row["level"]) for row in rows))
     levels = {key: [row for row in rows if (row["name"], row["level"]) == key] for key in names}
     # Of the seconds the median: what else the machine does at a time should not decide.
-    seconds = {key: median(row["seconds"] for row in own) for key, own in levels.items()}
+    seconds = {key: median(row["seconds"] for row in repeats) for key, repeats in levels.items()}
     rows = [{**row, "seconds": seconds[row["name"], row["level"]]} for row in rows]
     points = []
-    for (name, level), own in levels.items():
+    for (name, level), repeats in levels.items():
         typical = [row for row in rows if (row["name"], row["level"]) == (name, level)]
         over = partial(gain, typical, rows)
-        results = np.concatenate([results_of(row) for row in own])
+        results = np.concatenate([results_of(row) for row in repeats])
         points.append(
             Point(
                 name,
                 level,
                 len(results),
-                samples=mean(row["samples"] for row in own),
-                tokens=mean(row["tokens"] for row in own),
-                prm_tokens=mean(row["prm_tokens"] for row in own),
+                samples=mean(row["samples"] for row in repeats),
+                tokens=mean(row["tokens"] for row in repeats),
+                prm_tokens=mean(row["prm_tokens"] for row in repeats),
                 seconds=seconds[name, level],
-                outside=median(1 - row["model_seconds"] / row["seconds"] for row in own),
+                outside=median(1 - row["model_seconds"] / row["seconds"] for row in repeats),
                 calls=(
-                    max(row["policy_calls"] for row in own),
-                    max(row["scorer_calls"] for row in own),
+                    max(row["policy_calls"] for row in repeats),
+                    max(row["scorer_calls"] for row in repeats),
                 ),
                 accuracy=interval(results),
                 over_majority=None if name == "majority" else over("majority", "tokens"),
@@ -328,14 +329,16 @@ def results_of(row: Row) -> Float:
     return np.array([int(digit) for digit in row["correct"]], float)
 
 
-def gain(own: Sequence[Row], rows: Sequence[Row], reference: str, budget: str) -> Figure | None:
+def gain(
+    level_rows: Sequence[Row], rows: Sequence[Row], reference: str, budget: str
+) -> Figure | None:
     """How much better rows of one level are than a vote at an equal budget, paired by problem.
 
     None where the vote was not measured at such a budget.
     """
     differences = []
-    for row in own:
-        votes = [one for one in rows if (one["name"], one["seed"]) == (reference, row["seed"])]
+    for row in level_rows:
+        votes = [vote for vote in rows if (vote["name"], vote["seed"]) == (reference, row["seed"])]
         expected = at_budget(votes, row[budget], budget)
         if expected is None:
             return None
@@ -351,7 +354,7 @@ def at_budget(votes: Sequence[Row], budget: float, what: str) -> Float | None:
     wanted = np.log(budget)
     if len(at) == 0 or not at[0] - 0.01 <= wanted <= at[-1]:
         return None
-    weights = np.array([np.interp(wanted, at, one) for one in np.eye(len(at))])
+    weights = np.array([np.interp(wanted, at, unit) for unit in np.eye(len(at))])
     mixed: Float = weights @ np.array([results_of(row) for row in votes])
     return mixed
 
@@ -390,7 +393,7 @@ def table(points: Sequence[Point]) -> str:
             f"{100 * point.outside:.1f}",
             f"{point.calls[0]}, {point.calls[1]}",
             str(point.accuracy),
-            *("" if one is None else str(one) for one in gains),
+            *("" if figure is None else str(figure) for figure in gains),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -485,15 +488,15 @@ def panel(
         'text-anchor="middle">accuracy, %</text>'
     )
     for name, style in styles.items():
-        own = [point for point in points if point.name == name]
-        for point in own:
+        curve = [point for point in points if point.name == name]
+        for point in curve:
             at = x(budget(point))
             ends = [(at, y(point.accuracy.low)), (at, y(point.accuracy.high))]
             parts.append(path(ends, (style[0], "")))
             parts.append(
                 f'<circle cx="{at}" cy="{y(point.accuracy.mean)}" r="2.5" fill="{style[0]}"/>'
             )
-        parts.append(path([(x(budget(one)), y(one.accuracy.mean)) for one in own], style))
+        parts.append(path([(x(budget(point)), y(point.accuracy.mean)) for point in curve], style))
     return parts
 
 
@@ -571,12 +574,12 @@ def read(path: Path, settings: dict[str, Any]) -> list[Row]:
     """The rows of a file, if there is one; they must have been measured alike."""
     if not path.exists():
         return []
-    found = json.loads(path.read_text())
-    if found["settings"] != settings:
+    kept = json.loads(path.read_text())
+    if kept["settings"] != settings:
         raise SystemExit(
-            f"{path} was measured with {found['settings']}, not {settings}; choose another --out"
+            f"{path} was measured with {kept['settings']}, not {settings}; choose another --out"
         )
-    rows: list[Row] = found["rows"]
+    rows: list[Row] = kept["rows"]
     return rows
 
 

@@ -16,22 +16,22 @@ template <class T>
 [[noreturn]] void report(const T* values, const int64_t* offsets, int64_t segment,
                          const Rules& rules) {
   const int64_t begin = offsets[segment], end = offsets[segment + 1];
-  check(begin < end, "aggregate: segment ", segment,
+  check(begin < end, "aggregate", About{"values"}, "segment ", segment,
         " is empty; pass empty=\"nan\" or a number to give it a value");
   for (int64_t i = begin; i < end; ++i) {
     const T value = values[i];
-    check(!(rules.no_nan && value != value), "aggregate: values[", i, "] (segment ", segment,
+    check(!(rules.no_nan && value != value), "aggregate", "values", "[", i, "] (segment ", segment,
           ") is NaN; pass nan=\"propagate\" to make the segment's result NaN");
-    check(!(rules.unit_interval && (value < 0 || value > 1)), "aggregate: values[", i,
+    check(!(rules.unit_interval && (value < 0 || value > 1)), "aggregate", "values", "[", i,
           "] (segment ", segment, ") is ", value,
           "; prod, geometric_mean, logit_mean and odds_mean need scores in [0, 1]");
-    check(!(rules.finite && (value == kInfinity || value == -kInfinity)), "aggregate: values[", i,
-          "] (segment ", segment, ") is ", value, "; softmin needs finite scores");
-    check(!(rules.open_interval && (value < kSmallestNormal || value == 1)), "aggregate: values[",
-          i, "] (segment ", segment, ") is ", value,
+    check(!(rules.finite && (value == kInfinity || value == -kInfinity)), "aggregate", "values",
+          "[", i, "] (segment ", segment, ") is ", value, "; softmin needs finite scores");
+    check(!(rules.open_interval && (value < kSmallestNormal || value == 1)), "aggregate", "values",
+          "[", i, "] (segment ", segment, ") is ", value,
           "; its odds are not finite: pass clip=1e-7 to read scores as [clip, 1 - clip]");
   }
-  throw InvalidArgument(message("aggregate: segment ", segment, " is not valid"));
+  refuse("aggregate", About{"values"}, "segment ", segment, " is not valid");
 }
 
 void reduce(const simd::LeafLoops& loops, const float* values, int64_t n, const int64_t* offsets,
@@ -55,11 +55,10 @@ void finish(const simd::LeafLoops& loops, const Statistics* statistics, int64_t 
 
 void check_options(const AggregateOptions& options) {
   // Below 2^-53, 1 - clip would round to 1.
-  check(options.clip == 0.0 || (options.clip >= 0x1p-53 && options.clip < 0.5),
-        "aggregate: clip must be 0 or lie in [1.2e-16, 0.5); got ", options.clip);
-  check(options.temperature > 0.0 && 1.0 / options.temperature < kInfinity,
-        "aggregate: temperature must be positive, and its inverse finite; got ",
-        options.temperature);
+  check(options.clip == 0.0 || (options.clip >= 0x1p-53 && options.clip < 0.5), "aggregate", "clip",
+        " must be 0 or lie in [1.2e-16, 0.5); got ", options.clip);
+  check(options.temperature > 0.0 && 1.0 / options.temperature < kInfinity, "aggregate",
+        "temperature", " must be positive, and its inverse finite; got ", options.temperature);
 }
 
 template <class T>

@@ -22,7 +22,7 @@ int64_t grain(const Level& level) {
 
 void check_scores(const char* op, const Level& scores) {
   for (int64_t i = 0; i < scores.offsets[scores.problems]; ++i) {
-    check(scores.values[i] == scores.values[i], op, ": scores[", i, "] is NaN");
+    check(scores.values[i] == scores.values[i], op, "scores", "[", i, "] is NaN");
   }
 }
 
@@ -32,12 +32,12 @@ void check_weights(const char* op, const Level& weights) {
     double sum = 0.0;
     for (int64_t i = weights.offsets[p]; i < weights.offsets[p + 1]; ++i) {
       const double w = weights.values[i];
-      check(w >= 0.0 && w < kInfinity, op, ": weights[", i, "] is ", w,
+      check(w >= 0.0 && w < kInfinity, op, "weights", "[", i, "] is ", w,
             "; it must be finite and 0 or more");
       sum += w;
     }
-    check(sum > 0.0 || weights.offsets[p] == weights.offsets[p + 1], op,
-          ": the weights of problem ", p, " are all 0");
+    check(sum > 0.0 || weights.offsets[p] == weights.offsets[p + 1], op, About{"weights"},
+          "the weights of problem ", p, " are all 0");
   }
 }
 
@@ -230,7 +230,7 @@ std::vector<int64_t> top_k(const Level& scores, const int64_t* k, int64_t* out_o
   check_scores("top_k", scores);
   out_offsets[0] = 0;
   for (int64_t p = 0; p < scores.problems; ++p) {
-    check(k[p] >= 0, "top_k: k[", p, "] must be 0 or more; got ", k[p]);
+    check(k[p] >= 0, "top_k", "k", "[", p, "] must be 0 or more; got ", k[p]);
     out_offsets[p + 1] = out_offsets[p] + std::min(k[p], scores.offsets[p + 1] - scores.offsets[p]);
   }
   std::vector<int64_t> indices(static_cast<size_t>(out_offsets[scores.problems]));
@@ -258,10 +258,11 @@ void replicate(const int64_t* offsets, int64_t problems, const int64_t* out_offs
 void rebase_allotment(const Level& scores, const int64_t* width, double temperature,
                       Arithmetic arithmetic, int64_t* counts) {
   check_scores("rebase_allotment", scores);
-  check(temperature > 0.0 && temperature < kInfinity,
-        "rebase_allotment: temperature must be above 0; got ", temperature);
+  check(temperature > 0.0 && temperature < kInfinity, "rebase_allotment", "temperature",
+        " must be above 0; got ", temperature);
   for (int64_t p = 0; p < scores.problems; ++p) {
-    check(width[p] >= 0, "rebase_allotment: width[", p, "] must be 0 or more; got ", width[p]);
+    check(width[p] >= 0, "rebase_allotment", "width", "[", p, "] must be 0 or more; got ",
+          width[p]);
   }
   parallel_for(scores.problems, grain(scores), [&](int64_t begin, int64_t end) {
     std::vector<int64_t> order;
@@ -285,8 +286,8 @@ void resample(const Level& weights, const int64_t* counts, Resampling method,
               const RandomSource& random, const int64_t* out_offsets, int64_t* indices) {
   check_weights("resample", weights);
   for (int64_t p = 0; p < weights.problems; ++p) {
-    check(counts[p] == 0 || weights.offsets[p] < weights.offsets[p + 1], "resample: problem ", p,
-          " has nothing to draw from");
+    check(counts[p] == 0 || weights.offsets[p] < weights.offsets[p + 1], "resample",
+          About{"weights"}, "problem ", p, " has nothing to draw from");
   }
   parallel_for(weights.problems, grain(weights), [&](int64_t begin, int64_t end) {
     Search search;
@@ -314,8 +315,8 @@ void effective_sample_size(const Level& weights, double* sizes) {
 
 void tempering(const Level& weights, const TemperingRule& rule, double* temperatures) {
   check_weights("tempering", weights);
-  check(rule.progress >= 0.0 && rule.progress < kInfinity,
-        "tempering: progress must be 0 or more; got ", rule.progress);
+  check(rule.progress >= 0.0 && rule.progress < kInfinity, "tempering", "progress",
+        " must be 0 or more; got ", rule.progress);
   for (int64_t p = 0; p < weights.problems; ++p) {
     temperatures[p] = temperature_of(weights.values + weights.offsets[p],
                                      weights.offsets[p + 1] - weights.offsets[p], rule);

@@ -41,8 +41,11 @@ int initial_threads() {
   if (text == nullptr || *text == '\0') return processors();
   char* end = nullptr;
   const long threads = std::strtol(text, &end, 10);
-  check(*end == '\0' && threads >= 1 && threads <= kMaxThreads,
-        "STEPSCORE_NUM_THREADS must be a number from 1 to ", kMaxThreads, "; got '", text, "'");
+  if (*end != '\0' || threads < 1 || threads > kMaxThreads) {
+    throw InvalidArgument("num_threads", "STEPSCORE_NUM_THREADS",
+                          message("STEPSCORE_NUM_THREADS must be a number from 1 to ", kMaxThreads,
+                                  "; got '", text, "'"));
+  }
   return static_cast<int>(threads);
 }
 
@@ -210,7 +213,7 @@ int num_threads() {
 }
 
 void set_num_threads(int threads) {
-  check(threads >= 1 && threads <= kMaxThreads, "set_num_threads: threads must be 1 to ",
+  check(threads >= 1 && threads <= kMaxThreads, "set_num_threads", "threads", " must be 1 to ",
         kMaxThreads, "; got ", threads);
   thread_setting().store(threads);
 }

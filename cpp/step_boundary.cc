@@ -73,8 +73,9 @@ void count_steps(const Id* token_ids, const int64_t* offsets, int64_t sequences,
       if (!inside) return fault.report(s);
     }
   });
-  check(fault.none(), "find_steps: shift=", options.shift, " moves a boundary out of sequence ",
-        fault.index(), "; use a smaller shift, or a window that leaves that position out");
+  check(fault.none(), "find_steps", "shift", "=", options.shift,
+        " moves a boundary out of sequence ", fault.index(),
+        "; use a smaller shift, or a window that leaves that position out");
   step_offsets[0] = 0;
   for (int64_t s = 0; s < sequences; ++s) step_offsets[s + 1] += step_offsets[s];
 }

@@ -63,20 +63,21 @@ int64_t begin_simulations(TreeSearch& search, int64_t p, int32_t leaves, Begun* 
 }
 
 void use_selection(TreeSearch& search, const Selection& selection) {
-  check(selection.simulations >= 1, "select: simulations must be 1 or more; got ",
+  check(selection.simulations >= 1, "select", "simulations", " must be 1 or more; got ",
         selection.simulations);
-  check(selection.samples >= 1, "select: samples must be 1 or more; got ", selection.samples);
-  check(selection.max_depth >= 1, "select: max_depth must be 1 or more; got ", selection.max_depth);
+  check(selection.samples >= 1, "select", "samples", " must be 1 or more; got ", selection.samples);
+  check(selection.max_depth >= 1, "select", "max_depth", " must be 1 or more; got ",
+        selection.max_depth);
   check(selection.backup_from != BackupFrom::kRollout || selection.evaluate == Evaluate::kChildren,
-        "select: backup_from='rollout' follows the best child and needs evaluate='children'");
-  check(selection.rule != SelectRule::kGumbel || selection.considered >= 1,
-        "select: considered must be 1 or more; got ", selection.considered);
+        "select", "backup_from", "='rollout' follows the best child and needs evaluate='children'");
+  check(selection.rule != SelectRule::kGumbel || selection.considered >= 1, "select", "considered",
+        " must be 1 or more; got ", selection.considered);
   const bool changed = !(selection == search.selection);
   if (!changed && !search.tables.exploration.empty()) return;
   for (int64_t p = 0; p < search.problems && changed; ++p) {
-    check(search.problem[p].open_leaves == 0,
-          "select: the rule must not change while simulations wait for answers; problem ", p,
-          " has ", search.problem[p].open_leaves);
+    check(search.problem[p].open_leaves == 0, "select", About{"rule"},
+          "the rule must not change while simulations wait for answers; problem ", p, " has ",
+          search.problem[p].open_leaves);
   }
   if (selection.prior != search.selection.prior) {
     for (int32_t& flags : search.nodes.flags) flags &= ~kPriorReady;
@@ -89,7 +90,7 @@ void use_selection(TreeSearch& search, const Selection& selection) {
 }  // namespace
 
 int64_t select(TreeSearch& search, const Selection& selection, int32_t leaves) {
-  check(leaves >= 1, "select: leaves must be 1 or more; got ", leaves);
+  check(leaves >= 1, "select", "leaves", " must be 1 or more; got ", leaves);
   use_selection(search, selection);
   const int64_t most = std::min<int64_t>(leaves, selection.simulations + 1);
   std::vector<Begun> begun(static_cast<size_t>(search.problems * most));
@@ -143,9 +144,9 @@ void best_children(const TreeSearch& search, Choice choice, int64_t* children) {
 void uniform(const TreeSearch& search, const int64_t* nodes, const int64_t* draws, int64_t count,
              double* out) {
   for (int64_t i = 0; i < count; ++i) {
-    check(nodes[i] >= 0 && nodes[i] < search.problems * search.max_nodes,
-          "uniform: there is no node ", nodes[i]);
-    check(draws[i] >= 0 && draws[i] < int64_t{kGumbelDraw}, "uniform: draws[", i,
+    check(nodes[i] >= 0 && nodes[i] < search.problems * search.max_nodes, "uniform", About{"nodes"},
+          "there is no node ", nodes[i]);
+    check(draws[i] >= 0 && draws[i] < int64_t{kGumbelDraw}, "uniform", "draws", "[", i,
           "] must be 0 or more and below 2^32 - 1; got ", draws[i]);
     const int64_t p = nodes[i] / search.max_nodes;
     out[i] = uniform_at(search.seed, search.problem[p].key,

@@ -42,7 +42,7 @@ void check_positions(const char* op, const Rows& rows) {
   if (rows.positions == nullptr) return;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t position = rows.positions[i];
-    check(position >= 0 && position < rows.hidden.rows, op, ": positions[", i, "] is ", position,
+    check(position >= 0 && position < rows.hidden.rows, op, "positions", "[", i, "] is ", position,
           "; hidden has rows 0 to ", rows.hidden.rows - 1);
   }
 }

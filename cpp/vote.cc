@@ -17,40 +17,45 @@ namespace {
 
 constexpr int64_t kProblemsPerThread = 64;
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
+size_t at(int64_t i) {
+  return static_cast<size_t>(i);
+}
+
+InvalidArgument wrong(const char* argument, const std::string& how) {
+  return InvalidArgument("vote", argument, message("vote: ", argument, how));
+}
 
 // Why candidate i may not be counted; nothing if it may.
-std::optional<std::string> refusal(const Ballot& ballot, const RuleSet& rules, int64_t i) {
+std::optional<InvalidArgument> refusal(const Ballot& ballot, const RuleSet& rules, int64_t i) {
   const int64_t id = ballot.answer_ids == nullptr ? 0 : ballot.answer_ids[i];
   if (id < kNoAnswer) {
-    return message("vote: answer_ids[", i, "] is ", id,
-                   "; ids are 0 or more, and -1 for a candidate without an answer");
+    return wrong("answer_ids", message("[", i, "] is ", id,
+                                       "; ids are 0 or more, and -1 for a candidate without an "
+                                       "answer"));
   }
   if (ballot.scores == nullptr) return {};
   const double* const row = ballot.scores + i * ballot.columns;
-  const auto name = [&](int64_t s) {
-    return ballot.columns == 1 ? message("vote: scores[", i, "] is ")
-                               : message("vote: scores[", i, ", ", s, "] is ");
+  const auto place = [&](int64_t s) {
+    return ballot.columns == 1 ? message("[", i, "] is ") : message("[", i, ", ", s, "] is ");
   };
   for (int64_t s = 0; s < ballot.columns; ++s) {
     if (row[s] == row[s] || ballot.drop_nan) continue;
-    return name(s) + "NaN; pass nan=\"drop\" to leave such candidates out";
+    return wrong("scores", place(s) + "NaN; pass nan=\"drop\" to leave such candidates out");
   }
   for (int64_t r = 0; id >= 0 && ballot.unfit == Unfit::kError && r < rules.count; ++r) {
     const Rule& rule = rules.rules[r];
     const bool together = reads_of(rule.kind) == Reads::kColumns;
-    const int64_t count =
-        together ? columns_read(rule.parameters, ballot.columns) : ballot.columns;
-    const auto column = [&](int64_t s) { return together ? column_read(rule.parameters, s) : s; };
+    const int64_t count = together ? columns_read(rule, ballot.columns) : ballot.columns;
+    const auto column = [&](int64_t s) { return together ? column_read(rule, s) : s; };
     bool left_out = false;
     for (int64_t s = 0; together && s < count; ++s) left_out |= row[column(s)] != row[column(s)];
     for (int64_t s = 0; !left_out && s < count; ++s) {
       const double score = row[column(s)];
       const ScoreRange range = range_of(rule);
       if (score != score || (score >= range.low && score <= range.high)) continue;
-      return message(name(column(s)), score, "; the rule ", info_of(rule.kind).name, " needs ",
-                     words_for(scores_of(rule)),
-                     ": give such a candidate the answer id -1 to leave it out");
+      return wrong("scores", message(place(column(s)), score, "; the rule ",
+                                     info_of(rule.kind).name, " needs ", words_for(scores_of(rule)),
+                                     ": give such a candidate the answer id -1 to leave it out"));
     }
   }
   return {};
@@ -172,15 +177,15 @@ class Election {
   }
 
   Reading read_rows(int64_t r, bool& fits) {
-    const VoteParameters& parameters = rules_.rules[r].parameters;
-    const int64_t width = columns_read(parameters, ballot_.columns);
+    const Rule& rule = rules_.rules[r];
+    const int64_t width = columns_read(rule, ballot_.columns);
     gather(everyone_, -1);
     bool missing = false;
     for (int64_t k = 0; k < everyone_.size(); ++k) {
       const double* const row = row_of(everyone_, k);
       bool left_out = false;
       for (int64_t s = 0; s < width; ++s) {
-        const double score = row[column_read(parameters, s)];
+        const double score = row[column_read(rule, s)];
         left_out |= score != score;
       }
       keep_[at(k)] = left_out ? 0 : 1;
@@ -192,7 +197,7 @@ class Election {
     for (int64_t k = 0; k < voters.size(); ++k) {
       const double* const row = row_of(voters, k);
       for (int64_t s = 0; s < width; ++s) {
-        const double score = row[column_read(parameters, s)];
+        const double score = row[column_read(rule, s)];
         rows_[at(k * width + s)] = score;
         fits &= score >= ranges_[at(r)].low && score <= ranges_[at(r)].high;
       }
@@ -227,38 +232,41 @@ class Election {
 void check_columns(const Ballot& ballot, const Rule& rule) {
   if (reads_of(rule.kind) != Reads::kColumns) return;
   const char* const name = info_of(rule.kind).name;
-  const VoteParameters& given = rule.parameters;
-  const int64_t width = columns_read(given, ballot.columns);
-  check(width <= kMaxObjectives, "vote: the rule ", name, " reads at most ", kMaxObjectives,
-        " columns; scores has ", width, ": name those that it reads in columns=[...]");
+  const int64_t width = columns_read(rule, ballot.columns);
+  check(width <= kMaxObjectives, "vote", About{"rule"}, "the rule ", name, " reads at most ",
+        kMaxObjectives, " columns; scores has ", width,
+        ": name those that it reads in columns=[...]");
   for (int64_t s = 0; s < width; ++s) {
-    const int64_t column = column_read(given, s);
-    check(column >= 0 && column < ballot.columns, "vote: ", name, ": columns must lie in [0, ",
-          ballot.columns, "), for the columns of scores; got ", column);
+    const int64_t column = column_read(rule, s);
+    check(column >= 0 && column < ballot.columns, "vote", About{"rule"}, name,
+          ": columns must lie in [0, ", ballot.columns, "), for the columns of scores; got ",
+          column);
   }
-  check(rule.kind != RuleKind::kMultiObjective || given.weight_count == width, "vote: ", name,
-        ": objective_weights must hold ", width, " numbers, one for each column that it reads; ",
-        "got ", given.weight_count);
+  check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width, "vote",
+        About{"rule"}, name, ": objective_weights must hold ", width,
+        " numbers, one for each column that it reads; ", "got ", rule.objectives.weight_count);
 }
 
 }  // namespace
 
 void check_ballot(const Ballot& ballot, const RuleSet& rules) {
-  check(ballot.columns >= 1, "vote: scores must have at least 1 column; got ", ballot.columns);
+  check(ballot.columns >= 1, "vote", "scores", " must have at least 1 column; got ",
+        ballot.columns);
   for (int64_t r = 0; r < rules.count; ++r) {
     if (reads_of(rules.rules[r].kind) == Reads::kNothing) continue;
-    check(ballot.scores != nullptr, "vote: scores may be None only when every rule is 'majority'");
+    check(ballot.scores != nullptr, "vote", "scores",
+          " may be None only when every rule is 'majority'");
     check_columns(ballot, rules.rules[r]);
   }
-  check(ballot.scores != nullptr || ballot.ties == Ties::kFirst,
-        "vote: ties='best_score' needs scores");
-  check(ballot.columns == 1 || ballot.ties == Ties::kFirst,
-        "vote: ties='best_score' needs one score per candidate; scores has ", ballot.columns,
-        " columns");
+  check(ballot.scores != nullptr || ballot.ties == Ties::kFirst, "vote", "ties",
+        "='best_score' needs scores");
+  check(ballot.columns == 1 || ballot.ties == Ties::kFirst, "vote", "ties",
+        "='best_score' needs one score per candidate; scores has ", ballot.columns, " columns");
   int64_t before = 0;
   for (int64_t f = 0; ballot.prefixes != nullptr && f < ballot.prefix_count; ++f) {
-    check(ballot.prefixes[f] > before, "vote: prefixes must be positive and ascend; prefixes[", f,
-          "] is ", ballot.prefixes[f], f == 0 ? "" : message(" after ", before));
+    check(ballot.prefixes[f] > before, "vote", "prefixes",
+          " must be positive and ascend; prefixes[", f, "] is ", ballot.prefixes[f],
+          f == 0 ? "" : message(" after ", before));
     before = ballot.prefixes[f];
   }
 }
@@ -273,8 +281,8 @@ void vote(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out) {
     }
   });
   if (fault.none()) return;
-  const std::optional<std::string> reason = refusal(ballot, rules, fault.index());
-  throw InvalidArgument(reason.value_or("vote: a candidate changed while it was counted"));
+  if (const auto reason = refusal(ballot, rules, fault.index())) throw *reason;
+  refuse("vote", About{"scores"}, "a candidate changed while it was counted");
 }
 
 }  // namespace stepscore

@@ -29,16 +29,20 @@ Status value_head(const Rows& rows, const Layer& layer, Inputs inputs, Activatio
                   int64_t* fault, float* out, Stream stream);
 
 constexpr int64_t kMaxReductions = 16;
-constexpr int64_t kMaxRules = 16;
+constexpr int64_t kMaxRules = 32;
 constexpr int64_t kMaxPrefixes = 64;
-constexpr int64_t kVoteWorkspace = 5;  // numbers per candidate
+constexpr int64_t kMaxJointColumns = 32;  // of all rules that read columns together
+constexpr int64_t kVoteWorkspace = 6;     // numbers per candidate
 
 template <class T>
 Status aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
                  const Reduction* reductions, int64_t count, const AggregateOptions& options,
                  int64_t* fault, T* out, Stream stream);
 
-// rules.kinds and ballot.prefixes are host pointers. `workspace` holds the notes on problems too
+// How many columns the rules that read them together read, of so many.
+int joint_columns(const RuleSet& rules, int64_t columns);
+
+// rules.rules and ballot.prefixes are host pointers. `workspace` holds the notes on problems too
 // large for shared memory: [candidates, kVoteWorkspace].
 Status vote(const Ballot& ballot, int64_t candidates, const RuleSet& rules, const VoteOutput& out,
             double* workspace, int64_t* fault, Stream stream);

@@ -5,28 +5,9 @@
 namespace stepscore {
 namespace {
 
-Reduction reduction_of(const std::string& name) {
-  static const std::pair<const char*, Reduction> kNames[] = {
-      {"min", Reduction::kMin},
-      {"max", Reduction::kMax},
-      {"mean", Reduction::kMean},
-      {"sum", Reduction::kSum},
-      {"prod", Reduction::kProd},
-      {"last", Reduction::kLast},
-      {"first", Reduction::kFirst},
-      {"geometric_mean", Reduction::kGeometricMean},
-      {"logit_mean", Reduction::kLogitMean},
-      {"odds_mean", Reduction::kOddsMean},
-      {"softmin", Reduction::kSoftmin},
-  };
-  std::string known;
-  for (const auto& [known_name, reduction] : kNames) {
-    if (name == known_name) return reduction;
-    known += (known.empty() ? "" : ", ") + std::string(known_name);
-  }
-  throw InvalidArgument(
-      message("aggregate: unknown aggregation '", name, "'; choose from ", known));
-}
+constexpr const char* kAggregations[] = {"min",        "max",       "mean",   "sum",
+                                         "prod",       "last",      "first",  "geometric_mean",
+                                         "logit_mean", "odds_mean", "softmin"};
 
 // empty: None raises at an empty segment, a number is what it gets.
 void bound_aggregate(const TensorView& values, const TensorView& offsets,
@@ -36,15 +17,17 @@ void bound_aggregate(const TensorView& values, const TensorView& offsets,
   check_view("aggregate", "values", values, 1, {DType::kFloat32, DType::kFloat64});
   const int64_t n = values.shape[0];
   const int64_t segments = check_offsets("aggregate", offsets, "values", n);
-  check(!how.empty(), "aggregate: how must name at least one aggregation; got an empty list");
+  check(!how.empty(), "aggregate", "how", " must name at least one aggregation; got an empty list");
   std::vector<Reduction> reductions;
-  for (const std::string& name : how) reductions.push_back(reduction_of(name));
+  for (const std::string& name : how) {
+    reductions.push_back(named<Reduction>("aggregate", "how", name, kAggregations, "aggregation"));
+  }
   const int64_t count = static_cast<int64_t>(reductions.size());
   // One aggregation may be written as [segments].
   check_view("aggregate", "out", out, out.rank == 1 && count == 1 ? 1 : 2, {values.dtype});
   const int64_t width = out.rank == 1 ? 1 : out.shape[1];
-  check(out.shape[0] == segments && width == count, "aggregate: out must have shape [", segments,
-        ", ", count, "]; got ", shape_of(out));
+  check(out.shape[0] == segments && width == count, "aggregate", "out", " must have shape [",
+        segments, ", ", count, "]; got ", shape_of(out));
   if (out.rank == 2) check_contiguous_rows("aggregate", "out", out);
   AggregateOptions options;
   options.empty = empty.has_value() ? EmptyPolicy::kValue : EmptyPolicy::kError;
@@ -66,6 +49,10 @@ void bound_aggregate(const TensorView& values, const TensorView& offsets,
 }  // namespace
 
 void bind_aggregate(py::module_& module) {
+  if constexpr (backend::kOnHost) {
+    module.attr("AGGREGATIONS") = as_tuple(kAggregations);
+    module.attr("SOFTMIN_TEMPERATURE") = AggregateOptions{}.temperature;
+  }
   module.def("aggregate", bound_aggregate, py::arg("values"), py::arg("offsets"), py::arg("how"),
              py::arg("empty").none(true), py::arg("propagate_nan"), py::arg("clip"),
              py::arg("temperature"), py::arg("out"), py::arg("queue"));

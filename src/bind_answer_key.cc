@@ -94,7 +94,7 @@ void bound_group_answers(const Strings& texts, const TensorView& offsets, bool e
   const int64_t problems = check_offsets("group_answers", offsets, "texts", views.size());
   for (const auto& [argument, view] : {std::pair{"ids", &ids}, std::pair{"decided", &decided}}) {
     check_view("group_answers", argument, *view, 1, {DType::kInt64});
-    check(view->shape[0] == views.size(), "group_answers: ", argument, " must have shape [",
+    check(view->shape[0] == views.size(), "group_answers", argument, " must have shape [",
           views.size(), "]; got ", shape_of(*view));
   }
   // Only raw pointers below; the tuple and the arrays outlive the scope.

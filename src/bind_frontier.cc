@@ -8,6 +8,10 @@ namespace {
 
 using Ids = py::array_t<int64_t>;
 
+constexpr const char* kArithmetics[] = {"float32", "float64", "exact"};
+constexpr const char* kResamplings[] = {"multinomial", "stratified", "systematic", "residual"};
+constexpr const char* kTemperings[] = {"ess", "entropy", "base", "linear"};
+
 Level checked_level(const char* op, const char* argument, const TensorView& values,
                     const TensorView& offsets) {
   check_view(op, argument, values, 1, {DType::kFloat64});
@@ -18,8 +22,8 @@ Level checked_level(const char* op, const char* argument, const TensorView& valu
 const int64_t* per_problem(const char* op, const char* argument, const TensorView& view,
                            int64_t problems) {
   check_view(op, argument, view, 1, {DType::kInt64});
-  check(view.shape[0] == problems, op, ": ", argument, " must be a number or have shape [",
-        problems, "]; got ", shape_of(view));
+  check(view.shape[0] == problems, op, argument, " must be a number or have shape [", problems,
+        "]; got ", shape_of(view));
   return pointer<const int64_t>(view);
 }
 
@@ -29,7 +33,7 @@ Ids running_sums(const char* op, const char* argument, const int64_t* counts, in
   int64_t* out = sums.mutable_data();
   out[0] = 0;
   for (int64_t p = 0; p < problems; ++p) {
-    check(counts[p] >= 0, op, ": ", argument, "[", p, "] must be 0 or more; got ", counts[p]);
+    check(counts[p] >= 0, op, argument, "[", p, "] must be 0 or more; got ", counts[p]);
     out[p + 1] = out[p] + counts[p];
   }
   return sums;
@@ -78,11 +82,9 @@ void bound_rebase_allotment(const TensorView& scores, const TensorView& offsets,
   const Level level = checked_level(op, "scores", scores, offsets);
   const int64_t* widths = per_problem(op, "width", width, level.problems);
   check_view(op, "counts", counts, 1, {DType::kInt64});
-  check(counts.shape[0] == scores.shape[0], op, ": counts must have shape [", scores.shape[0],
+  check(counts.shape[0] == scores.shape[0], op, "counts", " must have shape [", scores.shape[0],
         "]; got ", shape_of(counts));
-  const Arithmetic kind = arithmetic == "float32"   ? Arithmetic::kFloat32
-                          : arithmetic == "float64" ? Arithmetic::kFloat64
-                                                    : Arithmetic::kExact;
+  const Arithmetic kind = named<Arithmetic>(op, "arith", arithmetic, kArithmetics);
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
   rebase_allotment(level, widths, temperature, kind, pointer<int64_t>(counts));
@@ -95,15 +97,12 @@ std::pair<Ids, Ids> bound_resample(const TensorView& weights, const TensorView& 
   const char* op = "resample";
   const Level level = checked_level(op, "weights", weights, offsets);
   const int64_t* wanted = per_problem(op, "n", counts, level.problems);
-  check(draw >= 0 && draw < int64_t{1} << 32, op, ": draw must be 0 or more and below 2^32; got ",
+  check(draw >= 0 && draw < int64_t{1} << 32, op, "draw", " must be 0 or more and below 2^32; got ",
         draw);
   const RandomSource random{
       seed, keys.has_value() ? per_problem(op, "keys", *keys, level.problems) : nullptr,
       static_cast<uint32_t>(draw)};
-  const Resampling kind = method == "multinomial"  ? Resampling::kMultinomial
-                          : method == "stratified" ? Resampling::kStratified
-                          : method == "systematic" ? Resampling::kSystematic
-                                                   : Resampling::kResidual;
+  const Resampling kind = named<Resampling>(op, "method", method, kResamplings);
   const Ids out_offsets = running_sums(op, "n", wanted, level.problems);
   Ids indices(out_offsets.at(level.problems));
   const int64_t* begin = out_offsets.data();
@@ -121,7 +120,7 @@ void bound_effective_sample_size(const TensorView& weights, const TensorView& of
   const char* op = "effective_sample_size";
   const Level level = checked_level(op, "weights", weights, offsets);
   check_view(op, "out", out, 1, {DType::kFloat64});
-  check(out.shape[0] == level.problems, op, ": out must have shape [", level.problems, "]");
+  check(out.shape[0] == level.problems, op, "out", " must have shape [", level.problems, "]");
   effective_sample_size(level, pointer<double>(out));
 }
 
@@ -131,11 +130,8 @@ void bound_tempering(const TensorView& weights, const TensorView& offsets, const
   const char* op = "tempering";
   const Level level = checked_level(op, "weights", weights, offsets);
   check_view(op, "out", out, 1, {DType::kFloat64});
-  check(out.shape[0] == level.problems, op, ": out must have shape [", level.problems, "]");
-  const Tempering kind = how == "ess"       ? Tempering::kEss
-                         : how == "entropy" ? Tempering::kEntropy
-                         : how == "base"    ? Tempering::kBase
-                                            : Tempering::kLinear;
+  check(out.shape[0] == level.problems, op, "out", " must have shape [", level.problems, "]");
+  const Tempering kind = named<Tempering>(op, "how", how, kTemperings);
   tempering(level, {kind, progress, threshold, early, start, end}, pointer<double>(out));
 }
 

@@ -6,7 +6,7 @@ namespace {
 
 int64_t* checked_int64(const char* argument, const TensorView& view, int64_t size) {
   check_view("PrefixTrie", argument, view, 1, {DType::kInt64});
-  check(view.shape[0] == size, "PrefixTrie: ", argument, " must have shape [", size, "]; got ",
+  check(view.shape[0] == size, "PrefixTrie", argument, " must have shape [", size, "]; got ",
         shape_of(view));
   return pointer<int64_t>(view);
 }
@@ -63,7 +63,7 @@ void bound_prefix_trie(const TensorView& token_ids, const TensorView& offsets,
   const int64_t traces = request.whole[1];
   const int64_t nodes = request.branches.node_offsets[traces];
   check_view("PrefixTrie", "token", token, 1, {token_ids.dtype});
-  check(token.shape[0] == nodes, "PrefixTrie: token must have shape [", nodes, "]; got ",
+  check(token.shape[0] == nodes, "PrefixTrie", "token", " must have shape [", nodes, "]; got ",
         shape_of(token));
   int64_t* parents = checked_int64("parent", parent, nodes);
   int64_t* depths = checked_int64("depth", depth, nodes);

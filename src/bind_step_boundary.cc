@@ -18,21 +18,22 @@ Request checked(const TensorView& token_ids, const TensorView& offsets,
                 const std::optional<TensorView>& window, const TensorView& step_offsets) {
   check_view("find_steps", "token_ids", token_ids, 1, {DType::kInt32, DType::kInt64});
   const int64_t sequences = check_offsets("find_steps", offsets, "token_ids", token_ids.shape[0]);
-  check(!separator.empty(), "find_steps: separator must hold at least one token id; got none");
+  check(!separator.empty(), "find_steps", "separator",
+        " must hold at least one token id; got none");
   constexpr int64_t kFar = int64_t{1} << 62;  // beyond it a position plus the shift could overflow
-  check(shift >= -kFar && shift <= kFar, "find_steps: shift must lie in [-2^62, 2^62]; got ",
+  check(shift >= -kFar && shift <= kFar, "find_steps", "shift", " must lie in [-2^62, 2^62]; got ",
         shift);
   BoundaryOptions options{shift, collapse, nullptr};
   if (window.has_value()) {
     check_view("find_steps", "window", *window, 2, {DType::kInt64});
-    check(window->shape[0] == sequences && window->shape[1] == 2,
-          "find_steps: window must have shape [", sequences,
-          ", 2], a begin and an end per sequence; got ", shape_of(*window));
+    check(window->shape[0] == sequences && window->shape[1] == 2, "find_steps", "window",
+          " must have shape [", sequences, ", 2], a begin and an end per sequence; got ",
+          shape_of(*window));
     check_contiguous_rows("find_steps", "window", *window);
     options.window = pointer<const int64_t>(*window);
   }
   check_view("find_steps", "step_offsets", step_offsets, 1, {DType::kInt64});
-  check(step_offsets.shape[0] == sequences + 1, "find_steps: step_offsets must have shape [",
+  check(step_offsets.shape[0] == sequences + 1, "find_steps", "step_offsets", " must have shape [",
         sequences + 1, "]; got ", shape_of(step_offsets));
   return {token_ids,
           pointer<const int64_t>(offsets),
@@ -70,7 +71,7 @@ void bound_find_steps(const TensorView& token_ids, const TensorView& offsets,
   check_view("find_steps", "positions", positions, 1, {DType::kInt64});
   const int64_t capacity = positions.shape[0];
   if constexpr (backend::kOnHost) {
-    check(capacity == counts[request.sequences], "find_steps: positions must have shape [",
+    check(capacity == counts[request.sequences], "find_steps", "positions", " must have shape [",
           counts[request.sequences], "]; got ", shape_of(positions));
   }
   int64_t* found = pointer<int64_t>(positions);

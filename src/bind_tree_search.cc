@@ -1,4 +1,3 @@
-#include <pybind11/numpy.h>
 #include <pybind11/typing.h>
 
 #include <array>
@@ -8,95 +7,14 @@
 
 #include "bindings.h"
 #include "stepscore/tree_search.h"
+#include "tree_search/arguments.h"
+#include "tree_search/selection.h"
 
 namespace stepscore {
 namespace {
 
-// Python converts; here an array of another type is an error.
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-template <class T>
-using OptionalArray = std::optional<Array<T>>;
-
-template <class T>
-const T* items(const char* verb, const char* argument, const Array<T>& array, int64_t size) {
-  check(array.ndim() == 1 && array.size() == size, verb, ": ", argument, " must have shape [", size,
-        "]; got ", array.ndim(), " dimension(s) and ", array.size(), " item(s)");
-  return array.data();
-}
-
-template <class T>
-const T* items_or_null(const char* verb, const char* argument, const OptionalArray<T>& array,
-                       int64_t size) {
-  return array.has_value() ? items(verb, argument, *array, size) : nullptr;
-}
-
-template <class T>
-int64_t length(const char* verb, const char* argument, const Array<T>& array) {
-  check(array.ndim() == 1, verb, ": ", argument, " must have 1 dimension; got ", array.ndim());
-  return array.size();
-}
-
-const int64_t* checked_offsets(const char* verb, const char* argument, const char* what,
-                               const Array<int64_t>& offsets, int64_t segments) {
-  const int64_t* begin = items(verb, argument, offsets, segments + 1);
-  check(begin[0] == 0, verb, ": ", argument, " must begin at 0; got ", begin[0]);
-  for (int64_t i = 0; i < segments; ++i) {
-    check(begin[i + 1] >= begin[i], verb, ": ", argument, " must not decrease; ", argument, "[",
-          i + 1, "] is ", begin[i + 1], " after ", begin[i], " (", what, ")");
-  }
-  return begin;
-}
-
-constexpr const char* kRules[] = {"puct", "muzero", "uct", "gumbel"};
-constexpr const char* kPriors[] = {"one", "exp", "softmax", "softmax_of_value"};
-constexpr const char* kUnvisited[] = {"zero", "parent", "least", "value", "bonus", "first"};
-constexpr const char* kBackups[] = {"mean", "max", "weighted"};
-constexpr const char* kBackupsFrom[] = {"leaf", "best_child", "children", "rollout"};
-constexpr const char* kEvaluates[] = {"leaf", "children"};
-constexpr const char* kTerminals[] = {"revisit", "once"};
-constexpr const char* kVirtualLosses[] = {"count", "constant"};
 constexpr const char* kModes[] = {"step", "block", "partial", "rollout"};
 constexpr const char* kChoices[] = {"visits", "value", "gumbel"};
-
-Selection make_selection(const std::string& rule, const std::string& prior,
-                         const std::string& unvisited, const std::string& backup,
-                         const std::string& backup_from, const std::string& evaluate,
-                         const std::string& terminals, const std::string& virtual_loss, double loss,
-                         double c, double c_base, double log_factor, double bonus, double discount,
-                         double value_count, double mean_epsilon, double value_scale,
-                         double visit_offset, double gumbel_scale, int32_t considered,
-                         int32_t simulations, int32_t samples, int32_t max_depth) {
-  return {named<SelectRule>("select", "rule", rule, kRules),
-          named<Prior>("select", "prior", prior, kPriors),
-          named<Unvisited>("select", "unvisited", unvisited, kUnvisited),
-          named<Backup>("select", "backup", backup, kBackups),
-          named<BackupFrom>("select", "backup_from", backup_from, kBackupsFrom),
-          named<Evaluate>("select", "evaluate", evaluate, kEvaluates),
-          named<Terminals>("select", "terminals", terminals, kTerminals),
-          named<VirtualLoss>("select", "virtual_loss", virtual_loss, kVirtualLosses),
-          loss,
-          c,
-          c_base,
-          log_factor,
-          bonus,
-          discount,
-          value_count,
-          mean_epsilon,
-          value_scale,
-          visit_offset,
-          gumbel_scale,
-          considered,
-          simulations,
-          samples,
-          max_depth};
-}
-
-template <class T>
-Array<T> copied(const std::vector<T>& values) {
-  return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
-}
 
 // The trees, and a lock: a policy and a scorer may tell from threads of their own.
 class Trees {
@@ -138,7 +56,11 @@ std::unique_ptr<Trees> make_trees(int64_t problems, int64_t max_nodes, uint64_t 
                                   const OptionalArray<int64_t>& tokens,
                                   const OptionalArray<int64_t>& prm_tokens, bool deterministic,
                                   bool merge_duplicates) {
-  const TreeSearchOptions options{problems, max_nodes, seed, deterministic, merge_duplicates};
+  const TreeSearchOptions options{.problems = problems,
+                                  .max_nodes = max_nodes,
+                                  .seed = seed,
+                                  .deterministic = deterministic,
+                                  .merge_duplicates = merge_duplicates};
   return std::make_unique<Trees>(
       make_tree_search(options, items_or_null("TreeSearch", "keys", keys, problems),
                        items_or_null("TreeSearch", "samples", samples, problems),
@@ -205,7 +127,8 @@ py::tuple ask_in(Trees& trees, int64_t max_expand, int64_t max_score, int64_t ma
                  int64_t per_problem) {
   const int64_t most[kRequestKinds] = {max_expand, max_score, max_judge};
   for (const int64_t limit : most) {
-    check(limit >= 0, "ask: the greatest number of requests must be 0 or more; got ", limit);
+    check(limit >= 0, "ask", kNoArgument, "the greatest number of requests must be 0 or more; got ",
+          limit);
   }
   py::tuple asked(kRequestKinds);
   const auto lock = trees.locked();
@@ -217,39 +140,6 @@ py::tuple ask_in(Trees& trees, int64_t max_expand, int64_t max_score, int64_t ma
   return asked;
 }
 
-// The UTF-8 of strings, one after the other.
-struct Steps {
-  std::string bytes;
-  std::vector<int64_t> offsets{0};
-
-  explicit Steps(const py::list& texts) {
-    offsets.reserve(texts.size() + 1);
-    for (size_t i = 0; i < texts.size(); ++i) {
-      append(PyList_GET_ITEM(texts.ptr(), static_cast<Py_ssize_t>(i)), i);
-      offsets.push_back(static_cast<int64_t>(bytes.size()));
-    }
-  }
-
- private:
-  void append(PyObject* text, size_t i) {
-    if (!PyUnicode_Check(text)) {
-      throw py::type_error(
-          message("tell_expand: texts[", i, "] must be a str; got ", Py_TYPE(text)->tp_name));
-    }
-    Py_ssize_t size = 0;
-    if (const char* utf8 = PyUnicode_AsUTF8AndSize(text, &size)) {
-      bytes.append(utf8, static_cast<size_t>(size));
-      return;
-    }
-    PyErr_Clear();  // half a surrogate pair
-    const auto encoded = py::reinterpret_steal<py::object>(
-        PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass"));
-    if (!encoded) throw py::error_already_set();
-    bytes.append(PyBytes_AS_STRING(encoded.ptr()),
-                 static_cast<size_t>(PyBytes_GET_SIZE(encoded.ptr())));
-  }
-};
-
 Array<int64_t> tell_expand_in(
     Trees& trees, const Array<int64_t>& tickets, const Array<int64_t>& child_offsets,
     const OptionalArray<double>& logprob, const OptionalArray<bool>& terminal,
@@ -260,24 +150,26 @@ Array<int64_t> tell_expand_in(
   const int64_t n = length(kVerb, "tickets", tickets);
   const int64_t* offsets = checked_offsets(kVerb, "child_offsets", "children", child_offsets, n);
   const int64_t count = offsets[n];
-  Children children{offsets,
-                    items_or_null(kVerb, "logprob", logprob, count),
-                    items_or_null(kVerb, "terminal", terminal, count),
-                    items_or_null(kVerb, "answer_id", answer_id, count),
-                    items_or_null(kVerb, "token_counts", token_counts, count),
-                    nullptr,
-                    nullptr};
-  const Steps steps(texts.value_or(py::list()));
+  Children children{.offsets = offsets,
+                    .logprob = items_or_null(kVerb, "logprob", logprob, count),
+                    .terminal = items_or_null(kVerb, "terminal", terminal, count),
+                    .answer_id = items_or_null(kVerb, "answer_id", answer_id, count),
+                    .tokens = items_or_null(kVerb, "token_counts", token_counts, count),
+                    .payload = nullptr,
+                    .payload_offsets = nullptr};
+  // A copy of the list: without the GIL another thread may change the caller's.
+  const py::tuple told = texts.has_value() ? py::tuple(*texts) : py::tuple();
+  const Steps steps(told);
   std::vector<int64_t> token_bytes;
   if (texts.has_value()) {
-    check(static_cast<int64_t>(texts->size()) == count, kVerb,
-          ": texts must have a step for each of ", count, " children; got ", texts->size());
+    check(static_cast<int64_t>(told.size()) == count, kVerb, "texts",
+          " must have a step for each of ", count, " children; got ", told.size());
     children.payload = steps.bytes.data();
     children.payload_offsets = steps.offsets.data();
   } else if (token_ids.has_value() && token_offsets.has_value()) {
     const int64_t* first = checked_offsets(kVerb, "token_offsets", "tokens", *token_offsets, count);
-    check(first[count] == length(kVerb, "tokens", *token_ids), kVerb,
-          ": token_offsets must end at ", token_ids->size(), "; got ", first[count]);
+    check(first[count] == length(kVerb, "tokens", *token_ids), kVerb, "token_offsets",
+          " must end at ", token_ids->size(), "; got ", first[count]);
     for (int64_t c = 0; c <= count; ++c) token_bytes.push_back(first[c] * token_ids->itemsize());
     children.payload = reinterpret_cast<const char*>(token_ids->data());
     children.payload_offsets = token_bytes.data();
@@ -423,14 +315,8 @@ int64_t open_requests(Trees& trees) {
 }  // namespace
 
 void bind_tree_search(py::module_& module) {
-  py::class_<Selection>(module, "Selection")
-      .def(py::init(&make_selection), py::arg("rule"), py::arg("prior"), py::arg("unvisited"),
-           py::arg("backup"), py::arg("backup_from"), py::arg("evaluate"), py::arg("terminals"),
-           py::arg("virtual_loss"), py::arg("loss"), py::arg("c"), py::arg("c_base"),
-           py::arg("log_factor"), py::arg("bonus"), py::arg("discount"), py::arg("value_count"),
-           py::arg("mean_epsilon"), py::arg("value_scale"), py::arg("visit_offset"),
-           py::arg("gumbel_scale"), py::arg("considered"), py::arg("simulations"),
-           py::arg("samples"), py::arg("max_depth"));
+  bind_selection(module);
+  module.attr("SAMPLE_MODES") = as_tuple(kModes);
   py::class_<Trees>(module, "TreeSearch")
       .def(py::init(&make_trees), py::arg("problems"), py::arg("max_nodes"), py::arg("seed"),
            py::arg("keys").none(true), py::arg("samples").none(true), py::arg("tokens").none(true),

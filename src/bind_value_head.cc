@@ -7,29 +7,17 @@ namespace {
 
 constexpr auto kReals = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
-Activation activation_of(const char* op, const std::string& name) {
-  if (name == "identity") return Activation::kIdentity;
-  if (name == "sigmoid") return Activation::kSigmoid;
-  if (name == "softmax") return Activation::kSoftmax;
-  if (name == "difference") return Activation::kDifference;
-  throw InvalidArgument(message(
-      op, ": activation must be identity, sigmoid, softmax or difference; got '", name, "'"));
-}
-
-Inner inner_of(const std::string& name) {
-  if (name == "relu") return Inner::kRelu;
-  if (name == "tanh") return Inner::kTanh;
-  throw InvalidArgument(message("mlp_head: inner must be relu or tanh; got '", name, "'"));
-}
+constexpr const char* kActivations[] = {"identity", "sigmoid", "softmax", "difference"};
+constexpr const char* kInner[] = {"relu", "tanh"};
 
 Layer layer_of(const char* op, const TensorView& weight, const std::optional<TensorView>& bias,
                int64_t width, const char* source) {
   check_view(op, "weight", weight, 2, kReals);
-  check(weight.shape[1] == width && weight.shape[0] >= 1, op, ": weight must have shape [k, ",
+  check(weight.shape[1] == width && weight.shape[0] >= 1, op, "weight", " must have shape [k, ",
         width, "] to match ", source, "; got ", shape_of(weight));
   if (!bias.has_value()) return {as_matrix(weight), nullptr};
   check_view(op, "bias", *bias, 1, {DType::kFloat32});
-  check(bias->shape[0] == weight.shape[0], op, ": bias must have shape [", weight.shape[0],
+  check(bias->shape[0] == weight.shape[0], op, "bias", " must have shape [", weight.shape[0],
         "] to match weight; got ", shape_of(*bias));
   return {as_matrix(weight), pointer<const float>(*bias)};
 }
@@ -43,14 +31,16 @@ Rows rows_of(const char* op, const TensorView& hidden, const std::optional<Tenso
 
 void check_out(const char* op, const TensorView& out, int64_t rows, int64_t width) {
   check_view(op, "out", out, 2, {DType::kFloat32});
-  check(out.shape[0] == rows && out.shape[1] == width, op, ": out must have shape [", rows, ", ",
+  check(out.shape[0] == rows && out.shape[1] == width, op, "out", " must have shape [", rows, ", ",
         width, "]; got ", shape_of(out));
   check_contiguous_rows(op, "out", out);
 }
 
-void check_activation(const char* op, Activation activation, int64_t outputs) {
-  check(activation != Activation::kDifference || outputs == 2, op,
-        ": activation 'difference' is p[1] - p[0] and needs 2 outputs; weight gives ", outputs);
+Activation activation_of(const char* op, const std::string& name, int64_t outputs) {
+  const Activation activation = named<Activation>(op, "activation", name, kActivations);
+  check(activation != Activation::kDifference || outputs == 2, op, "activation",
+        " 'difference' is p[1] - p[0] and needs 2 outputs; weight gives ", outputs);
+  return activation;
 }
 
 void bound_value_head(const TensorView& hidden, const TensorView& weight,
@@ -59,8 +49,7 @@ void bound_value_head(const TensorView& hidden, const TensorView& weight,
                       const TensorView& out, const Queue& queue) {
   const Rows rows = rows_of("value_head", hidden, positions);
   const Layer layer = layer_of("value_head", weight, bias, hidden.shape[1], "hidden");
-  const Activation kind = activation_of("value_head", activation);
-  check_activation("value_head", kind, layer.weight.rows);
+  const Activation kind = activation_of("value_head", activation, layer.weight.rows);
   check_out("value_head", out, rows.count, activated_width(kind, layer.weight.rows));
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
@@ -71,7 +60,7 @@ void bound_mlp_head(const TensorView& hidden,
                     const std::vector<std::pair<TensorView, std::optional<TensorView>>>& layers,
                     const std::optional<TensorView>& positions, const std::string& inner,
                     const std::string& activation, const TensorView& out, const Queue& queue) {
-  check(!layers.empty(), "mlp_head: layers must hold at least one (weight, bias) pair");
+  check(!layers.empty(), "mlp_head", "layers", " must hold at least one (weight, bias) pair");
   const Rows rows = rows_of("mlp_head", hidden, positions);
   std::vector<Layer> checked;
   int64_t width = hidden.shape[1];
@@ -80,9 +69,8 @@ void bound_mlp_head(const TensorView& hidden,
                                checked.empty() ? "hidden" : "the layer before it"));
     width = weight.shape[0];
   }
-  const Activation kind = activation_of("mlp_head", activation);
-  const Inner between = inner_of(inner);
-  check_activation("mlp_head", kind, width);
+  const Activation kind = activation_of("mlp_head", activation, width);
+  const Inner between = named<Inner>("mlp_head", "inner", inner, kInner);
   check_out("mlp_head", out, rows.count, activated_width(kind, width));
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
@@ -93,6 +81,10 @@ void bound_mlp_head(const TensorView& hidden,
 }  // namespace
 
 void bind_value_head(py::module_& module) {
+  if constexpr (backend::kOnHost) {
+    module.attr("ACTIVATIONS") = as_tuple(kActivations);
+    module.attr("INNER_ACTIVATIONS") = as_tuple(kInner);
+  }
   module.def("value_head", bound_value_head, py::arg("hidden"), py::arg("weight"),
              py::arg("bias").none(true), py::arg("positions").none(true), py::arg("activation"),
              py::arg("out"), py::arg("queue"));

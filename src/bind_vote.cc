@@ -18,8 +18,8 @@ namespace {
 constexpr const char* kTies[] = {"first", "best_score"};
 constexpr const char* kUnfit[] = {"error", "nan"};
 
-using Arguments = py::typing::Dict<py::str, py::object>;
-using NamedRule = std::pair<std::string, Arguments>;
+using Fields = py::typing::Dict<py::str, py::object>;
+using NamedRule = std::pair<std::string, Fields>;  // with its parameters
 
 bool is_list(const ParameterInfo& parameter) {
   return parameter.kind == ParameterKind::kReals || parameter.kind == ParameterKind::kCounts;
@@ -34,8 +34,8 @@ std::vector<double> numbers_of(const ParameterInfo& parameter, const py::handle&
   const auto& choices = parameter.choices;
   const auto is_it = [&](const char* choice) { return word == choice; };
   const auto found = std::find_if(choices.begin(), choices.end(), is_it);
-  check(found != choices.end(), "vote: ", parameter.name, " must be ", words_for(parameter),
-        "; got '", word, "'");
+  check(found != choices.end(), "vote", About{"rule"}, parameter.name, " must be ",
+        words_for(parameter), "; got '", word, "'");
   return {static_cast<double>(found - choices.begin())};
 }
 
@@ -84,11 +84,11 @@ py::object value_of(const ParameterInfo& parameter, std::span<const double> numb
   return values;
 }
 
-py::dict described(const ParameterInfo& parameter) {
+Fields described(const ParameterInfo& parameter) {
   py::tuple choices(parameter.choices.size());
   for (size_t i = 0; i < parameter.choices.size(); ++i) choices[i] = parameter.choices[i];
   const NumberRange& range = parameter.range;
-  py::dict fields;
+  Fields fields;
   fields["name"] = parameter.name;
   fields["kind"] = name_of(parameter.kind);
   fields["required"] = parameter.required;
@@ -103,9 +103,9 @@ py::dict described(const ParameterInfo& parameter) {
   return fields;
 }
 
-py::dict described(ScoreKind scores) {
+Fields described(ScoreKind scores) {
   const ScoreRange range = range_of(scores);
-  py::dict fields;
+  Fields fields;
   fields["kind"] = name_of(scores);
   fields["low"] = range.low;
   fields["high"] = range.high;
@@ -114,12 +114,12 @@ py::dict described(ScoreKind scores) {
 }
 
 // One dict per rule; ops/vote.py makes objects of them.
-std::vector<py::dict> vote_rules() {
-  std::vector<py::dict> rules;
+std::vector<Fields> vote_rules() {
+  std::vector<Fields> rules;
   for (const RuleInfo& info : rule_table()) {
     py::list parameters;
     for (const ParameterInfo& parameter : info.parameters) parameters.append(described(parameter));
-    py::dict fields;
+    Fields fields;
     fields["name"] = info.name;
     fields["phrase"] = info.phrase;
     fields["reads"] = name_of(info.reads);
@@ -153,8 +153,8 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
                 const TensorView& tied, const TensorView& margin,
                 const std::optional<TensorView>& class_scores,
                 const std::optional<TensorView>& workspace, const Queue& queue) {
-  check(answer_ids.has_value() || scores.has_value(),
-        "vote: answer_ids and scores must not both be None");
+  check(answer_ids.has_value() || scores.has_value(), "vote", "answer_ids",
+        " and scores must not both be None");
   Ballot ballot{};
   if (answer_ids.has_value()) {
     check_view("vote", "answer_ids", *answer_ids, 1, {DType::kInt64});
@@ -168,7 +168,7 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
     ballot.columns = scores->rank == 2 ? scores->shape[1] : 1;
   }
   const int64_t n = answer_ids.has_value() ? answer_ids->shape[0] : scores->shape[0];
-  check(!scores.has_value() || scores->shape[0] == n, "vote: scores must have shape [", n,
+  check(!scores.has_value() || scores->shape[0] == n, "vote", "scores", " must have shape [", n,
         "] to match answer_ids; got ", scores.has_value() ? shape_of(*scores) : "none");
   ballot.problems = check_offsets("vote", offsets, "candidates", n);
   ballot.offsets = pointer<const int64_t>(offsets);
@@ -176,24 +176,25 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
   ballot.unfit = named<Unfit>("vote", "unfit", unfit, kUnfit);
   ballot.drop_nan = drop_nan;
   if (prefixes.has_value()) {
-    check(!prefixes->empty(), "vote: prefixes must hold at least one size; got an empty list");
+    check(!prefixes->empty(), "vote", "prefixes",
+          " must hold at least one size; got an empty list");
     ballot.prefixes = prefixes->data();
     ballot.prefix_count = static_cast<int64_t>(prefixes->size());
   }
-  check(!named_rules.empty(), "vote: rule must name at least one rule; got an empty list");
+  check(!named_rules.empty(), "vote", "rule", " must name at least one rule; got an empty list");
   std::vector<Rule> made;
   for (const NamedRule& named_rule : named_rules) made.push_back(rule_of(named_rule));
   const RuleSet rules{made.data(), static_cast<int64_t>(made.size())};
   const int64_t votes = rules.count * ballot.columns * ballot.prefix_count;
   for (const TensorView* view : {&winner, &answer_id, &score, &tied, &margin}) {
-    check(elements(*view) == ballot.problems * votes, "vote: outputs must have ",
+    check(elements(*view) == ballot.problems * votes, "vote", kNoArgument, "outputs must have ",
           ballot.problems * votes, " elements; got shape ", shape_of(*view));
   }
-  check(!class_scores.has_value() || elements(*class_scores) == n * votes,
-        "vote: class_scores must have ", n * votes, " elements");
+  check(!class_scores.has_value() || elements(*class_scores) == n * votes, "vote", "class_scores",
+        " must have ", n * votes, " elements");
   const int64_t scratch_size = n * backend::kVoteWorkspace;
-  check((workspace.has_value() ? elements(*workspace) : 0) == scratch_size,
-        "vote: workspace must have ", scratch_size, " elements");
+  check((workspace.has_value() ? elements(*workspace) : 0) == scratch_size, "vote", "workspace",
+        " must have ", scratch_size, " elements");
   const VoteOutput out{
       .winner = pointer<int64_t>(winner),
       .answer_id = pointer<int64_t>(answer_id),

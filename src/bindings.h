@@ -5,7 +5,6 @@
 #include <pybind11/stl.h>
 
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,8 +32,12 @@ void bind_vote(py::module_& module);
 void bind_tensor_view(py::module_& module);
 void bind_queue(py::module_& module);
 
-// InvalidArgument becomes ValueError, DeviceError becomes stepscore.DeviceError.
-void register_exceptions(py::module_& module);
+// Makes stepscore._core.InvalidArgument (a ValueError with `op` and `argument`) and
+// stepscore.DeviceError.
+void make_exceptions(py::module_& module);
+
+// The exceptions of the core become those of stepscore._core, in the module that calls this.
+void translate_exceptions();
 
 std::string shape_of(const TensorView& view);
 
@@ -52,18 +55,34 @@ int64_t check_offsets(const char* op, const TensorView& offsets, const char* wha
 
 MatrixView as_matrix(const TensorView& view);
 
-// The enumerator of that name; the names stand in the order of the enumerators.
+// The names of an enumeration, in the order of its enumerators.
+template <size_t kCount>
+using Names = const char* const (&)[kCount];
+
+// The enumerator of that name. `noun`: what the message calls it, where that is not the argument.
 template <class Kind, size_t kCount>
-Kind named(const char* op, const char* argument, const std::string& name,
-           const char* const (&names)[kCount]) {
-  std::ostringstream known;
-  for (size_t at = 0; at < kCount; ++at) {
-    if (name == names[at]) return static_cast<Kind>(at);
-    known << (at == 0 ? "" : ", ") << names[at];
+Kind named(const char* op, const char* argument, const std::string& name, Names<kCount> names,
+           const char* noun = nullptr) {
+  std::string known;
+  for (size_t i = 0; i < kCount; ++i) {
+    if (name == names[i]) return static_cast<Kind>(i);
+    known += i == 0 ? "" : ", ";
+    known += names[i];
   }
-  throw InvalidArgument(
-      message(op, ": unknown ", argument, " '", name, "'; choose from ", known.str()));
+  refuse(op, About{argument}, "unknown ", noun == nullptr ? argument : noun, " '", name,
+         "'; choose from ", known);
 }
+
+// The names for Python, so that it holds no copy of them.
+template <size_t kCount>
+py::tuple as_tuple(Names<kCount> names) {
+  py::tuple all(kCount);
+  for (size_t i = 0; i < kCount; ++i) all[i] = names[i];
+  return all;
+}
+
+// At most kMaxRank dimensions.
+void check_rank(const char* op, const char* argument, int64_t rank);
 
 template <class T>
 T* pointer(const TensorView& view) {

@@ -2,9 +2,10 @@
 #include "simd/level.h"
 #include "stepscore/parallel.h"
 
-PYBIND11_MODULE(_core, module) {
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   using namespace stepscore;
-  register_exceptions(module);
+  make_exceptions(module);
+  translate_exceptions();
   bind_tensor_view(module);
   bind_queue(module);
   bind_aggregate(module);

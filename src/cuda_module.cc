@@ -3,16 +3,10 @@
 #include "device_probe.h"
 #include "dlpack.h"
 
-PYBIND11_MODULE(_cuda, module) {
+PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   using namespace stepscore;
-  py::module_::import("stepscore._core");  // TensorView, Queue and DeviceError are registered there
-  py::register_local_exception_translator([](std::exception_ptr error) {
-    try {
-      if (error) std::rethrow_exception(error);
-    } catch (const DeviceError& failure) {
-      py::set_error(py::module_::import("stepscore._core").attr("DeviceError"), failure.what());
-    }
-  });
+  py::module_::import("stepscore._core");  // TensorView, Queue and the exceptions are made there
+  translate_exceptions();
   bind_aggregate(module);
   bind_step_boundary(module);
   bind_value_head(module);

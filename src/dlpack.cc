@@ -92,8 +92,7 @@ class Borrowed {
       throw py::type_error("expected a DLPack capsule that nobody has taken yet");
     }
     const DlTensor& tensor = *tensor_;
-    check(tensor.rank >= 0 && tensor.rank <= kMaxRank, "at most ", kMaxRank, " dimensions; got ",
-          tensor.rank);
+    check_rank("Borrowed", "capsule", tensor.rank);
     view_.dtype = dtype_of(tensor.dtype);
     view_.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
     view_.rank = tensor.rank;
@@ -181,7 +180,7 @@ class Owned {
   Owned(const std::vector<int64_t>& shape, const std::string& dtype, const Queue& queue,
         const py::object& stream)
       : shape_(shape) {
-    check(shape.size() <= kMaxRank, "at most ", kMaxRank, " dimensions; got ", shape.size());
+    check_rank("Owned", "shape", static_cast<int64_t>(shape.size()));
     view_.rank = static_cast<int>(shape.size());
     int64_t items = 1;
     for (int d = view_.rank - 1; d >= 0; --d) {

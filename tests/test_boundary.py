@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -234,15 +235,82 @@ def test_cuda_available_gives_a_reason() -> None:
 def test_every_exception_of_the_core_is_found_in_python() -> None:
     header = (ROOT / "cpp" / "include" / "stepscore" / "check.h").read_text()
     listed = re.findall(r"^struct (\w+) : std::", header, re.M)
-    in_python = {"InvalidArgument": ValueError, "DeviceError": stepscore.DeviceError}
-    assert set(listed) == set(in_python)
-    assert issubclass(stepscore.DeviceError, RuntimeError)
+    assert set(listed) == {"InvalidArgument", "DeviceError"}
+    for name, base in (("InvalidArgument", ValueError), ("DeviceError", RuntimeError)):
+        assert issubclass(getattr(_core, name), base)
     assert stepscore.DeviceError is _core.DeviceError
     assert f"{stepscore.DeviceError.__module__}.{stepscore.DeviceError.__qualname__}" == (
         "stepscore.DeviceError"
     )
-    with pytest.raises(ValueError, match="STEPSCORE_CPU must be"):  # InvalidArgument
+    with pytest.raises(_core.InvalidArgument, match="STEPSCORE_CPU must be"):
         _core.set_cpu_level("sse9")
+
+
+def raised_by(op: str, arrays: dict[str, Any], **options: Any) -> _core.InvalidArgument:
+    with pytest.raises(_core.InvalidArgument) as caught:
+        call(op, arrays, **options)
+    assert caught.type is _core.InvalidArgument
+    return caught.value
+
+
+@pytest.mark.parametrize(("op", "argument"), ARGUMENTS)
+def test_a_wrong_shape_names_op_and_argument_in_fields(op: str, argument: str) -> None:
+    arrays = inputs()[op]
+    arrays[argument] = arrays[argument][None, None]
+    error = raised_by(op, arrays)
+    assert (error.op, error.argument) == (op, argument)
+    assert str(error).startswith(f"{op}: {argument} must have ")
+
+
+TREE = stepscore.TreeSearch(1, max_nodes=4)
+WRONG: list[tuple[str, str | None, Callable[[], Any]]] = [
+    (
+        "value_head",
+        "activation",
+        lambda: call("value_head", inputs()["value_head"], activation="x"),
+    ),
+    ("aggregate", "how", lambda: stepscore.aggregate([0.5], [0, 1], "median")),
+    ("aggregate", "values", lambda: stepscore.aggregate([np.nan], [0, 1], "min")),
+    ("aggregate", "values", lambda: stepscore.aggregate([0.5], [0, 0, 1], "min", empty="error")),
+    ("aggregate", "clip", lambda: stepscore.aggregate([0.5], [0, 1], "min", clip=0.7)),
+    ("aggregate", "offsets", lambda: stepscore.aggregate([0.5], [0, 2], "min")),
+    ("find_steps", "shift", lambda: stepscore.find_steps([1, 2], [0, 2], 1, shift=9)),
+    ("vote", "scores", lambda: stepscore.vote([0], [np.nan], [0, 1], "weighted")),
+    ("vote", "answer_ids", lambda: stepscore.vote([-2], [0.5], [0, 1], "weighted")),
+    ("top_k", "k", lambda: stepscore.top_k([0.5], [0, 1], -1)),
+    ("resample", "weights", lambda: stepscore.resample([0.0], [0, 1], 1)),
+    ("TreeSearch", "max_nodes", lambda: stepscore.TreeSearch(1, max_nodes=0)),
+    ("prune", "nodes", lambda: TREE.prune([9])),
+    ("ask", None, lambda: TREE.ask(-1)),
+    ("tell_score", "tickets", lambda: TREE.tell_score([5], [0.5])),
+    ("best", "by", lambda: TREE.best("luck")),
+    ("set_num_threads", "threads", lambda: stepscore.set_num_threads(0)),
+    ("set_cpu_level", "STEPSCORE_CPU", lambda: _core.set_cpu_level("sse9")),
+]
+
+
+@pytest.mark.parametrize(("op", "argument", "act"), WRONG, ids=lambda v: v if v else "")
+def test_an_invalid_argument_of_the_core_carries_op_and_argument(
+    op: str, argument: str | None, act: Callable[[], Any]
+) -> None:
+    with pytest.raises(_core.InvalidArgument) as caught:
+        act()
+    assert (caught.value.op, caught.value.argument) == (op, argument)
+
+
+def test_an_invalid_argument_can_be_pickled() -> None:
+    error = raised_by("value_head", inputs()["value_head"], activation="x")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is _core.InvalidArgument
+    assert (str(again), again.op, again.argument) == (str(error), error.op, error.argument)
+
+
+def test_both_modules_raise_the_same_invalid_argument() -> None:
+    module = pytest.importorskip("stepscore._cuda")
+    with pytest.raises(_core.InvalidArgument) as caught:
+        module.Owned([1] * 20, "float32", _core.Queue())
+    assert caught.value.op == "Owned"
+    assert caught.value.argument == "shape"
 
 
 SIGNATURE = re.compile("incompatible function arguments")

@@ -160,6 +160,7 @@ RANK = {
     "progress": 2,
     "arrays": 1,
     "errors": 0,
+    "renamed": 0,
     "seeds": 0,
     "_core": -1,
     "_cuda": -1,

@@ -662,13 +662,12 @@ FAULTS = {
     "activation": (
         lambda: stepscore.value_head(X, W, activation="relu"),
         ValueError,
-        'value_head: activation must be "identity" or "sigmoid" or "softmax" or "difference"; '
-        "got 'relu'",
+        "value_head: unknown activation 'relu'; choose from identity, sigmoid, softmax, difference",
     ),
     "activation None": (
         lambda: stepscore.value_head(X, W, activation=None),
         ValueError,
-        'value_head: activation must be "identity"',
+        "value_head: unknown activation 'None'; choose from identity",
     ),
     "difference of three": (
         lambda: stepscore.value_head(X, normal(3, 40), activation="difference"),
@@ -698,13 +697,12 @@ FAULTS = {
     "inner": (
         lambda: stepscore.mlp_head(X, mlp(40, 3, 2), inner="gelu"),
         ValueError,
-        'mlp_head: inner must be "relu" or "tanh"; got \'gelu\'',
+        "mlp_head: unknown inner 'gelu'; choose from relu, tanh",
     ),
     "mlp activation": (
         lambda: stepscore.mlp_head(X, mlp(40, 3, 2), activation="tanh"),
         ValueError,
-        'mlp_head: activation must be "identity" or "sigmoid" or "softmax" or "difference"; '
-        "got 'tanh'",
+        "mlp_head: unknown activation 'tanh'; choose from identity, sigmoid, softmax, difference",
     ),
     "mlp position": (
         lambda: stepscore.mlp_head(X, mlp(40, 3, 2), positions=[4]),

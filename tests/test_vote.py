@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from same_bits import bits, bits_everywhere
 
 import stepscore
-from stepscore import _core, reference
-from stepscore.ops.vote import RULES as PARAMETERS
+from stepscore import Rule, _core, reference
 
 RULES = ["majority", "weighted", "best_of_n"]
 
@@ -45,12 +44,8 @@ def winners(answer_ids, scores, rule, **parameters):
 
 
 def test_reference_takes_the_arguments_of_the_op():
-    names = list(inspect.signature(stepscore.vote).parameters)
-    own = [name for name in inspect.signature(reference.vote).parameters if name != "parameters"]
-    assert names[: len(own)] == own
-    assert set(names[len(own) :]) == {p for taken in PARAMETERS.values() for p in taken} | {
-        "stream"
-    }
+    names = [name for name in inspect.signature(stepscore.vote).parameters if name != "stream"]
+    assert names == list(inspect.signature(reference.vote).parameters)
 
 
 # --- by hand --------------------------------------------------------------------------------
@@ -193,10 +188,19 @@ def test_nan_scores(rule):
     with pytest.raises(ValueError, match=r'vote: scores\[0\] is NaN; pass nan="drop"'):
         stepscore.vote(answers, scores, [0, 5], rule)
     got = check(answers, scores, [0, 5], rule, nan="drop")
-    expected = {"majority": (3, 2.0), "weighted": (1, 0.5), "best_of_n": (1, 0.5)}[rule]
+    # Majority reads no score: nobody is left out.
+    expected = {"majority": (0, 2.0), "weighted": (1, 0.5), "best_of_n": (1, 0.5)}[rule]
     assert (got.winner[0], got.score[0]) == expected
     got = check([1, 2], [np.nan, np.nan], [0, 2], rule, nan="drop")
-    assert got.winner.tolist() == [-1]
+    assert got.winner.tolist() == [0 if rule == "majority" else -1]
+
+
+def test_a_nan_breaks_no_tie():
+    answers, scores = [1, 1, 2, 3, 2], [np.nan, np.nan, 0.5, np.nan, np.nan]
+    got = check(answers, scores, [0, 5], RULES, nan="drop", ties="best_score")
+    assert got.winner.tolist() == [[2, 2, 2]]
+    got = check([1, 2], [np.nan, -np.inf], [0, 2], "majority", nan="drop", ties="best_score")
+    assert got.winner.tolist() == [0]
 
 
 def test_a_nan_without_an_answer_is_still_a_nan():
@@ -276,23 +280,23 @@ def test_a_list_of_rules_is_the_single_rules():
 
 HMR = "hybrid_majority_reward"
 WRF = "weighted_reward_frequency"
-# Rules with their parameters, and the kind of scores that they read.
+# Rules, and the kind of scores that they read.
 SPECS = [
-    ("majority", {}, "any"),
-    ("weighted", {}, "any"),
-    ("weighted_mean", {}, "any"),
-    ("best_of_n", {}, "any"),
-    ("minmax_weighted", {}, "any"),
-    ("softmax_weighted", {"temperature": 0.05}, "any"),
-    ("softmax_weighted", {"temperature": 3.0}, "any"),
-    ("logodds_weighted", {}, "probability"),
-    ("logodds_weighted", {"eps": 0.01}, "probability"),
-    ("loglik_weighted", {"prior": 0.3, "reliability": 0.6, "answers": 4}, "probability"),
-    ("confidence_weighted", {}, "negative"),
-    ("borda", {}, "any"),
-    ("borda", {"power": 3}, "any"),
+    (Rule("majority"), "any"),
+    (Rule("weighted"), "any"),
+    (Rule("weighted_mean"), "any"),
+    (Rule("best_of_n"), "any"),
+    (Rule("minmax_weighted"), "any"),
+    (Rule("softmax_weighted", temperature=0.05), "any"),
+    (Rule("softmax_weighted", temperature=3.0), "any"),
+    (Rule("logodds_weighted"), "probability"),
+    (Rule("logodds_weighted", eps=0.01), "probability"),
+    (Rule("loglik_weighted", prior=0.3, reliability=0.6, answers=4), "probability"),
+    (Rule("confidence_weighted"), "negative"),
+    (Rule("borda"), "any"),
+    (Rule("borda", power=3), "any"),
     *[
-        (HMR, {"tau": tau, "consensus": consensus, "reward": reward}, "any")
+        (Rule(HMR, tau=tau, consensus=consensus, reward=reward), "any")
         for tau, consensus, reward in [
             (0.5, "share", "max"),
             (0.75, "share", "mean"),
@@ -302,20 +306,23 @@ SPECS = [
             (0.5, "entropy", "mean"),
         ]
     ],
-    (WRF, {"reward_weight": 0.5, "normalize": "minmax"}, "any"),
-    (WRF, {"reward_weight": 0.25, "normalize": "sum"}, "positive"),
-    ("pareto", {}, "columns"),
-    ("multi_objective", {"objective_weights": [1.0, -0.5, 0.25], "scale": "none"}, "columns"),
-    ("multi_objective", {"objective_weights": [0.5, 0.25, 2.0], "scale": "minmax"}, "columns"),
+    (Rule(WRF, reward_weight=0.5, normalize="minmax"), "any"),
+    (Rule(WRF, reward_weight=0.25, normalize="sum"), "positive"),
+    (Rule("pareto"), "columns"),
+    (Rule("pareto", columns=[2, 0]), "columns"),
+    (Rule("multi_objective", objective_weights=[1.0, -0.5, 0.25], scale="none"), "columns"),
+    (Rule("multi_objective", objective_weights=[0.5, 0.25, 2.0], scale="minmax"), "columns"),
+    (
+        Rule("multi_objective", objective_weights=[0.5, 2], scale="minmax", columns=[2, 1]),
+        "columns",
+    ),
 ]
 # Exponentials and logarithms are ours, and differ from the C library's in the last bit.
 ROUNDED = {"softmax_weighted", "logodds_weighted", "loglik_weighted", "confidence_weighted"}
 
 
-def names_of(specs):
-    return [
-        f"{rule} {' '.join(str(v) for v in taken.values())}".strip() for rule, taken, _ in specs
-    ]
+def is_rounded(rule: Rule) -> bool:
+    return rule.name in ROUNDED or rule.parameters.get("consensus") == "entropy"
 
 
 def scores_of(kind: str, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -352,69 +359,79 @@ def assert_elects(got, expected, rounded: bool):
 
 
 @pytest.mark.parametrize(
-    ("rule", "taken", "kind", "ties"),
+    ("rule", "kind", "ties"),
     [(*spec, "first") for spec in SPECS]
     # With several columns there is no single score to break a tie by.
-    + [(*spec, "best_score") for spec in SPECS if spec[2] != "columns"],
+    + [(*spec, "best_score") for spec in SPECS if spec[1] != "columns"],
+    ids=str,
 )
-def test_every_rule_is_the_dictionary(rule, taken, kind, ties):
-    # 45 of these: 103,500 elections with ties, invalid answers, empty problems and, where the rule
+def test_every_rule_is_the_dictionary(rule, kind, ties):
+    # 47 of these: 100,000 elections with ties, invalid answers, empty problems and, where the rule
     # takes them, negative scores.
-    answers, scores, offsets = some_ballot(kind, 2300, seed=len(rule) + len(ties))
-    options = {"ties": ties, "class_scores": True, **taken}
+    answers, scores, offsets = some_ballot(kind, 2200, seed=len(rule.name) + len(ties))
+    options = {"ties": ties, "class_scores": True}
     got = stepscore.vote(answers, scores, offsets, rule, **options)
     plain = answers.tolist(), scores.tolist(), offsets.tolist()
-    expected = reference.vote(*plain, rule, **options)
-    assert_elects(got, expected, rule in ROUNDED or taken.get("consensus") == "entropy")
+    assert_elects(got, reference.vote(*plain, rule, **options), is_rounded(rule))
 
 
-@pytest.mark.parametrize(("rule", "taken", "kind"), SPECS, ids=names_of(SPECS))
-def test_a_prefix_is_the_vote_of_its_candidates(rule, taken, kind):
+def assert_is_alone(got, alone, inside, offsets, at):
+    """Whether a slice of the results is a vote of some candidates alone, bit for bit."""
+    winner, class_scores = got.winner[at], got.class_scores[at]
+    moved = np.where(alone.winner >= 0, inside[alone.winner], -1)
+    assert moved.tolist() == winner.tolist()
+    for field in ("answer_id", "score", "tied", "margin"):
+        assert bits(getattr(alone, field)) == bits(getattr(got, field)[at])
+    whole = np.full(len(class_scores), np.nan)
+    whole[inside] = alone.class_scores
+    np.testing.assert_array_equal(whole, class_scores)
+
+
+@pytest.mark.parametrize(("rule", "kind"), SPECS, ids=str)
+def test_a_prefix_is_the_vote_of_its_candidates(rule, kind):
     answers, scores, offsets = some_ballot(kind, 200, seed=7, most=40)
     sizes = [1, 2, 3, 8, 16, 100]
     got = stepscore.vote(
-        answers, scores, offsets, [rule, "majority"], prefixes=sizes, class_scores=True, **taken
+        answers, scores, offsets, [rule, "majority"], prefixes=sizes, class_scores=True
     )
-    assert got.winner.shape == (200, 2, len(sizes))
-    assert got.class_scores.shape == (len(answers), 2, len(sizes))
+    columns = (3,) if kind == "columns" else ()
+    assert got.winner.shape == (200, 2, *columns, len(sizes))
+    assert got.class_scores.shape == (len(answers), 2, *columns, len(sizes))
     for f, size in enumerate(sizes):
         inside = np.concatenate([np.arange(b, min(e, b + size)) for b, e in pairwise(offsets)])
         short = ragged(np.minimum(np.diff(offsets), size))
-        alone = stepscore.vote(
-            answers[inside], scores[inside], short, rule, class_scores=True, **taken
-        )
-        moved = np.where(alone.winner >= 0, inside[alone.winner], -1)
-        assert moved.tolist() == got.winner[:, 0, f].tolist()
-        for field in ("answer_id", "score", "tied", "margin"):
-            assert bits(getattr(alone, field)) == bits(getattr(got, field)[:, 0, f])
-        whole = np.full(len(answers), np.nan)
-        whole[inside] = alone.class_scores
-        np.testing.assert_array_equal(whole, got.class_scores[:, 0, f])
+        alone = stepscore.vote(answers[inside], scores[inside], short, rule, class_scores=True)
+        if kind == "columns":
+            alone = stepscore.VoteResult(*(field[:, 1] for field in alone))
+        at = (slice(None), 0, *(1 for _ in columns), f)
+        assert_is_alone(got, alone, inside, offsets, at)
 
 
-def together(answers, scores, offsets, **options):
+COMPANY = [
+    "minmax_weighted",
+    Rule("softmax_weighted", temperature=0.5),
+    "logodds_weighted",
+    Rule("borda", power=2),
+    Rule("softmax_weighted", temperature=0.05),
+    Rule(HMR, tau=0.6, consensus="entropy", reward="mean"),
+    Rule(WRF, reward_weight=0.3, normalize="sum"),
+    "borda",
+    *RULES,
+]
+
+
+def together(answers, scores, offsets):
     """All rules over one column, in one call."""
-    rules = ["minmax_weighted", "softmax_weighted", "logodds_weighted", "borda", HMR, WRF, *RULES]
-    return rules, stepscore.vote(
-        answers, scores, offsets, rules, temperature=0.5, tau=0.6, consensus="entropy",
-        reward="mean", reward_weight=0.3, normalize="sum", power=2, prefixes=[2, 7, 1000],
-        class_scores=True, **options,
-    )  # fmt: skip
+    return stepscore.vote(
+        answers, scores, offsets, COMPANY, prefixes=[2, 7, 1000], class_scores=True
+    )
 
 
 def test_rules_in_company_give_the_bits_they_give_alone():
     answers, scores, offsets = some_ballot("probability", 300, seed=3, most=50)
-    rules, got = together(answers, scores, offsets)
-    values = {
-        "softmax_weighted": {"temperature": 0.5},
-        "borda": {"power": 2},
-        HMR: {"tau": 0.6, "consensus": "entropy", "reward": "mean"},
-        WRF: {"reward_weight": 0.3, "normalize": "sum"},
-    }
-    for r, rule in enumerate(rules):
-        alone = stepscore.vote(
-            answers, scores, offsets, rule, class_scores=True, **values.get(rule, {})
-        )
+    got = together(answers, scores, offsets)
+    for r, rule in enumerate(COMPANY):
+        alone = stepscore.vote(answers, scores, offsets, rule, class_scores=True)
         for ours, theirs in zip(got, alone, strict=True):
             assert bits(ours[:, r, 2]) == bits(theirs), rule
 
@@ -423,14 +440,14 @@ def test_every_rule_over_levels_threads_and_batches(levels):
     answers, scores, offsets = some_ballot("probability", 700, seed=4, most=300)
 
     def call():
-        fields = together(answers, scores, offsets)[1]
+        fields = together(answers, scores, offsets)
         return np.concatenate([field.astype(np.float64).ravel() for field in fields])
 
     bits_everywhere(levels, call)
-    whole = together(answers, scores, offsets)[1]
+    whole = together(answers, scores, offsets)
     for p in range(0, 700, 97):
         part = slice(offsets[p], offsets[p + 1])
-        alone = together(answers[part], scores[part], [0, offsets[p + 1] - offsets[p]])[1]
+        alone = together(answers[part], scores[part], [0, offsets[p + 1] - offsets[p]])
         moved = np.where(alone.winner >= 0, alone.winner + offsets[p], -1)
         assert moved.tolist() == whole.winner[p : p + 1].tolist()
         for field in ("answer_id", "score", "tied", "margin"):
@@ -452,7 +469,7 @@ def test_worked_examples_of_every_rule():
     answers, scores = [0, 0, 1, 2, 1], [0.2, 0.4, 0.9, 0.6, 0.1]
 
     def one(rule, **taken):
-        got = stepscore.vote(answers, scores, [0, 5], rule, class_scores=True, **taken)
+        got = stepscore.vote(answers, scores, [0, 5], Rule(rule, **taken), class_scores=True)
         reached = dict(zip(answers, got.class_scores.tolist(), strict=True))
         return got.winner[0], [round(reached[a], 6) for a in (0, 1, 2)], round(got.margin[0], 6)
 
@@ -483,27 +500,28 @@ def test_a_worked_pareto_front():
     columns = [[1, 1], [2, 1], [0, 3], [0, 3], [1.5, 2]]
     answers = [0, 1, 2, 2, 0]
     got = stepscore.vote(answers, columns, [0, 5], "pareto", class_scores=True)
-    assert got.class_scores.tolist() == [1, 1, 2, 2, 1]
-    assert (got.winner[0], got.margin[0]) == (2, 1.0)
-    got = stepscore.vote(
-        answers, columns, [0, 5], "multi_objective", objective_weights=[1, 10], scale="none"
-    )
-    assert (got.winner[0], got.score[0]) == (2, 60.0)
+    assert got.class_scores.tolist() == [[1, 1], [1, 1], [2, 2], [2, 2], [1, 1]]
+    assert (got.winner.tolist(), got.margin.tolist()) == ([[2, 2]], [[1.0, 1.0]])
+    plain = Rule("multi_objective", objective_weights=[1, 10], scale="none")
+    got = stepscore.vote(answers, columns, [0, 5], plain)
+    assert (got.winner.tolist(), got.score.tolist()) == ([[2, 2]], [[60.0, 60.0]])
     # Scaled, the columns are 0.5 1 0 0 0.75 and 0 0 1 1 0.5.
-    got = stepscore.vote(
-        answers, columns, [0, 5], "multi_objective", objective_weights=[1, 0.5], scale="minmax",
-        class_scores=True,
-    )  # fmt: skip
-    assert got.class_scores.tolist() == [1.5, 1.0, 1.0, 1.0, 1.5]
+    scaled = Rule("multi_objective", objective_weights=[1, 0.5], scale="minmax")
+    got = stepscore.vote(answers, columns, [0, 5], scaled, class_scores=True)
+    assert got.class_scores[:, 0].tolist() == [1.5, 1.0, 1.0, 1.0, 1.5]
+    # The second column alone.
+    alone = [Rule("pareto", columns=[1]), Rule("best_of_n")]
+    got = stepscore.vote(answers, columns, [0, 5], alone)
+    assert got.winner.tolist() == [[[2, 2], [1, 2]]]
 
 
 def test_softmax_leads_from_majority_to_the_best_score():
     answers, scores, offsets = some_ballot("probability", 500, seed=11)
-    hot = stepscore.vote(answers, scores, offsets, "softmax_weighted", temperature=1e6)
+    hot = stepscore.vote(answers, scores, offsets, Rule("softmax_weighted", temperature=1e6))
     most = stepscore.vote(answers, None, offsets, "majority")
     clear = ~most.tied
     assert hot.answer_id[clear].tolist() == most.answer_id[clear].tolist()
-    cold = stepscore.vote(answers, scores, offsets, "softmax_weighted", temperature=1e-3)
+    cold = stepscore.vote(answers, scores, offsets, Rule("softmax_weighted", temperature=1e-3))
     best = stepscore.vote(answers, scores, offsets, "best_of_n")
     clear = ~best.tied
     assert cold.answer_id[clear].tolist() == best.answer_id[clear].tolist()
@@ -629,6 +647,11 @@ def test_the_result_unpacks_and_has_names():
 
 A, S = [0, 1, 1], [0.1, 0.2, 0.3]
 
+
+def objectives(*weights, **columns):
+    return Rule("multi_objective", objective_weights=weights, scale="none", **columns)
+
+
 FAULTS = {
     "scores length": (
         lambda: stepscore.vote(A, S[:2], [0, 3], "weighted"),
@@ -653,12 +676,12 @@ FAULTS = {
     "rule": (
         lambda: stepscore.vote(A, S, [0, 3], "plurality"),
         ValueError,
-        "vote: unknown rule 'plurality'; choose from majority, weighted, weighted_mean, best_of_n",
+        "vote: rule: expected one of majority, weighted, weighted_mean, best_of_n,",
     ),
     "rule None": (
         lambda: stepscore.vote(A, S, [0, 3], None),
         TypeError,
-        "vote: rule must be a name or a list of names; got None",
+        "vote: rule must be a name, a Rule, or a list of them; got None",
     ),
     "no rules": (
         lambda: stepscore.vote(A, S, [0, 3], []),
@@ -678,76 +701,12 @@ FAULTS = {
     "a missing parameter": (
         lambda: stepscore.vote(A, S, [0, 3], ["majority", "softmax_weighted"]),
         ValueError,
-        "vote: softmax_weighted needs temperature; pass temperature=...",
+        "Rule('softmax_weighted'): temperature: expected a finite number above 0; got nothing;",
     ),
-    "a second missing parameter": (
-        lambda: stepscore.vote(A, S, [0, 3], HMR, tau=0.5, reward="max"),
+    "unfit": (
+        lambda: stepscore.vote(A, S, [0, 3], "weighted", unfit="drop"),
         ValueError,
-        "vote: hybrid_majority_reward needs consensus; pass consensus=...",
-    ),
-    "a parameter without its rule": (
-        lambda: stepscore.vote(A, S, [0, 3], "weighted", temperature=0.1),
-        ValueError,
-        "vote: temperature belongs to softmax_weighted, which is not asked for; leave it out",
-    ),
-    "temperature": (
-        lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature=0.0),
-        ValueError,
-        "vote: temperature must be above 0 and finite; got 0",
-    ),
-    "temperature NaN": (
-        lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature=np.nan),
-        ValueError,
-        "vote: temperature must be above 0 and finite; got nan",
-    ),
-    "temperature of text": (
-        lambda: stepscore.vote(A, S, [0, 3], "softmax_weighted", temperature="warm"),
-        TypeError,
-        "vote: temperature must be a number; got 'warm'",
-    ),
-    "eps": (
-        lambda: stepscore.vote(A, S, [0, 3], "logodds_weighted", eps=0.5),
-        ValueError,
-        "vote: eps must lie in [2.2e-16, 0.5); got 0.5",
-    ),
-    "power": (
-        lambda: stepscore.vote(A, S, [0, 3], "borda", power=1.5),
-        TypeError,
-        "vote: power must be a whole number; got 1.5",
-    ),
-    "power huge": (
-        lambda: stepscore.vote(A, S, [0, 3], "borda", power=1e30),
-        TypeError,
-        "vote: power must be a whole number; got 1e+30",
-    ),
-    "power infinite": (
-        lambda: stepscore.vote(A, S, [0, 3], "borda", power=np.inf),
-        TypeError,
-        "vote: power must be a whole number; got inf",
-    ),
-    "power zero": (
-        lambda: stepscore.vote(A, S, [0, 3], "borda", power=0),
-        ValueError,
-        "vote: power must lie in [1, 16]; got 0",
-    ),
-    "consensus": (
-        lambda: stepscore.vote(A, S, [0, 3], HMR, tau=0.5, consensus="most", reward="max"),
-        ValueError,
-        "vote: unknown consensus 'most'; choose from share, entropy",
-    ),
-    "reliability": (
-        lambda: stepscore.vote(
-            A, S, [0, 3], "loglik_weighted", prior=0.5, reliability=1.0, answers=3
-        ),
-        ValueError,
-        "vote: reliability must lie between 0 and 1; got 1",
-    ),
-    "answers": (
-        lambda: stepscore.vote(
-            A, S, [0, 3], "loglik_weighted", prior=0.5, reliability=0.5, answers=1
-        ),
-        ValueError,
-        "vote: answers must be at least 2; got 1",
+        'vote: unfit must be "error" or "nan"; got \'drop\'',
     ),
     "not a probability": (
         lambda: stepscore.vote(A, [0.1, 1.5, 0.2], [0, 3], ["majority", "logodds_weighted"]),
@@ -760,31 +719,50 @@ FAULTS = {
         "vote: scores[1] is 0.5; the rule confidence_weighted needs log probabilities, at most 0",
     ),
     "a negative reward to normalise": (
-        lambda: stepscore.vote(A, [0.1, -0.5, 1], [0, 3], WRF, reward_weight=1, normalize="sum"),
+        lambda: stepscore.vote(
+            A, [0.1, -0.5, 1], [0, 3], Rule(WRF, reward_weight=1, normalize="sum")
+        ),
         ValueError,
         "vote: scores[1] is -0.5; the rule weighted_reward_frequency needs finite scores of at",
     ),
-    "columns": (
-        lambda: stepscore.vote(A, [[1, 2], [3, 4], [5, 6]], [0, 3], ["majority", "weighted"]),
+    "a column that does not fit": (
+        lambda: stepscore.vote(
+            A, [[0, 2], [0, 0], [0, 1]], [0, 3], ["majority", "logodds_weighted"], unfit="error"
+        ),
         ValueError,
-        "vote: the rule weighted reads one score per candidate; scores has 2 columns: pass one of",
+        "vote: scores[0, 1] is 2; the rule logodds_weighted needs scores in [0, 1]",
+    ),
+    "columns that do not fit together": (
+        lambda: stepscore.vote(
+            A, [[0, 2], [0, np.inf], [0, 1]], [0, 3], objectives(1, 1), unfit="error"
+        ),
+        ValueError,
+        "vote: scores[1, 1] is inf; the rule multi_objective needs finite scores",
     ),
     "no columns": (
         lambda: stepscore.vote(A, np.zeros((3, 0)), [0, 3], "pareto"),
         ValueError,
-        "vote: scores must have 1 to 16 columns; got 0",
+        "vote: scores must have at least 1 column; got 0",
+    ),
+    "too many columns together": (
+        lambda: stepscore.vote(A, np.zeros((3, 17)), [0, 3], ["weighted", "pareto"]),
+        ValueError,
+        "vote: the rule pareto reads at most 16 columns; scores has 17: name those that it reads",
+    ),
+    "a column that is not there": (
+        lambda: stepscore.vote(A, np.zeros((3, 2)), [0, 3], Rule("pareto", columns=[0, 2])),
+        ValueError,
+        "vote: pareto: columns must lie in [0, 2), for the columns of scores; got 2",
     ),
     "objective weights": (
-        lambda: stepscore.vote(
-            A,
-            [[1, 2], [3, 4], [5, 6]],
-            [0, 3],
-            "multi_objective",
-            objective_weights=[1],
-            scale="none",
-        ),
+        lambda: stepscore.vote(A, [[1, 2], [3, 4], [5, 6]], [0, 3], objectives(1)),
         ValueError,
-        "vote: objective_weights must hold 2 numbers, one for each column of scores; got 1",
+        "vote: multi_objective: objective_weights must hold 2 numbers, one for each column that",
+    ),
+    "objective weights of columns": (
+        lambda: stepscore.vote(A, np.zeros((3, 2)), [0, 3], objectives(1, 1, columns=[1])),
+        ValueError,
+        "vote: multi_objective: objective_weights must hold 1 numbers, one for each column that",
     ),
     "best_score of columns": (
         lambda: stepscore.vote(A, [[1, 2], [3, 4], [5, 6]], [0, 3], "pareto", ties="best_score"),

@@ -24,8 +24,8 @@ from its_hub.core.algorithms.particle_gibbs import (
 )
 
 from stepscore import TreeSearch
-from stepscore.search import Continuation, Expand, Score, search
-from stepscore.search.driver.run import problem_keys
+from stepscore.search import Continuation, ExpandRequest, ScoreRequest, search
+from stepscore.search.driver.seeds import problem_keys
 
 DEPTH = 12
 TABLES = 200
@@ -90,12 +90,12 @@ class Draws:
 
 
 def ours(table: int, strategy: str, **parameters: Any) -> tuple[list[str], str]:
-    def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         drawn = [step(table, "".join(r.steps), i) for i, r in enumerate(requests)]
         # Its answers do not matter to its_hub: all have one here, too.
         return [[Continuation(text, 1, 0.0, ended, text)] for text, ended in drawn]
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         return [score(table, "".join(r.steps)) for r in requests]
 
     found = search(["q"], strategy, policy, scorer, depth=DEPTH, **parameters)[0]

@@ -154,11 +154,54 @@ size_t width(std::string_view rest) {
   return size;
 }
 
+// Letters at the beginning.
+size_t letters(std::string_view rest) {
+  size_t count = 0;
+  while (count < rest.size() && is_letter(rest[count])) ++count;
+  return count;
+}
+
+int64_t dollar_signs(std::string_view answer) {
+  int64_t signs = 0;
+  for (size_t i = 0; i < answer.size(); ++i) {
+    if (answer[i] == '\\') {
+      ++i;
+    } else if (answer[i] == '$') {
+      ++signs;
+    }
+  }
+  return signs;
+}
+
+Kind kind_of(char sign) {
+  switch (sign) {
+    case '+':
+      return Kind::kPlus;
+    case '-':
+      return Kind::kMinus;
+    case '*':
+      return Kind::kTimes;
+    case '/':
+      return Kind::kSlash;
+    case '_':
+      return Kind::kIndex;
+    case '=':
+      return Kind::kEquals;
+    case '%':
+      return Kind::kPercent;
+    case '&':
+      return Kind::kCell;
+    case '.':
+      return Kind::kDot;
+    default:
+      return Kind::kOther;
+  }
+}
+
 // "{pmatrix}" -> "pmatrix"
 std::string_view braced_word(std::string_view rest) {
   if (rest.empty() || rest[0] != '{') return {};
-  size_t end = 1;
-  while (end < rest.size() && is_letter(rest[end])) ++end;
+  const size_t end = 1 + letters(rest.substr(1));
   return end < rest.size() && rest[end] == '}' ? rest.substr(1, end - 1) : std::string_view{};
 }
 
@@ -285,141 +328,112 @@ bool Tokens::wide(std::string_view rest, size_t& taken) {
   return push(Kind::kOther, sign);
 }
 
+// [digits] [. digits]
+bool Tokens::number(std::string_view rest, size_t& taken) {
+  taken = 0;
+  while (taken < rest.size() && is_digit(rest[taken])) ++taken;
+  if (taken + 1 < rest.size() && rest[taken] == '.' && is_digit(rest[taken + 1])) {
+    for (++taken; taken < rest.size() && is_digit(rest[taken]);) ++taken;
+  }
+  return push(Kind::kNumber, rest.substr(0, taken));
+}
+
+bool Tokens::word(std::string_view rest, size_t& taken) {
+  taken = letters(rest);
+  const std::string_view spelling = rest.substr(0, taken);
+  const bool is_pi = spelling == "pi" && !in_text_;
+  return is_pi ? push(Kind::kPi, "π") : push(Kind::kWord, spelling);
+}
+
+bool Tokens::backslash(std::string_view rest, size_t& taken) {
+  const std::string_view after = rest.substr(1);
+  if (is_space(after[0])) {
+    space_ = true;
+    taken = 2;
+    return true;
+  }
+  taken = 1 + (is_letter(after[0]) ? letters(after) : width(after));
+  const std::string_view whole = rest.substr(0, taken);
+  return command(whole.substr(1), whole, rest.substr(taken), taken);
+}
+
+// ^\circ and ^{\circ} are a degree, any other ^ is a power.
+bool Tokens::raised(std::string_view rest, size_t& taken) {
+  for (const std::string_view degree : {"^\\circ", "^{\\circ}"}) {
+    const bool whole =
+        rest.starts_with(degree) &&
+        (degree.back() == '}' || rest.size() == degree.size() || !is_letter(rest[degree.size()]));
+    if (whole) taken = degree.size();
+  }
+  return taken > 1 ? push(Kind::kDegree, "°") : push(Kind::kPower, rest.substr(0, 1));
+}
+
+// ,\! separates thousands; any other comma makes a list of the bracket around it.
+bool Tokens::comma(std::string_view rest, size_t& taken) {
+  if (rest.starts_with(",\\!")) {
+    taken = 3;
+    return push(Kind::kThousands, ",");
+  }
+  if (depth_ > 0 && open_[depth_ - 1] >= 0) tokens_[open_[depth_ - 1]].lists = true;
+  return push(Kind::kComma, ",");
+}
+
+bool Tokens::punctuation(std::string_view rest, size_t& taken) {
+  const std::string_view sign = rest.substr(0, 1);
+  switch (rest[0]) {
+    case '~':
+      space_ = true;
+      return true;
+    case '$':
+      if (dollars_ % 2 != 0) return push(dollars_ == 1 ? Kind::kDollar : Kind::kOther, "\\$");
+      space_ = true;
+      return true;
+    case '^':
+      return raised(rest, taken);
+    case ',':
+      return comma(rest, taken);
+    case '(':
+    case '[':
+      return open(rest[0], sign);
+    case ')':
+      return close('(', sign);
+    case ']':
+      return close('[', sign);
+    case '{':
+      if (!rest.starts_with("{,}")) return open('{', sign);
+      taken = 3;
+      return push(Kind::kThousands, ",");
+    case '}':
+      return close('{', sign);
+    default:
+      return push(kind_of(rest[0]), sign);
+  }
+}
+
+// Takes what stands at the beginning of rest: `taken` bytes, 1 unless it is said otherwise.
+bool Tokens::next(std::string_view rest, size_t& taken) {
+  const char c = rest[0];
+  if (is_digit(c) || (c == '.' && rest.size() > 1 && is_digit(rest[1]))) {
+    return number(rest, taken);
+  }
+  if (is_letter(c)) return word(rest, taken);
+  if (is_space(c)) {
+    space_ = true;
+    return true;
+  }
+  if (c == '\\' && rest.size() > 1) return backslash(rest, taken);
+  if (static_cast<unsigned char>(c) >= 0x80) return wide(rest, taken);
+  return punctuation(rest, taken);
+}
+
 bool Tokens::read(std::string_view answer) {
   count_ = depth_ = 0;
   space_ = text_next_ = in_text_ = false;
   balanced_ = true;
-
-  // $...$ is mathematics, a dollar sign without a partner is money.
-  int64_t signs = 0;
-  for (size_t i = 0; i < answer.size(); ++i) {
-    if (answer[i] == '\\')
-      ++i;
-    else if (answer[i] == '$')
-      ++signs;
-  }
-
+  dollars_ = dollar_signs(answer);
   for (size_t at = 0; at < answer.size();) {
-    const std::string_view rest = answer.substr(at);
-    const char c = rest[0];
-    const std::string_view sign = rest.substr(0, 1);
     size_t taken = 1;
-    bool fits = true;
-    if (is_digit(c) || (c == '.' && rest.size() > 1 && is_digit(rest[1]))) {
-      size_t end = 0;
-      while (end < rest.size() && is_digit(rest[end])) ++end;
-      if (end + 1 < rest.size() && rest[end] == '.' && is_digit(rest[end + 1])) {
-        for (++end; end < rest.size() && is_digit(rest[end]);) ++end;
-      }
-      taken = end;
-      fits = push(Kind::kNumber, rest.substr(0, end));
-    } else if (is_letter(c)) {
-      while (taken < rest.size() && is_letter(rest[taken])) ++taken;
-      const std::string_view word = rest.substr(0, taken);
-      const bool is_pi = word == "pi" && !in_text_;
-      fits = is_pi ? push(Kind::kPi, "π") : push(Kind::kWord, word);
-    } else if (is_space(c)) {
-      space_ = true;
-    } else if (c == '\\' && rest.size() > 1) {
-      if (is_letter(rest[1])) {
-        while (taken < rest.size() && is_letter(rest[taken])) ++taken;
-      } else if (is_space(rest[1])) {
-        space_ = true;
-        taken = 2;
-      } else {
-        taken = 1 + width(rest.substr(1));
-      }
-      if (!is_space(rest[1])) {
-        const std::string_view whole = rest.substr(0, taken);
-        fits = command(whole.substr(1), whole, rest.substr(taken), taken);
-      }
-    } else if (static_cast<unsigned char>(c) >= 0x80) {
-      fits = wide(rest, taken);
-    } else {
-      switch (c) {
-        case '+':
-          fits = push(Kind::kPlus, sign);
-          break;
-        case '-':
-          fits = push(Kind::kMinus, sign);
-          break;
-        case '*':
-          fits = push(Kind::kTimes, sign);
-          break;
-        case '/':
-          fits = push(Kind::kSlash, sign);
-          break;
-        case '_':
-          fits = push(Kind::kIndex, sign);
-          break;
-        case '=':
-          fits = push(Kind::kEquals, sign);
-          break;
-        case '%':
-          fits = push(Kind::kPercent, sign);
-          break;
-        case '&':
-          fits = push(Kind::kCell, sign);
-          break;
-        case '.':
-          fits = push(Kind::kDot, sign);
-          break;
-        case '~':
-          space_ = true;
-          break;
-        case '$':
-          if (signs % 2 != 0) {
-            fits = push(signs == 1 ? Kind::kDollar : Kind::kOther, "\\$");
-          } else {
-            space_ = true;
-          }
-          break;
-        case '^':
-          for (const std::string_view raised : {"^\\circ", "^{\\circ}"}) {
-            const bool whole =
-                rest.starts_with(raised) && (raised.back() == '}' || rest.size() == raised.size() ||
-                                             !is_letter(rest[raised.size()]));
-            if (whole) taken = raised.size();
-          }
-          fits = taken > 1 ? push(Kind::kDegree, "°") : push(Kind::kPower, sign);
-          break;
-        case ',':
-          if (rest.starts_with(",\\!")) {
-            taken = 3;
-            fits = push(Kind::kThousands, sign);
-          } else {
-            if (depth_ > 0 && open_[depth_ - 1] >= 0) tokens_[open_[depth_ - 1]].lists = true;
-            fits = push(Kind::kComma, sign);
-          }
-          break;
-        case '(':
-          fits = open('(', sign);
-          break;
-        case '[':
-          fits = open('[', sign);
-          break;
-        case ')':
-          fits = close('(', sign);
-          break;
-        case ']':
-          fits = close('[', sign);
-          break;
-        case '{':
-          if (rest.starts_with("{,}")) {
-            taken = 3;
-            fits = push(Kind::kThousands, ",");
-          } else {
-            fits = open('{', sign);
-          }
-          break;
-        case '}':
-          fits = close('{', sign);
-          break;
-        default:
-          fits = push(Kind::kOther, sign);
-      }
-    }
-    if (!fits) return false;
+    if (!next(answer.substr(at), taken)) return false;
     at += taken;
   }
   balanced_ = balanced_ && depth_ == 0;

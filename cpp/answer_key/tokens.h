@@ -70,6 +70,13 @@ class Tokens {
   bool push(Kind kind, std::string_view spelling);
   bool open(char bracket, std::string_view spelling);
   bool close(char bracket, std::string_view spelling);
+  bool next(std::string_view rest, size_t& taken);
+  bool number(std::string_view rest, size_t& taken);
+  bool word(std::string_view rest, size_t& taken);
+  bool backslash(std::string_view rest, size_t& taken);
+  bool punctuation(std::string_view rest, size_t& taken);
+  bool raised(std::string_view rest, size_t& taken);
+  bool comma(std::string_view rest, size_t& taken);
   bool command(std::string_view name, std::string_view whole, std::string_view rest, size_t& taken);
   bool wide(std::string_view rest, size_t& taken);
   bool superscript(std::string_view digit);
@@ -84,6 +91,7 @@ class Tokens {
   bool was_text_[kDeepest];
   bool in_text_ = false;
   int depth_ = 0;
+  int64_t dollars_ = 0;  // in pairs they enclose mathematics; one without a partner is money
 };
 
 }  // namespace stepscore

@@ -63,19 +63,26 @@ const Level* best_level() {
   return nullptr;  // not reached: baseline runs everywhere
 }
 
+template <class... Parts>
+[[noreturn]] void refuse_level(const Parts&... parts) {
+  throw InvalidArgument("set_cpu_level", "STEPSCORE_CPU", message(parts...));
+}
+
 const Level* find_level(std::string_view name) {
   if (name.empty()) return best_level();
   for (const Level& level : kLevels) {
     if (level.name != name) continue;
-    check(level.loops != nullptr, "STEPSCORE_CPU=", name, ": this build has no such level");
-    check(level.runs_here(), "STEPSCORE_CPU=", name,
-          ": this processor lacks that level; unset the "
-          "variable to use the best one (",
-          best_level()->name, ")");
+    if (level.loops == nullptr) {
+      refuse_level("STEPSCORE_CPU=", name, ": this build has no such level");
+    }
+    if (!level.runs_here()) {
+      refuse_level("STEPSCORE_CPU=", name,
+                   ": this processor lacks that level; unset the variable to use the best one (",
+                   best_level()->name, ")");
+    }
     return &level;
   }
-  check(false, "STEPSCORE_CPU must be baseline, avx2 or avx512; got '", name, "'");
-  return nullptr;
+  refuse_level("STEPSCORE_CPU must be baseline, avx2 or avx512; got '", name, "'");
 }
 
 const Level* initial_level() {

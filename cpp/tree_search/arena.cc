@@ -9,10 +9,12 @@ namespace stepscore {
 TreeSearch make_tree_search(const TreeSearchOptions& options, const int64_t* keys,
                             const int64_t* samples, const int64_t* tokens,
                             const int64_t* prm_tokens) {
-  check(options.problems >= 0, "TreeSearch: problems must be 0 or more; got ", options.problems);
-  check(options.max_nodes >= 1, "TreeSearch: max_nodes must be 1 or more; got ", options.max_nodes);
-  check(options.problems <= std::numeric_limits<int32_t>::max() / options.max_nodes,
-        "TreeSearch: problems * max_nodes must be below 2^31; got ", options.problems, " * ",
+  check(options.problems >= 0, "TreeSearch", "problems", " must be 0 or more; got ",
+        options.problems);
+  check(options.max_nodes >= 1, "TreeSearch", "max_nodes", " must be 1 or more; got ",
+        options.max_nodes);
+  check(options.problems <= std::numeric_limits<int32_t>::max() / options.max_nodes, "TreeSearch",
+        "problems", " * max_nodes must be below 2^31; got ", options.problems, " * ",
         options.max_nodes, "; search fewer problems at once");
   TreeSearch search{options.problems,
                     options.max_nodes,
@@ -35,7 +37,7 @@ TreeSearch make_tree_search(const TreeSearchOptions& options, const int64_t* key
   search.tickets.reserve(all);  // address space: pages are taken when they are written
   const auto budget = [](const char* name, const int64_t* values, int64_t p) {
     if (values == nullptr) return kUnlimited;
-    check(values[p] >= 1, "TreeSearch: ", name, "[", p, "] must be 1 or more; got ", values[p]);
+    check(values[p] >= 1, "TreeSearch", name, "[", p, "] must be 1 or more; got ", values[p]);
     return values[p];
   };
   for (int64_t p = 0; p < options.problems; ++p) {
@@ -89,7 +91,7 @@ void link_children(Nodes& nodes, int32_t parent, int32_t first, int32_t count) {
 int32_t checked_node(const TreeSearch& search, const char* verb, int64_t node) {
   check(node >= 0 && node < search.problems * search.max_nodes &&
             (search.nodes.flags[node] & kExists) != 0,
-        verb, ": there is no node ", node);
+        verb, About{"nodes"}, "there is no node ", node);
   return static_cast<int32_t>(node);
 }
 

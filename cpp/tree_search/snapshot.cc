@@ -9,6 +9,8 @@
 namespace stepscore {
 namespace {
 
+constexpr About kFile{"path"};
+
 constexpr char kMagic[8] = {'s', 't', 'e', 'p', 't', 'r', 'e', 'e'};
 constexpr uint32_t kVersion = 1;
 
@@ -66,7 +68,7 @@ class Reader {
   void items(std::vector<T>& all) {
     uint64_t size = 0;
     value(size);
-    check(size <= bytes_.size() / sizeof(T), "load: the file is damaged");
+    check(size <= bytes_.size() / sizeof(T), "load", kFile, "the file is damaged");
     all.resize(size);
     if (size > 0) std::memcpy(all.data(), take(size * sizeof(T)), size * sizeof(T));
   }
@@ -74,7 +76,7 @@ class Reader {
 
  private:
   const char* take(size_t size) {
-    check(size <= bytes_.size(), "load: the file is damaged");
+    check(size <= bytes_.size(), "load", kFile, "the file is damaged");
     const char* begin = bytes_.data();
     bytes_.remove_prefix(size);
     return begin;
@@ -118,21 +120,22 @@ TreeSearch restore(std::string_view bytes) {
   Header header{};
   const bool has_header = bytes.size() >= sizeof(Header);
   if (has_header) std::memcpy(&header, bytes.data(), sizeof(Header));
-  check(has_header && std::memcmp(header.magic, kMagic, sizeof(kMagic)) == 0,
-        "load: this is no file of TreeSearch.save");
-  check(header.version == kVersion, "load: the file has version ", header.version,
+  check(has_header && std::memcmp(header.magic, kMagic, sizeof(kMagic)) == 0, "load", kFile,
+        "this is no file of TreeSearch.save");
+  check(header.version == kVersion, "load", kFile, "the file has version ", header.version,
         "; this stepscore reads version ", kVersion);
-  check(header.byte_order == kByteOrder, "load: the file is of a machine with another byte order");
+  check(header.byte_order == kByteOrder, "load", kFile,
+        "the file is of a machine with another byte order");
   const std::string_view body = bytes.substr(sizeof(Header));
-  check(body.size() == header.size, "load: the file is truncated; it should have ",
+  check(body.size() == header.size, "load", kFile, "the file is truncated; it should have ",
         header.size + sizeof(Header), " bytes and has ", bytes.size());
-  check(checksum_of(body) == header.checksum, "load: the file is damaged (checksum)");
+  check(checksum_of(body) == header.checksum, "load", kFile, "the file is damaged (checksum)");
   Reader reader(body);
   TreeSearch search{};
   all_fields(reader, search);
   search.leaves.resize(search.problem.size());
   for (auto& leaves : search.leaves) reader.items(leaves);
-  check(reader.at_end(), "load: the file is damaged");
+  check(reader.at_end(), "load", kFile, "the file is damaged");
   search.queues.resize(kRequestKinds);
   for (RequestQueue& queue : search.queues) {
     queue.head.assign(search.problem.size(), kNoTicket);

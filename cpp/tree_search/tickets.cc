@@ -65,11 +65,13 @@ int32_t add_ticket(TreeSearch& search, const Ticket& ticket) {
 
 const Ticket& asked_ticket(const TreeSearch& search, const char* verb, int64_t t) {
   const bool known = t >= 0 && t < static_cast<int64_t>(search.tickets.size());
-  check(known && search.tickets[t].state != TicketState::kQueued, verb, ": ticket ", t,
-        " was never asked; pass tickets that ask returned");
+  check(known && search.tickets[t].state != TicketState::kQueued, verb, About{"tickets"}, "ticket ",
+        t, " was never asked; pass tickets that ask returned");
   const Ticket& ticket = search.tickets[t];
-  check(ticket.state != TicketState::kTold, verb, ": ticket ", t, " was told before");
-  check(ticket.state != TicketState::kFailed, verb, ": ticket ", t, " was closed by fail");
+  check(ticket.state != TicketState::kTold, verb, About{"tickets"}, "ticket ", t,
+        " was told before");
+  check(ticket.state != TicketState::kFailed, verb, About{"tickets"}, "ticket ", t,
+        " was closed by fail");
   return ticket;
 }
 
@@ -97,7 +99,7 @@ class Claim {
   void check_kind(const char* verb, RequestKind kind) const {
     for (int64_t i = 0; i < claimed_; ++i) {
       const RequestKind is = search_.tickets[tickets_[i]].kind;
-      check(is == kind, verb, ": ticket ", tickets_[i], " is answered by ",
+      check(is == kind, verb, About{"tickets"}, "ticket ", tickets_[i], " is answered by ",
             kTell[static_cast<int>(is)]);
     }
   }
@@ -128,25 +130,25 @@ void check_children(const TreeSearch& search, const int64_t* tickets, int64_t n,
   for (int64_t i = 0; i < n; ++i) {
     const int64_t told = children.offsets[i + 1] - children.offsets[i];
     const Ticket& ticket = search.tickets[tickets[i]];
-    check(told <= ticket.samples, "tell_expand: ticket ", tickets[i], " asks for ", ticket.samples,
-          " children at most; got ", told);
+    check(told <= ticket.samples, "tell_expand", About{"child_offsets"}, "ticket ", tickets[i],
+          " asks for ", ticket.samples, " children at most; got ", told);
   }
   const int64_t all = children.offsets[n];
   for (int64_t c = 0; c < all && children.logprob != nullptr; ++c) {
-    check(finite(children.logprob[c]), "tell_expand: logprob[", c, "] is ", children.logprob[c],
-          "; it must be finite");
+    check(finite(children.logprob[c]), "tell_expand", "logprob", "[", c, "] is ",
+          children.logprob[c], "; it must be finite");
   }
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   for (int64_t c = 0; c < all && children.answer_id != nullptr; ++c) {
     const int64_t id = children.answer_id[c];
-    check(id >= -1 && id <= kMost, "tell_expand: answer_id[", c, "] is ", id,
+    check(id >= -1 && id <= kMost, "tell_expand", "answer_id", "[", c, "] is ", id,
           "; ids are 0 or more, and -1 for no answer");
   }
   for (int64_t i = 0; i < n && children.tokens != nullptr; ++i) {
     const int64_t before = search.nodes.path_tokens[search.tickets[tickets[i]].node];
     for (int64_t c = children.offsets[i]; c < children.offsets[i + 1]; ++c) {
       const int64_t tokens = children.tokens[c];
-      check(tokens >= 0 && tokens <= kMost - before, "tell_expand: token_counts[", c, "] is ",
+      check(tokens >= 0 && tokens <= kMost - before, "tell_expand", "token_counts", "[", c, "] is ",
             tokens, "; it must be 0 or more, and a path have fewer than 2^31");
     }
   }
@@ -154,7 +156,7 @@ void check_children(const TreeSearch& search, const int64_t* tickets, int64_t n,
     const Budgets& budget = search.problem[search.tickets[tickets[i]].problem].budget;
     check(children.tokens != nullptr ||
               (budget.tokens == kUnlimited && budget.prm_tokens == kUnlimited),
-          "tell_expand: token_counts must be given where tokens have a budget");
+          "tell_expand", "token_counts", " must be given where tokens have a budget");
   }
 }
 
@@ -257,7 +259,7 @@ void request_evaluation(TreeSearch& search, const char* verb, RequestKind kind, 
   try {
     for (; opened < n; ++opened) {
       const int32_t v = checked_node(search, verb, nodes[opened]);
-      check((search.nodes.flags[v] & open) == 0, verb, ": node ", v,
+      check((search.nodes.flags[v] & open) == 0, verb, About{"nodes"}, "node ", v,
             " is asked for already; wait for its answer");
       search.nodes.flags[v] |= open;
     }
@@ -303,9 +305,11 @@ void request_expand(TreeSearch& search, const int64_t* nodes, const int64_t* sam
   for (int64_t i = 0; i < n; ++i) {
     const int32_t v = checked_node(search, "request_expand", nodes[i]);
     const int32_t flags = search.nodes.flags[v];
-    check((flags & kTerminal) == 0, "request_expand: node ", v, " is terminal");
-    check((flags & (kPruned | kDuplicate)) == 0, "request_expand: node ", v, " is pruned");
-    check(samples[i] >= 1, "request_expand: samples[", i, "] must be 1 or more; got ", samples[i]);
+    check((flags & kTerminal) == 0, "request_expand", About{"nodes"}, "node ", v, " is terminal");
+    check((flags & (kPruned | kDuplicate)) == 0, "request_expand", About{"nodes"}, "node ", v,
+          " is pruned");
+    check(samples[i] >= 1, "request_expand", "samples", "[", i, "] must be 1 or more; got ",
+          samples[i]);
   }
   for (int64_t i = 0; i < n; ++i) {
     const int32_t v = static_cast<int32_t>(nodes[i]);
@@ -327,8 +331,9 @@ void request_judge(TreeSearch& search, const int64_t* nodes, int64_t n) {
 }
 
 std::vector<int32_t> ask(TreeSearch& search, RequestKind kind, int64_t most, int64_t per_problem) {
-  check(most >= 0, "ask: the greatest number of requests must be 0 or more; got ", most);
-  check(per_problem >= 1, "ask: per_problem must be 1 or more; got ", per_problem);
+  check(most >= 0, "ask", kNoArgument, "the greatest number of requests must be 0 or more; got ",
+        most);
+  check(per_problem >= 1, "ask", "per_problem", " must be 1 or more; got ", per_problem);
   RequestQueue& queue = queue_of(search, kind);
   std::vector<int32_t> asked;
   if (queue.total == 0 || most == 0) return asked;
@@ -369,9 +374,9 @@ void tell_score(TreeSearch& search, const int64_t* tickets, int64_t n, const dou
   Claim claim(search, "tell_score", tickets, n);
   claim.check_kind("tell_score", RequestKind::kScore);
   for (int64_t i = 0; i < n; ++i) {
-    check(finite(values[i]), "tell_score: values[", i, "] is ", values[i], " (ticket ", tickets[i],
-          "); it must be finite");
-    check(rewards == nullptr || finite(rewards[i]), "tell_score: rewards[", i, "] is ",
+    check(finite(values[i]), "tell_score", "values", "[", i, "] is ", values[i], " (ticket ",
+          tickets[i], "); it must be finite");
+    check(rewards == nullptr || finite(rewards[i]), "tell_score", "rewards", "[", i, "] is ",
           rewards == nullptr ? 0.0 : rewards[i], " (ticket ", tickets[i], "); it must be finite");
   }
   claim.keep();

@@ -217,7 +217,8 @@ void Count::weigh_objectives(const Rule& rule, int64_t from, double* weights) co
   for (int64_t k = from; k < admitted_; ++k) {
     weights[k] = 0.0;
     for (int64_t s = 0; s < width; ++s) {
-      weights[k] += objective_of(rows[k * width + s], lows[s], highs[s], s, rule.parameters);
+      weights[k] += objective_of(rows[k * width + s], lows[s], highs[s],
+                                 rule.objectives.weights[s], rule.parameters);
     }
   }
 }

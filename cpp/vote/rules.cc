@@ -1,7 +1,6 @@
 #include "vote/rules.h"
 
 #include <iterator>
-#include <type_traits>
 
 #include "stepscore/check.h"
 
@@ -10,20 +9,30 @@ namespace {
 
 constexpr double kLargest = 0x1.fffffffffffffp1023;
 
-// --- how a parameter is set -----------------------------------------------------------------------
+// --- how a parameter is set
+// -----------------------------------------------------------------------
 
+template <class Field>
+void store(Field& field, double number) {
+  field = static_cast<Field>(number);
+}
 template <auto kField>
-void set_one(VoteParameters& into, std::span<const double> value) {
-  into.*kField = static_cast<std::remove_reference_t<decltype(into.*kField)>>(value[0]);
+void set_parameter(RuleDraft& into, std::span<const double> value) {
+  store(into.rule.parameters.*kField, value[0]);
+}
+template <auto kField>
+void set_in_draft(RuleDraft& into, std::span<const double> value) {
+  store(into.*kField, value[0]);
 }
 template <auto kField, auto kCount>
-void set_several(VoteParameters& into, std::span<const double> value) {
-  using Element = std::remove_reference_t<decltype((into.*kField)[0])>;
-  for (size_t i = 0; i < value.size(); ++i) (into.*kField)[i] = static_cast<Element>(value[i]);
-  into.*kCount = static_cast<int64_t>(value.size());
+void set_objectives(RuleDraft& into, std::span<const double> value) {
+  Objectives& objectives = into.rule.objectives;
+  for (size_t i = 0; i < value.size(); ++i) store((objectives.*kField)[i], value[i]);
+  objectives.*kCount = static_cast<int64_t>(value.size());
 }
 
-// --- the parameters -------------------------------------------------------------------------------
+// --- the parameters
+// -------------------------------------------------------------------------------
 
 constexpr NumberRange kFinite = {};
 constexpr NumberRange kPositive = {0.0, kInfinity, true, true};
@@ -44,19 +53,20 @@ constexpr const char* kScaleNames[] = {"none", "minmax"};
 using P = VoteParameters;
 using K = ParameterKind;
 // Between the smallest number that 1 - eps can tell from 1, and half.
-constexpr ParameterInfo kClip = {
-    "eps", K::kReal, set_one<&P::eps>, kEps, kEps, false, {0x1p-52, 0.5, false, true}};
-constexpr ParameterInfo kColumns = {.name = "columns",
-                                    .kind = K::kCounts,
-                                    .set = set_several<&P::columns, &P::column_count>,
-                                    .example = kTwoColumns,
-                                    .required = false,
-                                    .range = {0.0, kInfinity, false, true}};
+constexpr ParameterInfo kClip = {"eps", K::kReal, set_parameter<&P::eps>,     kEps,
+                                 kEps,  false,    {0x1p-52, 0.5, false, true}};
+constexpr ParameterInfo kColumns = {
+    .name = "columns",
+    .kind = K::kCounts,
+    .set = set_objectives<&Objectives::columns, &Objectives::column_count>,
+    .example = kTwoColumns,
+    .required = false,
+    .range = {0.0, kInfinity, false, true}};
 
 constexpr ParameterInfo kOfSoftmax[] = {
     {.name = "temperature",
      .kind = K::kReal,
-     .set = set_one<&P::temperature>,
+     .set = set_parameter<&P::temperature>,
      .example = kTenth,
      .range = kPositive},
 };
@@ -64,46 +74,50 @@ constexpr ParameterInfo kOfLogodds[] = {kClip};
 constexpr ParameterInfo kOfLoglik[] = {
     {.name = "prior",
      .kind = K::kReal,
-     .set = set_one<&P::prior>,
+     .set = set_in_draft<&RuleDraft::prior>,
      .example = kHalf,
      .range = kInside},
     {.name = "reliability",
      .kind = K::kReal,
-     .set = set_one<&P::reliability>,
+     .set = set_in_draft<&RuleDraft::reliability>,
      .example = kMost,
      .range = kInside},
     {.name = "answers",
      .kind = K::kCount,
-     .set = set_one<&P::answers>,
+     .set = set_in_draft<&RuleDraft::answers>,
      .example = kTen,
      .range = {2.0, kInfinity, false, true}},
     kClip,
 };
 constexpr ParameterInfo kOfBorda[] = {
-    {"power", K::kCount, set_one<&P::power>, kTwo, kOne, false, {1.0, 16.0, false, false}},
+    {"power", K::kCount, set_parameter<&P::power>, kTwo, kOne, false, {1.0, 16.0, false, false}},
 };
 constexpr ParameterInfo kOfHybrid[] = {
-    {.name = "tau", .kind = K::kReal, .set = set_one<&P::tau>, .example = kHalf, .range = kShare},
+    {.name = "tau",
+     .kind = K::kReal,
+     .set = set_parameter<&P::tau>,
+     .example = kHalf,
+     .range = kShare},
     {.name = "consensus",
      .kind = K::kChoice,
-     .set = set_one<&P::consensus>,
+     .set = set_parameter<&P::consensus>,
      .example = kFirst,
      .choices = kConsensusNames},
     {.name = "reward",
      .kind = K::kChoice,
-     .set = set_one<&P::reward>,
+     .set = set_parameter<&P::reward>,
      .example = kFirst,
      .choices = kRewardNames},
 };
 constexpr ParameterInfo kOfFrequency[] = {
     {.name = "reward_weight",
      .kind = K::kReal,
-     .set = set_one<&P::reward_weight>,
+     .set = set_parameter<&P::reward_weight>,
      .example = kHalf,
      .range = kShare},
     {.name = "normalize",
      .kind = K::kChoice,
-     .set = set_one<&P::normalize>,
+     .set = set_parameter<&P::normalize>,
      .example = kFirst,
      .choices = kNormalizeNames},
 };
@@ -111,18 +125,19 @@ constexpr ParameterInfo kOfPareto[] = {kColumns};
 constexpr ParameterInfo kOfObjectives[] = {
     {.name = "objective_weights",
      .kind = K::kReals,
-     .set = set_several<&P::objective_weights, &P::weight_count>,
+     .set = set_objectives<&Objectives::weights, &Objectives::weight_count>,
      .example = kWeights,
      .range = kFinite},
     {.name = "scale",
      .kind = K::kChoice,
-     .set = set_one<&P::scale>,
+     .set = set_parameter<&P::scale>,
      .example = kFirst,
      .choices = kScaleNames},
     kColumns,
 };
 
-// --- the rules ------------------------------------------------------------------------------------
+// --- the rules
+// ------------------------------------------------------------------------------------
 
 constexpr RuleInfo kRules[] = {
     {RuleKind::kMajority, "majority", Reads::kNothing, ScoreKind::kAny,
@@ -148,7 +163,9 @@ constexpr RuleInfo kRules[] = {
      "the sum of what their scores beat, each to a power", kOfBorda},
     {RuleKind::kHybridMajorityReward, "hybrid_majority_reward", Reads::kColumn, ScoreKind::kFinite,
      "majority where there is consensus up to tau, else the reward of their scores", kOfHybrid},
-    {RuleKind::kWeightedRewardFrequency, "weighted_reward_frequency", Reads::kColumn,
+    {RuleKind::kWeightedRewardFrequency,
+     "weighted_reward_frequency",
+     Reads::kColumn,
      ScoreKind::kFinite,
      "reward_weight times its normalized mean score, and the rest times its share of candidates",
      kOfFrequency,
@@ -164,20 +181,22 @@ constexpr bool stands_in_order() {
   for (size_t r = 0; r < std::size(kRules); ++r) {
     if (kRules[r].kind != static_cast<RuleKind>(r)) return false;
   }
-  return std::size(kRules) == kRuleKinds;
+  return std::ssize(kRules) == kRuleKinds;
 }
 static_assert(stands_in_order(), "a row for every RuleKind, in their order");
 
-// --- reading the table ----------------------------------------------------------------------------
+// --- reading the table
+// ----------------------------------------------------------------------------
 
 const char* noun_of(const ParameterInfo& parameter) {
+  const bool ends = parameter.range.high < kInfinity;
   switch (parameter.kind) {
     case ParameterKind::kReal:
-      return "a number";
+      return ends ? "a number" : "a finite number";
     case ParameterKind::kCount:
       return "a whole number";
     case ParameterKind::kReals:
-      return "a list of numbers";
+      return ends ? "a list of numbers" : "a list of finite numbers";
     case ParameterKind::kCounts:
       return "a list of whole numbers";
     default:
@@ -195,11 +214,11 @@ void check_value(const RuleInfo& info, const ParameterInfo& parameter,
   const bool several =
       parameter.kind == ParameterKind::kReals || parameter.kind == ParameterKind::kCounts;
   const size_t most = several ? kMaxObjectives : 1;
-  check(!value.empty() && value.size() <= most, "vote: ", info.name, ": ", parameter.name,
-        " must hold 1 to ", most, " numbers; got ", value.size());
+  check(!value.empty() && value.size() <= most, "vote", About{"rule"}, info.name, ": ",
+        parameter.name, " must hold 1 to ", most, " numbers; got ", value.size());
   for (const double number : value) {
-    check(lies_in(parameter.range, number), "vote: ", info.name, ": ", parameter.name, " must be ",
-          words_for(parameter), "; got ", number);
+    check(lies_in(parameter.range, number), "vote", About{"rule"}, info.name, ": ", parameter.name,
+          " must be ", words_for(parameter), "; got ", number);
   }
 }
 
@@ -250,13 +269,17 @@ std::string words_for(const ParameterInfo& parameter) {
     return message(noun, " in ", range.low_open ? "(" : "[", range.low, ", ", range.high,
                    range.high_open ? ")" : "]");
   }
-  if (!has_low) return noun + ", finite";
-  return message(noun, range.low_open ? " above " : " of at least ", range.low, ", finite");
+  if (!has_low) return noun;
+  return message(noun, range.low_open ? " above " : " of at least ", range.low);
 }
 
-std::span<const RuleInfo> rule_table() { return kRules; }
+std::span<const RuleInfo> rule_table() {
+  return kRules;
+}
 
-const RuleInfo& info_of(RuleKind kind) { return kRules[static_cast<size_t>(kind)]; }
+const RuleInfo& info_of(RuleKind kind) {
+  return kRules[static_cast<size_t>(kind)];
+}
 
 const RuleInfo& info_of(const std::string& name) {
   std::string known;
@@ -264,10 +287,12 @@ const RuleInfo& info_of(const std::string& name) {
     if (name == info.name) return info;
     known += (known.empty() ? "" : ", ") + std::string(info.name);
   }
-  throw InvalidArgument(message("vote: unknown rule '", name, "'; choose from ", known));
+  refuse("vote", About{"rule"}, "unknown rule '", name, "'; choose from ", known);
 }
 
-Reads reads_of(RuleKind kind) { return info_of(kind).reads; }
+Reads reads_of(RuleKind kind) {
+  return info_of(kind).reads;
+}
 
 ScoreKind scores_of(const Rule& rule) {
   const RuleInfo& info = info_of(rule.kind);
@@ -276,11 +301,13 @@ ScoreKind scores_of(const Rule& rule) {
   return narrowed ? info.narrowing.scores : info.scores;
 }
 
-ScoreRange range_of(const Rule& rule) { return range_of(scores_of(rule)); }
+ScoreRange range_of(const Rule& rule) {
+  return range_of(scores_of(rule));
+}
 
 Rule make_rule(const std::string& name, const std::vector<RuleArgument>& arguments) {
   const RuleInfo& info = info_of(name);
-  Rule rule{info.kind};
+  RuleDraft draft{{info.kind}};
   size_t used = 0;
   for (const ParameterInfo& parameter : info.parameters) {
     std::span<const double> value = parameter.standard;
@@ -290,13 +317,15 @@ Rule make_rule(const std::string& name, const std::vector<RuleArgument>& argumen
       check_value(info, parameter, value);
       ++used;
     }
-    check(!value.empty() || !parameter.required, "vote: ", name, " needs ", parameter.name);
-    if (!value.empty()) parameter.set(rule.parameters, value);
+    check(!value.empty() || !parameter.required, "vote", About{"rule"}, name, " needs ",
+          parameter.name);
+    if (!value.empty()) parameter.set(draft, value);
   }
-  check(used == arguments.size(), "vote: ", name, " has fewer parameters than were given");
-  VoteParameters& given = rule.parameters;
-  given.loglik_constant = loglik_constant(given.prior, given.reliability, given.answers);
-  return rule;
+  check(used == arguments.size(), "vote", About{"rule"}, name,
+        " has fewer parameters than were given");
+  draft.rule.parameters.loglik_constant =
+      loglik_constant(draft.prior, draft.reliability, draft.answers);
+  return draft.rule;
 }
 
 double loglik_constant(double prior, double reliability, int64_t answers) {

@@ -23,12 +23,19 @@ struct NumberRange {
   bool low_open = true, high_open = true;
 };
 
+// A rule that is being made.
+struct RuleDraft {
+  Rule rule;
+  double prior = 0.5, reliability = 0.5;  // loglik_weighted: they make its constant
+  int64_t answers = 2;
+};
+
 // The value of a parameter is a list of numbers: one but for kReals and kCounts, and of a choice
 // its place among the choices.
 struct ParameterInfo {
   const char* name;
   ParameterKind kind;
-  void (*set)(VoteParameters& into, std::span<const double> value);
+  void (*set)(RuleDraft& into, std::span<const double> value);
   std::span<const double> example;
   std::span<const double> standard = {};  // the default
   bool required = true;                   // false beside an empty default: all columns

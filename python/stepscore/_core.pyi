@@ -6,7 +6,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+class InvalidArgument(ValueError):  # noqa: N818 - as the core names it
+    """A wrong argument: what was called, and which argument, if one is at fault."""
+
+    op: str
+    argument: str | None
+
 class DeviceError(RuntimeError): ...
+
+# Names in the order of the core's enumerators, and defaults that Python shares with the core.
+ACTIVATIONS: tuple[str, ...]
+AGGREGATIONS: tuple[str, ...]
+INNER_ACTIVATIONS: tuple[str, ...]
+NODE_FLAGS: dict[str, int]
+SAMPLE_MODES: tuple[str, ...]
+SELECTION_DEFAULTS: dict[str, Any]
+SOFTMIN_TEMPERATURE: float
 
 class TensorView:
     """A pointer with dtype, shape and strides; whoever makes it keeps the array alive."""
@@ -231,7 +246,7 @@ def mlp_head(
     out: TensorView,
     queue: Queue,
 ) -> None: ...
-def vote_rules() -> list[dict[str, Any]]: ...
+def vote_rules() -> list[dict[str, object]]: ...
 def vote(
     answer_ids: TensorView | None,
     scores: TensorView | None,

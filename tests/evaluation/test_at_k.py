@@ -598,7 +598,7 @@ FAULTS = {
     ),
     "unknown rule": (
         lambda: vote_at_k(*ONE, 1, "plurality"),
-        "Rule: name: expected one of majority, weighted,",
+        "vote_at_k: rule: expected one of majority, weighted,",
     ),
     "no scores to weigh by": (
         lambda: vote_at_k([1], [0], None, [0, 1], 1, "weighted"),

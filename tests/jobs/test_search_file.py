@@ -23,7 +23,8 @@ from stepscore.cli.main import main
 from stepscore.errors import InputError
 from stepscore.jobs.search import Models, judge_of
 from stepscore.jobs.search_parameters import parse_parameters
-from stepscore.policies.requests import Continuation, Expand, Score
+from stepscore.policies.requests import Continuation, ExpandRequest
+from stepscore.search.requests import ScoreRequest
 
 Write = Callable[..., str]
 
@@ -46,7 +47,7 @@ class Adder:
         self.failing: set[str] = set()
         self.finished: list[str] = []
 
-    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | Exception]:
+    def __call__(self, requests: Sequence[ExpandRequest]) -> list[list[Continuation] | Exception]:
         self.calls.append(len(requests))
         return [
             RuntimeError("out of order")
@@ -55,7 +56,7 @@ class Adder:
             for request in requests
         ]
 
-    def write(self, request: Expand, seed: int) -> Continuation:
+    def write(self, request: ExpandRequest, seed: int) -> Continuation:
         answer = f"The answer is {sum_of(request.problem) + 1 - seed % 2}.\n"
         first = f"We add ({seed % 7})\n"
         if request.mode == "rollout":
@@ -65,7 +66,7 @@ class Adder:
         return Continuation(first, 4, -0.5, False)
 
 
-def right(requests: Sequence[Score]) -> list[float]:
+def right(requests: Sequence[ScoreRequest]) -> list[float]:
     """High where the last number is the sum."""
     return [
         0.9 if f" {sum_of(request.problem)}." in request.steps[-1] else 0.2 for request in requests
@@ -329,7 +330,7 @@ def test_a_strategy_that_needs_a_scorer_says_so(
     record = {"id": 1, "problem": "12+34-15+61+71-84=?"}
     given = ["search", write(record), "-o", out, "--strategy", "beam", "--policy", "lab"]
     assert main(given) == 2
-    assert "the strategy needs a scorer" in capsys.readouterr().err
+    assert "search: scorer: expected a model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["3", "- a\n- b\n", "a: [", b"\xff"])
@@ -466,9 +467,9 @@ def test_the_judge_knows_the_known_answers() -> None:
     ]
     judge = judge_of(records)
     traces = [["We add.\n", "The answer is 2.0."], ["The answer is 3."], ["no"]]
-    assert judge([Score("1+1", steps, 1, 0) for steps in traces]) == [True, False, False]
+    assert judge([ScoreRequest("1+1", steps, 1, 0) for steps in traces]) == [True, False, False]
     with pytest.raises(ValueError, match="id 2: expected a known answer"):
-        judge([Score("1+2", ["3"], 1, 0)])
+        judge([ScoreRequest("1+2", ["3"], 1, 0)])
 
 
 def lab(*arguments: str, **options: Any) -> subprocess.Popen[str]:

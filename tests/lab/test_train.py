@@ -1,6 +1,7 @@
 """A few steps through the real training, and what its data look like."""
 
 import json
+from random import Random
 
 import pytest
 
@@ -10,6 +11,7 @@ pytest.importorskip("transformers")
 from stepscore.lab import tasks, train  # noqa: E402
 from stepscore.lab.policy import load_policy  # noqa: E402
 from stepscore.lab.prm import lay_out, load_prm, read_steps  # noqa: E402
+from stepscore.lab.rows import written_rows  # noqa: E402
 
 TINY = train.Recipe(
     width=16,
@@ -62,7 +64,7 @@ def test_a_tiny_training_goes_all_the_way(tmp_path):
 
 
 def test_token_labels_at_the_newlines_are_the_step_labels():
-    rows = train._written_rows(TINY, 0, train.random.Random(0))
+    rows = written_rows(TINY, 0, Random(0))
     assert len(rows) > 150
     for row in rows.values():
         assert [row.token_labels[end] == 1 for end in row.layout.ends] == row.labels
@@ -70,7 +72,7 @@ def test_token_labels_at_the_newlines_are_the_step_labels():
 
 
 def test_no_evaluation_problem_is_trained_on():
-    rows = train._written_rows(TINY, 0, train.random.Random(0))
+    rows = written_rows(TINY, 0, Random(0))
     problems = {key[: key.index("?") + 1] for key in rows}
     problems |= set(tasks.generate(200, seed=0, split="train"))
     assert {tasks.split_of(problem) for problem in problems} == {"train"}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +18,7 @@ import pytest
 
 from stepscore.policies import EndpointPolicy
 from stepscore.policies.endpoint import EndpointError
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
@@ -67,11 +71,14 @@ class Server:
         self.thread.join()
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
     opened = Server()
     yield opened
     opened.close()
@@ -82,8 +89,8 @@ def completion(text: str, reason: str = "stop", **more: Any) -> dict[str, Any]:
     return {"choices": [choice], "usage": {"completion_tokens": 4}}
 
 
-def request(problem: str = "Find x.", **changes: Any) -> Expand:
-    plain = Expand(problem, ["We add.\n\n"], 2, "step", 50, 0.8, (), [3, 2**40 + 5])
+def request(problem: str = "Find x.", **changes: Any) -> ExpandRequest:
+    plain = ExpandRequest(problem, ["We add.\n\n"], 2, "step", 50, 0.8, (), [3, 2**40 + 5])
     return replace(plain, **changes)
 
 
@@ -216,6 +223,118 @@ def test_a_server_that_hangs_costs_the_timeout(server: Server) -> None:
     assert time.monotonic() - begin < 3
 
 
+class Dripping:
+    """Sends some bytes at once, then a blank every few milliseconds, for ever."""
+
+    def __init__(self, begin: bytes) -> None:
+        self.begin, self.connections, self.over = begin, 0, threading.Event()
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}/v1"
+        self.threads = [threading.Thread(target=self.accept, daemon=True)]
+        self.threads[0].start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.threads.append(threading.Thread(target=self.drip, args=(connection,), daemon=True))
+            self.threads[-1].start()
+
+    def drip(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.sendall(self.begin)
+                while not self.over.wait(0.02):
+                    connection.sendall(b" ")
+            except OSError:
+                pass  # the client has hung up
+
+    def close(self) -> None:
+        self.over.set()
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        for thread in self.threads:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"HTTP/1.1",
+        OK + b"X-Endless: ",
+        OK + b"Content-Length: 1000000\r\n\r\n",
+        OK + b"\r\n{",
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 1000000\r\n\r\n",
+    ],
+    ids=["status", "header", "body of a length", "body", "fault"],
+)
+def test_a_server_that_drips_costs_the_timeout(begin: bytes) -> None:
+    dripping = Dripping(begin)
+    ask = EndpointPolicy(dripping.url, "m", timeout=0.3, retries=1, backoff=0.0)
+    began = time.monotonic()
+    (error,) = ask([request()])
+    seconds = time.monotonic() - began
+    dripping.close()
+    assert str(error) == (f"POST {dripping.url}/completions: no answer within 0.3 s (2 attempts)")
+    assert dripping.connections == 2 * 2
+    assert seconds < 2
+
+
+def test_a_caller_may_run_a_loop_of_its_own(server: Server) -> None:
+    async def ask() -> Any:
+        return policy(server)([request()])
+
+    assert len(asyncio.run(ask())[0]) == 2
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+from stepscore.policies import EndpointPolicy
+from stepscore.policies.requests import ExpandRequest
+
+threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+request = ExpandRequest("p", [], 40, "step", 50, 0.8, (), list(range(40)))
+try:
+    EndpointPolicy(sys.argv[1], "m", concurrency=4)([request])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_ends_the_requests(server: Server) -> None:
+    def hang(body: dict[str, Any]) -> Reply:
+        server.released.wait(60)
+        return 200, completion("a")
+
+    server.reply = hang
+    began = time.monotonic()
+    run = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, server.url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert (run.stdout, run.stderr) == ("interrupted\n", "")
+    assert time.monotonic() - began < 30
+    assert len(server.bodies) <= 4
+
+
+def test_without_httpx_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['httpx'] = None; from stepscore.policies import EndpointPolicy"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stderr.strip().endswith(
+        'ModuleNotFoundError: EndpointPolicy needs httpx; type: pip install "stepscore[hf]"'
+    )
+
+
 def test_a_server_that_is_not_there_is_named() -> None:
     (error,) = EndpointPolicy("http://127.0.0.1:9/v1", "m", retries=0)([request()])
     assert str(error).startswith("POST http://127.0.0.1:9/v1/completions: Connect")
@@ -269,9 +388,27 @@ def test_the_key_is_sent_and_never_shown(server: Server, monkeypatch: pytest.Mon
     assert "sk-two" not in repr(ask)
 
 
+def test_a_key_is_not_shown_in_parts_either(server: Server) -> None:
+    key = "sk-" + "x" * 60
+    server.reply = lambda body: (401, f"{'.' * 180}{key}".encode())
+    message = error_of(server, api_key=key, concurrency=1)
+    assert message.endswith("." * 180 + "***")
+
+
+def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("sk-secret\n", " sk-secret", "sk-s\u00e9cret", "sk\0secret"):
+        with pytest.raises(ValueError, match="api_key must be printable ASCII") as caught:
+            EndpointPolicy("http://host/v1", "m", api_key=key)
+        assert "cret" not in str(caught.value)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
+    with pytest.raises(ValueError, match="OPENAI_API_KEY must be printable ASCII"):
+        EndpointPolicy("http://host/v1", "m")
+
+
 def test_the_key_follows_no_redirect(server: Server) -> None:
     server.reply = lambda body: (307, b"", {"Location": f"{server.url}/elsewhere"})
     assert "status 307" in error_of(server, api_key="sk-one", concurrency=1)
+    assert {headers["path"] for headers in server.headers} == {"/v1/completions"}
     assert len(server.bodies) == 2
 
 
@@ -281,6 +418,7 @@ def test_the_key_follows_no_redirect(server: Server) -> None:
         ("localhost:8000", {}, "url must begin with http:// or https://"),
         ("http://me:secret@host/v1", {}, "url must hold no user name, password or query"),
         ("http://host/v1?key=secret", {}, "url must hold no user name, password or query"),
+        ("http://host:99999/v1", {}, "Port out of range"),
         ("http://host", {"concurrency": 0}, "concurrency must be at least 1"),
         ("http://host", {"timeout": 0}, "timeout above 0"),
         ("http://host", {"stop": ("",)}, "stop must hold at least one text"),

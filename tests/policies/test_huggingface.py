@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers")
 from models import byte_level_tokenizer, word_piece_tokenizer  # noqa: E402
 
 from stepscore.policies import HuggingFacePolicy  # noqa: E402
-from stepscore.policies.requests import Continuation, Expand  # noqa: E402
+from stepscore.policies.requests import Continuation, ExpandRequest  # noqa: E402
 
 PROBLEMS = ["What is half of 10 + 6?", "Find x.", "How many eggs does she sell per day, é and 日?"]
 TEMPLATE = (
@@ -71,9 +71,9 @@ def policy_of(kind: str, templated: bool = False, **options: object) -> HuggingF
     return HuggingFacePolicy(*build(kind, templated), **options)
 
 
-def request(problem: str, steps: list[str], mode: str = "step", **changes: object) -> Expand:
+def request(problem: str, steps: list[str], mode: str = "step", **changes: object) -> ExpandRequest:
     seeds = changes.pop("seeds", [3, 2**64 - 2])
-    return replace(Expand(problem, steps, len(seeds), mode, 24, 1.0, (), seeds), **changes)
+    return replace(ExpandRequest(problem, steps, len(seeds), mode, 24, 1.0, (), seeds), **changes)
 
 
 def uniform(seed: int, index: int) -> float:
@@ -85,7 +85,13 @@ def uniform(seed: int, index: int) -> float:
 
 @torch.inference_mode()
 def sample(
-    policy: HuggingFacePolicy, text: str, one: Expand, seed: int, stops, special: bool, top_p=1.0
+    policy: HuggingFacePolicy,
+    text: str,
+    one: ExpandRequest,
+    seed: int,
+    stops,
+    special: bool,
+    top_p=1.0,
 ) -> Continuation:
     tokenizer, model = policy.tokenizer, policy.model
     prompt = tokenizer(text, add_special_tokens=special)["input_ids"]

@@ -98,7 +98,7 @@ def winners(record: dict[str, Any], size: int) -> list[str]:
     return [
         texts[
             reference.vote(
-                ids, scores[:, None], [0, len(own)], typed.partition(":")[0], **parameters
+                ids, scores, [0, len(own)], typed.partition(":")[0], **parameters
             ).winner[0]
         ]
         for typed, parameters in RULES.items()

@@ -13,8 +13,8 @@ from tables import Tables
 
 import stepscore
 from stepscore import reference
-from stepscore.search import Expand
-from stepscore.search.driver.run import problem_keys, sample_seeds
+from stepscore.search import ExpandRequest
+from stepscore.search.driver.seeds import problem_keys, sample_seeds
 
 MAX_TOKENS = 2048
 
@@ -78,7 +78,7 @@ class World:
         numbers = range(self.count, self.count + n)
         self.count += n
         seeds = sample_seeds(self.seed, self.key, list(numbers))
-        request = Expand(
+        request = ExpandRequest(
             self.problem,
             self.steps(node),
             n,

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from stepscore.search import Continuation, Expand, Score
+from stepscore.search import Continuation, ExpandRequest, ScoreRequest
 
 # What every strategy needs beyond its defaults, kept small; shared by all tests of all of them.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -48,13 +48,13 @@ class Tables:
 
     def __init__(self, seed: int = 0, *, ends: float = 0.25, digits: int = 9) -> None:
         self.seed, self.ends, self.digits = seed, ends, digits
-        self.expanded: list[Expand] = []
-        self.scored: list[Score] = []
+        self.expanded: list[ExpandRequest] = []
+        self.scored: list[ScoreRequest] = []
 
     def draw(self, *what: Any) -> random.Random:
         return random.Random(repr((self.seed, *what)))
 
-    def sample(self, request: Expand, seed: int) -> Continuation:
+    def sample(self, request: ExpandRequest, seed: int) -> Continuation:
         rng = self.draw(request.problem, request.steps, seed, request.temperature)
         text, ended, tokens = "", False, 0
         while not ended and tokens < request.max_tokens:
@@ -69,7 +69,7 @@ class Tables:
         tokens = min(tokens, request.max_tokens)
         return Continuation(text, tokens, -rng.random(), ended)
 
-    def policy(self, requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(self, requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         self.expanded += requests
         return [[self.sample(request, seed) for seed in request.seeds] for request in requests]
 
@@ -77,17 +77,17 @@ class Tables:
         rng = self.draw(what, problem, "".join(steps))
         return round(rng.random(), self.digits)
 
-    def scorer(self, requests: Sequence[Score]) -> list[float | list[float]]:
+    def scorer(self, requests: Sequence[ScoreRequest]) -> list[float | list[float]]:
         self.scored += requests
         return [
             [self.value_of(r.problem, r.steps[: k + 1]) for k in range(len(r.steps))]
             for r in requests
         ]
 
-    def outcome(self, requests: Sequence[Score]) -> list[float]:
+    def outcome(self, requests: Sequence[ScoreRequest]) -> list[float]:
         return [self.value_of(r.problem, r.steps, "outcome") for r in requests]
 
-    def judge(self, requests: Sequence[Score]) -> list[bool]:
+    def judge(self, requests: Sequence[ScoreRequest]) -> list[bool]:
         return ["The answer is 2" in "".join(r.steps) for r in requests]
 
     def arguments(self, strategy: str) -> dict[str, Any]:

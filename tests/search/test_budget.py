@@ -18,7 +18,6 @@ import stepscore
 from stepscore.search import (
     adaptive_k,
     adaptive_m,
-    first_error,
     leader_probability,
     next_samples,
     samples_needed,
@@ -251,80 +250,6 @@ def test_adaptive_beams_by_hand():
     assert adaptive_m(scores, offsets, k_max=8, m_max=8).tolist() == [1, 6, 0, 8]
 
 
-# --- the first wrong step -------------------------------------------------------------------
-
-
-def step_of(scores, threshold, how, before=1.0):
-    """One trace, a step after the other; NaN steps are absent."""
-    best, found, previous = None, -1, before
-    for k, score in enumerate(scores):
-        if math.isnan(score):
-            continue
-        level = {"first": 0.0, "lowest": score, "drop": score - previous}[how]
-        if score < threshold and (best is None or level < best):
-            best, found = level, k
-        previous = score
-    return found
-
-
-HOWS = ["first", "lowest", "drop"]
-
-
-@given(
-    st.lists(
-        st.lists(st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0, math.nan]), max_size=7),
-        max_size=6,
-    ),
-    st.sampled_from(HOWS),
-    st.sampled_from([0.0, 0.25, 0.6, math.inf]),
-)
-def test_first_error_against_a_loop(traces, how, threshold):
-    scores = np.array([s for t in traces for s in t])
-    offsets = ragged([len(t) for t in traces])
-    got = first_error(scores, offsets, threshold=threshold, how=how, nan="skip")
-    assert got.tolist() == [step_of(t, threshold, how) for t in traces]
-    assert got.dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("how", "expected"), [("first", [1, -1, -1, 0]), ("lowest", [3, -1, -1, 0])]
-)
-def test_first_error_by_hand(how, expected):
-    scores, offsets = [0.9, 0.4, 0.6, 0.1, 0.8, 0.5, 0.2], [0, 5, 6, 6, 7]
-    assert first_error(scores, offsets, threshold=0.5, how=how).tolist() == expected
-
-
-def test_first_error_at_the_largest_drop():
-    # Falls of 0.1, 0.5, -0.2, 0.5: the first of equal ones; the step from 0.6 to 0.1 is as deep.
-    scores = [0.875, 0.375, 0.625, 0.125]
-    assert first_error(scores, [0, 4], threshold=0.5, how="drop").tolist() == [1]
-    assert first_error(scores, [0, 4], threshold=0.25, how="drop").tolist() == [3]
-    # Against the score before the first step.
-    assert first_error([0.4, 0.1], [0, 2], threshold=math.inf, how="drop").tolist() == [0]
-    got = first_error([0.4, 0.1], [0, 2], threshold=math.inf, how="drop", before=0.5)
-    assert got.tolist() == [1]
-
-
-def test_skipped_steps_keep_their_numbers():
-    scores = [math.nan, 0.9, math.nan, 0.2, math.nan]
-    for how in HOWS:
-        assert first_error(scores, [0, 5], threshold=0.5, how=how, nan="skip").tolist() == [3]
-        assert first_error([math.nan], [0, 1], threshold=0.5, how=how, nan="skip").tolist() == [-1]
-
-
-def test_first_error_of_a_batch_is_that_of_its_traces():
-    generator = np.random.default_rng(3)
-    offsets = ragged(generator.integers(0, 12, 500))
-    scores = generator.random(offsets[-1], dtype=np.float32)
-    for how in HOWS:
-        got = first_error(scores, offsets, threshold=0.3, how=how)
-        alone = [
-            first_error(t, [0, len(t)], threshold=0.3, how=how)[0] for t in parts(scores, offsets)
-        ]
-        assert got.tolist() == alone
-        assert ((got == -1) == (first_error(scores, offsets, threshold=0.3) == -1)).all()
-
-
 # --- bad input ------------------------------------------------------------------------------
 
 FAULTS = {
@@ -408,26 +333,6 @@ FAULTS = {
         lambda: adaptive_m([3.5], [0, 1], k_max=2, m_max=2),
         "adaptive_m: scores must be probabilities in [0, 1]; scores[0] is 3.5",
     ),
-    "unknown location": (
-        lambda: first_error([0.5], [0, 1], threshold=0.5, how="worst"),
-        'first_error: how must be "first" or "lowest" or "drop"; got \'worst\'',
-    ),
-    "NaN score": (
-        lambda: first_error([0.5, math.nan], [0, 2], threshold=0.5),
-        'first_error: step_scores[1] is NaN; nan="skip" passes over it',
-    ),
-    "unknown policy": (
-        lambda: first_error([0.5], [0, 1], threshold=0.5, nan="drop"),
-        'first_error: nan must be "error" or "skip"; got \'drop\'',
-    ),
-    "NaN threshold": (
-        lambda: first_error([0.5], [0, 1], threshold=math.nan),
-        "first_error: threshold must be a number; got NaN",
-    ),
-    "infinite drop": (
-        lambda: first_error([-math.inf], [0, 1], threshold=0.5, how="drop"),
-        'first_error: how="drop" needs finite scores; got an infinite one',
-    ),
 }
 
 
@@ -440,13 +345,9 @@ def test_faults_are_named(call, message):
 def test_numbers_that_are_none():
     with pytest.raises(TypeError, match="should_stop: answer_ids must hold integers"):
         should_stop([0.5], [0, 1])
-    with pytest.raises(TypeError, match="first_error: step_scores must hold numbers"):
-        first_error(["a"], [0, 1], threshold=0.5)
 
 
 def test_tensors_on_the_cpu_are_read():
     torch = pytest.importorskip("torch")
     answers, offsets = torch.tensor([1, 1, 1, 1]), torch.tensor([0, 4])
     assert should_stop(answers, offsets).tolist() == [True]
-    scores = torch.tensor([0.75, 0.25], dtype=torch.bfloat16)
-    assert first_error(scores, torch.tensor([0, 2]), threshold=0.5).tolist() == [1]

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -19,18 +20,20 @@ import numpy as np
 import pytest
 from tables import SETTINGS, Tables
 
-from stepscore import TreeSearch
+from stepscore import Rule, TreeSearch
+from stepscore.errors import InputError
 from stepscore.search import (
     STRATEGIES,
     Continuation,
-    Expand,
-    Score,
+    ExpandRequest,
+    ScoreRequest,
     SearchResult,
     Tree,
+    plan,
     search,
 )
-from stepscore.search.driver import run as driver
-from stepscore.search.driver.run import problem_keys, sample_seeds, split_steps
+from stepscore.search.driver.seeds import problem_keys, sample_seeds
+from stepscore.search.driver.split import split_steps
 
 PROBLEMS = [f"problem {i}" for i in range(6)]
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES)
@@ -108,6 +111,23 @@ def test_seeds_tell_samples_apart() -> None:
     ]
 
 
+def test_seeds_are_those_of_splitmix64() -> None:
+    def mix(state: int) -> int:
+        z = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        return z ^ (z >> 31)
+
+    for seed in (0, 3, 2**63, 2**64 - 1):
+        keys, numbers = problem_keys(PROBLEMS).tolist(), [1, 2, 500, 2047, 2**31, 2**62]
+        expected = [
+            mix(mix(mix(seed) ^ key) ^ number) >> 1
+            for key, number in zip(keys, numbers, strict=True)
+        ]
+        assert sample_seeds(seed, keys, numbers) == expected
+    assert sample_seeds(7, 5, [1])[0] == 779239371806173588
+
+
 @EVERY
 @pytest.mark.parametrize("order", [1, 2])
 def test_the_order_of_answers_changes_nothing(
@@ -132,14 +152,14 @@ def test_the_order_of_answers_changes_nothing(
             for i in rng.sample(range(len(tickets)), len(tickets)):
                 super().tell_score(tickets[i : i + 1], values[i : i + 1])
 
-    monkeypatch.setattr(driver, "TreeSearch", OneByOne)
+    monkeypatch.setattr(plan, "TreeSearch", OneByOne)
     same(run(strategy), expected)
 
 
 def test_answers_may_be_exceptions() -> None:
     tables = Tables()
 
-    def policy(requests: Sequence[Expand]) -> list[Any]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[Any]:
         answers: list[Any] = tables.policy(requests)
         bad = [i for i, request in enumerate(requests) if request.problem == PROBLEMS[2]]
         for i in bad:
@@ -212,9 +232,9 @@ def test_responses_end_at_max_tokens() -> None:
         assert all(trace.complete for trace in result[i].traces)
         ends = [node for node in result.tree(i) if node.terminal]
         assert any("answer" not in node.text for node in ends)
-    asked: list[Expand] = []
+    asked: list[ExpandRequest] = []
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         asked.extend(requests)
         return Tables(ends=0.0).policy(requests)
 
@@ -224,7 +244,7 @@ def test_responses_end_at_max_tokens() -> None:
 
 
 def test_empty_end_has_the_score_before_it() -> None:
-    def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         return [
             [Continuation("", 1, 0.0, True) if r.steps else Continuation("The answer is 3.\n", 4)]
             * r.samples
@@ -233,7 +253,7 @@ def test_empty_end_has_the_score_before_it() -> None:
 
     asked = []
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         asked.extend(requests)
         return [0.25 for _ in requests]
 
@@ -298,7 +318,7 @@ def spoiled(what: str, victims: set[str]) -> dict[str, Any]:
     """Models that spoil every request of some problems from their second step on."""
     tables = Tables()
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         answers: list[Any] = tables.policy(requests)
         for i, request in enumerate(requests):
             if request.problem in victims and (request.steps or request.mode == "rollout"):
@@ -318,7 +338,7 @@ def spoiled(what: str, victims: set[str]) -> dict[str, Any]:
                 }.get(what, good)
         return answers
 
-    def scorer(requests: Sequence[Score]) -> Any:
+    def scorer(requests: Sequence[ScoreRequest]) -> Any:
         answers: list[Any] = tables.scorer(requests)
         for i, request in enumerate(requests):
             if request.problem in victims and len(request.steps) > 1:
@@ -386,7 +406,7 @@ def test_a_model_that_hangs(strategy: str) -> None:
 def test_the_second_scorer_fails() -> None:
     tables = Tables()
 
-    def outcome(requests: Sequence[Score]) -> list[float]:
+    def outcome(requests: Sequence[ScoreRequest]) -> list[float]:
         values = tables.outcome(requests)
         return [
             math.nan if r.problem == PROBLEMS[1] and len(r.steps) > 1 else value
@@ -399,12 +419,12 @@ def test_the_second_scorer_fails() -> None:
 
 
 def test_dvts_drops_a_beam_of_which_a_step_failed() -> None:
-    def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         return [
             [Continuation(f"{len(r.steps)} {i}\n", 1) for i in range(r.samples)] for r in requests
         ]
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         bad = [r for r in requests if len(r.steps) == 1]
         lost = max((r.node for r in bad), default=-1)  # the last step of the second beam
         return [math.nan if r.node == lost else 0.5 for r in requests]
@@ -415,7 +435,7 @@ def test_dvts_drops_a_beam_of_which_a_step_failed() -> None:
 
 
 def test_a_policy_that_never_works_marks_every_problem() -> None:
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         raise BrokenError
 
     result = run("beam", policy=policy, retries=1)
@@ -429,7 +449,7 @@ def test_a_policy_that_never_works_marks_every_problem() -> None:
 def test_only_the_requests_at_fault_are_asked_again() -> None:
     asked: Counter[str] = Counter()
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         asked.update(request.problem for request in requests)
         return [math.nan if r.problem == PROBLEMS[2] else 0.5 for r in requests]
 
@@ -440,7 +460,7 @@ def test_only_the_requests_at_fault_are_asked_again() -> None:
 def test_splitting_finds_one_of_many() -> None:
     sizes = []
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         sizes.append(len(requests))
         if any(request.problem == "p77" for request in requests):
             raise BrokenError
@@ -508,7 +528,7 @@ def killing(tables: Tables, strategy: str, after: int, seen: Counter[Any]) -> di
             left[0] -= 1
             seen.update(
                 (r.problem, tuple(r.steps), tuple(r.seeds))
-                if isinstance(r, Expand)
+                if isinstance(r, ExpandRequest)
                 else (model.__name__, r.problem, r.node)
                 for r in requests
             )
@@ -645,17 +665,26 @@ def test_result_is_whole(strategy: str) -> None:
     assert "problems=6, failed=0" in repr(result)
 
 
+def test_a_result_is_a_list_of_problems() -> None:
+    result = run("beam")
+    assert len(result) == len(list(result)) == len(PROBLEMS)
+    assert result[1:3] == list(result)[1:3] == [result[1], result[-4]]
+    assert result.answers == [problem.answer for problem in result]
+    with pytest.raises(IndexError):
+        _ = result[len(PROBLEMS)]
+
+
 def test_votes_choose() -> None:
     answers = {"p": ["1", "2", "2"]}
     scores = {"1": 0.9, "2": 0.6}
 
-    def policy(requests: Sequence[Expand]) -> list[list[Continuation]]:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
         return [
             [Continuation(f"The answer is {a}", 3, 0.0, True) for a in answers[r.problem]]
             for r in requests
         ]
 
-    def scorer(requests: Sequence[Score]) -> list[float]:
+    def scorer(requests: Sequence[ScoreRequest]) -> list[float]:
         return [scores[r.steps[0][-1]] for r in requests]
 
     def found(**arguments: Any) -> str | None:
@@ -670,78 +699,121 @@ def test_votes_choose() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "message"),
+    ("change", "argument", "message"),
     [
-        ({"problems": "text"}, TypeError, "problems must be a list of texts; got str"),
-        ({"problems": []}, ValueError, "problems must hold at least one text"),
-        ({"problems": ["a", 3]}, TypeError, r"problems\[1\] must be str; got int"),
-        ({"strategy": "beem"}, ValueError, "unknown strategy 'beem'; choose from best_of_n, "),
-        ({"widht": 3}, ValueError, "beam has no parameter 'widht'; choose from n, m, depth, how"),
-        ({"samples": 0}, ValueError, "samples must be at least 1; got 0"),
-        ({"tokens": [1, 2]}, ValueError, "tokens must be a whole number, or one for each of the 6"),
-        ({"prm_tokens": 1.5}, ValueError, "prm_tokens must be a whole number"),
-        ({"max_nodes": 1}, ValueError, "max_nodes must be at least 2; got 1"),
-        ({"groups": 0}, ValueError, "groups must be at least 1"),
-        ({"retries": -1}, ValueError, "retries must be at least 0"),
-        ({"timeout": 0}, ValueError, "timeout above 0"),
-        ({"temperature": -1.0}, ValueError, "temperature must be 0 or more"),
-        ({"stop": "\n"}, TypeError, "stop must be a list of texts; got str"),
-        ({"n": 5}, ValueError, "beam: 5 must be a multiple of 3"),
-        ({"scorer": None}, ValueError, "the strategy needs a scorer; pass scorer="),
-        ({"how": "best"}, ValueError, "best"),
-        ({"rule": "best"}, ValueError, "best"),
-        ({"strategy": "greedy", "n": None}, ValueError, "has no parameter 'n'"),
+        ({"problems": "text"}, "problems", "a list of texts; got str; put it into a list"),
+        ({"problems": []}, "problems", "at least one text; got none"),
+        ({"problems": ["a", 3]}, "problems[1]", "str; got int"),
+        ({"strategy": "beem"}, "strategy", "one of best_of_n, .*, or a function; got 'beem'"),
+        (
+            {"widht": 3},
+            "parameters.widht",
+            "a parameter of beam: n, m, depth, how, duplicates; got 'widht'",
+        ),
+        ({"samples": 0}, "samples", "at least 1; got 0"),
+        (
+            {"tokens": [1, 2]},
+            "tokens",
+            r"a whole number, or one for each of the 6 problems; got \[1, 2\]",
+        ),
+        ({"prm_tokens": 1.5}, "prm_tokens", "a whole number, or one for each .*; got 1.5"),
+        ({"max_nodes": 1}, "max_nodes", "at least 2; got 1"),
+        ({"groups": 0}, "groups", "at least 1; got 0"),
+        ({"retries": -1}, "retries", "at least 0; got -1"),
+        ({"seed": -1}, "seed", "at least 0; got -1"),
+        ({"timeout": 0}, "timeout", "a number above 0, or None; got 0"),
+        ({"timeout": math.nan}, "timeout", "a number above 0, or None; got nan"),
+        ({"temperature": -1.0}, "temperature", "0 or more; got -1.0"),
+        ({"stop": "\n"}, "stop", "a list of texts; got str; put it into a list"),
+        ({"n": 5}, "parameters.n", "a multiple of m=3, and both at least 1; got 5"),
+        ({"scorer": None}, "scorer", "a model, because the strategy asks for one; got none"),
+        ({"how": "best"}, "how", "one of min, .*; got 'best'"),
+        ({"rule": "best"}, "rule", "one of majority, .*; got 'best'"),
+        ({"strategy": "greedy", "n": 1}, "parameters.n", "a parameter of greedy: .*; got 'n'"),
     ],
 )
-def test_wrong_arguments(change: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_wrong_arguments(change: dict[str, Any], argument: str, message: str) -> None:
     arguments = {"problems": PROBLEMS, "strategy": "beam", **Tables().arguments("beam"), **change}
     if arguments["strategy"] == "greedy":
         arguments = {k: v for k, v in arguments.items() if k not in ("m", "depth")}
-    with pytest.raises(error, match=message):
+    where = re.escape(f"search: {argument}: ")
+    with pytest.raises(InputError, match=f"^{where}expected {message}$") as caught:
         search(**arguments)
+    assert caught.value.where == "search"
+    assert caught.value.argument is not None
+    assert isinstance(caught.value, TypeError) == (message.startswith(("a list of", "str")))
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("how", "rule", "message"),
     [
-        ("prodd", None, "aggregate: unknown aggregation 'prodd'"),
-        (None, "plurality", "vote: unknown rule 'plurality'"),
-        (None, "softmax_weighted", "vote: softmax_weighted needs temperature"),
+        ("prodd", None, "search: how: expected one of min, .*; got 'prodd'"),
+        (None, "plurality", "search: rule: expected one of majority, .*; got 'plurality'"),
+        (
+            None,
+            "softmax_weighted",
+            r"search: rule.temperature: expected a finite number above 0; got nothing; for example "
+            r"Rule\('softmax_weighted', temperature=0.1\)",
+        ),
+        (None, 3, "search: rule: expected a name or a Rule; got 3"),
+        (
+            None,
+            Rule("pareto", columns=(0, 1)),
+            r"search: rule: expected a rule for 1 column, the process score; got "
+            r"Rule\('pareto', columns=\(0, 1\)\): ",
+        ),
+        (
+            None,
+            Rule("multi_objective", objective_weights=(0.5, 0.5), scale="none"),
+            "search: rule: expected a rule for 1 column, the process score; got Rule",
+        ),
     ],
 )
 @pytest.mark.parametrize("strategy", ["beam", "best_of_n"])
 def test_what_the_end_cannot_use_is_said_at_the_beginning(
-    strategy: str, how: str | None, rule: str | None, message: str
+    strategy: str, how: str | None, rule: Any, message: str
 ) -> None:
     arguments = Tables().arguments(strategy)
 
     def never(requests: object) -> Any:
         raise AssertionError("a model was asked")
 
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         search(PROBLEMS, strategy, **{**arguments, "policy": never, "how": how, "rule": rule})
 
 
 def test_missing_parameters_and_models() -> None:
     tables = Tables()
-    with pytest.raises(ValueError, match="greedy needs a value for 'accept'; pass accept="):
+    with pytest.raises(InputError) as caught:
         search(PROBLEMS, "greedy", tables.policy, tables.scorer)
-    with pytest.raises(ValueError, match=r"second scorer, of the outcome; pass value="):
+    assert str(caught.value) == (
+        "search: parameters.accept: expected a value, because greedy has no default for it; got "
+        "none"
+    )
+    with pytest.raises(InputError) as caught:
         search(PROBLEMS, "outcome_beam", tables.policy, tables.scorer)
+    assert str(caught.value) == (
+        "search: value: expected a second scorer, of the outcome, because the strategy reads it; "
+        "got none"
+    )
+    for strategy, name, word in (
+        ("feynman_kac", "potential", "diff, max, add, rt"),
+        ("particle_gibbs", "weigh", "final, ahead"),
+    ):
+        with pytest.raises(InputError) as caught:
+            run(strategy, **{name: "no"})
+        assert str(caught.value) == (f"search: parameters.{name}: expected one of {word}; got 'no'")
 
 
-@pytest.mark.parametrize(
-    ("strategy", "message"),
-    [
-        ("particles", r"particles: scores must be probabilities in \[0, 1\]; got one in \[3, 3\]"),
-        ("particle_gibbs", "particles: scores must be probabilities"),
-        ("adaptive_beam", "adaptive_k: scores must be probabilities"),
-        ("adaptive_n", "samples_needed: p must be probabilities"),
-    ],
-)
-def test_scores_that_are_no_probabilities(strategy: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize("strategy", ["particles", "particle_gibbs", "adaptive_beam", "adaptive_n"])
+def test_scores_that_are_no_probabilities(strategy: str) -> None:
+    with pytest.raises(InputError) as caught:
         run(strategy, scorer=lambda requests: [3.0 for _ in requests])
+    assert str(caught.value) == (
+        "search: scorer: expected probabilities in [0, 1], which the strategy reckons with; got "
+        "scores in [3, 3]; let it give their sigmoids"
+    )
 
 
 def test_a_strategy_of_ones_own() -> None:
@@ -751,7 +823,7 @@ def test_a_strategy_of_ones_own() -> None:
 
     tables = Tables(ends=0.0)
 
-    def policy(requests: Sequence[Expand]) -> Any:
+    def policy(requests: Sequence[ExpandRequest]) -> Any:
         return [
             [Continuation(f"{seed % 97}\n", 1, 0.0, bool(r.steps)) for seed in r.seeds]
             for r in requests
@@ -760,7 +832,7 @@ def test_a_strategy_of_ones_own() -> None:
     result = search(PROBLEMS, twice, policy, tables.scorer, n=3)
     assert result.strategy == "twice"
     assert [len(one.traces) for one in result] == [9] * len(PROBLEMS)
-    with pytest.raises(ValueError, match="twice has no parameter 'm'; choose from n"):
+    with pytest.raises(InputError, match="expected a parameter of twice: n; got 'm'"):
         search(PROBLEMS, twice, policy, tables.scorer, m=3)
 
 

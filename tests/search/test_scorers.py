@@ -15,8 +15,8 @@ from models import BUILDERS, PROBLEMS, STEPS  # noqa: E402
 
 import stepscore  # noqa: E402
 from stepscore import lab  # noqa: E402
-from stepscore.policies import LabPolicy  # noqa: E402
-from stepscore.policies.requests import Score  # noqa: E402
+from stepscore.lab.continuations import LabContinuationPolicy  # noqa: E402
+from stepscore.search.requests import ScoreRequest  # noqa: E402
 from stepscore.search.scorers import PrmScorer, ValueHeadScorer  # noqa: E402
 
 KINDS = ["qwen", "shepherd", "skywork", "trl"]
@@ -33,7 +33,7 @@ def loaded(tmp_path_factory):
     return load
 
 
-def scores_of(requests: list[Score], scorer) -> list[list[float]]:
+def scores_of(requests: list[ScoreRequest], scorer) -> list[list[float]]:
     found = scorer(requests)
     assert [len(own) for own in found] == [len(request.steps) for request in requests]
     return found
@@ -53,7 +53,7 @@ def test_a_growing_tree_has_the_scores_of_whole_traces(kind, memory_limit, loade
         for problem, steps, parent in frontier:
             for _ in range(draw.randrange(1, 4)):
                 step = f"{draw.choice(STEPS)} {draw.randrange(3)}{separator}"
-                requests.append(Score(problem, [*steps, step], number := number + 1, parent))
+                requests.append(ScoreRequest(problem, [*steps, step], number := number + 1, parent))
         found = scores_of(requests, scorer)
         wanted = prm.score(
             [request.problem for request in requests],
@@ -67,12 +67,16 @@ def test_a_growing_tree_has_the_scores_of_whole_traces(kind, memory_limit, loade
 def test_only_new_tokens_are_forwarded_and_equal_traces_once(loaded) -> None:
     scorer = PrmScorer(loaded("qwen"))
     steps = [f"{step}\n\n" for step in STEPS]
-    scorer([Score(PROBLEMS[0], steps[:k], k, k - 1) for k in range(1, 5)])
+    scorer([ScoreRequest(PROBLEMS[0], steps[:k], k, k - 1) for k in range(1, 5)])
     before = scorer.session.stats.forwarded
-    again = scorer([Score(PROBLEMS[0], steps[:4], 9, 8), Score(PROBLEMS[0], steps[:2], 10, 9)])
+    again = scorer(
+        [ScoreRequest(PROBLEMS[0], steps[:4], 9, 8), ScoreRequest(PROBLEMS[0], steps[:2], 10, 9)]
+    )
     assert scorer.session.stats.forwarded == before
     assert again[0][:2] == again[1]
-    twice = [Score(PROBLEMS[0], [*steps[:4], "We add 3 and 4.\n\n"], node, 4) for node in (11, 12)]
+    twice = [
+        ScoreRequest(PROBLEMS[0], [*steps[:4], "We add 3 and 4.\n\n"], node, 4) for node in (11, 12)
+    ]
     first, second = scorer(twice)
     assert first == second
     assert 0 < scorer.session.stats.forwarded - before < 30
@@ -83,7 +87,7 @@ def test_steps_of_the_search_may_hold_several_or_half_a_step_of_the_model(loaded
     scorer = PrmScorer(prm)
     steps = ["We add 3 and 4.\nThe sum is 7.\n", "So the an", "swer is 7\n"]
     whole, half = scores_of(
-        [Score(PROBLEMS[0], steps, 3, 2), Score(PROBLEMS[0], steps[:2], 2, 1)], scorer
+        [ScoreRequest(PROBLEMS[0], steps, 3, 2), ScoreRequest(PROBLEMS[0], steps[:2], 2, 1)], scorer
     )
     lines = prm.score(PROBLEMS[0], ["".join(steps), "".join(steps[:2])])
     np.testing.assert_allclose(whole, lines[0][[1, 2, 2]], atol=EXACT)
@@ -92,15 +96,15 @@ def test_steps_of_the_search_may_hold_several_or_half_a_step_of_the_model(loaded
 
 def test_an_empty_last_step_has_the_score_of_the_one_before(loaded) -> None:
     scorer = PrmScorer(loaded("trl"))
-    ((one,),) = scorer([Score(PROBLEMS[0], ["We add 3.\n"], 1, 0)])
-    assert scorer([Score(PROBLEMS[0], ["We add 3.\n", ""], 2, 1)]) == [[one, one]]
+    ((one,),) = scorer([ScoreRequest(PROBLEMS[0], ["We add 3.\n"], 1, 0)])
+    assert scorer([ScoreRequest(PROBLEMS[0], ["We add 3.\n", ""], 2, 1)]) == [[one, one]]
 
 
 def test_what_no_session_can_hold_is_scored_whole(loaded) -> None:
     prm = loaded("trl")
     scorer = PrmScorer(prm, memory_limit=3_000)
     steps = [f"{step}\n" for step in STEPS]
-    requests = [Score(problem, steps, 1, 0) for problem in PROBLEMS]
+    requests = [ScoreRequest(problem, steps, 1, 0) for problem in PROBLEMS]
     found = scores_of(requests, scorer)
     np.testing.assert_allclose(
         np.concatenate(found), prm.score(PROBLEMS, ["".join(steps)] * 3).values, atol=EXACT
@@ -109,7 +113,7 @@ def test_what_no_session_can_hold_is_scored_whole(loaded) -> None:
 
 def test_a_released_problem_may_come_again(loaded) -> None:
     scorer = PrmScorer(loaded("qwen"))
-    requests = [Score(problem, ["We add 3 and 4.\n\n"], 1, 0) for problem in PROBLEMS]
+    requests = [ScoreRequest(problem, ["We add 3 and 4.\n\n"], 1, 0) for problem in PROBLEMS]
     first = scorer(requests)
     held = scorer.session.stats.kept_bytes
     scorer.release(PROBLEMS[:2])
@@ -123,9 +127,9 @@ def test_a_released_problem_may_come_again(loaded) -> None:
 
 def test_what_cannot_be_scored_is_named(loaded) -> None:
     scorer = PrmScorer(loaded("qwen"))
-    good = Score(PROBLEMS[0], ["We add.\n\n"], 1, 0)
-    empty = Score(PROBLEMS[0], ["\n\n"], 7, 0)
-    tagged = Score(PROBLEMS[0], ["We <extra_0> add.\n\n"], 2, 0)
+    good = ScoreRequest(PROBLEMS[0], ["We add.\n\n"], 1, 0)
+    empty = ScoreRequest(PROBLEMS[0], ["\n\n"], 7, 0)
+    tagged = ScoreRequest(PROBLEMS[0], ["We <extra_0> add.\n\n"], 2, 0)
     first, second, third, fourth = scorer([good, empty, tagged, good])
     assert first == fourth == scorer([good])[0]
     assert "expected a step with text" in str(second)
@@ -133,20 +137,20 @@ def test_what_cannot_be_scored_is_named(loaded) -> None:
     assert "'<extra_0>', which ends a step" in str(third)
     assert isinstance(third, ValueError)
     with pytest.raises(ValueError, match="512"):
-        scorer([good, Score(PROBLEMS[0], ["eggs " * 600], 2, 0)])
+        scorer([good, ScoreRequest(PROBLEMS[0], ["eggs " * 600], 2, 0)])
     assert len(scorer([good])) == 1
     assert scorer([]) == []
 
 
 def test_the_value_head_reads_the_last_token_of_the_step() -> None:
-    policy = LabPolicy()
+    policy = LabContinuationPolicy()
     hidden = policy.model.config.hidden_size
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(2, hidden)).astype(np.float32)
     bias = rng.normal(size=2).astype(np.float32)
     problems = lab.generate(3, seed=0, split="eval")
     requests = [
-        Score(problem, [step + "\n" for step in lab.true_steps(problem)[:depth]], depth, 0)
+        ScoreRequest(problem, [step + "\n" for step in lab.true_steps(problem)[:depth]], depth, 0)
         for problem in problems
         for depth in (1, 3)
     ]

@@ -20,6 +20,9 @@ def names_that_are_none(scores: F32, ids: Ids, offsets: Ids, name: str) -> None:
     stepscore.aggregate(scores, offsets, "min", nan="drop")  # E: call-overload
     stepscore.vote(ids, scores, offsets, "wieghted")  # E: arg-type
     stepscore.vote(ids, scores, offsets, ["majority", "wieghted"])  # E: list-item
+    stepscore.vote(ids, scores, offsets, "weighted", ties="last")  # E: call-overload
+    stepscore.vote(ids, scores, offsets, "weighted", nan="propagate")  # E: call-overload
+    print(stepscore.vote(ids, scores, offsets, "weighted").winer)  # E: attr-defined
     stepscore.Rule("plurality")  # E: arg-type
     stepscore.value_head(scores, scores, activation="sigmoyd")  # E: call-overload
     stepscore.mlp_head(scores, [(scores, None)], inner="gelu")  # E: call-overload

@@ -52,10 +52,14 @@ def answers(texts: list[str], offsets: Ids) -> tuple[list[str | None], Ids]:
     return stepscore.answer_keys(texts), ids
 
 
-def votes(ids: Ids, scores: F64, offsets: Ids) -> None:
-    stepscore.vote(ids, scores, offsets, "weighted", ties="best_score", nan="drop")
+def votes(ids: Ids, scores: F64, offsets: Ids) -> stepscore.VoteResult:
+    result = stepscore.vote(ids, scores, offsets, "weighted", ties="best_score", nan="drop")
+    assert_type(result.winner, Ids)
+    assert_type(result.margin, F64)
+    assert_type(result.tied, NDArray[np.bool_])
     rule = stepscore.Rule("softmax_weighted", temperature=0.1)
-    stepscore.vote(ids, scores, offsets, ["majority", rule], prefixes=[1, 2, 4])
+    assert_type(stepscore.vote(None, [0.5], [0, 1], [rule, "borda"]).answer_id, Ids)
+    return stepscore.vote(ids, None, offsets, ["majority"], prefixes=[1, 2, 4], class_scores=True)
 
 
 def frontiers(scores: F64, offsets: Ids) -> F64:

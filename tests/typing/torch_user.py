@@ -24,3 +24,9 @@ def rewards(token_ids: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
     assert_type(positions, Tensor)
     assert_type(step_offsets, Tensor)
     return stepscore.aggregate(values[positions], step_offsets, "min", empty="nan")
+
+
+def votes(ids: Tensor, scores: Tensor, offsets: Tensor) -> Tensor:
+    assert_type(stepscore.vote(ids, None, offsets, "majority").winner, Tensor)
+    assert_type(stepscore.vote([0, 1], scores, [0, 2], "weighted").tied, Tensor)
+    return stepscore.vote(None, scores, offsets, ["best_of_n", "borda"]).margin

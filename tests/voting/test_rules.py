@@ -143,6 +143,9 @@ def test_votes_of_every_rule_are_those_of_the_reference(
             expected = reference.vote(
                 classes, values, [0, len(classes)], rule, nan="drop", **parameters
             )
+            if values is not None and values.ndim == 2:  # the same in each column
+                fields = (field[:, 0] for field in expected[:5])
+                expected = reference.VoteResult(*fields, None)
             if expected.winner[0] < 0:
                 assert found is None
                 continue

@@ -4,12 +4,17 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace stepscore {
 
-// A wrong argument. Python sees ValueError.
+// A wrong argument. Python sees stepscore._core.InvalidArgument, a ValueError with the two fields.
 struct InvalidArgument : std::invalid_argument {
-  using std::invalid_argument::invalid_argument;
+  InvalidArgument(std::string op_name, std::string argument_name, const std::string& text)
+      : std::invalid_argument(text), op(std::move(op_name)), argument(std::move(argument_name)) {}
+
+  std::string op;        // what was called
+  std::string argument;  // empty where none is at fault
 };
 
 // A device that is missing, or that failed. Python sees stepscore.DeviceError.
@@ -24,9 +29,27 @@ std::string message(const Parts&... parts) {
   return text.str();
 }
 
+// The argument at fault, where the message does not begin with its name.
+struct About {
+  const char* argument;
+};
+constexpr About kNoArgument{""};
+
+// "value_head: weight must have shape ..." is refuse("value_head", "weight", " must have shape
+// ...")
 template <class... Parts>
-void check(bool condition, const Parts&... parts) {
-  if (!condition) throw InvalidArgument(message(parts...));
+[[noreturn]] void refuse(const char* op, const char* argument, const Parts&... parts) {
+  throw InvalidArgument(op, argument, message(op, ": ", argument, parts...));
+}
+template <class... Parts>
+[[noreturn]] void refuse(const char* op, About about, const Parts&... parts) {
+  throw InvalidArgument(op, about.argument, message(op, ": ", parts...));
+}
+
+// Refuses unless the condition holds. `argument`: its name, or About.
+template <class Argument, class... Parts>
+void check(bool condition, const char* op, Argument argument, const Parts&... parts) {
+  if (!condition) refuse(op, argument, parts...);
 }
 
 }  // namespace stepscore

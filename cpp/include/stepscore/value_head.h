@@ -33,6 +33,9 @@ void value_head(const Rows& rows,
                 float* out);  // [count, activated_width(activation, k)]
 
 // The same through layers of which all but the last end in `inner`.
+//
+// On CUDA the library computes the last layer alone: the products of the layers before it are the
+// framework's, whose bits may depend on the number of rows.
 void mlp_head(const Rows& rows,
               const Layer* layers,  // [layer_count], layers[l].weight [width_{l+1}, width_l]
               int64_t layer_count, Inner inner, Activation activation,

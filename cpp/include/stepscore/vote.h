@@ -1,7 +1,6 @@
 // Answers and scores of a problem's candidates -> the answer that wins.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "stepscore/scalar_math.h"
@@ -28,7 +27,7 @@ enum class RuleKind {
   kPareto,
   kMultiObjective,
 };
-constexpr size_t kRuleKinds = static_cast<size_t>(RuleKind::kMultiObjective) + 1;
+constexpr int64_t kRuleKinds = static_cast<int64_t>(RuleKind::kMultiObjective) + 1;
 
 enum class Ties { kFirst, kBestScore };
 enum class Consensus { kShare, kEntropy };
@@ -39,27 +38,30 @@ enum class Scale { kNone, kMinmax };
 // What single rules take beside the scores. The table in cpp/vote/rules.h says which rule takes
 // what, and fills these.
 struct VoteParameters {
-  double temperature = 1.0;              // softmax_weighted
-  double eps = 1e-7;                     // logodds_weighted, loglik_weighted
-  double prior = 0.5, reliability = 0.5;  // loglik_weighted, as are the next two
-  int64_t answers = 2;
-  double loglik_constant = 0.0;  // what these three add to every log odds
+  double temperature = 1.0;      // softmax_weighted
+  double eps = 1e-7;             // logodds_weighted, loglik_weighted
+  double loglik_constant = 0.0;  // loglik_weighted: added to every log odds
   int64_t power = 1;             // borda
   double tau = 0.0;              // hybrid_majority_reward, as are the next two
   Consensus consensus = Consensus::kShare;
   Reward reward = Reward::kMax;
   double reward_weight = 0.0;  // weighted_reward_frequency, as is the next
   Normalize normalize = Normalize::kMinmax;
-  double objective_weights[kMaxObjectives] = {};  // multi_objective, as are the next two
+  Scale scale = Scale::kNone;  // multi_objective
+};
+
+// The columns that a rule reads together, and what each weighs (multi_objective alone).
+struct Objectives {
+  int64_t columns[kMaxObjectives] = {};
+  int64_t column_count = 0;  // 0: all
+  double weights[kMaxObjectives] = {};
   int64_t weight_count = 0;
-  Scale scale = Scale::kNone;
-  int64_t columns[kMaxObjectives] = {};  // pareto and multi_objective: the columns that they read
-  int64_t column_count = 0;              // 0: all
 };
 
 struct Rule {
   RuleKind kind;
   VoteParameters parameters = {};
+  Objectives objectives = {};
 };
 
 struct RuleSet {
@@ -123,12 +125,12 @@ ScoreRange range_of(const Rule& rule);
 enum class Reads { kNothing, kColumn, kColumns };
 Reads reads_of(RuleKind rule);
 
-// The columns that a rule of Reads::kColumns reads, of so many, and the s-th of them.
-STEPSCORE_HD int64_t columns_read(const VoteParameters& parameters, int64_t columns) {
-  return parameters.column_count == 0 ? columns : parameters.column_count;
+// How many columns a rule of Reads::kColumns reads, of so many, and the s-th of them.
+inline int64_t columns_read(const Rule& rule, int64_t columns) {
+  return rule.objectives.column_count == 0 ? columns : rule.objectives.column_count;
 }
-STEPSCORE_HD int64_t column_read(const VoteParameters& parameters, int64_t s) {
-  return parameters.column_count == 0 ? s : parameters.columns[s];
+inline int64_t column_read(const Rule& rule, int64_t s) {
+  return rule.objectives.column_count == 0 ? s : rule.objectives.columns[s];
 }
 
 // --- what the devices share ---------------------------------------------------------------------
@@ -212,11 +214,11 @@ STEPSCORE_HD bool dominates(const double* a, const double* b, int64_t columns) {
 }
 
 // What a score adds to a candidate's weight under kMultiObjective; `low` and `high`: of its column.
-STEPSCORE_HD double objective_of(double score, double low, double high, int64_t column,
+STEPSCORE_HD double objective_of(double score, double low, double high, double weight,
                                  const VoteParameters& parameters) {
   const double value =
       parameters.scale == Scale::kMinmax ? share_of_range(score, low, high) : score;
-  return parameters.objective_weights[column] * value;
+  return weight * value;
 }
 
 // What the classes of a problem have in common, for rules that compare them with each other.

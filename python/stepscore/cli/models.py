@@ -106,16 +106,19 @@ def _load_policy(arguments: argparse.Namespace, name: str, *, is_url: bool) -> A
     from stepscore import policies
 
     if is_url:
-        stop = [unescaped(text) for text in arguments.stop]
+        stops = [unescaped(text) for text in arguments.stop]
+        stop: dict[str, Any] = {"stop": stops} if stops else {}
         return policies.EndpointPolicy(
             name,
             arguments.policy_model,
             concurrency=arguments.concurrency,
             extra={} if arguments.top_p is None else {"top_p": arguments.top_p},
-            **({"stop": stop} if stop else {}),
+            **stop,
         )
     if name == "lab":
-        return policies.LabPolicy()
+        from stepscore.lab import LabContinuationPolicy
+
+        return LabContinuationPolicy()
     return policies.HuggingFacePolicy.load(
         name,
         device=arguments.device,

@@ -88,6 +88,11 @@ def pass_at_k(
             a problem with fewer than k candidates under ``too_few="error"`` (the message names the
             first).
 
+    Examples:
+        >>> pass_at_k([1, 0, 0, 0, 1, 1], [0, 4, 6], [1, 2]).values
+        array([[0.25, 0.5 ],
+               [1.  , 1.  ]])
+
     Source: "Evaluating Large Language Models Trained on Code".
     """
     op = "pass_at_k"
@@ -145,6 +150,10 @@ def prm_at_k(
 
     Raises:
         ValueError: as `pass_at_k`, or a NaN score.
+
+    Examples:
+        >>> prm_at_k([1, 0, 0, 1], [0.9, 0.8, 0.1, 0.2], [0, 4], [1, 2, 4]).mean.round(3)
+        array([0.5  , 0.667, 1.   ])
 
     Source: best-of-N as in search-and-learn, which reads the first k samples; the closed form is
     its mean over all subsets, derived here.

@@ -69,6 +69,11 @@ def mean_interval(
         ValueError: an unknown name, another number of dimensions, a parameter out of its range, a
             value other than 0 and 1 under ``wilson``.
 
+    Examples:
+        >>> ours, theirs = np.array([1.0, 0.5, 1.0, 0.5]), np.array([0.5, 0.5, 0.5, 0.0])
+        >>> [round(float(end), 2) for end in mean_interval(ours - theirs, "normal")]
+        [0.38, 0.13, 0.62]
+
     Source: Efron's percentile interval; Wilson's score interval.
     """
     table = host_reals("mean_interval", "values", values)

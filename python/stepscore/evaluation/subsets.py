@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, combinations
 from math import comb
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import Rule, VoteResult, vote
+from stepscore.ops.vote import NanPolicy, Ties
 from stepscore.seeds import GOLDEN, finalize
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Bits = NDArray[np.uint64]
-
-Ties: TypeAlias = Literal["first", "best_score"]
-NanPolicy: TypeAlias = Literal["error", "drop"]
 
 MOST_SUBSETS = 1 << 18  # that vote_of_all should be asked for
 

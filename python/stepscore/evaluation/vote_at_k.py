@@ -31,13 +31,12 @@ from stepscore.evaluation.problems import (
 from stepscore.evaluation.subsets import (
     MOST_SUBSETS,
     Election,
-    NanPolicy,
-    Ties,
     vote_of_all,
     vote_of_random,
 )
 from stepscore.ops import Rule, vote
-from stepscore.ops.vote import RuleName
+from stepscore.ops.vote import NanPolicy, RuleName, Ties
+from stepscore.ops.vote_rule import check_rule_name
 from stepscore.ragged import check_shape
 
 Int = NDArray[np.int64]
@@ -110,6 +109,11 @@ def vote_at_k(
         ValueError: as `pass_at_k` and `stepscore.vote`; a problem that is too large to be exact
             under ``method="exact"``.
 
+    Examples:
+        >>> answers, right = [7, 7, 8], [1, 1, 0]
+        >>> vote_at_k(right, answers, None, [0, 3], [1, 2, 3], "majority").mean.round(3)
+        array([0.667, 0.667, 1.   ])
+
     Source: unbiased in the sense of pass@k, derived here; for the rules see `stepscore.vote`.
     """
     op = "vote_at_k"
@@ -149,6 +153,7 @@ def vote_at_k(
 
 def _read_rule(rule: RuleName | Rule, parameters: Mapping[str, Any]) -> Rule:
     if isinstance(rule, str):
+        check_rule_name("vote_at_k", rule)
         rule = Rule(rule, **parameters)
         if parameters:
             warnings.warn(

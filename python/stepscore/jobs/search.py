@@ -19,11 +19,11 @@ from stepscore.jobs.search_parameters import parse_parameters
 from stepscore.jobs.search_results import write_results
 from stepscore.jobs.skips import Skips
 from stepscore.ops import extract_answers
-from stepscore.policies.requests import Policy, Score, Scorer
+from stepscore.policies.requests import Policy
 from stepscore.progress import Progress
 from stepscore.records import Record, RecordError, UniqueIds, parse_records, quote
 from stepscore.report.searches import SearchSummary
-from stepscore.search import SearchResult, search
+from stepscore.search import Judge, Scorer, ScoreRequest, SearchResult, search
 from stepscore.voting import parse_rule
 
 PROBLEMS_TOGETHER = 1024
@@ -215,8 +215,8 @@ def _search(
             progress=show,
             **arguments,
         )
-    except InputError:
-        raise
+    except InputError as error:
+        raise error.at(where="") from error  # who searches a file has called no function
     except (ValueError, TypeError) as error:
         raise InputError("arguments that fit the search", got=str(error)) from error
     if not any(each.traces for each in result):
@@ -231,7 +231,7 @@ def _search(
     return result
 
 
-def judge_of(records: Sequence[Record]) -> Callable[[Sequence[Score]], list[bool]]:
+def judge_of(records: Sequence[Record]) -> Judge:
     """Give a judge by the known answers: whether the answer of a trace is that of its record.
 
     Raises (the judge, of a problem without a known answer):
@@ -239,7 +239,7 @@ def judge_of(records: Sequence[Record]) -> Callable[[Sequence[Score]], list[bool
     """
     record_of = {record.problem: record for record in records}
 
-    def judge(requests: Sequence[Score]) -> list[bool]:
+    def judge(requests: Sequence[ScoreRequest]) -> list[bool]:
         judged = [record_of[request.problem] for request in requests]
         for record in judged:
             if record.answer is None:

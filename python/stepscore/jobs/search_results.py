@@ -10,7 +10,7 @@ from typing import Any
 from stepscore.files import WholeFile
 from stepscore.records import Fields, Record, insert_result
 from stepscore.report.tree_html import tree_html
-from stepscore.search import Found, SearchResult, Trace
+from stepscore.search import ProblemResult, SearchResult, Trace
 
 
 def write_results(
@@ -41,7 +41,7 @@ def write_results(
             page.write(_page(record, outcome, result, index))
 
 
-def _as_json(outcome: Found) -> dict[str, Any]:
+def _as_json(outcome: ProblemResult) -> dict[str, Any]:
     return {
         "answer": outcome.answer,
         "text": outcome.text,
@@ -67,7 +67,7 @@ def _trace_as_json(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _page(record: Record, outcome: Found, result: SearchResult, index: int) -> str:
+def _page(record: Record, outcome: ProblemResult, result: SearchResult, index: int) -> str:
     facts = {
         "id": record.id,
         "strategy": result.strategy,

@@ -21,6 +21,7 @@ _HOME = {
     "answer": "tasks",
     "is_correct": "tasks",
     "build_tokenizer": "tokenizer",
+    "LabContinuationPolicy": "continuations",
     "LabPolicy": "policy",
     "load_policy": "policy",
     "load_prm": "prm",

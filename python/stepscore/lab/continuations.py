@@ -1,4 +1,4 @@
-"""The lab's policy as a policy of a search."""
+"""The lab's policy as `stepscore.policies` have it: it continues traces."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
-from stepscore.lab import policy as lab
+from stepscore.lab.policy import LabPolicy, load_policy
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, decode, encode
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 STOP = "\n"
 
 
-class LabPolicy:
+class LabContinuationPolicy:
     """Continues traces of lab problems; a step is a line with its newline.
 
     Behind the newline of a step one token more is drawn, to see whether the solution is at its end:
@@ -26,15 +26,15 @@ class LabPolicy:
     rounding of a matrix product.
 
     Args:
-        policy: a policy of `stepscore.lab`; None takes the one inside the package.
+        policy: whose model continues them; None takes the one inside the package.
         batch_size: samples decoded together.
     """
 
-    def __init__(self, policy: lab.LabPolicy | None = None, *, batch_size: int = 256) -> None:
-        self.model = (lab.load_policy() if policy is None else policy).model
+    def __init__(self, policy: LabPolicy | None = None, *, batch_size: int = 256) -> None:
+        self.model = (load_policy() if policy is None else policy).model
         self.batch_size = batch_size
 
-    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | ValueError]:
+    def __call__(self, requests: Sequence[ExpandRequest]) -> list[list[Continuation] | ValueError]:
         """Draw the samples of every request.
 
         A trace that fills the model's context ends there. A problem that does, or text with a
@@ -89,8 +89,8 @@ class LabPolicy:
             self.model, distinct, rows, ended=ended, adjust=adjust, batch_size=self.batch_size
         )
         samples: dict[int, list[Continuation]] = {}
-        for (index, prompt, _), one in zip(jobs, drawn, strict=True):
-            sample = _continuation(one, requests[index], context - len(prompt))
+        for (index, prompt, _), tokens in zip(jobs, drawn, strict=True):
+            sample = _continuation(tokens, requests[index], context - len(prompt))
             samples.setdefault(index, []).append(sample)
         return [
             prompt
@@ -110,11 +110,11 @@ class LabPolicy:
         return hidden_states(self.model, prompts, batch_size=self.batch_size)
 
 
-def _prompt(index: int, request: Expand) -> tuple[int, ...] | ValueError:
+def _prompt(index: int, request: ExpandRequest) -> tuple[int, ...] | ValueError:
     if request.stop not in ((), (STOP,)):
         raise ValueError(
-            f"LabPolicy: requests[{index}].stop must be () or ('\\n',), the end of a line; got "
-            f"{request.stop!r}; leave stop out"
+            f"LabContinuationPolicy: requests[{index}].stop must be () or ('\\n',), the end of a "
+            f"line; got {request.stop!r}; leave stop out"
         )
     try:
         return tuple(encode(request.problem + "".join(request.steps)))
@@ -122,7 +122,7 @@ def _prompt(index: int, request: Expand) -> tuple[int, ...] | ValueError:
         return error
 
 
-def _continuation(drawn: Drawn, request: Expand, room: int) -> Continuation:
+def _continuation(drawn: Drawn, request: ExpandRequest, room: int) -> Continuation:
     tokens, mode = drawn.tokens, request.mode
     complete = tokens[-1] == EOS_ID
     line = mode in ("step", "partial") and NEWLINE_ID in tokens

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 import stepscore
 from stepscore.lab import tasks
+from stepscore.ragged import offsets_of
 
 Float = NDArray[np.float64]
 Report = Callable[[str], None]
@@ -64,13 +65,13 @@ def draw(
     from stepscore.lab.policy import SHIPPED, load_policy
 
     texts = load_policy(policy or SHIPPED).sample(problems, n, seed=seed)
-    asked = [problem for problem in problems for _ in range(n)]
+    repeated = [problem for problem in problems for _ in range(n)]
     solutions = [text for row in texts for text in row]
     traces = [tasks.split_steps(solution) for solution in solutions]
-    values, offsets = _score(asked, traces, "lab" if prm is None else str(prm))
+    values, offsets = _score(repeated, traces, "lab" if prm is None else str(prm))
     reduced = stepscore.aggregate(values, offsets, list(AGGREGATIONS), empty=0.0)
-    labels = [tasks.check_steps(*pair) for pair in zip(asked, traces, strict=True)]
-    correct = [tasks.is_correct(*pair) for pair in zip(asked, solutions, strict=True)]
+    labels = [tasks.check_steps(*pair) for pair in zip(repeated, traces, strict=True)]
+    correct = [tasks.is_correct(*pair) for pair in zip(repeated, solutions, strict=True)]
     return Samples(
         correct=np.array(correct).reshape(-1, n),
         answers=np.array([_answer_ids(row) for row in texts]),
@@ -80,7 +81,7 @@ def draw(
         },
         step_scores=values.astype(np.float64),
         step_labels=np.array([label for row in labels for label in row], dtype=bool),
-        step_problems=np.repeat(np.arange(len(asked)) // n, np.diff(offsets)),
+        step_problems=np.repeat(np.arange(len(repeated)) // n, np.diff(offsets)),
     )
 
 
@@ -166,7 +167,7 @@ def summarise(samples: Samples) -> dict[str, dict[str, float]]:
 
 def pool(parts: Sequence[Samples]) -> Samples:
     """Put the problems of several evaluation seeds together."""
-    before = np.cumsum([0] + [len(part.correct) for part in parts[:-1]])
+    before = offsets_of(len(part.correct) for part in parts[:-1])
     return Samples(
         correct=np.concatenate([part.correct for part in parts]),
         answers=np.concatenate([part.answers for part in parts]),
@@ -228,7 +229,7 @@ def _score(
     problems: Sequence[str], traces: Sequence[Sequence[str]], prm: str
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Score every step; `score` refuses a trace without steps, which has no scores here."""
-    offsets = np.cumsum([0] + [len(steps) for steps in traces])
+    offsets = offsets_of(map(len, traces))
     filled = [index for index, steps in enumerate(traces) if steps]
     scores = stepscore.load(prm).score(
         [problems[index] for index in filled], [traces[index] for index in filled]

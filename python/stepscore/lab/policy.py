@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parent / "weights" / "policy"
 
 
 class LabPolicy:
-    """Samples solutions of lab problems.
+    """Samples whole solutions of lab problems; `LabContinuationPolicy` continues traces.
 
     Args:
         model: a causal language model over the lab's vocabulary, in evaluation mode.

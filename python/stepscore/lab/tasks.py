@@ -66,12 +66,12 @@ def generate(count: int, *, seed: int, split: Split, operations: int = OPERATION
     if operations < 1:
         raise ValueError(f"generate: operations must be at least 1; got {operations}")
     rng = random.Random(f"stepscore-lab/{split}/{operations}/{seed}")
-    found: dict[str, None] = {}
-    while len(found) < count:
+    problems: dict[str, None] = {}
+    while len(problems) < count:
         problem = _draw(rng, operations)
         if split_of(problem) == split:
-            found[problem] = None
-    return list(found)
+            problems[problem] = None
+    return list(problems)
 
 
 def parse(problem: str) -> tuple[int, list[Operation]]:

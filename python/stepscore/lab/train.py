@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,59 +29,16 @@ from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM, Qwen2Fo
 
 from stepscore.hub import quiet
 from stepscore.lab.fit import fit
-from stepscore.lab.mistakes import flawed_steps, misconceived_steps
+from stepscore.lab.mistakes import misconceived_steps
 from stepscore.lab.policy import LabPolicy
-from stepscore.lab.prm import IGNORED, RIGHT, Layout, from_policy, lay_out, pad, read_steps
-from stepscore.lab.tasks import check_steps, generate, join_steps, split_steps, true_steps
+from stepscore.lab.prm import IGNORED, RIGHT, from_policy, pad
+from stepscore.lab.recipe import Recipe
+from stepscore.lab.rows import Row, mined_rows, right_share, sampled_rows, written_rows
+from stepscore.lab.tasks import generate, join_steps
 from stepscore.lab.tokenizer import EOS_ID, PAD_ID, VOCABULARY, build_tokenizer, encode
-
-LONGEST_ROW = 100
 
 Item = TypeVar("Item")
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every number of the training. The defaults gave the shipped weights."""
-
-    misconception: float = 0.3  # how often a carry is forgotten in the policy's data
-
-    width: int = 96
-    layers: int = 3
-    heads: int = 4
-    feed_forward: int = 288
-
-    policy_problems: int = 90_000
-    policy_steps: int = 1_400
-    policy_batch: int = 64
-    policy_rate: float = 3e-3
-
-    # (problems, samples of each, temperature) the PRM's first round is made from
-    first_samples: tuple[tuple[int, int, float], ...] = (
-        (4_000, 6, 1.0),
-        (3_000, 4, 1.5),
-        (2_000, 4, 2.0),
-    )
-    written_problems: int = 20_000  # a right, a misconceived and several flawed solutions of each
-    written_flawed: int = 3
-    mined_problems: int = 1_000
-    mined_samples: int = 64
-    mined_kept: int = 6  # wrong solutions that the PRM likes best, kept per problem
-    mined_times: int = 2  # how often each mined solution stands in its round's data
-    mined_again: int = 24_000  # rows of the first round that a mined round repeats
-
-    prm_more_layers: int = 2
-    prm_language: float = 1.0  # weight of predicting the next token of right text
-    prm_batch: int = 64
-    prm_rate: float = 2e-3
-    first_steps: int = 1_000
-    first_final_share: float = 0.4
-    mined_rounds: int = 2
-    mined_steps: int = 600
-
-    warmup: int = 50
-    final_share: float = 0.02
 
 
 def train(
@@ -128,19 +85,6 @@ def train_policy(recipe: Recipe, *, seed: int, report: Report = print) -> Qwen2F
     return model
 
 
-@dataclass(frozen=True)
-class Row:
-    """One training row of the PRM: a laid-out solution, a label per step and a label per token.
-
-    A token's label says whether the text is right up to there: at a newline that is the step's
-    own label. Steps alone are too few to learn from; only they are ever read.
-    """
-
-    layout: Layout
-    labels: list[bool]
-    token_labels: list[int]
-
-
 def train_prm(
     recipe: Recipe, policy: Qwen2ForCausalLM, *, seed: int, report: Report = print
 ) -> Qwen2ForTokenClassification:
@@ -169,10 +113,10 @@ def first_rows(
     recipe: Recipe, policy: Qwen2ForCausalLM, *, seed: int, rng: random.Random, report: Report
 ) -> list[Row]:
     """Write solutions and sample others, without repeats: the data of the PRM's first round."""
-    rows = _written_rows(recipe, seed, rng)
+    rows = written_rows(recipe, seed, rng)
     report(f"PRM: {len(rows)} written solutions")
-    rows |= _sampled_rows(recipe, LabPolicy(policy), seed)
-    report(f"PRM: {len(rows)} solutions with samples, {_right_share(rows):.0%} of the steps right")
+    rows |= sampled_rows(recipe, LabPolicy(policy), seed)
+    report(f"PRM: {len(rows)} solutions with samples, {right_share(rows):.0%} of the steps right")
     return list(rows.values())
 
 
@@ -188,8 +132,8 @@ def mined_round(
 ) -> None:
     """Look for what fools the PRM and train on that, together with a part of the first rows."""
     rng = random.Random(f"prm/{seed}/{number}")
-    mined = _mined_rows(recipe, LabPolicy(policy), model, seed, number)
-    report(f"PRM: {len(mined)} mined solutions, {_right_share(mined):.0%} of the steps right")
+    mined = mined_rows(recipe, LabPolicy(policy), model, seed, number)
+    report(f"PRM: {len(mined)} mined solutions, {right_share(mined):.0%} of the steps right")
     again = rng.sample(rows, min(recipe.mined_again, len(rows)))
     _fit_prm(
         model,
@@ -307,79 +251,6 @@ def _config(recipe: Recipe) -> Qwen2Config:
         bos_token_id=None,
         use_sliding_window=False,
     )
-
-
-def _written_rows(recipe: Recipe, seed: int, rng: random.Random) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
-    for problem in generate(recipe.written_problems, seed=4 * seed + 1, split="train"):
-        _add(rows, problem, true_steps(problem))
-        _add(rows, problem, misconceived_steps(problem, recipe.misconception, rng))
-        for _ in range(recipe.written_flawed):
-            _add(rows, problem, flawed_steps(problem, rng))
-    return rows
-
-
-def _sampled_rows(recipe: Recipe, sampler: LabPolicy, seed: int) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
-    counts = [count for count, _, _ in recipe.first_samples]
-    problems = generate(sum(counts), seed=4 * seed + 2, split="train")
-    for count, n, temperature in recipe.first_samples:
-        chosen, problems = problems[:count], problems[count:]
-        solutions = sampler.sample(chosen, n, temperature=temperature, seed=seed)
-        for problem, texts in zip(chosen, solutions, strict=True):
-            for text in texts:
-                _add(rows, problem, split_steps(text))
-    return rows
-
-
-def _mined_rows(
-    recipe: Recipe,
-    sampler: LabPolicy,
-    model: Qwen2ForTokenClassification,
-    seed: int,
-    number: int,
-) -> dict[str, Row]:
-    """Keep, of many new samples, the wrong ones scored highest and the right ones scored lowest."""
-    mined: dict[str, Row] = {}
-    fresh = 4 * seed + 3 + 1_000_000 * number  # no round meets another's problems
-    problems = generate(recipe.mined_problems, seed=fresh, split="train")
-    samples = sampler.sample(problems, recipe.mined_samples, seed=seed)
-    for problem, texts in zip(problems, samples, strict=True):
-        rows: dict[str, Row] = {}
-        for text in texts:
-            _add(rows, problem, split_steps(text))
-        scores = read_steps(model, [row.layout for row in rows.values()])
-        ranked = sorted(zip(rows, scores, strict=True), key=lambda pair: -min(pair[1]))
-        keys = [key for key, _ in ranked]
-        wrong = [key for key in keys if not rows[key].labels[-1]][: recipe.mined_kept]
-        right = [key for key in keys if rows[key].labels[-1]][-2:]
-        mined |= {key: rows[key] for key in wrong + right}
-    return mined
-
-
-def _add(rows: dict[str, Row], problem: str, steps: Sequence[str]) -> None:
-    """Add a solution once, unless it has no steps or is far longer than a right one."""
-    layout = lay_out(problem, steps)
-    if steps and len(layout.ids) <= LONGEST_ROW:
-        labels = token_labels(problem, layout)
-        rows[problem + join_steps(steps)] = Row(layout, check_steps(problem, steps), labels)
-
-
-def token_labels(problem: str, layout: Layout) -> list[int]:
-    """Label every token of a solution by whether the text up to it begins the true solution."""
-    truth = lay_out(problem, true_steps(problem)).ids
-    same = 0
-    for token, right in zip(layout.ids, truth, strict=False):
-        if token != right:
-            break
-        same += 1
-    start = len(problem)
-    return [IGNORED] * start + [int(at < same) for at in range(start, len(layout.ids))]
-
-
-def _right_share(rows: dict[str, Row]) -> float:
-    labels = [label for row in rows.values() for label in row.labels]
-    return sum(labels) / len(labels)
 
 
 def _shuffled(

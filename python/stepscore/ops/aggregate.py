@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args, overload
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore import _core
 from stepscore.arrays import Call, dtype_name, length
 from stepscore.arrays.types import ForeignArray, HostArray, Real, Tensor, TensorLike
 
@@ -24,7 +25,8 @@ Aggregation: TypeAlias = Literal[
     "odds_mean",
     "softmin",
 ]
-AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
+AGGREGATIONS = cast("tuple[Aggregation, ...]", _core.AGGREGATIONS)
+SOFTMIN_TEMPERATURE = _core.SOFTMIN_TEMPERATURE
 
 NanPolicy: TypeAlias = Literal["error", "propagate"]
 EmptyPolicy: TypeAlias = Literal["nan", "error"] | float
@@ -89,7 +91,7 @@ def aggregate(
     *,
     empty: EmptyPolicy = "nan",
     nan: NanPolicy = "error",
-    temperature: float = 0.1,
+    temperature: float = SOFTMIN_TEMPERATURE,
     clip: float = 0.0,
     out: Any = None,
     stream: Any = None,
@@ -129,6 +131,15 @@ def aggregate(
             ``prod``, ``geometric_mean``, ``logit_mean`` or ``odds_mean``; an exact 0 or 1 under the
             last two without `clip`; an infinite score under ``softmin``; an empty trace under
             ``empty="error"``. The message names the first trace at fault.
+
+    Examples:
+        >>> scores, offsets = [0.5, 0.25, 0.8], [0, 2, 3, 3]  # the third trace has no steps
+        >>> aggregate(scores, offsets, "min")
+        array([0.25, 0.8 ,  nan])
+        >>> aggregate(scores, offsets, ["prod", "last"], empty=0.0)
+        array([[0.125, 0.25 ],
+               [0.8  , 0.8  ],
+               [0.   , 0.   ]])
 
     Source: min and prod as in "Let's Verify Step by Step"; last as in search-and-learn; geometric
     mean as in MetaStone-S1; logit and odds means as in RewardMATH; softmin as in PURE.

@@ -50,7 +50,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, overload
 
@@ -207,21 +206,21 @@ def group_answers(
         array(['first', 'key', 'first', 'unit', 'first', 'none'], dtype='<U6')
     """
     call = Call("group_answers")
-    given = _texts("group_answers", texts)
+    candidates = _texts("group_answers", texts)
     offsets = call.integers("offsets", offsets)
     if call.on_cuda:
         raise DeviceError("group_answers: offsets is on a GPU; pass it on the CPU")
     _check_verifier(verify, timeout, workers, cache)
-    ids, decided = np.empty(len(given), np.int64), np.empty(len(given), np.int64)
+    ids, decided = np.empty(len(candidates), np.int64), np.empty(len(candidates), np.int64)
     views = (_core.TensorView.of_numpy(ids), _core.TensorView.of_numpy(decided))
-    _core.group_answers(given, call.view("offsets", offsets), extract, *views)
+    _core.group_answers(candidates, call.view("offsets", offsets), extract, *views)
     undecided: tuple[str, ...] = ()
     if verify is not None:
-        unresolved = _Unresolved(given, np.asarray(offsets), extract, ids, decided)
+        unresolved = _Unresolved(candidates, np.asarray(offsets), extract, ids, decided)
         if callable(verify):
-            ask = verify
+            equal = verify
             for problem in unresolved.problems:
-                unresolved.merge(*problem, lambda a, b: bool(ask(a, b)) or bool(ask(b, a)))
+                unresolved.merge(*problem, lambda a, b: bool(equal(a, b)) or bool(equal(b, a)))
         elif unresolved.problems and (verify == "math-verify" or _is_installed()):
             undecided = _ask_math_verify(unresolved, workers, timeout, cache)
     return AnswerGroups(ids, _DECIDED[decided], undecided) if explain else ids
@@ -323,6 +322,9 @@ def _ask_math_verify(
     timeout: float,
     cache: str | os.PathLike[str] | None,
 ) -> tuple[str, ...]:
+    # Costs as much as the rest of `import stepscore`.
+    from concurrent.futures import ThreadPoolExecutor
+
     from stepscore.verifier import MathVerify
 
     verifier = MathVerify(timeout, cache)

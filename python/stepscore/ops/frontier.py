@@ -39,6 +39,10 @@ def top_k(scores: Any, offsets: Any, k: Any) -> tuple[Ids, Ids]:
     Raises:
         ValueError: a NaN score, a negative `k`, offsets that do not fit.
 
+    Examples:
+        >>> top_k([0.1, 0.9, 0.5, 0.3], [0, 3, 4], 2)
+        (array([1, 2, 3]), array([0, 2, 3]))
+
     Source: beam search as in huggingface/search-and-learn; early rejection: keep N / M after the
     first tokens of a step (scheshmi/accelerated-reasoning-ER-PRM). Both leave ties unspecified.
     """
@@ -61,6 +65,10 @@ def replicate(offsets: Any, counts: Any) -> tuple[Ids, Ids]:
 
     Raises:
         ValueError: a negative count, offsets that do not fit.
+
+    Examples:
+        >>> replicate([0, 2, 3], 4)
+        (array([0, 1, 0, 1, 2, 2, 2, 2]), array([0, 4, 8]))
 
     Source: huggingface/search-and-learn, which fills its beams up cyclically.
     """
@@ -97,6 +105,10 @@ def rebase_allotment(
 
     Raises:
         ValueError: a NaN score, a negative width, a temperature that is not positive.
+
+    Examples:
+        >>> rebase_allotment([0.9, 0.5, 0.1], [0, 3], 8, arith="exact")
+        array([7, 1, 0])
 
     Source: thu-wyz/inference_scaling (arXiv 2408.00724).
     """
@@ -150,6 +162,10 @@ def resample(
     Raises:
         ValueError: weights that are negative, not finite or all 0; a negative `n`.
 
+    Examples:
+        >>> resample([0.1, 0.9], [0, 2], 4, method="systematic")
+        (array([0, 1, 1, 1]), array([0, 4]))
+
     Source: bootstrap particle filters; multinomial and systematic as in
     Red-Hat-AI-Innovation-Team/its_hub.
     """
@@ -181,6 +197,10 @@ def effective_sample_size(weights: Any, offsets: Any) -> Reals:
 
     Raises:
         ValueError: weights that are negative, not finite or all 0.
+
+    Examples:
+        >>> effective_sample_size([1.0, 1.0, 0.0, 2.0], [0, 2, 4])
+        array([2., 1.])
 
     Source: Kong, Liu and Wong 1994.
     """
@@ -230,6 +250,10 @@ def tempering(
     Raises:
         ValueError: weights that are negative, not finite or all 0; a negative progress.
 
+    Examples:
+        >>> tempering([0.97, 0.01, 0.01, 0.01], [0, 4], 0.25)
+        array([2.8236])
+
     Source: entropic particle filtering as in Red-Hat-AI-Innovation-Team/its_hub; linear as in
     probabilistic-inference-scaling.
     """
@@ -263,6 +287,10 @@ def drop_duplicates(texts: Sequence[str], offsets: Any) -> tuple[Ids, Ids]:
 
     Raises:
         ValueError: offsets that do not fit.
+
+    Examples:
+        >>> drop_duplicates(["x = 1", "x = 2", "x = 1", "x = 1"], [0, 3, 4])
+        (array([0, 1, 3]), array([0, 2, 3]))
 
     Source: beams of equal text are kept once in huggingface/search-and-learn
     (``filter_duplicates``).

@@ -87,6 +87,13 @@ def find_steps(
             sequence, more steps than `max_steps`.
         TypeError: ids that are not integers.
 
+    Examples:
+        >>> token_ids, offsets = [5, 9, 6, 9, 9, 7], [0, 4, 6]
+        >>> find_steps(token_ids, offsets, 9)
+        (array([1, 3, 4]), array([0, 2, 3]))
+        >>> find_steps(token_ids, offsets, 9, window=[[2, 4], [0, 2]])
+        (array([3, 4]), array([0, 1, 2]))
+
     Source: one primitive for the segmenters of published PRMs: tag-at (shift 0), tag-before
     (shift -1), first of a run (collapse), a span such as a reasoning block (window).
     """
@@ -123,8 +130,8 @@ def find_steps(
         )
     positions = call.empty((steps if capacity is None else capacity,), "int64")
     positions[steps:] = -1
-    found = positions[:steps]
-    call.module.find_steps(*request, call.view("positions", found), call.queue)
+    filled = positions[:steps]
+    call.module.find_steps(*request, call.view("positions", filled), call.queue)
     return positions, step_offsets
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -369,13 +368,12 @@ class TreeSearch(TreeNodes):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole search to a file: beside it first, then in its place."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
+        partial = f"{os.fspath(path)}.partial"
+        with open(partial, "wb") as file:
             file.write(self._core.snapshot())
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        os.replace(partial, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TreeSearch:
@@ -387,7 +385,8 @@ class TreeSearch(TreeNodes):
         """
         search = cls.__new__(cls)
         try:
-            core = _core.TreeSearch.restore(Path(path).read_bytes())
+            with open(path, "rb") as file:
+                core = _core.TreeSearch.restore(file.read())
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         TreeNodes.__init__(search, core, len(core.counts()[0]))

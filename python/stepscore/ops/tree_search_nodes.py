@@ -14,7 +14,8 @@ from stepscore.ops.tree_search_requests import Ids
 
 Choice: TypeAlias = Literal["visits", "value", "gumbel"]
 
-_SCATTERED = 1 << 14  # a flag: children of several expansions, linked by next_sibling
+_FLAGS = _core.NODE_FLAGS
+_SCATTERED = _FLAGS["SCATTERED"]  # children of several expansions, linked by next_sibling
 
 
 class TreeNodes:
@@ -38,9 +39,14 @@ class TreeNodes:
             `CORRECT`, int32.
     """
 
-    EXISTS, TERMINAL, PRUNED, DUPLICATE, EXPANDED, SCORED, JUDGED, CORRECT = (
-        1 << bit for bit in range(8)
-    )
+    EXISTS = _FLAGS["EXISTS"]
+    TERMINAL = _FLAGS["TERMINAL"]
+    PRUNED = _FLAGS["PRUNED"]
+    DUPLICATE = _FLAGS["DUPLICATE"]
+    EXPANDED = _FLAGS["EXPANDED"]
+    SCORED = _FLAGS["SCORED"]
+    JUDGED = _FLAGS["JUDGED"]
+    CORRECT = _FLAGS["CORRECT"]
 
     parent: NDArray[np.int32]
     first_child: NDArray[np.int32]

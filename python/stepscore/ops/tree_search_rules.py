@@ -7,7 +7,7 @@ sources: `stepscore.TreeSearch.select`.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
 
 from stepscore import _core
 
@@ -86,29 +86,7 @@ class Settings(Parameters, total=False):
     rule: Literal["puct", "muzero", "uct", "gumbel"]
 
 
-DEFAULTS: Settings = {
-    "rule": "puct",
-    "prior": "softmax",
-    "unvisited": "zero",
-    "backup": "mean",
-    "backup_from": "leaf",
-    "evaluate": "children",
-    "terminals": "revisit",
-    "virtual_loss": "count",
-    "loss": 1.0,
-    "c": 1.25,
-    "c_base": 19652.0,
-    "log_factor": 1.0,
-    "bonus": 0.0,
-    "discount": 1.0,
-    "value_count": 0.0,
-    "mean_epsilon": 0.0,
-    "value_scale": 0.1,
-    "visit_offset": 50.0,
-    "gumbel_scale": 1.0,
-    "considered": 16,
-    "max_depth": 2**31 - 1,
-}
+DEFAULTS = cast("Settings", _core.SELECTION_DEFAULTS)
 _UCT: Settings = {"rule": "uct", "prior": "one", "unvisited": "first"}
 RULES: dict[RuleName, Settings] = {
     "puct": {},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from stepscore.arrays import Call, dtype_name, is_torch, length
 from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
 
 Activation: TypeAlias = Literal["identity", "sigmoid", "softmax", "difference"]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 Inner: TypeAlias = Literal["relu", "tanh"]
-INNER: tuple[Inner, ...] = get_args(Inner)
 _REALS = ("float32", "float16", "bfloat16")
 
 
@@ -100,6 +98,15 @@ def value_head(
         DeviceError: arrays on different devices; a CUDA array where CUDA is not usable, with the
             reason.
 
+    Examples:
+        >>> hidden = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], np.float32)
+        >>> weight = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+        >>> value_head(hidden, weight, positions=[2, 0])
+        array([[5., 6.],
+               [1., 2.]], dtype=float32)
+        >>> value_head(hidden, weight, activation="difference").shape
+        (3, 1)
+
     Source: the value head of Skywork-o1-PRM and TRL's PRMTrainer; two rows of ``lm_head`` make it
     the readout of Math-Shepherd.
     """
@@ -114,7 +121,7 @@ def value_head(
         call.view("weight", weight),
         call.optional_view("bias", bias),
         call.optional_view("positions", positions),
-        call.choice("activation", activation, ACTIVATIONS),
+        str(activation),
         call.view("out", written),
         call.queue,
     )
@@ -171,6 +178,10 @@ def mlp_head(
     inputs, so a row's bits depend neither on the rows beside it nor on threads or instruction
     level.
 
+    On CUDA that holds for a single layer. Of several, only the last one is computed by stepscore:
+    torch multiplies the layers before it, so that the bits of a row may depend on the number of
+    rows, and arrays of other frameworks are refused.
+
     Args:
         hidden: as in `value_head`.
         layers: ``[(weight [out, in], bias [out] or None), ...]``, first layer first.
@@ -178,14 +189,19 @@ def mlp_head(
         inner: ``relu`` or ``tanh``, between the layers.
         activation: after the last layer.
         out: as in `value_head`.
-        stream: as in `value_head`. On CUDA the inner products are torch's, so that their bits may
-            depend on the number of rows.
+        stream: as in `value_head`.
 
     Returns:
         float32 ``[n, k]`` with k the width of the last layer (``[n, 1]`` for ``difference``).
 
     Raises:
         ValueError, TypeError, DeviceError: as in `value_head`.
+
+    Examples:
+        >>> hidden = np.array([[1.0, -2.0]], np.float32)
+        >>> first, second = np.eye(2, dtype=np.float32), np.ones((1, 2), np.float32)
+        >>> mlp_head(hidden, [(first, None), (second, [0.5])])
+        array([[1.5]], dtype=float32)
 
     Source: ``score.0``, ReLU, ``score.2`` of Qwen2.5-Math-PRM.
     """
@@ -198,10 +214,8 @@ def mlp_head(
     parameters = [_parameters(call, weight, bias) for weight, bias in pairs]
     if positions is not None:
         positions = call.integers("positions", positions)
-    between = call.choice("inner", inner, INNER)
     outputs = length(parameters[-1][0]) if parameters else 0
     written = _output(call, hidden, positions, outputs, activation, out)
-    kind = call.choice("activation", activation, ACTIVATIONS)
     if call.on_cuda and len(parameters) == 1:
         [(weight, bias)] = parameters
         call.module.value_head(
@@ -209,13 +223,13 @@ def mlp_head(
             call.view("weight", weight),
             call.optional_view("bias", bias),
             call.optional_view("positions", positions),
-            kind,
+            str(activation),
             call.view("out", written),
             call.queue,
         )
         return written if out is None else out
     if call.on_cuda and parameters:
-        hidden, positions = _inner_products(call, hidden, parameters[:-1], positions, between)
+        hidden, positions = _inner_products(call, hidden, parameters[:-1], positions, inner)
         parameters = parameters[-1:]
     call.module.mlp_head(
         call.view("hidden", hidden),
@@ -224,8 +238,8 @@ def mlp_head(
             for weight, bias in parameters
         ],
         call.optional_view("positions", positions),
-        between,
-        kind,
+        str(inner),
+        str(activation),
         call.view("out", written),
         call.queue,
     )

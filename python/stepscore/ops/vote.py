@@ -4,334 +4,157 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args, overload
 
-from stepscore import _core
+import numpy as np
+from numpy.typing import NDArray
+
 from stepscore.arrays import Call, length
-from stepscore.errors import InputError, InputTypeError
+from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
+from stepscore.ops.vote_rule import RULES as RULES
+from stepscore.ops.vote_rule import Rule as Rule
+from stepscore.ops.vote_rule import RuleName as RuleName
+from stepscore.ops.vote_rule import check_rule_name, whole_number
 
-_MOST = 2**53  # up to here float64 holds every whole number
 _WORKSPACE = 5  # numbers per candidate that the kernel keeps of problems beyond its shared memory
 
-RuleName = Literal[
-    "majority",
-    "weighted",
-    "weighted_mean",
-    "best_of_n",
-    "minmax_weighted",
-    "softmax_weighted",
-    "logodds_weighted",
-    "loglik_weighted",
-    "confidence_weighted",
-    "borda",
-    "hybrid_majority_reward",
-    "weighted_reward_frequency",
-    "pareto",
-    "multi_objective",
-]
+Ties: TypeAlias = Literal["first", "best_score"]
+NanPolicy: TypeAlias = Literal["error", "drop"]
+UnfitPolicy: TypeAlias = Literal["error", "nan"]
+
+if TYPE_CHECKING:
+    # A type checker's alone: before Python 3.11 a NamedTuple cannot be generic.
+    from typing import Generic
+
+    from typing_extensions import TypeVar
+
+    Ints = TypeVar("Ints", default=NDArray[np.int64])
+    Reals = TypeVar("Reals", default=NDArray[np.float64])
+    Bools = TypeVar("Bools", default=NDArray[np.bool_])
+
+    class VoteResult(NamedTuple, Generic[Ints, Reals, Bools]):
+        """The winner of every problem."""
+
+        winner: Ints
+        answer_id: Ints
+        score: Reals
+        tied: Bools
+        margin: Reals
+        class_scores: Any
+
+else:
+
+    class VoteResult(NamedTuple):
+        """The winner of every problem.
+
+        Every field is ``[problems]``, with an axis each behind it for a list of rules, for scores
+        with columns and for prefixes, in this order: ``[problems, rules, columns, prefixes]``. A
+        rule that reads no single column has the same result in each.
+
+        Attributes:
+            winner: index of the winning candidate into the flat arrays, int64; -1 = none.
+            answer_id: its answer id, int64; -1 = none.
+            score: what the winning answer reached under the rule, float64; NaN = none.
+            tied: whether another answer reached the same score.
+            margin: score less that of the best other answer, float64; infinite where there is no
+                other answer, NaN without a winner.
+            class_scores: what the answer of each candidate reached, float64 ``[n]`` with the same
+                axes behind it; NaN where it takes no part. None unless asked for.
+        """
+
+        winner: Any
+        answer_id: Any
+        score: Any
+        tied: Any
+        margin: Any
+        class_scores: Any
 
 
-# --- the table of rules ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ScoreNeeds:
-    """The scores that a rule can use.
-
-    Attributes:
-        kind: what they must be.
-        low: the lowest of them.
-        high: the highest of them.
-        words: the same in words, as "scores in [0, 1]".
-    """
-
-    kind: Literal["any", "finite", "not_negative", "probability", "log_probability"]
-    low: float
-    high: float
-    words: str
-
-
-@dataclass(frozen=True)
-class ParameterInfo:
-    """A parameter of a rule.
-
-    Attributes:
-        name: as `Rule` takes it.
-        kind: a number, a whole number, one of `choices`, or a list of numbers or of whole numbers.
-        required: whether it must be given.
-        default: what it is otherwise; None for ``columns``, which then are all of them.
-        example: a value of it.
-        choices: the words that it may be; empty unless that is its kind.
-        low: the lowest value.
-        high: the highest value.
-        low_open: whether `low` itself is too low.
-        high_open: whether `high` itself is too high.
-        takes: all that in words, as "a number in [0, 1]".
-    """
-
-    name: str
-    kind: Literal["real", "count", "choice", "reals", "counts"]
-    required: bool
-    default: Any
-    example: Any
-    choices: tuple[str, ...]
-    low: float
-    high: float
-    low_open: bool
-    high_open: bool
-    takes: str
-
-    def allows(self, number: float) -> bool:
-        """Whether a number lies in the range."""
-        above = number > self.low if self.low_open else number >= self.low
-        below = number < self.high if self.high_open else number <= self.high
-        return above and below
-
-
-@dataclass(frozen=True)
-class RuleInfo:
-    """A rule of `vote`.
-
-    Attributes:
-        name: as `Rule` takes it.
-        phrase: what an answer reaches under it, in a line.
-        reads: ``"nothing"`` of the scores, one ``"column"``, or some ``"columns"`` together.
-        scores: those that it can use.
-        parameters: by name.
-        narrowed: a parameter, a choice of it, and the scores that the rule can use under that one.
-    """
-
-    name: RuleName
-    phrase: str
-    reads: Literal["nothing", "column", "columns"]
-    scores: ScoreNeeds
-    parameters: Mapping[str, ParameterInfo]
-    narrowed: tuple[str, str, ScoreNeeds] | None
-
-    @property
-    def example(self) -> Rule:
-        """The rule with a value for everything that it needs."""
-        needed = {p.name: p.example for p in self.parameters.values() if p.required}
-        return Rule(self.name, **needed)
-
-
-def _table() -> dict[str, RuleInfo]:
-    table = {}
-    for row in _core.vote_rules():
-        parameters = {given["name"]: ParameterInfo(**given) for given in row["parameters"]}
-        narrowed = row["narrowed"]
-        if narrowed is not None:
-            narrowed = (narrowed[0], narrowed[1], ScoreNeeds(**narrowed[2]))
-        table[row["name"]] = RuleInfo(
-            name=row["name"],
-            phrase=row["phrase"],
-            reads=row["reads"],
-            scores=ScoreNeeds(**row["scores"]),
-            parameters=MappingProxyType(parameters),
-            narrowed=narrowed,
-        )
-    return table
-
-
-RULES: Mapping[str, RuleInfo] = MappingProxyType(_table())
-"""Every rule that `vote` knows, by name, as the core has it."""
-
-
-# --- a rule with its parameters -------------------------------------------------------------
-
-
-class Rule:
-    """A rule of `vote` with its parameters: a value, equal to any other with the same.
-
-    >>> Rule("softmax_weighted", temperature=0.1)
-    Rule('softmax_weighted', temperature=0.1)
-    >>> Rule("borda") == Rule("borda", power=1)
-    True
-
-    Args:
-        name: one of `RULES`.
-        **parameters: what the rule takes, see `vote`; what has a default may be left out.
-
-    Attributes:
-        name: as it was given.
-        parameters: all that the rule takes, defaults filled in, lists as tuples.
-
-    Raises:
-        ValueError: an unknown rule; a parameter that it does not take, that it needs and that is
-            missing, or that is out of range.
-        TypeError: a parameter of the wrong type.
-    """
-
-    __slots__ = ("_items", "name")
-
-    name: RuleName
-
-    def __init__(self, name: RuleName, **parameters: Any) -> None:
-        if not isinstance(name, str):
-            raise InputTypeError(
-                "the name of a rule", got=repr(name), argument="name", where="Rule"
-            )
-        if name not in RULES:
-            raise InputError(
-                f"one of {', '.join(RULES)}", got=repr(name), argument="name", where="Rule"
-            )
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "_items", tuple(_checked(RULES[name], parameters).items()))
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """All that the rule takes."""
-        return dict(self._items)
-
-    @property
-    def info(self) -> RuleInfo:
-        """What is known of the rule whatever its parameters."""
-        return RULES[self.name]
-
-    @property
-    def scores(self) -> ScoreNeeds:
-        """The scores that it can use with these parameters."""
-        narrowed = self.info.narrowed
-        if narrowed is not None and self.parameters[narrowed[0]] == narrowed[1]:
-            return narrowed[2]
-        return self.info.scores
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a Rule does not change; make another one to set {name}")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a Rule does not change; {name} stays")
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Rule):
-            return NotImplemented
-        return (self.name, self._items) == (other.name, other._items)
-
-    def __hash__(self) -> int:
-        return hash((self.name, self._items))
-
-    def __repr__(self) -> str:
-        return _call(
-            self.name,
-            {
-                name: value
-                for name, value in self._items
-                if value != self.info.parameters[name].default
-            },
-        )
-
-    def __reduce__(self) -> Any:
-        return partial(Rule, self.name, **self.parameters), ()
-
-
-def _call(name: str, parameters: Mapping[str, Any]) -> str:
-    """The call that makes a rule."""
-    return f"Rule({', '.join([repr(name), *(f'{key}={v!r}' for key, v in parameters.items())])})"
-
-
-def _checked(info: RuleInfo, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter of the rule, defaults filled in."""
-    where = f"Rule({info.name!r})"
-    needed = {p.name: p.example for p in info.parameters.values() if p.required or p.name in given}
-    advice = f"for example {_call(info.name, needed)}"
-    for name in given:
-        if name not in info.parameters:
-            known = " and ".join(info.parameters) or "no parameters"
-            raise InputError(known, got=repr(name), advice=advice, where=where)
-    values = {}
-    for name, parameter in info.parameters.items():
-        value = given.get(name)
-        if value is not None:
-            value = _value(parameter, value, where, advice)
-        elif parameter.required:
-            raise InputError(
-                parameter.takes, got="nothing", argument=name, advice=advice, where=where
-            )
-        values[name] = parameter.default if value is None else value
-    return values
-
-
-def _value(parameter: ParameterInfo, value: Any, where: str, advice: str) -> Any:
-    """The value of a parameter, checked, as it is kept."""
-
-    def fault(kind: type[InputError]) -> InputError:
-        return kind(
-            parameter.takes, got=repr(value), argument=parameter.name, advice=advice, where=where
-        )
-
-    if parameter.kind == "choice":
-        if not isinstance(value, str):
-            raise fault(InputTypeError)
-        if value not in parameter.choices:
-            raise fault(InputError)
-        return str(value)
-    several = parameter.kind in ("reals", "counts")
-    if several and (isinstance(value, str) or not hasattr(value, "__iter__")):
-        raise fault(InputTypeError)
-    whole = parameter.kind in ("count", "counts")
-    try:
-        numbers = [_number(item, whole=whole) for item in (value if several else [value])]
-    except (TypeError, ValueError, OverflowError):
-        raise fault(InputTypeError) from None
-    if not numbers or not all(map(parameter.allows, numbers)):
-        raise fault(InputError)
-    return tuple(numbers) if several else numbers[0]
-
-
-def _number(value: Any, *, whole: bool) -> float | int:
-    number = float(value)
-    if not whole:
-        return number
-    if isinstance(value, bool) or number % 1 != 0 or abs(number) > _MOST:
-        raise ValueError
-    return int(number)
-
-
-# --- the vote -------------------------------------------------------------------------------
-
-
-class VoteResult(NamedTuple):
-    """The winner of every problem.
-
-    Every field is ``[problems]``; a list of rules adds a dimension ``[..., rules]``, and prefixes
-    one behind it, ``[..., prefixes]``.
-
-    Attributes:
-        winner: index of the winning candidate into the flat arrays, int64; -1 = none.
-        answer_id: its answer id, int64; -1 = none.
-        score: what the winning answer reached under the rule, float64; NaN = none.
-        tied: whether another answer reached the same score.
-        margin: score less that of the best other answer, float64; infinite where there is no other
-            answer, NaN without a winner.
-        class_scores: what the answer of each candidate reached, float64 ``[n]`` (``[n, rules,
-            prefixes]``); NaN where it takes no part. None unless asked for.
-    """
-
-    winner: Any
-    answer_id: Any
-    score: Any
-    tied: Any
-    margin: Any
-    class_scores: Any
-
-
+@overload
+def vote(
+    answer_ids: HostArray | None,
+    scores: HostArray | None,
+    offsets: HostArray,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult: ...
+@overload
+def vote(
+    answer_ids: TensorLike[Tensor],
+    scores: Any,
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Tensor, Tensor, Tensor]: ...
+@overload
+def vote(
+    answer_ids: HostArray | None,
+    scores: TensorLike[Tensor],
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Tensor, Tensor, Tensor]: ...
+@overload
+def vote(
+    answer_ids: ForeignArray,
+    scores: Any,
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Any, Any, Any]: ...
+@overload
+def vote(
+    answer_ids: None,
+    scores: ForeignArray,
+    offsets: Any,
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
+    *,
+    ties: Ties = ...,
+    nan: NanPolicy = ...,
+    unfit: UnfitPolicy | None = ...,
+    prefixes: Sequence[int] | None = ...,
+    class_scores: bool = ...,
+    stream: Any = ...,
+) -> VoteResult[Any, Any, Any]: ...
 def vote(
     answer_ids: Any,
     scores: Any,
     offsets: Any,
     rule: RuleName | Rule | Sequence[RuleName | Rule],
     *,
-    ties: str = "first",
-    nan: str = "error",
-    unfit: str | None = None,
+    ties: Ties = "first",
+    nan: NanPolicy = "error",
+    unfit: UnfitPolicy | None = None,
     prefixes: Sequence[int] | None = None,
     class_scores: bool = False,
     stream: Any = None,
     **parameters: Any,
-) -> VoteResult:
+) -> VoteResult[Any, Any, Any]:
     r"""Let the candidates of every problem vote for their answers.
 
     The answer with the largest score :math:`s_a` wins. With :math:`C_a` the candidates whose answer
@@ -368,26 +191,42 @@ def vote(
       columns of `scores`, by `scale` as they are (``"none"``) or each scaled to [0, 1] over the
       candidates of the problem (``"minmax"``)
 
-    All sums are taken in float64, in candidate order.
+    The last two read columns together: all of them, or those whose numbers stand in `columns`. The
+    rules above them read one column, and vote once for each; majority reads none. All sums are
+    taken in float64, in candidate order.
+
+    >>> answers, scores = [0, 0, 1], [0.2, 0.3, 0.9]  # one problem, three candidates
+    >>> vote(answers, scores, [0, 3], ["majority", "weighted"]).answer_id.tolist()
+    [[0, 1]]
+    >>> rules = [Rule("softmax_weighted", temperature=t) for t in (0.1, 10)]
+    >>> vote(answers, scores, [0, 3], rules).answer_id.tolist()
+    [[1, 0]]
 
     Args:
         answer_ids: int64 ``[n]``, equal ids within a problem are equal answers; -1 = no answer: the
             candidate takes no part. None: every candidate is an answer of its own.
-        scores: ``[n]``, float32 or float64; None is allowed when only ``majority`` is asked;
-            ``[n, columns]`` for ``pareto`` and ``multi_objective``.
+        scores: ``[n]`` or ``[n, columns]``, float32 or float64; None is allowed when only
+            ``majority`` is asked.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
-        rule: a name, or a list of names for several rules in one pass.
+        rule: a name, a `Rule`, or a list of them for several rules in one pass. A name will do
+            for a rule that needs no parameters. `RULES` has what is known of each.
         ties: which of the tied answers wins: ``"first"``, the one seen first, or ``"best_score"``,
-            the one that holds the highest single score (then the first).
-        nan: ``"error"`` raises on a NaN score, ``"drop"`` lets that candidate take no part.
+            the one that holds the highest single score (then the first; a NaN counts as the
+            lowest), which needs one score per candidate.
+        nan: ``"error"`` raises on any NaN score, also of candidates without an answer and where
+            only majority is asked; ``"drop"`` lets a candidate take no part where a score that the
+            rule reads is NaN: in its column, or in one of those that it reads together.
+            Majority reads no score, and counts every candidate.
+        unfit: what happens where a candidate that takes part has a score that a rule cannot use,
+            see below: ``"error"`` raises; ``"nan"`` leaves the rule without a winner in that
+            problem and column, for all prefixes. None: ``"error"`` for scores ``[n]``, ``"nan"``
+            for ``[n, columns]``.
         prefixes: ascending sizes, as ``[1, 2, 4, 8]``: vote over the first so many candidates of
             every problem (all of them where it has fewer), each as if there were no others.
         class_scores: whether to give what every answer reached.
-        temperature, eps, prior, reliability, answers, power, tau, consensus, reward, reward_weight,
-            normalize, objective_weights, scale: of single rules, see above. A parameter of a rule
-            that is not asked for is an error.
         stream: for CUDA arrays, the stream to enqueue on; see `value_head`. There a candidate that
             would raise takes no part, and raises under ``STEPSCORE_CUDA_CHECK=1``.
+        **parameters: of rules that are given by name; deprecated, until 0.3. Pass a `Rule`.
 
     Returns:
         `VoteResult`. The winner is the first candidate that gave the answer; under ``best_of_n``
@@ -395,11 +234,13 @@ def vote(
         of its highest score.
 
     Raises:
-        ValueError: lengths, offsets or columns that do not fit, an unknown rule, a parameter that
-            is missing, superfluous or out of range, an id below -1, a NaN score, a score that is
-            not finite (but for ``majority``, ``best_of_n``, ``borda`` and ``pareto``) or out of the
-            range that the rule reads: [0, 1] for ``logodds_weighted`` and ``loglik_weighted``, at
-            most 0 for ``confidence_weighted``, at least 0 under ``normalize="sum"``.
+        ValueError: lengths, offsets or columns that do not fit; an unknown rule, or a parameter
+            that is missing or out of range; an id below -1; a NaN score; under ``unfit="error"`` a
+            score that the rule cannot use. Any will do for ``majority``, ``best_of_n``, ``borda``
+            and ``pareto``; ``logodds_weighted`` and ``loglik_weighted`` need some in [0, 1],
+            ``confidence_weighted`` some of at most 0, ``normalize="sum"`` finite ones of at least
+            0, and all others finite ones.
+        TypeError: arrays or parameters of the wrong type.
 
     Source: majority is self-consistency; weighted and best-of-N as in search-and-learn (dictionary
     order: the first answer to reach the maximum wins); minmax_weighted as in
@@ -440,9 +281,9 @@ def vote(
         call.optional_view("scores", scores),
         call.view("offsets", offsets),
         [(each.name, each.parameters) for each in rules],
-        call.choice("ties", ties, ("first", "best_score")),
-        call.choice("nan", nan, ("error", "drop")) == "drop",
-        call.choice("unfit", unfit, ("error", "nan")),
+        call.choice("ties", ties, get_args(Ties)),
+        call.choice("nan", nan, get_args(NanPolicy)) == "drop",
+        call.choice("unfit", unfit, get_args(UnfitPolicy)),
         sizes,
         *(call.view(name, field) for name, field in zip(VoteResult._fields, fields, strict=False)),
         call.optional_view("class_scores", by_candidate),
@@ -454,14 +295,17 @@ def vote(
 
 
 def _rules(call: Call, rule: Any, loose: Mapping[str, Any]) -> list[Rule]:
-    """The rules that are asked for; `loose` are parameters beside their rules."""
-    asked = [rule] if isinstance(rule, (str, Rule)) else rule
-    if not isinstance(asked, (list, tuple)) or not all(isinstance(r, (str, Rule)) for r in asked):
+    """Every rule with its parameters; `loose` are parameters beside their rules."""
+    rules = [rule] if isinstance(rule, (str, Rule)) else rule
+    if not isinstance(rules, (list, tuple)) or not all(isinstance(r, (str, Rule)) for r in rules):
         raise TypeError(f"{call.op}: rule must be a name, a Rule, or a list of them; got {rule!r}")
+    for number, name in enumerate(rules):
+        if isinstance(name, str):
+            check_rule_name(call.op, name, () if rules[0] is rule else (number,))
     loose = {name: value for name, value in loose.items() if value is not None}
     if loose:
-        return _with_loose(call, asked, loose)
-    return [_named(each) if isinstance(each, str) else each for each in asked]
+        return _with_loose(call, rules, loose)
+    return [_named(each) if isinstance(each, str) else each for each in rules]
 
 
 @lru_cache
@@ -505,6 +349,6 @@ def _list(call: Call, argument: str, value: Any) -> list[Any]:
 
 def _size(call: Call, value: Any) -> int:
     try:
-        return int(_number(call.number("prefixes", value), whole=True))
+        return whole_number(call.number("prefixes", value))
     except ValueError:
         raise TypeError(f"{call.op}: prefixes must be a whole number; got {value!r}") from None

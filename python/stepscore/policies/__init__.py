@@ -1,28 +1,35 @@
 """Policies: what continues a trace. Nothing heavy is imported until it is used.
 
-`LabPolicy` is the built-in miniature, `HuggingFacePolicy` any causal language model of
-transformers, `EndpointPolicy` any server that speaks OpenAI's completions. Any other function from
-`Expand` requests to `Continuation` lists will do as well.
+`HuggingFacePolicy` is any causal language model of transformers, `EndpointPolicy` any server that
+speaks OpenAI's completions. Any other function from a list of `ExpandRequest` to as many lists of
+`Continuation` will do as well.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from stepscore.policies.requests import Continuation, ExpandRequest, Policy
+from stepscore.renamed import renamed
+
+if TYPE_CHECKING:
+    from stepscore.policies.endpoint import EndpointPolicy
+    from stepscore.policies.huggingface import HuggingFacePolicy
+
+__all__ = ["Continuation", "EndpointPolicy", "ExpandRequest", "HuggingFacePolicy", "Policy"]
 
 _HOME = {
     "EndpointPolicy": "stepscore.policies.endpoint",
     "HuggingFacePolicy": "stepscore.policies.huggingface",
-    "LabPolicy": "stepscore.lab.continuations",
 }
-
-__all__ = sorted(_HOME)
+_renamed = renamed(__name__, {"LabPolicy": "stepscore.lab.LabContinuationPolicy"}, stacklevel=3)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    return _renamed(name)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,8 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
+from stepscore.seeds import GOLDEN, mix
 
 # Rows that ended are taken out of the batch once so many of it have.
 _WORTH_COPYING = 0.5
@@ -106,66 +107,100 @@ def _draw_batch(
     top_p: float,
     drawn: list[Drawn],
 ) -> None:
-    device = model.device
-    distinct = list(dict.fromkeys(rows[row].prompt for row in chosen))
-    place = {prompt: index for index, prompt in enumerate(distinct)}
-    source = torch.tensor([place[rows[row].prompt] for row in chosen], device=device)
-    ids, mask = pad_left([prompts[prompt] for prompt in distinct], device)
-    limits = torch.tensor([rows[row].limit for row in chosen], device=device)
-    temperatures = torch.tensor(
-        [rows[row].temperature for row in chosen], dtype=torch.float64, device=device
-    )
-    seeds = np.array([rows[row].seed % 2**64 for row in chosen], np.uint64)
-    alive = torch.tensor(chosen)  # the row of each place in the batch
-    padded = not bool(mask.all())
-    cache = _cache(model, ids.shape[1] + int(limits.max()))
-    positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-    output = model(
-        input_ids=ids,
-        attention_mask=mask if padded else None,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    logits, position, mask = output.logits[source, -1], positions[source, -1:], mask[source]
-    for layer in cache.layers:
-        layer.batch_select_indices(source)
-    going = torch.ones(len(chosen), dtype=torch.bool, device=device)
+    batch = _Batch(model, prompts, rows, chosen)
     step = 0
     while True:
+        logits = batch.logits
         logprobs = torch.log_softmax(logits.float(), -1)
         if adjust is not None:
-            adjust(logits, alive, step)
-        tokens = _choose(logits, _uniforms(seeds, step).to(device), temperatures, top_p)
+            adjust(logits, batch.rows, step)
+        uniforms = _uniforms(batch.seeds, step).to(model.device)
+        tokens = _choose(logits, uniforms, batch.temperatures, top_p)
         chances = logprobs.gather(-1, tokens[:, None])[:, 0]
-        told, number, chance = going.tolist(), tokens.tolist(), chances.tolist()
-        for index, row in enumerate(alive.tolist()):
-            if told[index]:
-                drawn[row].tokens.append(number[index])
-                drawn[row].logprobs.append(chance[index])
+        columns = (batch.rows, batch.going, tokens, chances)
+        for row, goes_on, token, chance in zip(*(c.tolist() for c in columns), strict=True):
+            if goes_on:
+                drawn[row].tokens.append(token)
+                drawn[row].logprobs.append(chance)
         step += 1
-        own = going.cpu()
-        over = torch.zeros(len(alive), dtype=torch.bool)
-        over[own] = ended(alive[own], tokens.cpu()[own])
-        going = going & ~over.to(device) & (limits > step)
-        left = int(going.sum())
+        going = batch.going.cpu()
+        over = torch.zeros(len(batch.rows), dtype=torch.bool)
+        over[going] = ended(batch.rows[going], tokens.cpu()[going])
+        batch.going = batch.going & ~over.to(model.device) & (batch.limits > step)
+        left = int(batch.going.sum())
         if not left:
             return
-        if left <= _WORTH_COPYING * len(alive):
-            kept = going.nonzero()[:, 0]
-            for layer in cache.layers:
-                layer.batch_select_indices(kept)
-            tokens, position, mask = tokens[kept], position[kept], mask[kept]
-            limits, temperatures, going = limits[kept], temperatures[kept], going[kept]
-            alive, seeds = alive[kept.cpu()], seeds[kept.cpu().numpy()]
-        position = position + 1
-        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], -1)
-        logits = model(
+        if left <= _WORTH_COPYING * len(batch.rows):
+            tokens = tokens[batch.drop_ended()]
+        batch.forward(tokens)
+
+
+class _Batch:
+    """Rows that are decoded together.
+
+    Attributes:
+        rows: their numbers among all, on the CPU.
+        going: which have not ended.
+        limits, temperatures, seeds: of each.
+        logits: of each row's next token, ``[rows, V]``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        rows: Sequence[Row],
+        chosen: Sequence[int],
+    ) -> None:
+        device, self._model = model.device, model
+        settings = [rows[row] for row in chosen]
+        distinct = list(dict.fromkeys(row.prompt for row in settings))
+        place = {prompt: index for index, prompt in enumerate(distinct)}
+        source = torch.tensor([place[row.prompt] for row in settings], device=device)
+        self.rows = torch.tensor(chosen)
+        self.going = torch.ones(len(chosen), dtype=torch.bool, device=device)
+        self.limits = torch.tensor([row.limit for row in settings], device=device)
+        self.temperatures = torch.tensor(
+            [row.temperature for row in settings], dtype=torch.float64, device=device
+        )
+        self.seeds = np.array([row.seed % 2**64 for row in settings], np.uint64)
+        ids, mask = pad_left([prompts[prompt] for prompt in distinct], device)
+        self._padded = not bool(mask.all())
+        self._cache = _cache(model, ids.shape[1] + int(self.limits.max()))
+        positions = (mask.cumsum(-1) - 1).clamp_(min=0)
+        output = model(
+            input_ids=ids,
+            attention_mask=mask if self._padded else None,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.logits = output.logits[source, -1]
+        self._position, self._mask = positions[source, -1:], mask[source]
+        for layer in self._cache.layers:
+            layer.batch_select_indices(source)
+
+    def drop_ended(self) -> torch.Tensor:
+        """Take out the rows that have ended; gives the places of the others."""
+        kept = self.going.nonzero()[:, 0]
+        for layer in self._cache.layers:
+            layer.batch_select_indices(kept)
+        self._position, self._mask = self._position[kept], self._mask[kept]
+        self.limits, self.temperatures = self.limits[kept], self.temperatures[kept]
+        self.rows, self.seeds = self.rows[kept.cpu()], self.seeds[kept.cpu().numpy()]
+        self.going = self.going[kept]
+        return kept
+
+    def forward(self, tokens: torch.Tensor) -> None:
+        """Append a token to every row."""
+        self._position = self._position + 1
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(self.rows), 1)], -1)
+        self.logits = self._model(
             input_ids=tokens[:, None],
-            attention_mask=mask if padded else None,
-            position_ids=position,
-            past_key_values=cache,
+            attention_mask=self._mask if self._padded else None,
+            position_ids=self._position,
+            past_key_values=self._cache,
             use_cache=True,
         ).logits[:, -1]
 
@@ -198,7 +233,7 @@ def hidden_states(
     return states
 
 
-def no_room(request: Expand, length: int, most: int) -> list[Continuation] | ValueError:
+def no_room(request: ExpandRequest, length: int, most: int) -> list[Continuation] | ValueError:
     """The answer to a request whose `length` tokens leave no room in a context of `most`.
 
     A trace ends there; a problem that fills the context alone is an error.
@@ -262,17 +297,16 @@ class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
 def _cache(model: Any, capacity: int) -> Any:
     """An empty cache; layers with a sliding window keep the class that transformers gives them."""
     cache = DynamicCache(config=model.config)
-    cache.layers = [_Layer(capacity) if type(own) is DynamicLayer else own for own in cache.layers]
+    cache.layers = [
+        _Layer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
     return cache
 
 
 def _uniforms(seeds: np.ndarray[Any, Any], step: int) -> torch.Tensor:
     """The number of each seed's stream for a token, in [0, 1 - 2^-52], float64."""
-    with np.errstate(over="ignore"):
-        z = seeds + np.uint64((step + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
+    # The streams begin at their seeds, and `mix` adds the increment of the first number itself.
+    z = mix(seeds + np.uint64(step * int(GOLDEN) % 2**64))
     return torch.from_numpy((z >> np.uint64(12)).astype(np.float64) * 2.0**-52)
 
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stepscore.hub import quiet, watched
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
-from stepscore.policies.requests import Continuation, Expand
+from stepscore.policies.requests import Continuation, ExpandRequest
 
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
@@ -119,7 +119,7 @@ class HuggingFacePolicy:
             )
         return cls(loaded.to(where).eval(), tokenizer, name=model, **options)
 
-    def __call__(self, requests: Sequence[Expand]) -> list[list[Continuation] | Exception]:
+    def __call__(self, requests: Sequence[ExpandRequest]) -> list[list[Continuation] | Exception]:
         """Draw the samples of every request.
 
         A trace that fills the model's positions ends there; a problem that does gets an error.
@@ -163,9 +163,11 @@ class HuggingFacePolicy:
             batch_size=self.batch_size,
         )
         samples: dict[int, list[Continuation]] = {index: [] for index in owner}
-        for index, text, own, one in zip(owner, texts, stops, drawn, strict=True):
+        for index, tokens, text, ends in zip(owner, drawn, texts, stops, strict=True):
             room = self.max_length - len(prompts[index])
-            samples[index].append(self._continuation(one, text, own, requests[index].mode, room))
+            samples[index].append(
+                self._continuation(tokens, text, ends, requests[index].mode, room)
+            )
         return [
             samples.get(index) or no_room(request, len(prompts[index]), self.max_length)
             for index, request in enumerate(requests)
@@ -199,7 +201,7 @@ class HuggingFacePolicy:
         )
         return text
 
-    def _stops(self, request: Expand) -> tuple[str, ...]:
+    def _stops(self, request: ExpandRequest) -> tuple[str, ...]:
         return (request.stop or self.stop) if request.mode in ("step", "partial") else ()
 
     def _continuation(
@@ -251,6 +253,6 @@ def _step_end(text: str, stops: tuple[str, ...]) -> int | None:
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     """The tokens that end a text: those of the generation settings, and the tokenizer's."""
-    told = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = [told] if isinstance(told, int) else list(told or ())
+    ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ids = [ends] if isinstance(ends, int) else list(ends or ())
     return frozenset([*ids, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])])

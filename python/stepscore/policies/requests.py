@@ -1,9 +1,8 @@
-"""What a search asks of policies and scorers, and what they answer.
+"""What a policy is asked, and what it answers.
 
-A policy is a function from a list of `Expand` to as many lists of `Continuation`, one per sample; a
-scorer is a function from a list of `Score` to as many scores. Neither needs a class: a model behind
-a function will do, and so will a table in a test. Where single requests fail, both may answer these
-with an exception in place of what was wanted.
+A policy is a function from a list of `ExpandRequest` to as many lists of `Continuation`, one per
+sample. It needs no class: a model behind a function will do, and so will a table in a test. Where
+single requests fail, it may answer these with an exception in place of their continuations.
 """
 
 from __future__ import annotations
@@ -12,12 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from stepscore.renamed import renamed
+
 Mode = Literal["step", "block", "partial", "rollout"]
 
 
 @dataclass(frozen=True, slots=True)
-class Expand:
-    """One node to continue.
+class ExpandRequest:
+    """One node to continue: in texts what `stepscore.TreeSearch` asks for in columns.
 
     Attributes:
         problem: its text.
@@ -55,7 +56,7 @@ class Continuation:
         logprob: the sum of their log-probabilities under the policy, at temperature 1; 0 where the
             policy tells none.
         terminal: nothing follows: the solution ended, or a ``step`` or a ``rollout`` was cut at
-            `Expand.max_tokens` or the end of the policy's context.
+            `ExpandRequest.max_tokens` or the end of the policy's context.
         answer: the final answer, where the policy knows better than the text.
     """
 
@@ -66,24 +67,14 @@ class Continuation:
     answer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One node to score.
-
-    Attributes:
-        problem: its text.
-        steps: the steps from the root to the node, as in `Expand`.
-        node: its number in the tree.
-        parent: the number of the node before; -1 for a root.
-    """
-
-    problem: str
-    steps: list[str]
-    node: int
-    parent: int
+Policy = Callable[[Sequence[ExpandRequest]], Sequence[Sequence[Continuation] | Exception]]
 
 
-Policy = Callable[[Sequence[Expand]], Sequence[Sequence[Continuation] | Exception]]
-
-# The score of the trace's last step; or of all its steps, the last of which is the node's value.
-Scorer = Callable[[Sequence[Score]], Sequence[float | Sequence[float] | Exception]]
+__getattr__ = renamed(
+    __name__,
+    {
+        "Expand": "stepscore.policies.requests.ExpandRequest",
+        "Score": "stepscore.search.requests.ScoreRequest",
+        "Scorer": "stepscore.search.requests.Scorer",
+    },
+)

@@ -40,9 +40,9 @@ def aggregate(
     if not isinstance(how, str):
         columns = [
             aggregate(
-                values, offsets, one, empty=empty, nan=nan, temperature=temperature, clip=clip
+                values, offsets, name, empty=empty, nan=nan, temperature=temperature, clip=clip
             )
-            for one in how
+            for name in how
         ]
         return np.stack(columns, axis=1)
     out = []

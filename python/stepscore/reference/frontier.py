@@ -20,15 +20,15 @@ def _each(value: Any, offsets: Any) -> list[int]:
 
 
 def _flat(chosen: list[list[int]], offsets: Any) -> tuple[Any, Any]:
-    flat = [begin + i for begin, own in zip(offsets, chosen, strict=False) for i in own]
+    flat = [begin + i for begin, items in zip(offsets, chosen, strict=False) for i in items]
     return np.array(flat, np.int64), np.cumsum([0, *map(len, chosen)])
 
 
 def top_k(scores: Any, offsets: Any, k: Any) -> tuple[Any, Any]:
     """A stable sort, greatest first."""
     chosen = [
-        sorted(range(len(own)), key=lambda i: -own[i])[:most]
-        for own, most in zip(_problems(scores, offsets), _each(k, offsets), strict=True)
+        sorted(range(len(values)), key=lambda i: -values[i])[:most]
+        for values, most in zip(_problems(scores, offsets), _each(k, offsets), strict=True)
     ]
     return _flat(chosen, offsets)
 
@@ -48,11 +48,11 @@ def rebase_allotment(
 ) -> Any:
     """k = ceil(W e / S), best first, in NumPy's arithmetic or in real numbers."""
     counts: list[int] = []
-    for own, left in zip(_problems(scores, offsets), _each(width, offsets), strict=True):
-        order = sorted(range(len(own)), key=lambda i: own[i])[::-1]
-        allotted = dict.fromkeys(range(len(own)), 0)
+    for values, left in zip(_problems(scores, offsets), _each(width, offsets), strict=True):
+        order = sorted(range(len(values)), key=lambda i: values[i])[::-1]
+        allotted = dict.fromkeys(range(len(values)), 0)
         if arith == "exact":
-            weights = [math.exp((own[i] - max(own)) / temperature) for i in order]
+            weights = [math.exp((values[i] - max(values)) / temperature) for i in order]
             for j, i in enumerate(order):
                 share = left * weights[j] / math.fsum(weights[j:])
                 near = round(share)
@@ -60,7 +60,7 @@ def rebase_allotment(
                 left -= allotted[i]
         else:
             real = np.float32 if arith == "float32" else np.float64
-            scaled = np.array([own[i] for i in order], real) / real(temperature)
+            scaled = np.array([values[i] for i in order], real) / real(temperature)
             e = np.array([math.exp(x) for x in scaled], real)
             total = e.sum()
             for j, i in enumerate(order):
@@ -85,13 +85,13 @@ def resample(
 ) -> tuple[Any, Any]:
     """The first index whose running sum exceeds the random number."""
     chosen = []
-    for p, (own, count) in enumerate(
+    for p, (values, count) in enumerate(
         zip(_problems(weights, offsets), _each(n, offsets), strict=True)
     ):
         key = p if keys is None else int(keys[p])
         draws = [uniform(seed, key, i, draw) for i in range(max(count, 1))]
         drawn: list[int] = []
-        masses = [float(w) for w in own]
+        masses = [float(w) for w in values]
         if method == "residual":
             wanted = [count * (w / sum(masses)) for w in masses]
             drawn = [i for i, w in enumerate(wanted) for _ in range(math.floor(w))]
@@ -102,7 +102,7 @@ def resample(
                 "stratified": (i + draws[i]) / count,
                 "systematic": (i + draws[0]) / count,
             }.get(method, draws[i]) * running[-1]
-            drawn.append(next((j for j, s in enumerate(running) if s > at), len(own) - 1))
+            drawn.append(next((j for j, s in enumerate(running) if s > at), len(values) - 1))
         chosen.append(drawn)
     return _flat(chosen, offsets)
 
@@ -111,8 +111,8 @@ def effective_sample_size(weights: Any, offsets: Any) -> Any:
     """1 / sum p^2."""
     return np.array(
         [
-            1 / sum((w / sum(own)) ** 2 for w in own) if own else 0.0
-            for own in _problems(weights, offsets)
+            1 / sum((w / sum(values)) ** 2 for w in values) if values else 0.0
+            for values in _problems(weights, offsets)
         ]
     )
 
@@ -130,14 +130,14 @@ def tempering(
 ) -> Any:
     """As its_hub's ``_temperature_annealing``, and the linear one."""
 
-    def temperature(own: list[float]) -> float:
+    def temperature(values: list[float]) -> float:
         if how == "linear":
             return start - (start - end) * min(1.0, progress)
-        if len(own) <= 1:
+        if len(values) <= 1:
             return 1.0
-        p = np.clip(np.array(own) / sum(own), 1e-7, 1 - 1e-7)
-        ratio = 1 / (p**2).sum() / len(own)
-        entropy = -(p * np.log(p)).sum() / (np.log(len(own)) if len(own) > 2 else 1)
+        p = np.clip(np.array(values) / sum(values), 1e-7, 1 - 1e-7)
+        ratio = 1 / (p**2).sum() / len(values)
+        entropy = -(p * np.log(p)).sum() / (np.log(len(values)) if len(values) > 2 else 1)
         if ratio >= threshold or progress >= early:
             return 1.0
         temperatures = {
@@ -147,13 +147,13 @@ def tempering(
         }
         return max(1.0, float(temperatures[how]))
 
-    return np.array([temperature(own) for own in _problems(weights, offsets)])
+    return np.array([temperature(values) for values in _problems(weights, offsets)])
 
 
 def drop_duplicates(texts: Any, offsets: Any) -> tuple[Any, Any]:
     """Texts that no earlier one of the problem equals."""
     chosen = [
-        [i for i, text in enumerate(own) if text not in own[:i]]
-        for own in _problems(texts, offsets)
+        [i for i, text in enumerate(group) if text not in group[:i]]
+        for group in _problems(texts, offsets)
     ]
     return _flat(chosen, offsets)

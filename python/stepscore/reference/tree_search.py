@@ -148,7 +148,7 @@ class TreeSearch(TreeNodes):
         answer_id: Any = None,
     ) -> Any:
         """See `stepscore.TreeSearch.tell_expand`."""
-        told = []
+        numbers: list[int] = []
         for i, number in enumerate(tickets):
             ticket = self.tickets[int(number)]
             ticket.state = "told"
@@ -172,13 +172,13 @@ class TreeSearch(TreeNodes):
             parent.expanding -= 1
             parent.flags |= self.EXPANDED
             self._close_if_barren(parent)
-            told += [child.number for child in added]
+            numbers += [child.number for child in added]
             if ticket.leaf is not None and self.rule["evaluate"] == "children":
                 for child in added:
                     if not child.has(self.DUPLICATE):
                         self._queue(Ticket(1, child, ticket.leaf))
             self._answered(ticket.leaf)
-        return np.array(told, np.int64)
+        return np.array(numbers, np.int64)
 
     def _close_if_barren(self, node: Node) -> None:
         if not node.children and not node.expanding:

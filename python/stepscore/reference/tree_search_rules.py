@@ -69,10 +69,10 @@ class Formulas:
 
     def scores(self, node: Node) -> dict[Node, float]:
         """The score of every child under the rule."""
-        own = node.scored if node.visits == 0 else self.value(node)
+        value = node.scored if node.visits == 0 else self.value(node)
         children = [c for c in node.children if c.usable]
         seen = [self.q(c) for c in children if not self.unvisited(c)]
-        least, greatest = min([own, *seen]), max([own, *seen])
+        least, greatest = min([value, *seen]), max([value, *seen])
         unvisited = self.rule["unvisited"]
 
         def q(child: Node) -> float:
@@ -80,7 +80,7 @@ class Formulas:
                 return self.q(child)
             if unvisited == "value":
                 return self.q_of_score(child)
-            return {"zero": 0.0, "parent": own, "least": least}[unvisited]
+            return {"zero": 0.0, "parent": value, "least": least}[unvisited]
 
         if self.rule["rule"] == "uct":
             log = self.rule["log_factor"] * math.log(max(1, self.begun(node)))

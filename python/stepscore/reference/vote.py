@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from stepscore.ops.vote import RULES, Rule, RuleName
 from stepscore.ops.vote import VoteResult as VoteResult
 
 Members = list[int]
+Totals = dict[int, float]
+Show = Callable[[Members], int]
+
+_FINITE = sys.float_info.max
 
 
 def vote(
     answer_ids: Any,
     scores: Any,
     offsets: Any,
-    rule: str | Sequence[str],
+    rule: RuleName | Rule | Sequence[RuleName | Rule],
     *,
     ties: str = "first",
     nan: str = "error",
+    unfit: str | None = None,
     prefixes: Sequence[int] | None = None,
     class_scores: bool = False,
     **parameters: Any,
@@ -32,186 +40,267 @@ def vote(
         answer_ids: ``[n]``, -1 = takes no part; None: the candidate's index in its problem.
         scores: v, ``[n]`` or ``[n, columns]``; None when only ``majority`` is asked.
         offsets: ``[problems + 1]``.
-        rule: a name or a list of names; `stepscore.vote` has the formulas.
+        rule: a name, a `Rule`, or a list of them; `stepscore.vote` has the formulas.
         ties: ``first`` seen, or ``best_score``: the highest single score, then the first.
-        nan: ``error``, or ``drop``: a candidate with a NaN score takes no part.
+        nan: ``error``, or ``drop``: takes no part where the rule reads a NaN.
+        unfit: ``error``, or ``nan``: no winner in a problem with scores that the rule cannot use;
+            None: ``error`` for ``[n]``, ``nan`` for ``[n, columns]``.
         prefixes: sizes; the vote over the first so many candidates of every problem.
         class_scores: whether to give what the answer of every candidate reached.
-        **parameters: those of the rules.
+        **parameters: those of rules that are given by name.
 
     Returns:
         winner (the first candidate of the answer; of some rules its best), answer_id, score, tied,
-        margin: each ``[problems]``, with a list ``[problems, rules]``, with prefixes one dimension
-        more; class_scores ``[n]`` and so on, or None.
+        margin: each ``[problems]``, and an axis each for a list of rules, for columns and for
+        prefixes; class_scores ``[n]`` and so on, or None.
     """
-    if not isinstance(rule, str):
-        columns = [
-            vote(
-                answer_ids,
-                scores,
-                offsets,
-                name,
-                ties=ties,
-                nan=nan,
-                prefixes=prefixes,
-                class_scores=class_scores,
-                **parameters,
-            )
-            for name in rule
-        ]
-        return _stacked(columns, axis=1)
-    if prefixes is not None:
-        columns = [
-            _vote(answer_ids, scores, offsets, rule, ties, nan, size, parameters)
-            for size in prefixes
-        ]
-        result = _stacked(columns, axis=-1)
+    rules = [
+        _named(each, parameters) if isinstance(each, str) else each
+        for each in ([rule] if isinstance(rule, (str, Rule)) else rule)
+    ]
+    ids = _answers(answer_ids, offsets)
+    values = None if scores is None else np.asarray(scores, dtype=np.float64)
+    has_columns = values is not None and values.ndim == 2
+    table = np.zeros((len(ids), 1)) if values is None else values
+    table = table if has_columns else table.reshape(-1, 1)
+    _refuse(ids, table, nan)
+    stops = unfit == "error" or (unfit is None and not has_columns)
+    sizes = [None] if prefixes is None else list(prefixes)
+
+    tie_scores = np.where(np.isnan(table), -math.inf, table)
+    shape = (len(offsets) - 1, len(rules), table.shape[1], len(sizes))
+    fields = [np.empty(shape, t) for t in (np.int64, np.int64, np.float64, np.bool_, np.float64)]
+    reached = np.full((len(ids), *shape[1:]), math.nan)
+    for p, (begin, end) in enumerate(pairwise(offsets)):
+        for r, by in enumerate(rules):
+            for c in range(shape[2]):
+                ballot = _ballot(by, ids, table, c, range(begin, end))
+                fits = _fits(by, ballot)
+                if stops and not fits:
+                    raise ValueError(f"{by} cannot use the scores of problem {p}")
+                for f, size in enumerate(sizes):
+                    last = end if size is None else begin + size
+                    votes = _Votes(by, ballot, last if fits else begin, tie_scores[:, c])
+                    for field, value in zip(fields, votes.decide(ties), strict=True):
+                        field[p, r, c, f] = value
+                    for answer, members in votes.classes.items():
+                        reached[members, r, c, f] = votes.totals[answer]
+    # Only what was asked for in the plural has an axis.
+    axes = (isinstance(rule, (str, Rule)), not has_columns, prefixes is None)
+    kept = (slice(None), *(0 if alone else slice(None) for alone in axes))
+    results: list[Any] = [field[kept] for field in fields]
+    results.append(reached[kept] if class_scores else None)
+    return VoteResult(*results)
+
+
+def _named(name: RuleName, parameters: Mapping[str, Any]) -> Rule:
+    takes = RULES[name].parameters
+    return Rule(name, **{key: value for key, value in parameters.items() if key in takes})
+
+
+def _answers(answer_ids: Any, offsets: Any) -> list[int]:
+    if answer_ids is not None:
+        return [int(answer) for answer in answer_ids]
+    return [i - begin for begin, end in pairwise(offsets) for i in range(begin, end)]
+
+
+def _refuse(ids: list[int], table: Any, nan: str) -> None:
+    for i, answer in enumerate(ids):
+        if answer < -1:
+            raise ValueError(f"answer_ids[{i}] is {answer}")
+    if nan == "error" and np.isnan(table).any():
+        raise ValueError(f"scores[{np.flatnonzero(np.isnan(table).any(axis=1))[0]}] is NaN")
+
+
+# --- who takes part, and with what ----------------------------------------------------------
+
+
+@dataclass
+class _Ballot:
+    """Those who take part in a problem under a rule, with the scores that it reads."""
+
+    voters: list[int]
+    answer: dict[int, int]
+    rows: dict[int, list[float]]
+
+
+def _ballot(rule: Rule, ids: list[int], table: Any, column: int, problem: range) -> _Ballot:
+    columns: Sequence[int] = [column]
+    if rule.name == "majority":
+        columns = []
+    elif rule.name in ("pareto", "multi_objective"):
+        columns = rule.parameters["columns"] or range(table.shape[1])
+    rows = {i: [float(table[i, s]) for s in columns] for i in problem if ids[i] >= 0}
+    voters = [i for i, row in rows.items() if not any(map(math.isnan, row))]
+    return _Ballot(voters, {i: ids[i] for i in voters}, rows)
+
+
+def _fits(rule: Rule, ballot: _Ballot) -> bool:
+    """Whether the rule can use all scores that it reads of the whole problem."""
+    low, high = -_FINITE, _FINITE
+    if rule.name in ("majority", "best_of_n", "borda", "pareto"):
+        low, high = -math.inf, math.inf
+    elif rule.name in ("logodds_weighted", "loglik_weighted"):
+        low, high = 0.0, 1.0
+    elif rule.name == "confidence_weighted":
+        low, high = -math.inf, 0.0
+    elif rule.parameters.get("normalize") == "sum":
+        low = 0.0
+    return all(low <= score <= high for i in ballot.voters for score in ballot.rows[i])
+
+
+# --- what the answers reach -----------------------------------------------------------------
+
+
+class _Votes:
+    """The votes of the candidates before `last`."""
+
+    def __init__(self, rule: Rule, ballot: _Ballot, last: int, tie_scores: Any) -> None:
+        self.given = rule.parameters
+        self.tie_scores = tie_scores
+        self.voters = [i for i in ballot.voters if i < last]
+        self.rows = ballot.rows
+        self.v = {i: ballot.rows[i][0] for i in self.voters if ballot.rows[i]}
+        self.classes: dict[int, Members] = {}  # answer -> its candidates, in the order seen
+        for i in self.voters:
+            self.classes.setdefault(ballot.answer[i], []).append(i)
+        self.count = {a: float(len(members)) for a, members in self.classes.items()}
+        self.totals: Totals = {}
+        self.show: Show = _first
+        if self.classes:
+            self.totals, self.show = _SCORES[rule.name](self)
+
+    def decide(self, ties: str) -> tuple[int, int, float, bool, float]:
+        if not self.classes:
+            return -1, -1, math.nan, False, math.nan
+        total = self.totals
+        reached = max(total.values())
+        tied = [answer for answer in self.classes if total[answer] == reached]
+        answer = tied[0]
+        if ties == "best_score":
+            answer = max(tied, key=lambda a: max(self.tie_scores[i] for i in self.classes[a]))
+        others = [score for a, score in total.items() if a != answer]
+        margin = math.inf if not others else 0.0 if len(tied) > 1 else reached - max(others)
+        return self.show(self.classes[answer]), answer, reached, len(tied) > 1, margin
+
+    def sums(self, weight: Callable[[int], float]) -> Totals:
+        return {a: _sum(weight(i) for i in members) for a, members in self.classes.items()}
+
+    def total(self) -> Totals:
+        return self.sums(lambda i: self.v[i])
+
+    def mean(self) -> Totals:
+        return {a: total / self.count[a] for a, total in self.total().items()}
+
+    def most(self) -> Totals:
+        return {a: max(self.v[i] for i in members) for a, members in self.classes.items()}
+
+    def best(self, members: Members) -> int:
+        return max(members, key=lambda i: self.v[i])
+
+
+def _majority(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.count, _first
+
+
+def _weighted(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.total(), _first
+
+
+def _weighted_mean(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.mean(), _first
+
+
+def _best_of_n(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.most(), votes.best
+
+
+def _minmax_weighted(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.sums(lambda i: _share(votes.v[i], votes.v.values())), votes.best
+
+
+def _softmax_weighted(votes: _Votes) -> tuple[Totals, Show]:
+    high, temperature = max(votes.v.values()), votes.given["temperature"]
+    powers = votes.sums(lambda i: math.exp((votes.v[i] - high) / temperature))
+    whole = _sum(powers.values())
+    return {a: power / whole for a, power in powers.items()}, _first
+
+
+def _logodds_weighted(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.sums(lambda i: _log_odds(votes.v[i], votes.given["eps"])), _first
+
+
+def _loglik_weighted(votes: _Votes) -> tuple[Totals, Show]:
+    q, m, prior = (votes.given[name] for name in ("reliability", "answers", "prior"))
+    constant = math.log(q * (m - 1) / (1 - q)) - math.log(prior / (1 - prior))
+    return votes.sums(lambda i: _log_odds(votes.v[i], votes.given["eps"]) + constant), _first
+
+
+def _confidence_weighted(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.sums(lambda i: math.exp(votes.v[i])), _first
+
+
+def _borda(votes: _Votes) -> tuple[Totals, Show]:
+    return votes.sums(lambda i: _points(i, votes.v) ** votes.given["power"]), _first
+
+
+def _hybrid_majority_reward(votes: _Votes) -> tuple[Totals, Show]:
+    if _consensus(votes.count, votes.given["tau"], votes.given["consensus"]):
+        return votes.count, _first
+    if votes.given["reward"] == "max":
+        return votes.most(), votes.best
+    return votes.mean() if votes.given["reward"] == "mean" else votes.total(), _first
+
+
+def _weighted_reward_frequency(votes: _Votes) -> tuple[Totals, Show]:
+    mean, w = votes.mean(), votes.given["reward_weight"]
+    whole = _sum(mean.values())
+    if votes.given["normalize"] == "minmax":
+        scaled = {a: _share(mean[a], mean.values()) for a in mean}
     else:
-        result = _vote(answer_ids, scores, offsets, rule, ties, nan, None, parameters)
-    return result if class_scores else result._replace(class_scores=None)
+        scaled = {a: mean[a] / whole if whole > 0 else 1 / len(mean) for a in mean}
+    share = {a: count / len(votes.voters) for a, count in votes.count.items()}
+    return {a: w * scaled[a] + (1 - w) * share[a] for a in mean}, _first
 
 
-def _vote(
-    answer_ids: Any,
-    scores: Any,
-    offsets: Any,
-    rule: str,
-    ties: str,
-    nan: str,
-    prefix: int | None,
-    parameters: dict[str, Any],
-) -> VoteResult:
-    columns = None if scores is None else np.asarray(scores, dtype=np.float64)
-    if columns is not None and columns.ndim == 1:
-        columns = columns[:, None]
-    rows: list[tuple[int, int, float, bool, float]] = []
-    by_candidate = np.full(int(offsets[-1]), math.nan)
-    for begin, end in pairwise(offsets):
-        classes: dict[int, Members] = {}  # answer -> its candidates, in the order seen
-        for i in range(begin, end):
-            answer = i - begin if answer_ids is None else int(answer_ids[i])
-            if answer < -1:
-                raise ValueError(f"answer_ids[{i}] is {answer}")
-            missing = columns is not None and bool(np.isnan(columns[i]).any())
-            if missing and nan == "error":
-                raise ValueError(f"scores[{i}] is NaN")
-            inside = prefix is None or i < begin + prefix
-            if answer >= 0 and not missing and inside:
-                classes.setdefault(answer, []).append(i)
-        total, show = _score(classes, columns, rule, parameters)
-        rows.append(_decide(classes, total, show, columns, ties))
-        for answer, members in classes.items():
-            by_candidate[members] = total[answer]
-    dtypes = (np.int64, np.int64, np.float64, np.bool_, np.float64)
-    fields: Any = zip(*rows, strict=True) if rows else [()] * len(dtypes)
-    made: Any = [np.array(field, dtype=dtype) for field, dtype in zip(fields, dtypes, strict=True)]
-    return VoteResult(made[0], made[1], made[2], made[3], made[4], by_candidate)
+def _pareto(votes: _Votes) -> tuple[Totals, Show]:
+    rows = {i: np.array(votes.rows[i]) for i in votes.voters}
+    front = {i for i in rows if not any(_dominates(rows[j], rows[i]) for j in rows)}
+    return votes.sums(lambda i: float(i in front)), _first
 
 
-def _stacked(columns: Sequence[VoteResult], axis: int) -> VoteResult:
-    fields = zip(*columns, strict=True)
-    return VoteResult(*(None if f[0] is None else np.stack(f, axis=axis) for f in fields))
+def _multi_objective(votes: _Votes) -> tuple[Totals, Show]:
+    columns = list(zip(*(votes.rows[i] for i in votes.voters), strict=True))
+
+    def objective(i: int) -> float:
+        row = votes.rows[i]
+        if votes.given["scale"] == "minmax":
+            row = [_share(x, column) for x, column in zip(row, columns, strict=True)]
+        return _sum(u * x for u, x in zip(votes.given["objective_weights"], row, strict=True))
+
+    return votes.sums(objective), _first
 
 
-def _decide(
-    classes: dict[int, Members],
-    total: dict[int, float],
-    show: Callable[[Members], int],
-    columns: Any,
-    ties: str,
-) -> tuple[int, int, float, bool, float]:
-    if not classes:
-        return -1, -1, math.nan, False, math.nan
-    reached = max(total.values())
-    tied = [answer for answer in classes if total[answer] == reached]
-    answer = tied[0]
-    if ties == "best_score":
-        answer = max(tied, key=lambda a: max(columns[i, 0] for i in classes[a]))
-    others = [score for a, score in total.items() if a != answer]
-    margin = math.inf if not others else 0.0 if len(tied) > 1 else reached - max(others)
-    return show(classes[answer]), answer, reached, len(tied) > 1, margin
+_SCORES: dict[str, Callable[[_Votes], tuple[Totals, Show]]] = {
+    "majority": _majority,
+    "weighted": _weighted,
+    "weighted_mean": _weighted_mean,
+    "best_of_n": _best_of_n,
+    "minmax_weighted": _minmax_weighted,
+    "softmax_weighted": _softmax_weighted,
+    "logodds_weighted": _logodds_weighted,
+    "loglik_weighted": _loglik_weighted,
+    "confidence_weighted": _confidence_weighted,
+    "borda": _borda,
+    "hybrid_majority_reward": _hybrid_majority_reward,
+    "weighted_reward_frequency": _weighted_reward_frequency,
+    "pareto": _pareto,
+    "multi_objective": _multi_objective,
+}
 
 
-def _score(
-    classes: dict[int, Members], columns: Any, rule: str, parameters: dict[str, Any]
-) -> tuple[dict[int, float], Callable[[Members], int]]:
-    """What every answer reaches, and which of its candidates stands for it."""
-    voters = sorted(i for members in classes.values() for i in members)
-    v = {i: 0.0 if columns is None else float(columns[i, 0]) for i in voters}
-
-    def first(members: Members) -> int:
-        return members[0]
-
-    def best(members: Members) -> int:
-        return max(members, key=lambda i: v[i])
-
-    def sums(weight: Callable[[int], float]) -> dict[int, float]:
-        return {a: _sum(weight(i) for i in members) for a, members in classes.items()}
-
-    def share(value: float, values: Any) -> float:
-        low, high = min(values), max(values)
-        return (0.5 * value - 0.5 * low) / (0.5 * high - 0.5 * low) if high > low else 1.0
-
-    def log_odds(i: int) -> float:
-        eps = parameters.get("eps", 1e-7)
-        p = min(max(v[i], eps), 1 - eps)
-        return math.log(p / (1 - p))
-
-    count = {a: float(len(members)) for a, members in classes.items()}
-    total = sums(lambda i: v[i])
-    mean = {a: total[a] / count[a] for a in classes}
-    most = {a: max(v[i] for i in members) for a, members in classes.items()}
-    if rule == "majority":
-        return count, first
-    if rule == "weighted":
-        return total, first
-    if rule == "weighted_mean":
-        return mean, first
-    if rule == "best_of_n":
-        return most, best
-    if rule == "minmax_weighted":
-        return sums(lambda i: share(v[i], v.values())), best
-    if rule == "softmax_weighted":
-        high = max(v.values(), default=0.0)
-        powers = sums(lambda i: math.exp((v[i] - high) / parameters["temperature"]))
-        whole = _sum(powers.values())
-        return {a: power / whole for a, power in powers.items()}, first
-    if rule == "logodds_weighted":
-        return sums(log_odds), first
-    if rule == "loglik_weighted":
-        q, m, prior = (parameters[name] for name in ("reliability", "answers", "prior"))
-        constant = math.log(q * (m - 1) / (1 - q)) - math.log(prior / (1 - prior))
-        return sums(lambda i: log_odds(i) + constant), first
-    if rule == "confidence_weighted":
-        return sums(lambda i: math.exp(v[i])), first
-    if rule == "borda":
-        return sums(lambda i: _points(i, v) ** parameters.get("power", 1)), first
-    if rule == "hybrid_majority_reward":
-        if not classes or _consensus(count, **parameters):
-            return count, first
-        reward = parameters["reward"]
-        return {"max": (most, best), "mean": (mean, first), "sum": (total, first)}[reward]
-    if rule == "weighted_reward_frequency":
-        w, whole = parameters["reward_weight"], _sum(mean.values())
-        if parameters["normalize"] == "minmax":
-            scaled = {a: share(mean[a], mean.values()) for a in classes}
-        else:
-            scaled = {a: mean[a] / whole if whole > 0 else 1 / len(classes) for a in classes}
-        return {a: w * scaled[a] + (1 - w) * (count[a] / len(voters)) for a in classes}, first
-    if rule == "pareto":
-        front = [i for i in voters if not any(_dominates(columns[j], columns[i]) for j in voters)]
-        return sums(lambda i: float(i in front)), first
-    if rule == "multi_objective":
-
-        def objective(i: int) -> float:
-            scaled = columns[i]
-            if parameters["scale"] == "minmax":
-                scaled = [share(x, columns[voters, s]) for s, x in enumerate(columns[i])]
-            weights = parameters["objective_weights"]
-            return _sum(float(u) * float(x) for u, x in zip(weights, scaled, strict=True))
-
-        return sums(objective), first
-    raise ValueError(f"unknown rule {rule!r}")
+def _first(members: Members) -> int:
+    return members[0]
 
 
 def _sum(values: Any) -> float:
@@ -221,19 +310,29 @@ def _sum(values: Any) -> float:
     return total
 
 
+def _share(value: float, values: Any) -> float:
+    low, high = min(values), max(values)
+    return (0.5 * value - 0.5 * low) / (0.5 * high - 0.5 * low) if high > low else 1.0
+
+
+def _log_odds(score: float, eps: float) -> float:
+    p = min(max(score, eps), 1 - eps)
+    return math.log(p / (1 - p))
+
+
 def _points(i: int, v: dict[int, float]) -> float:
     beaten = sum(score < v[i] for score in v.values())
     equal = sum(score == v[i] for score in v.values()) - 1
     return beaten + 0.5 * equal
 
 
-def _consensus(count: dict[int, float], *, tau: float, consensus: str, **_: Any) -> bool:
+def _consensus(count: dict[int, float], tau: float, consensus: str) -> bool:
     n = _sum(count.values())
     shares = [c / n for c in count.values()]
     if consensus == "share":
         return max(shares) >= tau
     entropy = -_sum(f * math.log(f) for f in shares)
-    return len(shares) == 1 or entropy / math.log(len(shares)) <= tau
+    return bool(len(shares) == 1 or entropy / math.log(len(shares)) <= tau)
 
 
 def _dominates(a: Any, b: Any) -> bool:

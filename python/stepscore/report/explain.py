@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stepscore.answers import Answers, Grades
 from stepscore.ops import answer_keys, vote
-from stepscore.ops.vote import Rule
+from stepscore.ops.vote_rule import Rule
 from stepscore.records import Record
 from stepscore.report.table import NOTHING, WIDTH, counted, table
 from stepscore.voting import (

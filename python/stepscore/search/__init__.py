@@ -1,40 +1,43 @@
 """Search with a policy and a process reward model, over many problems at once.
 
-- ``run``: `search`, which asks a strategy, a policy and a scorer in turn
-- ``requests``: what policies and scorers are asked, and what they answer
-- ``tree``: the verbs that strategies are written with
-- ``samples``, ``beams``, ``particles``, ``paths``, ``mcts``: the strategies
-- ``result``: what was found
-- ``calls``, ``journal``: models that fail, and searches that are taken up again
-- ``budget``: stop rules of sequential sampling, samples per problem, the first wrong step
+- ``search``: `search`, which asks a strategy, a policy and a scorer in turn
+- ``arguments``, ``plan``: what it is given, checked, and what its results depend on
+- ``tree``: the verbs that strategies are written with; ``strategies``: the strategies
+- ``requests``, ``scorers``: what scorers are asked, and scorers
+- ``driver``: the calls of the models, those that fail, and searches that are taken up again
+- ``choice``: the vote that ends it; ``result``: what was found
+- ``budget``: stop rules of sequential sampling, samples per problem
 """
 
-from stepscore.policies.requests import Continuation, Expand, Policy, Score, Scorer
+from stepscore.policies.requests import Continuation, ExpandRequest, Policy
+from stepscore.renamed import renamed
 from stepscore.search.budget import (
     adaptive_k,
     adaptive_m,
-    first_error,
     leader_probability,
     next_samples,
     samples_needed,
     should_stop,
 )
-from stepscore.search.driver.run import search
-from stepscore.search.result import Costs, Found, SearchResult, Trace, TreeNode
+from stepscore.search.requests import Judge, Scorer, ScoreRequest
+from stepscore.search.result import ProblemCosts, ProblemResult, SearchResult, Trace, TreeNode
+from stepscore.search.search import search
 from stepscore.search.strategies import STRATEGIES
-from stepscore.search.tree import Steps, Tree
+from stepscore.search.tree import PendingNodes, Tree
+from stepscore.voting.first_error import first_error
 
 __all__ = [
     "STRATEGIES",
     "Continuation",
-    "Costs",
-    "Expand",
-    "Found",
+    "ExpandRequest",
+    "Judge",
+    "PendingNodes",
     "Policy",
-    "Score",
+    "ProblemCosts",
+    "ProblemResult",
+    "ScoreRequest",
     "Scorer",
     "SearchResult",
-    "Steps",
     "Trace",
     "Tree",
     "TreeNode",
@@ -47,3 +50,14 @@ __all__ = [
     "search",
     "should_stop",
 ]
+
+__getattr__ = renamed(
+    __name__,
+    {
+        "Costs": "stepscore.search.ProblemCosts",
+        "Expand": "stepscore.search.ExpandRequest",
+        "Found": "stepscore.search.ProblemResult",
+        "Score": "stepscore.search.ScoreRequest",
+        "Steps": "stepscore.search.PendingNodes",
+    },
+)

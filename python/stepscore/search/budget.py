@@ -1,4 +1,4 @@
-"""How many samples a problem gets, and from which step of a trace to sample again."""
+"""How many samples a problem gets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import host_integers, host_reals
 from stepscore.ops import aggregate, vote
-from stepscore.ragged import check_shape, first_true, read_offsets, segment_of
+from stepscore.ragged import check_shape, first_true, offsets_of, read_offsets, segment_of
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -17,7 +17,6 @@ Bool = NDArray[np.bool_]
 
 # The thresholds of its_hub: AdaptiveSelfConsistency and BetaSelfConsistency.
 _THRESHOLDS = {"share": 0.75, "beta": 0.95}
-_LOCATIONS = ("first", "lowest", "drop")
 _STEPS_BETWEEN_SCALINGS = 16
 
 
@@ -80,9 +79,9 @@ def should_stop(
     leader = first.answer_id[segment_of(bounds)]
     second = vote(np.where(answers == leader, -1, answers), None, bounds, "majority")
     first_count, second_count = (
-        np.nan_to_num(found.score).astype(np.int64) for found in (first, second)
+        np.nan_to_num(election.score).astype(np.int64) for election in (first, second)
     )
-    voting = np.diff(np.concatenate([[0], np.cumsum(answers >= 0)])[bounds])
+    voting = np.diff(offsets_of(answers >= 0)[bounds])
     if rule == "share":
         agree: Bool = first_count >= least * voting
     else:
@@ -273,84 +272,6 @@ def adaptive_m(
     worst = aggregate(values, bounds, "min", empty=1.0)
     needed = _samples_needed("adaptive_m", "scores", worst, confidence, k_max, clip)
     return np.where(np.diff(bounds) > 0, np.minimum(needed, m_max), 0)
-
-
-def first_error(
-    step_scores: Any,
-    offsets: Any,
-    *,
-    threshold: float,
-    how: str = "first",
-    before: float = 1.0,
-    nan: str = "error",
-) -> Int:
-    r"""Give the step of every trace at which it goes wrong: keep what precedes, sample from there.
-
-    Wrong are the steps with :math:`r_k < t`. Of these
-
-    - ``first``: :math:`\min \{k : r_k < t\}`, the prediction of ProcessBench
-    - ``lowest``: :math:`\arg\min_{k : r_k < t} r_k`
-    - ``drop``: :math:`\arg\max_{k : r_k < t} (r_{k-1} - r_k)`, the largest fall from the step
-      before
-
-    and the earliest of equal ones. ``threshold=math.inf`` makes every step a wrong one: ``lowest``
-    and ``drop`` then find one in every trace that has steps. To sample again from step k of trace
-    i: keep ``steps[i][:k]``.
-
-    Args:
-        step_scores: r, ``[n]``; compared in float64.
-        offsets: where each trace begins and ends, int64 ``[traces + 1]``.
-        threshold: t, in units of the scores; calibrate it, on ProcessBench's GSM8K for example.
-        how: ``"first"``, ``"lowest"`` or ``"drop"``.
-        before: :math:`r_0` of ``drop``, the score of a trace before its first step.
-        nan: ``"error"`` raises on a NaN score, ``"skip"`` passes over such a step as though it
-            were absent (a step that truncation left out).
-
-    Returns:
-        int64 ``[traces]``, counted from 0 within the trace; -1 = no wrong step, or no steps.
-
-    Raises:
-        ValueError: offsets that do not fit, an unknown name, a NaN score or threshold, an infinite
-            score under ``drop``.
-
-    Source: ``first`` is ProcessBench's reading of a scalar PRM; ``lowest`` and ``drop`` are
-    variants without a published source.
-    """
-    if how not in _LOCATIONS:
-        expected = " or ".join(f'"{name}"' for name in _LOCATIONS)
-        raise ValueError(f"first_error: how must be {expected}; got {how!r}")
-    if nan not in ("error", "skip"):
-        raise ValueError(f'first_error: nan must be "error" or "skip"; got {nan!r}')
-    if np.isnan(threshold):
-        raise ValueError("first_error: threshold must be a number; got NaN")
-    values = host_reals("first_error", "step_scores", step_scores)
-    check_shape("first_error", "step_scores", values)
-    bounds = read_offsets("first_error", offsets, len(values), "step scores")
-    missing = np.isnan(values)
-    if nan == "error" and missing.any():
-        raise ValueError(
-            f'first_error: step_scores[{np.argmax(missing)}] is NaN; nan="skip" passes over it'
-        )
-    known = np.flatnonzero(~missing)
-    scores, within = values[known], np.searchsorted(known, bounds)
-    wrong = scores < threshold
-    if how == "first":
-        found = first_true(wrong, within)
-    else:
-        level = scores if how == "lowest" else -_drops(scores, within, before)
-        level = np.where(wrong, level, np.inf)
-        least = aggregate(level, within, "min")[segment_of(within)]
-        found = first_true(wrong & (level == least), within)
-    return np.where(found < 0, -1, np.append(known, -1)[found] - bounds[:-1])
-
-
-def _drops(scores: Float, offsets: Int, before: float) -> Float:
-    if not np.isfinite(scores).all() or not np.isfinite(before):
-        raise ValueError('first_error: how="drop" needs finite scores; got an infinite one')
-    previous = np.roll(scores, 1)
-    previous[offsets[:-1][np.diff(offsets) > 0]] = before
-    drops: Float = previous - scores
-    return drops
 
 
 def _samples_needed(

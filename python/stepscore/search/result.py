@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 
-from stepscore.ops import TreeSearch, vote
-from stepscore.search.tree import Ids, Tree
+from stepscore.ops import TreeSearch
+from stepscore.search.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class TreeNode:
 
 
 @dataclass(frozen=True)
-class Costs:
+class ProblemCosts:
     """What was spent on a problem.
 
     Attributes:
@@ -90,7 +90,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Found:
+class ProblemResult:
     """What a search found for one problem.
 
     Attributes:
@@ -101,7 +101,7 @@ class Found:
         status: ``"done"``; ``"failed: "`` with the first reason: some request found no answer, and
             the search went on without it; or ``"cut: "``: its tree was full.
         traces: the strategy's candidates, in its order.
-        costs: see `Costs`.
+        costs: see `ProblemCosts`.
     """
 
     problem: str
@@ -110,11 +110,11 @@ class Found:
     winner: int
     status: str
     traces: list[Trace]
-    costs: Costs
+    costs: ProblemCosts
 
 
-class SearchResult(Sequence[Found]):
-    """What a search found, one `Found` per problem.
+class SearchResult(Sequence[ProblemResult]):
+    """What a search found, one `ProblemResult` per problem: a list of them, and what it took.
 
     Attributes:
         strategy: its name.
@@ -125,22 +125,29 @@ class SearchResult(Sequence[Found]):
     def __init__(
         self,
         strategy: str,
-        found: list[Found],
+        results: list[ProblemResult],
         trees: list[tuple[Tree, int]],
         calls: dict[str, int],
         seconds: float,
     ) -> None:
         self.strategy, self.calls, self.seconds = strategy, calls, seconds
-        self._found, self._trees = found, trees
+        self._results, self._trees = results, trees
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._results)
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._found[index]
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> ProblemResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ProblemResult]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> ProblemResult | list[ProblemResult]:
+        return self._results[index]
+
+    def __iter__(self) -> Iterator[ProblemResult]:
+        return iter(self._results)
 
     def __repr__(self) -> str:
-        failed = sum(one.status != "done" for one in self)
+        failed = sum(result.status != "done" for result in self)
         return (
             f"SearchResult({self.strategy!r}, problems={len(self)}, failed={failed}, "
             f"calls={self.calls}, seconds={self.seconds:.3g})"
@@ -149,12 +156,12 @@ class SearchResult(Sequence[Found]):
     @property
     def answers(self) -> list[str | None]:
         """The answer of every problem."""
-        return [one.answer for one in self]
+        return [result.answer for result in self]
 
     @property
     def texts(self) -> list[str]:
         """The winning response of every problem."""
-        return [one.text for one in self]
+        return [result.text for result in self]
 
     def tree(self, index: int) -> list[TreeNode]:
         """The whole tree of a problem, ascending by number."""
@@ -163,10 +170,10 @@ class SearchResult(Sequence[Found]):
         numbers = root + np.flatnonzero(
             engine.flags[root : root + int(engine.node_count[problem])] & TreeSearch.EXISTS
         )
-        found = self._found[index]
+        result = self._results[index]
         chosen: set[int] = set()
-        if found.winner >= 0:
-            last = np.array([root + found.traces[found.winner].node])
+        if result.winner >= 0:
+            last = np.array([root + result.traces[result.winner].node])
             chosen = set(engine.path(last)[0].tolist())
         nodes = []
         for node in numbers.tolist():
@@ -191,7 +198,7 @@ class SearchResult(Sequence[Found]):
 
     def to_list(self) -> list[dict[str, Any]]:
         """One dictionary per problem, of what JSON knows; NaN scores are None."""
-        rows = [asdict(one) for one in self]
+        rows = [asdict(result) for result in self]
         for row in rows:
             for trace in row["traces"]:
                 trace["score"] = _number(trace["score"])
@@ -200,44 +207,3 @@ class SearchResult(Sequence[Found]):
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def choose(
-    tree: Tree, candidates: Ids, how: str, rule: str
-) -> list[tuple[list[Trace], int, str | None]]:
-    """The traces of every problem, the place of the winner among them (-1: none), its answer.
-
-    Complete traces with an answer vote. Where there is none, the best complete trace wins, else the
-    best of all: the highest score, then the first.
-    """
-    candidates = tree.join(candidates[tree.engine.depth[candidates] > 0])
-    offsets = tree.offsets(candidates)
-    scores, complete = tree.values(candidates, how), tree.ended(candidates)
-    answers, ids = tree.answers(candidates), tree.answer_ids(candidates)
-    if rule == "best_of_n":  # of equal scores the first wins, not the answer that was seen first
-        ids = np.where(ids < 0, -1, np.arange(len(ids)))
-    voted = vote(ids, None if rule == "majority" else scores, offsets, rule, nan="drop").winner
-    values, value_offsets = tree.step_scores(candidates)
-    steps = [tree.steps(node) for node in candidates.tolist()]
-    numbers = (candidates % tree.engine.max_nodes).tolist()
-    ranked = np.where(np.isnan(scores), -np.inf, scores)
-    chosen = []
-    for problem in range(len(tree.problems)):
-        begin, end = int(offsets[problem]), int(offsets[problem + 1])
-        winner = int(voted[problem])
-        if winner < 0 and begin < end:
-            winner = max(range(begin, end), key=lambda i: (complete[i], ranked[i]))
-        traces = [
-            Trace(
-                steps[i],
-                values[value_offsets[i] : value_offsets[i + 1]].tolist(),
-                float(scores[i]),
-                answers[i],
-                bool(complete[i]),
-                numbers[i],
-            )
-            for i in range(begin, end)
-        ]
-        answer = answers[winner] if winner >= 0 else None
-        chosen.append((traces, winner - begin if winner >= 0 else -1, answer))
-    return chosen

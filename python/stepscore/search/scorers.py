@@ -1,4 +1,4 @@
-"""Scorers: what says how good a step is. Any function from `Score` requests to numbers will do."""
+"""Scorers: what says how good a step is. Any function from a list of `ScoreRequest` will do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from stepscore.ops import value_head
-from stepscore.policies.requests import Score
+from stepscore.search.requests import ScoreRequest
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -38,7 +38,7 @@ class PrmScorer:
         # problem -> the steps that the model has read, from the first on -> their session node
         self._known: dict[str, dict[tuple[str, ...], int]] = {}
 
-    def __call__(self, requests: Sequence[Score]) -> list[list[float] | ValueError]:
+    def __call__(self, requests: Sequence[ScoreRequest]) -> list[list[float] | ValueError]:
         """Score traces; each gets a score per step of the search.
 
         A trace that cannot be laid out, because it is empty or holds the model's separator, gets
@@ -52,7 +52,7 @@ class PrmScorer:
 
         split = self.prm.recipe.split
         traces = [tuple(split("".join(request.steps))) for request in requests]
-        faults = [self._fault(request, own) for request, own in zip(requests, traces, strict=True)]
+        faults = [self._fault(*pair) for pair in zip(requests, traces, strict=True)]
         good = [index for index, fault in enumerate(faults) if fault is None]
         problems = [requests[index].problem for index in good]
         wanted = [traces[index] for index in good]
@@ -61,16 +61,16 @@ class PrmScorer:
             self._extend(list(dict.fromkeys(zip(problems, wanted, strict=True))))
         except MemoryLimitError:
             whole = self.prm.score(problems, [list(trace) for trace in wanted])
-            scores = [own.tolist() for own in whole]
+            scores = [of_trace.tolist() for of_trace in whole]
         else:
             scores = [
                 self.session.scores(self._known[problem][trace]).tolist()
                 for problem, trace in zip(problems, wanted, strict=True)
             ]
         answers: list[list[float] | ValueError] = [fault or [] for fault in faults]
-        for index, own in zip(good, scores, strict=True):
+        for index, of_trace in zip(good, scores, strict=True):
             counts = _counts(requests[index].steps, split)
-            answers[index] = [own[max(0, count - 1)] for count in counts]
+            answers[index] = [of_trace[max(0, count - 1)] for count in counts]
         return answers
 
     def release(self, problems: Iterable[str]) -> None:
@@ -91,7 +91,7 @@ class PrmScorer:
             self._roots[problem] = root
             self._known[problem] = {(): root}
 
-    def _fault(self, request: Score, trace: Sequence[str]) -> ValueError | None:
+    def _fault(self, request: ScoreRequest, trace: Sequence[str]) -> ValueError | None:
         if not trace:
             return ValueError(f"expected a step with text; got {request.steps!r:.60}")
         faults = [fault for step in trace if (fault := self.prm.recipe.fault_in_step(step))]
@@ -113,7 +113,7 @@ class PrmScorer:
 
 
 class Hidden(Protocol):
-    """A policy that shows its hidden states: `LabPolicy` and `HuggingFacePolicy` do."""
+    """A policy that shows its hidden states: `HuggingFacePolicy` and the lab's do."""
 
     def hidden_states(self, problems: Sequence[str], traces: Sequence[Sequence[str]]) -> Any:
         """The state at the last token of each trace, ``[traces, H]``."""
@@ -149,7 +149,7 @@ class ValueHeadScorer:
         self.activation = activation
         self.column = column
 
-    def __call__(self, requests: Sequence[Score]) -> list[float]:
+    def __call__(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Give the value of every node.
 
         Raises:

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from stepscore.ops import TreeSearch, aggregate, group_answers
 from stepscore.ops.answer_key import extract_answers
 from stepscore.ops.frontier import drop_duplicates, replicate, top_k
+from stepscore.ragged import offsets_of
 
 Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# A strategy: it yields when what it asked for has to be answered, and returns its candidates.
-Steps = Generator[None, None, Ids]
+# Nodes that are there when the models have answered: it yields while something has to be answered.
+# Every verb that asks for something is one, and so is a strategy, which returns its candidates.
+PendingNodes = Generator[None, None, Ids]
 
 # Enough for the children of a level and their parents; the rest is put together again if needed.
 _STEPS_KEPT = 20_000
@@ -58,6 +60,7 @@ class Tree:
         own_steps: node -> its steps, where they are not one: a rollout's, or none where nothing was
             to say.
         own_scores: node -> their scores, where they are not one.
+        policy_answers: node -> its final answer, where the policy said it.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Tree:
         self.own_text: dict[int, str] = {}
         self.own_steps: dict[int, list[str]] = {}
         self.own_scores: dict[int, list[float]] = {}
-        self.answers_told: dict[int, str] = {}
+        self.policy_answers: dict[int, str] = {}
         self._spent = np.zeros(len(self.problems), bool)
         self._steps: dict[int, list[str]] = {}
         self._older_steps: dict[int, list[str]] = {}
@@ -86,7 +89,7 @@ class Tree:
         mode: str = "step",
         max_tokens: int | None = None,
         temperature: float | None = None,
-    ) -> Steps:
+    ) -> PendingNodes:
         """Draw continuations of open nodes; the others are passed over.
 
         Args:
@@ -100,11 +103,10 @@ class Tree:
             The children in the order of `nodes`, without those that failed.
         """
         first, granted = yield from self._expand(nodes, samples, mode, max_tokens, temperature)
-        begins = np.cumsum(granted) - granted
-        children = np.repeat(first - begins, granted) + np.arange(granted.sum())
+        children = _runs(first, granted)
         return children[self._usable(children)]
 
-    def advance(self, nodes: Ids, **sampling: Any) -> Steps:
+    def advance(self, nodes: Ids, **sampling: Any) -> PendingNodes:
         """Move every open node on to one continuation; arguments as in `expand`.
 
         Returns:
@@ -115,7 +117,7 @@ class Tree:
         after = np.where(granted > 0, first, nodes)
         return after[self._usable(after)]
 
-    def score(self, nodes: Ids) -> Steps:
+    def score(self, nodes: Ids) -> PendingNodes:
         """Score the nodes that are not scored yet; returns those that have a score, in order."""
         steps = nodes[self.engine.depth[nodes] > 0]  # a root has nothing to score
         new = np.unique(steps[np.isnan(self.engine.value[steps])])
@@ -124,12 +126,12 @@ class Tree:
             yield
         return nodes[~np.isnan(self.engine.value[nodes]) & self._usable(nodes)]
 
-    def grow(self, nodes: Ids, samples: Any = 1, **sampling: Any) -> Steps:
+    def grow(self, nodes: Ids, samples: Any = 1, **sampling: Any) -> PendingNodes:
         """`expand`, then `score`."""
         children = yield from self.expand(nodes, samples, **sampling)
         return (yield from self.score(children))
 
-    def step(self, nodes: Ids, **sampling: Any) -> Steps:
+    def step(self, nodes: Ids, **sampling: Any) -> PendingNodes:
         """`advance`, then `score`."""
         after = yield from self.advance(nodes, **sampling)
         return (yield from self.score(after))
@@ -152,16 +154,16 @@ class Tree:
     ) -> Generator[None, None, tuple[Ids, Ids]]:
         """The number of the first child of each node's request, and how many it has."""
         wanted = np.where(self.open(nodes), samples, 0)
-        asked = np.flatnonzero(wanted)
+        places = np.flatnonzero(wanted)
         counts = self.engine.node_count
         granted = np.zeros(len(nodes), np.int64)
-        granted[asked] = self.engine.request_expand(nodes[asked], wanted[asked], mode=mode)
+        granted[places] = self.engine.request_expand(nodes[places], wanted[places], mode=mode)
         problem = self.problem(nodes)
         self._spent[problem[granted < wanted]] = True
-        before = np.cumsum(granted) - granted
+        before = offsets_of(granted)[:-1]
         within = before - before[np.searchsorted(problem, problem)] if len(nodes) else before
         first = self.roots[problem] + counts[problem] + within
-        children = np.repeat(first - before, granted) + np.arange(granted.sum())
+        children = _runs(first, granted)
         self.batch[children] = np.repeat(first, granted)
         if len(children):
             default = self.default_sampling
@@ -184,6 +186,11 @@ class Tree:
     def offsets(self, nodes: Ids) -> Ids:
         """Where the nodes of each problem begin and end, ``[problems + 1]``."""
         return np.searchsorted(self.problem(nodes), np.arange(len(self.problems) + 1))
+
+    def draws(self, children: Ids) -> Ids:
+        """Where the children that one request drew begin and end, ``[requests + 1]``."""
+        begins = np.flatnonzero(np.diff(self.batch[children], prepend=-1))
+        return np.append(begins, len(children))
 
     def count(self, nodes: Ids) -> Ids:
         """How many nodes each problem has, ``[problems]``."""
@@ -212,9 +219,8 @@ class Tree:
         if known is None:
             if node not in self.own_text:
                 return []  # the root
-            own = self.own_steps.get(node)
             before = self.steps(int(self.engine.parent[node]))
-            known = [*before, self.own_text[node]] if own is None else before + own
+            known = before + self.own_steps.get(node, [self.own_text[node]])
             if len(self._steps) >= _STEPS_KEPT:
                 self._steps, self._older_steps = {}, self._steps
             self._steps[node] = known
@@ -226,13 +232,13 @@ class Tree:
 
     def answers(self, nodes: Ids) -> list[str | None]:
         """The final answer of each response that has ended; None elsewhere."""
-        found = extract_answers(
+        extracted = extract_answers(
             text if ended else None
             for text, ended in zip(self.texts(nodes), self.ended(nodes), strict=True)
         )
         return [
-            self.answers_told.get(node, own)
-            for node, own in zip(nodes.tolist(), found, strict=True)
+            self.policy_answers.get(node, answer)
+            for node, answer in zip(nodes.tolist(), extracted, strict=True)
         ]
 
     def answer_ids(self, nodes: Ids) -> Ids:
@@ -262,14 +268,14 @@ class Tree:
         scores = self.engine.value[path]
         if not self.own_scores:
             known = ~np.isnan(scores) & (self.engine.depth[path] > 0)
-            return scores[known], np.concatenate([[0], np.cumsum(known)])[offsets]
+            return scores[known], offsets_of(known)[offsets]
         roots = set(self.roots.tolist())
         lists = [
             self.own_scores.get(node, [] if np.isnan(score) or node in roots else [score])
             for node, score in zip(path.tolist(), scores.tolist(), strict=True)
         ]
-        sizes = np.concatenate([[0], np.cumsum([len(own) for own in lists])])
-        return np.array([score for own in lists for score in own], float), sizes[offsets]
+        flat = [score for scores_of_node in lists for score in scores_of_node]
+        return np.array(flat, float), offsets_of(map(len, lists))[offsets]
 
     # --- which of them ----------------------------------------------------------------------
 
@@ -284,6 +290,11 @@ class Tree:
         ranked = self.engine.value[nodes] if values is None else values
         return nodes[top_k(ranked, self.offsets(nodes), k)[0]]
 
+    def first(self, nodes: Ids, n: int | Ids) -> Ids:
+        """The first n nodes of every problem, one number or ``[problems]``."""
+        rank = np.arange(len(nodes)) - self.offsets(nodes)[self.problem(nodes)]
+        return nodes[rank < np.broadcast_to(n, len(self.roots))[self.problem(nodes)]]
+
     def replicate(self, nodes: Ids, n: int) -> Ids:
         """Go round the nodes of every problem until there are n."""
         return nodes[replicate(self.offsets(nodes), n)[0]]
@@ -296,3 +307,9 @@ class Tree:
         """All nodes, those of a problem together, in the order of the parts."""
         nodes = np.concatenate([np.empty(0, np.int64), *parts])
         return nodes[np.argsort(self.problem(nodes), kind="stable")]
+
+
+def _runs(first: Ids, lengths: Ids) -> Ids:
+    """``first[i], first[i] + 1, ...``, `lengths[i]` of each."""
+    offsets = offsets_of(lengths)
+    return np.repeat(first - offsets[:-1], lengths) + np.arange(offsets[-1])

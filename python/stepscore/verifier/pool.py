@@ -155,21 +155,21 @@ class Comparison:
 
     def __call__(self, a: str, b: str) -> bool:
         """Tell whether one verifies the other; False where there is no verdict in time."""
-        own = self._verifier
-        known = own.verdicts.get(a, b) if own.verdicts is not None else None
+        verifier = self._verifier
+        known = verifier.verdicts.get(a, b) if verifier.verdicts is not None else None
         if known is not None:
             return known
         for answer in (a, b):
-            if answer in own.hung or self._parse(answer) is None:
-                own.hung.setdefault(answer)
+            if answer in verifier.hung or self._parse(answer) is None:
+                verifier.hung.setdefault(answer)
                 return False
         same = self._ask(["compare", a, b])
         if same is None:
-            own.blame(a, b)
+            verifier.blame(a, b)
             return False
-        own.proven.update((a, b))
-        if own.verdicts is not None:
-            own.verdicts.put(a, b, same)
+        verifier.proven.update((a, b))
+        if verifier.verdicts is not None:
+            verifier.verdicts.put(a, b, same)
         return same
 
     def close(self) -> None:
@@ -241,11 +241,11 @@ class MathVerify:
     @contextmanager
     def comparison(self) -> Iterator[Comparison]:
         """Lend what compares, for one thread."""
-        lent = Comparison(self)
+        comparison = Comparison(self)
         try:
-            yield lent
+            yield comparison
         finally:
-            lent.close()
+            comparison.close()
 
     def close(self) -> None:
         """Close the file of verdicts."""

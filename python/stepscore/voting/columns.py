@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import aggregate
-from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.ops.aggregate import AGGREGATIONS, SOFTMIN_TEMPERATURE
 
 # They read a score as a probability, and mean nothing for logits.
 NEED_PROBABILITIES = frozenset({"prod", "geometric_mean", "logit_mean", "odds_mean"})
@@ -18,7 +18,6 @@ GIVEN = "score"
 # Where a model's author states no aggregation: the last step has seen the whole solution.
 UNSTATED_AGGREGATION = "last"
 
-SOFTMIN_TEMPERATURE = 0.1  # as in PURE
 # Float32 scores round to exactly 0 and 1, whose odds are not finite; 1e-7 is about one bit at 1.
 ODDS_CLIP = 1e-7
 AGGREGATION_PARAMETERS = {"softmin_temperature": SOFTMIN_TEMPERATURE, "odds_clip": ODDS_CLIP}

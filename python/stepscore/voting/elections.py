@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import vote
-from stepscore.ops.vote import ScoreNeeds
+from stepscore.ops.vote_rule import ScoreNeeds
 from stepscore.ragged import segment_of
 from stepscore.voting.columns import usable
 from stepscore.voting.rules import BEST_OF_N, TypedRule

@@ -12,7 +12,7 @@ import numpy as np
 
 from stepscore.errors import Argument, InputError
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.ops.vote import RULES, ParameterInfo, Rule, RuleName
+from stepscore.ops.vote_rule import RULES, ParameterInfo, Rule, RuleName
 from stepscore.voting.columns import GIVEN, NEED_PROBABILITIES
 
 BEST_OF_N: RuleName = "best_of_n"

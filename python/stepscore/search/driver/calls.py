@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from stepscore.policies.requests import Continuation, Expand, Score
+from stepscore.policies.requests import Continuation, ExpandRequest
+from stepscore.search.requests import ScoreRequest
 
 # Longer than any token, so that a text of more characters per token is no count of tokens.
 _MOST_CHARACTERS_PER_TOKEN = 256
@@ -66,9 +67,8 @@ def call_model(
             answers: list[Any] = []
             try:
                 replies = _call(model, [requests[i] for i in left], timeout)
-                told = len(replies)
-                if told != len(left):
-                    raise UnusableError(f"gave {told} answers to {len(left)} requests")
+                if len(replies) != len(left):
+                    raise UnusableError(f"gave {len(replies)} answers to {len(left)} requests")
             except Exception as error:
                 broken: str | None = f"the {name} {_describe(error)}"
                 continue
@@ -96,7 +96,7 @@ def call_model(
     ask(list(range(len(requests))), retries + 1)
 
 
-def check_expand(request: Expand, reply: Any) -> list[Continuation]:
+def check_expand(request: ExpandRequest, reply: Any) -> list[Continuation]:
     """Take the samples of one request."""
     if isinstance(reply, Exception):
         raise reply
@@ -125,7 +125,7 @@ def check_expand(request: Expand, reply: Any) -> list[Continuation]:
     return samples
 
 
-def check_score(request: Score, reply: Any) -> list[float]:
+def check_score(request: ScoreRequest, reply: Any) -> list[float]:
     """Take the scores of one node: one for its last step, or one for each of its steps."""
     if isinstance(reply, Exception):
         raise reply
@@ -140,7 +140,7 @@ def check_score(request: Score, reply: Any) -> list[float]:
     return scores
 
 
-def check_judge(request: Score, reply: Any) -> bool:
+def check_judge(request: ScoreRequest, reply: Any) -> bool:
     """Take a judgement."""
     if reply not in (True, False):
         raise UnusableError(f"gave {reply!r:.60} where True or False was expected")

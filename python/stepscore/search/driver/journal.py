@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from stepscore.errors import InputError
 from stepscore.policies.requests import Continuation
 from stepscore.search.driver.calls import Failure
 
@@ -28,7 +29,7 @@ class Journal:
         search: all arguments that the answers depend on, as JSON.
 
     Raises:
-        ValueError: a file that is no journal, of another search, or damaged.
+        InputError: a file that is no journal, of another search, or damaged.
     """
 
     def __init__(self, path: str | os.PathLike[str], search: dict[str, Any]) -> None:
@@ -80,15 +81,18 @@ class Journal:
                     kind, key, node, answer = read
                     self._answers[kind, key, node] = _answer(kind, answer)
             except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(
-                    f"{self._path}:{number}: expected a line of a search's journal; got "
-                    f"{line[:60]!r}; pass another file, or remove this one to begin anew"
+                raise InputError(
+                    "a line of a search's journal",
+                    got=f"{line[:60]!r}",
+                    advice="pass another file, or remove this one to begin anew",
+                    where=f"{self._path}:{number}",
                 ) from error
         if whole and not same:
-            raise ValueError(
-                f"{self._path}: expected the journal of this search; got that of one with other "
-                "problems, strategy, parameters or seed; repeat its arguments, pass another file, "
-                "or remove this one to begin anew"
+            raise InputError(
+                "the journal of this search",
+                got="that of one with other problems, strategy, parameters or seed",
+                advice="repeat its arguments, pass another file, or remove this one to begin anew",
+                where=str(self._path),
             )
         return whole
 

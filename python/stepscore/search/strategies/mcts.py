@@ -8,7 +8,7 @@ import numpy as np
 
 from stepscore.ops import TreeSearch
 from stepscore.search.strategies.beams import process_and_outcome
-from stepscore.search.tree import Ids, Steps, Tree
+from stepscore.search.tree import Ids, PendingNodes, Tree
 
 
 def mcts(
@@ -19,7 +19,7 @@ def mcts(
     m: int = 4,
     leaves: int = 1,
     **settings: Any,
-) -> Steps:
+) -> PendingNodes:
     """Monte Carlo tree search: select a leaf, draw m steps from it, score them, back up.
 
     The candidates are all scored traces that have ended; where there is none, all nodes. A root,
@@ -52,7 +52,7 @@ def best_first(
     beta: float | None = None,
     beta_on: str = "outcome",
     how: str = "last",
-) -> Steps:
+) -> PendingNodes:
     r"""Best-first search: expand the open node with the greatest f.
 
     :math:`f = g`, the aggregate of the step scores, or with `beta` :math:`f = g + \beta h`, with h

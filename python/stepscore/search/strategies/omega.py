@@ -8,7 +8,7 @@ from collections.abc import Generator
 import numpy as np
 
 from stepscore.search.strategies.paths import run_on
-from stepscore.search.tree import Steps, Tree
+from stepscore.search.tree import PendingNodes, Tree
 
 # A state to estimate -> the share of right rollouts from it, and the nodes of the wrong ones.
 _Estimates = Generator[int, tuple[float, list[list[int]]], float]
@@ -25,7 +25,7 @@ def omega_prm(
     length: float = 500.0,
     c: float = 0.125,
     depth: int = 40,
-) -> Steps:
+) -> PendingNodes:
     r"""Find the first wrong steps of rollouts by binary search, and estimate states on the way.
 
     MC(s), of a state s, is the share of right ones among k rollouts from it. A search takes the
@@ -58,25 +58,25 @@ def omega_prm(
         states[problem] = next(running[problem])
     drawn, ends = np.zeros(len(tree.roots), np.int64), tree.join()
     while states:
-        asked = np.array(list(states.values()), np.int64)
-        last = yield from run_on(tree, np.repeat(asked, k), depth)
+        starts = np.array(list(states.values()), np.int64)
+        last = yield from run_on(tree, np.repeat(starts, k), depth)
         correct = (yield from tree.judge(last[tree.ended(last)])).tolist()
         right = dict(zip(last[tree.ended(last)].tolist(), correct, strict=True))
         drawn += tree.count(last)
         ends = tree.join(ends, last)
         offsets = tree.offsets(last)
         for problem, state in list(states.items()):
-            own = last[offsets[problem] : offsets[problem + 1]]
-            found = [right.get(node, False) for node in own.tolist()]
-            if not found:
+            rollout_ends = last[offsets[problem] : offsets[problem + 1]]
+            verdicts = [right.get(node, False) for node in rollout_ends.tolist()]
+            if not verdicts:
                 del states[problem]
                 continue
-            tree.outcome[state] = sum(found) / len(found)
-            path, bounds = tree.engine.path(own)
+            tree.outcome[state] = sum(verdicts) / len(verdicts)
+            path, bounds = tree.engine.path(rollout_ends)
             below = int(tree.engine.depth[state]) + 1
             wrong = [
                 path[bounds[i] + below : bounds[i + 1]].tolist()
-                for i, is_right in enumerate(found)
+                for i, is_right in enumerate(verdicts)
                 if not is_right
             ]
             try:

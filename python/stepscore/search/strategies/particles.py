@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.ops.frontier import effective_sample_size, resample, tempering
-from stepscore.search.tree import Ids, Reals, Steps, Tree
+from stepscore.search.strategies.parameters import check_choice, check_probabilities
+from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
 _POTENTIALS = ("diff", "max", "add", "rt")
 _MOST_LOG_POTENTIAL = float(np.log(1e10))
@@ -23,7 +24,7 @@ def particles(
     temper: str | None = None,
     temper_end: float = 1.0,
     finished: str = "compete",
-) -> Steps:
+) -> PendingNodes:
     r"""Particle filtering: after every step draw n particles by :math:`w = r^{1/T} (1 - r)^{-1/T}`.
 
     That is softmax(logit(r) / T), with r the score of the particle so far.
@@ -92,7 +93,7 @@ def particle_gibbs(
     clip: float = 1e-7,
     resampling: str = "multinomial",
     weigh: str = "final",
-) -> Steps:
+) -> PendingNodes:
     """Particle filtering in sweeps: one trace of the last sweep takes part in the next.
 
     The reference is drawn by the final weights. Copies of it that are drawn at step t are cut there
@@ -112,8 +113,7 @@ def particle_gibbs(
     Source: ParticleGibbs of its_hub 1.2.0 (its budget is n times the sweeps, with one reference)
     for ``final``; probabilistic-inference-scaling, whose index is one ahead, for ``ahead``.
     """
-    if weigh not in ("final", "ahead"):
-        raise ValueError(f'particle_gibbs: weigh must be "final" or "ahead"; got {weigh!r}')
+    check_choice("weigh", weigh, ("final", "ahead"))
     reference = current = tree.join()
     for sweep in range(sweeps):
         free = n - 1 if sweep else n
@@ -165,7 +165,7 @@ def feynman_kac(
     depth: int = 40,
     every: int = 1,
     threshold: float | None = None,
-) -> Steps:
+) -> PendingNodes:
     r"""Particles drawn by the potentials of Feynman-Kac steering.
 
     With :math:`\lambda` the strength and :math:`r_t` the score at the t-th choice:
@@ -192,10 +192,7 @@ def feynman_kac(
     threshold. Unverified: taken from diffusion models to steps of reasoning; there all particles
     end together.
     """
-    if potential not in _POTENTIALS:
-        raise ValueError(
-            f"feynman_kac: potential must be one of {', '.join(_POTENTIALS)}; got {potential!r}"
-        )
+    check_choice("potential", potential, _POTENTIALS)
     # Of every node: what its potentials know of the path, their product, and whether it was chosen.
     memory = np.full(len(tree.engine.value), np.nan)
     product, counted = np.ones(len(memory)), np.zeros(len(memory), bool)
@@ -243,13 +240,9 @@ def logit(scores: Reals, clip: float) -> Reals:
     r"""Give :math:`\ln(r / (1 - r))` of scores clipped to [clip, 1 - clip].
 
     Raises:
-        ValueError: a score outside [0, 1].
+        InputError: a score outside [0, 1].
     """
-    if ((scores < 0) | (scores > 1)).any():
-        raise ValueError(
-            "particles: scores must be probabilities in [0, 1]; got one in "
-            f"[{scores.min():g}, {scores.max():g}]; let the scorer give their sigmoids"
-        )
+    check_probabilities(scores)
     clipped = np.clip(scores, clip, 1 - clip)
     return np.asarray(np.log(clipped / (1 - clipped)))
 

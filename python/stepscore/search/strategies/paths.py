@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from stepscore.search.budget import first_error
-from stepscore.search.tree import Ids, Steps, Tree
+from stepscore.ragged import offsets_of
+from stepscore.search.tree import Ids, PendingNodes, Tree
+from stepscore.voting.first_error import first_error
 
 
 def greedy(
     tree: Tree, *, m: int = 4, accept: float, depth: int = 40, expansions: int = 80
-) -> Steps:
+) -> PendingNodes:
     """Follow the best step; where none is good enough, turn back to the next best before.
 
     Of a node's m continuations those with a score of at least `accept` are tried, best first. A
@@ -63,7 +64,7 @@ def pats(
     bad: float = 0.4,
     penalties: int = 1,
     iterations: int = 35,
-) -> Steps:
+) -> PendingNodes:
     """Follow one trace with as many samples as its steps are hard.
 
     The best of the samples, with score r, is the next step. r >= `good`: mode + 1 (fewer samples);
@@ -109,10 +110,10 @@ def _new_steps(tree: Tree, children: Ids) -> Ids:
     kept, seen = [], set()
     for node in children.tolist():
         steps = tree.steps(node)
-        own = (int(tree.batch[node]), tree.own_text[node])
-        if own not in seen and steps[-1] not in steps[:-1]:
+        sample = (int(tree.batch[node]), tree.own_text[node])
+        if sample not in seen and steps[-1] not in steps[:-1]:
             kept.append(node)
-        seen.add(own)
+        seen.add(sample)
     return np.array(kept, np.int64)
 
 
@@ -125,7 +126,7 @@ def refine(
     locate: str = "first",
     depth: int = 40,
     how: str = "min",
-) -> Steps:
+) -> PendingNodes:
     """Draw n traces; cut each at its first wrong step and draw its rest again.
 
     A new trace takes the place of the old one where its score is higher.
@@ -171,7 +172,7 @@ def _origins(tree: Tree, parents: Ids, redrawn: Ids) -> dict[int, int]:
     return {node: left[int(tree.engine.parent[node])].pop(0) for node in redrawn.tolist()}
 
 
-def run_on(tree: Tree, nodes: Ids, depth: int) -> Steps:
+def run_on(tree: Tree, nodes: Ids, depth: int) -> PendingNodes:
     """Move traces on, step by step, until they end."""
     for _ in range(depth):
         if not tree.open(nodes).any():
@@ -180,11 +181,11 @@ def run_on(tree: Tree, nodes: Ids, depth: int) -> Steps:
     return nodes
 
 
-def _score_paths(tree: Tree, nodes: Ids) -> Steps:
+def _score_paths(tree: Tree, nodes: Ids) -> PendingNodes:
     """Score all steps of traces at once; returns the traces of which all have a score."""
     path, offsets = tree.engine.path(nodes)
     below_root = tree.engine.depth[path] > 0
     scored = yield from tree.score(path[below_root])
-    whole = np.concatenate([[0], np.cumsum(below_root & ~np.isin(path, scored))])
+    whole = offsets_of(below_root & ~np.isin(path, scored))
     kept: Ids = nodes[np.diff(whole[offsets]) == 0]
     return kept

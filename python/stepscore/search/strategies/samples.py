@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.search.budget import next_samples, samples_needed, should_stop
-from stepscore.search.tree import Steps, Tree
+from stepscore.search.strategies.parameters import check_probabilities
+from stepscore.search.tree import PendingNodes, Tree
 
 
-def best_of_n(tree: Tree, *, n: int = 16, how: str = "last") -> Steps:
+def best_of_n(tree: Tree, *, n: int = 16, how: str = "last") -> PendingNodes:
     r"""Draw n responses and score them: :math:`\arg\max_i s_i`.
 
     With ``rule="weighted"`` their answers vote with their scores.
@@ -25,7 +26,7 @@ def best_of_n(tree: Tree, *, n: int = 16, how: str = "last") -> Steps:
 
 def self_consistency(
     tree: Tree, *, n: int = 16, stop_rule: str | None = None, threshold: float | None = None
-) -> Steps:
+) -> PendingNodes:
     """Draw n responses, unscored; the most frequent answer wins.
 
     With a `stop_rule` they are drawn 2, 4, 8, ... in all, up to n, and a problem whose samples
@@ -42,14 +43,14 @@ def self_consistency(
     """
     if stop_rule is None:
         return (yield from tree.expand(tree.roots, n, mode="rollout"))
-    drawn, asked = tree.join(), np.zeros(len(tree.roots), np.int64)
+    drawn, requested = tree.join(), np.zeros(len(tree.roots), np.int64)
     stop = np.zeros(len(tree.roots), bool)
     while True:
-        more = next_samples(asked, stop, budget=n)
+        more = next_samples(requested, stop, budget=n)
         new = yield from tree.expand(tree.roots, more, mode="rollout")
         if not len(new):
             return drawn
-        drawn, asked = tree.join(drawn, new), asked + more
+        drawn, requested = tree.join(drawn, new), requested + more
         stop = should_stop(
             tree.answer_ids(drawn), tree.offsets(drawn), stop_rule, threshold=threshold
         )
@@ -57,7 +58,7 @@ def self_consistency(
 
 def adaptive_n(
     tree: Tree, *, n: int = 64, confidence: float = 0.99, probe: int = 1, how: str = "last"
-) -> Steps:
+) -> PendingNodes:
     r"""Draw as many responses as make one right one likely.
 
     :math:`N = \lceil \ln(1 - q) / \ln(1 - p) \rceil`, at most n, with p the mean score of the
@@ -75,6 +76,7 @@ def adaptive_n(
     """
     first = yield from tree.grow(tree.roots, min(probe, n), mode="rollout")
     values, counts = tree.values(first, how), tree.count(first)
+    check_probabilities(values)
     total = np.bincount(tree.problem(first), values, len(tree.roots))
     p = np.divide(total, counts, out=np.zeros_like(total), where=counts > 0)
     more = np.clip(samples_needed(p, confidence=confidence), None, n) - counts

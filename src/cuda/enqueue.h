@@ -28,7 +28,7 @@ void enqueue(const char* op, const char* item, const Queue& queue, Launch launch
   raise_failure(op, launch(stream, cell.get()));
   int64_t fault = 0;
   raise_failure(op, cell.read(stream, &fault));
-  check(fault == std::numeric_limits<int64_t>::max(), op, ": ", item, " ", fault,
+  check(fault == std::numeric_limits<int64_t>::max(), op, kNoArgument, item, " ", fault,
         " is not valid; the same call on the CPU says why");
 }
 

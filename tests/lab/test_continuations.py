@@ -11,22 +11,22 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from stepscore import lab  # noqa: E402
+from stepscore.lab.continuations import LabContinuationPolicy  # noqa: E402
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, encode  # noqa: E402
 from stepscore.lab.tokenizer import decode as text_of  # noqa: E402
-from stepscore.policies import LabPolicy  # noqa: E402
-from stepscore.policies.requests import Continuation, Expand  # noqa: E402
+from stepscore.policies.requests import Continuation, ExpandRequest  # noqa: E402
 
 PROBLEMS = lab.generate(6, seed=3, split="eval")
 
 
 @pytest.fixture(scope="module")
-def policy() -> LabPolicy:
-    return LabPolicy()
+def policy() -> LabContinuationPolicy:
+    return LabContinuationPolicy()
 
 
-def request(problem: str, steps: list[str], mode: str = "step", **changes: object) -> Expand:
+def request(problem: str, steps: list[str], mode: str = "step", **changes: object) -> ExpandRequest:
     seeds = changes.pop("seeds", [1, 2**64 - 1, 77])
-    plain = Expand(problem, steps, len(seeds), mode, 60, 1.0, (), seeds)
+    plain = ExpandRequest(problem, steps, len(seeds), mode, 60, 1.0, (), seeds)
     return replace(plain, **changes)
 
 
@@ -39,7 +39,7 @@ def uniform(seed: int, index: int) -> float:
 
 
 @torch.inference_mode()
-def sample(model, one: Expand, seed: int) -> Continuation:
+def sample(model, one: ExpandRequest, seed: int) -> Continuation:
     """One token after the other, each from a forward pass over the whole text."""
     prompt = encode(one.problem + "".join(one.steps))
     tokens, logprob = [], 0.0
@@ -76,7 +76,7 @@ def sample(model, one: Expand, seed: int) -> Continuation:
     return Continuation(text_of(tokens), count, logprob, EOS_ID in tokens or cut)
 
 
-def check(found: list[list[Continuation]], model, requests: list[Expand]) -> None:
+def check(found: list[list[Continuation]], model, requests: list[ExpandRequest]) -> None:
     for samples, one in zip(found, requests, strict=True):
         assert len(samples) == len(one.seeds)
         for got, seed in zip(samples, one.seeds, strict=True):
@@ -114,7 +114,7 @@ def test_a_sample_depends_on_its_own_request_alone(policy) -> None:
     whole = policy(requests)
     draw.shuffle(order := list(range(len(requests))))
     for size in (1, 7):
-        small = LabPolicy(batch_size=size)
+        small = LabContinuationPolicy(batch_size=size)
         again = small([requests[index] for index in order])
         for index, samples in zip(order, again, strict=True):
             for got, wanted in zip(samples, whole[index], strict=True):

@@ -1,20 +1,15 @@
-// The op behind a binding. bind_<op>.cc is compiled into both modules: into _core with the CPU op,
-// into _cuda (STEPSCORE_CUDA_MODULE) with the launcher.
+// The op behind a binding, in _cuda: the launcher. bind_<op>.cc is compiled into both modules, each
+// with its own directory of this header.
 #pragma once
 
+#include "enqueue.h"
 #include "queue.h"
 #include "stepscore/aggregate.h"
 #include "stepscore/step_boundary.h"
 #include "stepscore/value_head.h"
 #include "stepscore/vote.h"
 
-#if defined(STEPSCORE_CUDA_MODULE)
-#include "enqueue.h"
-#endif
-
 namespace stepscore::backend {
-
-#if defined(STEPSCORE_CUDA_MODULE)
 
 constexpr bool kOnHost = false;  // contents cannot be looked at before the launch
 
@@ -25,10 +20,16 @@ inline void value_head(const Rows& rows, const Layer& layer, Activation activati
   });
 }
 
-// The last layer, on rows that hold the product of the layer before it.
+// Leaves the column: on CUDA the products of the inner layers are the framework's
+// (ops/value_head.py), and this is the last layer, on rows that hold the product of the layer
+// before it.
 inline void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count, Inner inner,
                      Activation activation, float* out, const Queue& queue) {
-  check(layer_count == 1, "mlp_head: on CUDA the inner products come from the framework");
+  check(
+      layer_count == 1, "mlp_head", "layers",
+      " must hold the last layer alone on CUDA, where the caller's framework computes those before "
+      "it; got ",
+      layer_count);
   const cuda::Inputs inputs = inner == Inner::kRelu ? cuda::Inputs::kRelu : cuda::Inputs::kTanh;
   cuda::enqueue("mlp_head", "positions", queue, [&](cuda::Stream stream, int64_t* fault) {
     return cuda::value_head(rows, layers[0], inputs, activation, fault, out, stream);
@@ -40,7 +41,7 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
                const Reduction* reductions, int64_t count, const AggregateOptions& options, T* out,
                const Queue& queue) {
   check_options(options);
-  check(count <= cuda::kMaxReductions, "aggregate: at most ", cuda::kMaxReductions,
+  check(count <= cuda::kMaxReductions, "aggregate", About{"how"}, "at most ", cuda::kMaxReductions,
         " aggregations in one call on CUDA; got ", count);
   cuda::enqueue("aggregate", "segment", queue, [&](cuda::Stream stream, int64_t* fault) {
     return cuda::aggregate(values, n, offsets, segments, reductions, count, options, fault, out,
@@ -54,10 +55,14 @@ constexpr int64_t kVoteWorkspace = cuda::kVoteWorkspace;
 inline void vote(const Ballot& ballot, int64_t candidates, const RuleSet& rules,
                  const VoteOutput& out, double* workspace, const Queue& queue) {
   check_ballot(ballot, rules);
-  check(rules.count <= cuda::kMaxRules, "vote: at most ", cuda::kMaxRules,
+  check(rules.count <= cuda::kMaxRules, "vote", About{"rule"}, "at most ", cuda::kMaxRules,
         " rules in one call on CUDA; got ", rules.count);
-  check(ballot.prefix_count <= cuda::kMaxPrefixes, "vote: at most ", cuda::kMaxPrefixes,
-        " prefixes in one call on CUDA; got ", ballot.prefix_count);
+  check(ballot.prefix_count <= cuda::kMaxPrefixes, "vote", About{"prefixes"}, "at most ",
+        cuda::kMaxPrefixes, " prefixes in one call on CUDA; got ", ballot.prefix_count);
+  const int joint = cuda::joint_columns(rules, ballot.columns);
+  check(joint <= cuda::kMaxJointColumns, "vote", About{"rule"},
+        "rules that read columns together may read ", cuda::kMaxJointColumns,
+        " in one call on CUDA; got ", joint);
   cuda::enqueue("vote", "candidate", queue, [&](cuda::Stream stream, int64_t* fault) {
     return cuda::vote(ballot, candidates, rules, out, workspace, fault, stream);
   });
@@ -67,8 +72,8 @@ template <class Id>
 void count_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int64_t sequences,
                  const Separator& separator, const BoundaryOptions& options, int64_t* step_offsets,
                  const Queue& queue) {
-  check(separator.length <= cuda::kMaxSeparator, "find_steps: a separator has at most ",
-        cuda::kMaxSeparator, " ids on CUDA; got ", separator.length);
+  check(separator.length <= cuda::kMaxSeparator, "find_steps", About{"separator"},
+        "a separator has at most ", cuda::kMaxSeparator, " ids on CUDA; got ", separator.length);
   cuda::enqueue("find_steps", "sequence", queue, [&](cuda::Stream stream, int64_t* fault) {
     return cuda::count_steps(token_ids, tokens, offsets, sequences, separator, options, fault,
                              step_offsets, stream);
@@ -85,49 +90,5 @@ void find_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int
                             positions, capacity, stream);
   });
 }
-
-#else
-
-constexpr bool kOnHost = true;
-
-inline void value_head(const Rows& rows, const Layer& layer, Activation activation, float* out,
-                       const Queue&) {
-  stepscore::value_head(rows, layer, activation, out);
-}
-
-inline void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count, Inner inner,
-                     Activation activation, float* out, const Queue&) {
-  stepscore::mlp_head(rows, layers, layer_count, inner, activation, out);
-}
-
-template <class T>
-void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
-               const Reduction* reductions, int64_t count, const AggregateOptions& options, T* out,
-               const Queue&) {
-  stepscore::aggregate(values, n, offsets, segments, reductions, count, options, out);
-}
-
-constexpr int64_t kVoteWorkspace = 0;
-
-inline void vote(const Ballot& ballot, int64_t, const RuleSet& rules, const VoteOutput& out,
-                 double*, const Queue&) {
-  stepscore::vote(ballot, rules, out);
-}
-
-template <class Id>
-void count_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t sequences,
-                 const Separator& separator, const BoundaryOptions& options, int64_t* step_offsets,
-                 const Queue&) {
-  stepscore::count_steps(token_ids, offsets, sequences, separator, options, step_offsets);
-}
-
-template <class Id>
-void find_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t sequences,
-                const Separator& separator, const BoundaryOptions& options,
-                const int64_t* step_offsets, int64_t* positions, int64_t, const Queue&) {
-  stepscore::find_steps(token_ids, offsets, sequences, separator, options, step_offsets, positions);
-}
-
-#endif
 
 }  // namespace stepscore::backend

@@ -1,0 +1,180 @@
+"""Which of its candidates answers a problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.ops import Rule, vote
+from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.ops.vote import RuleName
+from stepscore.search.result import Trace
+from stepscore.search.tree import Ids, Reals, Tree
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How candidates choose the answer.
+
+    Attributes:
+        how: makes one score of a candidate's steps, a name of `stepscore.aggregate`.
+        rule: of the vote.
+        has_outcome: whether a second scorer knows the outcome of candidates.
+    """
+
+    how: str
+    rule: Rule
+    has_outcome: bool
+
+    def scores(self, tree: Tree, candidates: Ids) -> Reals:
+        """What the rule reads, ``[candidates]`` or ``[candidates, columns]``."""
+        process = tree.values(candidates, self.how)
+        if self.rule.info.reads != "columns":
+            return process
+        columns = [process, tree.outcome[candidates]] if self.has_outcome else [process]
+        return np.stack(columns, axis=1)
+
+
+def read_choice(how: str, rule: RuleName | Rule, *, has_outcome: bool) -> Choice:
+    """Refuse what no vote can be held by, before any model works.
+
+    Raises:
+        InputError: an unknown aggregation or rule, a parameter of the rule that is missing, or that
+            does not fit the columns there are.
+    """
+    if how not in AGGREGATIONS:
+        raise InputError(
+            f"one of {', '.join(AGGREGATIONS)}", got=repr(how), argument="how", where="search"
+        )
+    if not isinstance(rule, (str, Rule)):
+        raise InputTypeError(
+            "a name or a Rule", got=f"{rule!r:.60}", argument="rule", where="search"
+        )
+    choice = Choice(how, _named(rule) if isinstance(rule, str) else rule, has_outcome)
+    columns = 1 + has_outcome
+    try:
+        if choice.rule.info.reads == "columns":
+            vote([0], np.full((1, columns), 0.5), [0, 1], choice.rule)
+    except ValueError as error:
+        known = "the process and the outcome score" if has_outcome else "the process score"
+        raise InputError(
+            f"a rule for {columns} column{'s' if has_outcome else ''}, {known}",
+            got=f"{choice.rule!r}: {error}",
+            argument="rule",
+            where="search",
+        ) from error
+    return choice
+
+
+def _named(name: RuleName) -> Rule:
+    try:
+        return Rule(name)
+    except InputError as error:
+        inside = error.argument
+        field = f".{inside.name}" if inside is not None and inside.name != "name" else ""
+        raise InputError(
+            error.expected,
+            got=error.got,
+            advice=error.advice,
+            argument=Argument(f"rule{field}"),
+            where="search",
+        ) from None
+
+
+@dataclass(frozen=True)
+class Elected:
+    """What the candidates of a problem chose.
+
+    Attributes:
+        traces: the candidates.
+        winner: its place among them; -1 without any.
+    """
+
+    traces: list[Trace]
+    winner: int
+
+    @property
+    def answer(self) -> str | None:
+        """The winner's."""
+        return self.traces[self.winner].answer if self.winner >= 0 else None
+
+    @property
+    def text(self) -> str:
+        """The winner's."""
+        return self.traces[self.winner].text if self.winner >= 0 else ""
+
+
+def choose(tree: Tree, candidates: Ids, choice: Choice) -> list[Elected]:
+    """Let the candidates of every problem choose.
+
+    Complete traces with an answer vote. Where there is none, the best complete trace wins, else the
+    best of all: the highest score, then the first.
+
+    Raises:
+        InputError: scores that the rule cannot use.
+    """
+    candidates = tree.join(candidates[tree.engine.depth[candidates] > 0])
+    offsets = tree.offsets(candidates)
+    scores, complete = tree.values(candidates, choice.how), tree.ended(candidates)
+    answers = tree.answers(candidates)
+    winners = _elect(tree, candidates, choice)
+    values, value_offsets = tree.step_scores(candidates)
+    steps = [tree.steps(node) for node in candidates.tolist()]
+    numbers = (candidates % tree.engine.max_nodes).tolist()
+    ranked = np.where(np.isnan(scores), -np.inf, scores)
+    elected = []
+    for problem in range(len(tree.problems)):
+        begin, end = int(offsets[problem]), int(offsets[problem + 1])
+        winner = int(winners[problem])
+        if winner < 0 and begin < end:
+            winner = max(range(begin, end), key=lambda i: (complete[i], ranked[i]))
+        traces = [
+            Trace(
+                steps[i],
+                values[value_offsets[i] : value_offsets[i + 1]].tolist(),
+                float(scores[i]),
+                answers[i],
+                bool(complete[i]),
+                numbers[i],
+            )
+            for i in range(begin, end)
+        ]
+        elected.append(Elected(traces, winner - begin if winner >= 0 else -1))
+    return elected
+
+
+def _elect(tree: Tree, candidates: Ids, choice: Choice) -> NDArray[np.int64]:
+    """The winner of every problem; -1 where nobody takes part."""
+    rule, offsets, ids = choice.rule, tree.offsets(candidates), tree.answer_ids(candidates)
+    scores = choice.scores(tree, candidates)
+    if rule.name == "best_of_n":  # of equal scores the first wins, not the answer that came first
+        ids = np.where(ids < 0, -1, np.arange(len(ids)))
+    winners = np.asarray(vote(ids, scores, offsets, rule, nan="drop", unfit="nan").winner)
+    if winners.ndim > 1:  # a rule that reads columns together has the same winner in each
+        winners = winners[:, 0]
+    _refuse_unfit(scores, ids, offsets, winners, choice)
+    return winners
+
+
+def _refuse_unfit(scores: Any, ids: Ids, offsets: Ids, winners: Ids, choice: Choice) -> None:
+    """Say which rule cannot use which score, where some take part and none of them wins."""
+    needs = choice.rule.scores
+    if choice.rule.info.reads == "nothing":
+        return
+    for problem in np.flatnonzero(winners < 0).tolist():
+        members = slice(offsets[problem], offsets[problem + 1])
+        read = scores[members][ids[members] >= 0]
+        read = read[~np.isnan(read)] if read.ndim == 1 else read[~np.isnan(read).any(axis=1)]
+        outside = read[~((read >= needs.low) & (read <= needs.high))]
+        if outside.size:
+            raise InputError(
+                f"{needs.words}, which {choice.rule.name} reads",
+                got=f"{outside[0]:g} by how={choice.how!r}",
+                advice=("pass another rule, or another ", Argument("how")),
+                argument="rule",
+                where="search",
+            )

@@ -1,0 +1,132 @@
+"""Takes requests from groups to models and answers back; a model answers one call at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from stepscore.errors import InputError
+from stepscore.search.driver.batches import RequestBatch
+from stepscore.search.driver.calls import call_model, check_expand, check_judge, check_score
+from stepscore.search.driver.groups import Group
+from stepscore.search.driver.journal import Journal
+
+_CHECKS: dict[str, Callable[[Any, Any], Any]] = {
+    "policy": check_expand,
+    "scorer": check_score,
+    "value": check_score,
+    "judge": check_judge,
+}
+
+
+class Driver:
+    """Runs strategies and asks models for them.
+
+    Args:
+        models: ``policy``, ``scorer``, ``value`` and ``judge``; None for one that there is not.
+        journal: keeps every answer; None keeps none.
+        retries, timeout: of a call, see `call_model`.
+        progress: is told the counts of calls and answers after every call.
+
+    Attributes:
+        calls: of each model, those that failed among them.
+        answered: requests of each model.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Any],
+        journal: Journal | None,
+        *,
+        retries: int,
+        timeout: float | None,
+        progress: Callable[[dict[str, int]], None] | None,
+    ) -> None:
+        self.calls: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self._models, self._journal, self._progress = models, journal, progress
+        self._retries, self._timeout = retries, timeout
+        self._waiting: dict[str, deque[tuple[Group, RequestBatch]]] = {
+            model: deque() for model in models
+        }
+        self._busy: set[str] = set()
+        self._done: SimpleQueue[tuple[Group, RequestBatch, BaseException | None]] = SimpleQueue()
+
+    def run(self, groups: Sequence[Group]) -> None:
+        """Run the strategies of all groups to their ends."""
+        for group in groups:
+            self._go_on(group)
+        while self._busy:
+            group, batch, error = self._done.get()
+            self._busy.remove(batch.model)
+            if error is not None:
+                raise error
+            self.answered[batch.model] += len(batch.requests)
+            if self._progress is not None:
+                counts = {f"{model}_calls": count for model, count in self.calls.items()}
+                self._progress({**counts, **self.answered})
+            self._begin_call(batch.model)
+            group.open_calls -= 1
+            if not group.open_calls:
+                group.tell()
+                self._go_on(group)
+
+    def _go_on(self, group: Group) -> None:
+        """Run a group until it waits for a model, or has ended."""
+        while True:
+            batches = group.ask(self._journal)
+            if not batches and not group.resume():
+                return
+            unanswered = [batch for batch in batches if batch.missing()]
+            if unanswered:
+                break
+            group.tell()
+        group.open_calls = len(unanswered)
+        for batch in unanswered:
+            self._waiting[batch.model].append((group, batch))
+            self._begin_call(batch.model)
+
+    def _begin_call(self, model: str) -> None:
+        """Begin the next call of a model, unless it is at one."""
+        if self._waiting[model] and model not in self._busy:
+            if self._models[model] is None:
+                raise InputError(
+                    "a model, because the strategy asks for one",
+                    got="none",
+                    argument=model,
+                    where="search",
+                )
+            self._busy.add(model)
+            group, batch = self._waiting[model].popleft()
+            threading.Thread(target=self._call, args=(group, batch), daemon=True).start()
+
+    def _call(self, group: Group, batch: RequestBatch) -> None:
+        try:
+            began = time.monotonic()
+            missing = batch.missing()
+
+            def record(which: list[int], answers: list[Any]) -> None:
+                places = [missing[i] for i in which]
+                if self._journal is not None:
+                    self._journal.write([batch.places[place] for place in places], answers)
+                for place, answer in zip(places, answers, strict=True):
+                    batch.answers[place] = answer
+
+            call_model(
+                "second scorer" if batch.model == "value" else batch.model,
+                self._models[batch.model],
+                [batch.requests[i] for i in missing],
+                _CHECKS[batch.model],
+                retries=self._retries,
+                timeout=self._timeout,
+                record=record,
+                count=lambda: self.calls.update([batch.model]),
+            )
+            batch.seconds = time.monotonic() - began
+            self._done.put((group, batch, None))
+        except BaseException as error:  # raised where the search was called
+            self._done.put((group, batch, error))

@@ -1,0 +1,53 @@
+// The op behind a binding, in _core: the op on the CPU. bind_<op>.cc is compiled into both modules,
+// each with its own directory of this header.
+#pragma once
+
+#include "queue.h"
+#include "stepscore/aggregate.h"
+#include "stepscore/step_boundary.h"
+#include "stepscore/value_head.h"
+#include "stepscore/vote.h"
+
+namespace stepscore::backend {
+
+constexpr bool kOnHost = true;  // contents can be looked at before the call
+
+inline void value_head(const Rows& rows, const Layer& layer, Activation activation, float* out,
+                       const Queue&) {
+  stepscore::value_head(rows, layer, activation, out);
+}
+
+inline void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count, Inner inner,
+                     Activation activation, float* out, const Queue&) {
+  stepscore::mlp_head(rows, layers, layer_count, inner, activation, out);
+}
+
+template <class T>
+void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
+               const Reduction* reductions, int64_t count, const AggregateOptions& options, T* out,
+               const Queue&) {
+  stepscore::aggregate(values, n, offsets, segments, reductions, count, options, out);
+}
+
+constexpr int64_t kVoteWorkspace = 0;
+
+inline void vote(const Ballot& ballot, int64_t, const RuleSet& rules, const VoteOutput& out,
+                 double*, const Queue&) {
+  stepscore::vote(ballot, rules, out);
+}
+
+template <class Id>
+void count_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t sequences,
+                 const Separator& separator, const BoundaryOptions& options, int64_t* step_offsets,
+                 const Queue&) {
+  stepscore::count_steps(token_ids, offsets, sequences, separator, options, step_offsets);
+}
+
+template <class Id>
+void find_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t sequences,
+                const Separator& separator, const BoundaryOptions& options,
+                const int64_t* step_offsets, int64_t* positions, int64_t, const Queue&) {
+  stepscore::find_steps(token_ids, offsets, sequences, separator, options, step_offsets, positions);
+}
+
+}  // namespace stepscore::backend
