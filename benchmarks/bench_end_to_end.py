@@ -139,7 +139,7 @@ def load_ours() -> ProcessRewardModel:
 
 def check_equal_scores(ours: list[list[float]], card: list[list[float]]) -> float:
     """Compare score by score; give the largest difference."""
-    assert [len(own) for own in ours] == [len(own) for own in card]
+    assert [len(values) for values in ours] == [len(values) for values in card]
     difference = np.abs(np.concatenate(ours) - np.concatenate(card)).max()
     assert difference < 1e-5, difference
     return float(difference)

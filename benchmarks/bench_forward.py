@@ -60,9 +60,10 @@ from transformers import PreTrainedTokenizerFast as FastTokenizer
 from transformers.utils import logging
 
 import stepscore
+from stepscore.ragged import offsets_of
 from stepscore.scoring import ProcessRewardModel
-from stepscore.scoring.forward import attention
-from stepscore.scoring.forward import run as forward
+from stepscore.scoring.forward import prefix_cache
+from stepscore.scoring.forward.key_values import Segment
 from stepscore.scoring.forward.memory import token_bytes
 
 ROUNDS = 5
@@ -154,7 +155,9 @@ class Stock:
             ids = encoded["input_ids"].to(self.device)
             ends = ids == self.tag
             good = logits_of(ids, encoded["attention_mask"].to(self.device), ends)
-            scores += [own.tolist() for own in good.cpu().split(ends.sum(dim=1).tolist())]
+            scores += [
+                trace_scores.tolist() for trace_scores in good.cpu().split(ends.sum(dim=1).tolist())
+            ]
         return scores
 
     def _two_logits(self, ids: Any, mask: Any, ends: Any) -> torch.Tensor:
@@ -299,13 +302,13 @@ def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, l
 
 def ratios_of(others: Sequence[float], ours: Sequence[float]) -> list[float]:
     """How many times as long as ours the others took, in every round."""
-    return [other / own for other, own in zip(others, ours, strict=True)]
+    return [other / base for other, base in zip(others, ours, strict=True)]
 
 
-def check(expected: Scores, found: Scores, dtype: torch.dtype) -> float:
+def check(expected: Scores, scores: Scores, dtype: torch.dtype) -> float:
     """Compare scores; give the largest difference."""
-    assert [len(own) for own in found] == [len(own) for own in expected]
-    difference = float(np.abs(np.concatenate(found) - np.concatenate(expected)).max())
+    assert [len(values) for values in scores] == [len(values) for values in expected]
+    difference = float(np.abs(np.concatenate(scores) - np.concatenate(expected)).max())
     assert difference < TOLERANCE[dtype], difference
     return difference
 
@@ -313,11 +316,11 @@ def check(expected: Scores, found: Scores, dtype: torch.dtype) -> float:
 def measure(model: Model, task: Task, rounds: int = ROUNDS) -> dict[str, Any]:
     """Score one task in every way: median seconds, ratios, tokens and the largest difference."""
     ours, plain, stock = model.load(), model.load(share=False), Stock(model)
-    lengths = [len(stock.tokenizer.encode(_text(task.problem, own))) for own in task.candidates]
+    lengths = [len(stock.tokenizer.encode(_text(task.problem, steps))) for steps in task.candidates]
     ids = np.concatenate(
-        [stock.tokenizer.encode(_text(task.problem, own)) for own in task.candidates]
+        [stock.tokenizer.encode(_text(task.problem, steps)) for steps in task.candidates]
     )
-    unique = len(stepscore.PrefixTrie(ids.astype(np.int32), np.cumsum([0, *lengths])))
+    unique = len(stepscore.PrefixTrie(ids.astype(np.int32), offsets_of(lengths)))
     length = round(statistics.mean(lengths))
     # The plain model's backbone has our linear layers and the stock attention.
     bare = {
@@ -343,14 +346,14 @@ def measure(model: Model, task: Task, rounds: int = ROUNDS) -> dict[str, Any]:
     ratios = {}
     for name in ways:
         same = unique / bare[name].tokens if name in bare else 1.0
-        ratios[name] = [own * same for own in ratios_of(seconds[name], seconds["ours"])]
+        ratios[name] = [rounds_ * same for rounds_ in ratios_of(seconds[name], seconds["ours"])]
     return {
-        "seconds": {name: statistics.median(own) for name, own in seconds.items()},
-        "ratios": {name: statistics.median(own) for name, own in ratios.items()},
-        "ranges": {name: (min(own), max(own)) for name, own in ratios.items()},
+        "seconds": {name: statistics.median(rounds_) for name, rounds_ in seconds.items()},
+        "ratios": {name: statistics.median(rounds_) for name, rounds_ in ratios.items()},
+        "ranges": {name: (min(rounds_), max(rounds_)) for name, rounds_ in ratios.items()},
         "given": sum(lengths),
         "unique": unique,
-        "bare": {name: (own.batch, length) for name, own in bare.items()},
+        "bare": {name: (run.batch, length) for name, run in bare.items()},
         "difference": max(differences.values()),
     }
 
@@ -374,7 +377,7 @@ def show(title: str, measured: dict[str, Any], bars: dict[str, float]) -> None:
 # Kept keys and values -----------------------------------------------------------------------------
 
 
-class Counted(attention.Segment):
+class Counted(Segment):
     """A segment that is counted while it lives."""
 
     living: ClassVar[weakref.WeakSet[Counted]] = weakref.WeakSet()
@@ -394,14 +397,14 @@ def measure_kept(model: Model, candidates: int = 64) -> dict[str, Any]:
     task = Words(model).task(200, [4] * candidates, 40)
     prm = model.load()
     encode = FastTokenizer.from_pretrained(model.folder).encode
-    traces = [encode(_text(task.problem, own)) for own in task.candidates]
+    traces = [encode(_text(task.problem, steps)) for steps in task.candidates]
     shared = next(at for at, ids in enumerate(zip(*traces, strict=False)) if len(set(ids)) > 1)
-    before, forward.Segment = forward.Segment, Counted
+    before, prefix_cache.Segment = prefix_cache.Segment, Counted
     try:
         Counted.most = 0
         prm.score(task.problem, task.candidates)
     finally:
-        forward.Segment = before
+        prefix_cache.Segment = before
     kept = Counted.most / token_bytes(prm.backbone)
     return {"problem": shared, "kept": kept, "bytes": Counted.most}
 
@@ -436,16 +439,16 @@ def grow(
     """Search: `score` takes beams and their new steps, and gives their handles and the scores."""
     words = Words(model, 2)
     handles = [0] * beams.width  # the root
-    found: list[float] = []
+    all_scores: list[float] = []
     for depth in range(beams.depth):
         steps = [beams.step(words, depth) for _ in handles]
         handles, scores = score(handles, steps)
-        found += scores
+        all_scores += scores
         if (depth + 1) % beams.fork_every == 0:
             order = sorted(range(len(scores)), key=lambda beam: (-round(scores[beam], 4), beam))
             chosen = order[: beams.best]
             handles = [handles[beam] for beam in chosen for _ in range(beams.width // beams.best)]
-    return found
+    return all_scores
 
 
 def grow_in_session(model: Model, beams: Beams, prm: ProcessRewardModel) -> tuple[list[float], Any]:
@@ -455,7 +458,7 @@ def grow_in_session(model: Model, beams: Beams, prm: ProcessRewardModel) -> tupl
         def score(handles: list[int], steps: list[str]) -> tuple[list[int], list[float]]:
             session.keep(set(handles))
             grown = session.extend(handles, steps)
-            return grown.nodes, [own[-1] for own in grown.scores.to_list()]
+            return grown.nodes, [values[-1] for values in grown.scores.to_list()]
 
         return grow(model, beams, score), session.stats
 
@@ -470,7 +473,7 @@ def grow_from_zero(
         grown = [[*traces[handle], step] for handle, step in zip(handles, steps, strict=True)]
         first = len(traces)
         traces.extend(grown)
-        scores = [own[-1] for own in score_all(beams.problem, grown)]
+        scores = [values[-1] for values in score_all(beams.problem, grown)]
         return list(range(first, len(traces))), scores
 
     return grow(model, beams, score)
@@ -505,16 +508,16 @@ def measure_session(model: Model, beams: Beams, rounds: int = 1) -> dict[str, An
     """Median seconds of every way, ratios to the session, and their memory."""
     ways = session_ways(model, beams, SESSION_WAYS)
     expected = ways["rescored"]()  # this warms up the backbone's code, too
-    found, stats = grow_in_session(model, beams, model.load())
-    assert len(found) == len(expected)
-    difference = float(np.abs(np.array(found) - np.array(expected)).max())
+    grown, stats = grow_in_session(model, beams, model.load())
+    assert len(grown) == len(expected)
+    difference = float(np.abs(np.array(grown) - np.array(expected)).max())
     assert difference < TOLERANCE[model.dtype], difference
     seconds = alternate(ways, rounds)
     return {
-        "seconds": {name: statistics.median(own) for name, own in seconds.items()},
+        "seconds": {name: statistics.median(rounds_) for name, rounds_ in seconds.items()},
         "ratios": {
-            name: statistics.median(ratios_of(own, seconds["session"]))
-            for name, own in seconds.items()
+            name: statistics.median(ratios_of(rounds_, seconds["session"]))
+            for name, rounds_ in seconds.items()
         },
         "memory": {name: peak_memory(model, beams, name) for name in SESSION_WAYS},
         "stats": stats,

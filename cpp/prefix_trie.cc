@@ -108,8 +108,8 @@ void share_in_group(const GroupedTraces<Id>& traces, int64_t group, Forks& forks
 // Tokens of a trace that are nodes of earlier ones.
 template <class Id>
 int64_t shared_length(const GroupedTraces<Id>& traces, const Branches& branches, int64_t t) {
-  const int64_t own = branches.node_offsets[t + 1] - branches.node_offsets[t];
-  return traces.offsets[t + 1] - traces.offsets[t] - own;
+  const int64_t new_nodes = branches.node_offsets[t + 1] - branches.node_offsets[t];
+  return traces.offsets[t + 1] - traces.offsets[t] - new_nodes;
 }
 
 template <class Id>

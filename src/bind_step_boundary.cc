@@ -74,16 +74,16 @@ void bound_find_steps(const TensorView& token_ids, const TensorView& offsets,
     check(capacity == counts[request.sequences], "find_steps", "positions", " must have shape [",
           counts[request.sequences], "]; got ", shape_of(positions));
   }
-  int64_t* found = pointer<int64_t>(positions);
+  int64_t* out = pointer<int64_t>(positions);
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
   if (token_ids.dtype == DType::kInt32) {
     backend::find_steps(pointer<const int32_t>(token_ids), token_ids.shape[0], request.offsets,
-                        request.sequences, request.separator, request.options, counts, found,
+                        request.sequences, request.separator, request.options, counts, out,
                         capacity, queue);
   } else {
     backend::find_steps(pointer<const int64_t>(token_ids), token_ids.shape[0], request.offsets,
-                        request.sequences, request.separator, request.options, counts, found,
+                        request.sequences, request.separator, request.options, counts, out,
                         capacity, queue);
   }
 }

@@ -95,8 +95,8 @@ void request_judge_in(Trees& trees, const Array<int64_t>& nodes) {
 // tickets, nodes, problems [n], and what the kind needs to know: the samples and the mode of an
 // expansion, the tokens before the step of an evaluation. Nothing where there are no requests.
 py::tuple columns_of(const TreeSearch& search, RequestKind kind,
-                     const std::vector<int32_t>& asked) {
-  const int64_t n = static_cast<int64_t>(asked.size());
+                     const std::vector<int32_t>& numbers) {
+  const int64_t n = static_cast<int64_t>(numbers.size());
   if (n == 0) return py::tuple();
   Array<int64_t> tickets(n), nodes(n), problems(n), details(n);
   int64_t* const ticket_out = tickets.mutable_data();
@@ -104,9 +104,9 @@ py::tuple columns_of(const TreeSearch& search, RequestKind kind,
   int64_t* const problem_out = problems.mutable_data();
   int64_t* const detail_out = details.mutable_data();
   for (int64_t i = 0; i < n; ++i) {
-    const Ticket& ticket = search.tickets[asked[i]];
+    const Ticket& ticket = search.tickets[numbers[i]];
     const int32_t above = search.nodes.parent[ticket.node];
-    ticket_out[i] = asked[i];
+    ticket_out[i] = numbers[i];
     node_out[i] = ticket.node;
     problem_out[i] = ticket.problem;
     detail_out[i] = kind == RequestKind::kExpand ? ticket.samples
@@ -117,7 +117,7 @@ py::tuple columns_of(const TreeSearch& search, RequestKind kind,
   Array<int64_t> modes(n);
   int64_t* const mode_out = modes.mutable_data();
   for (int64_t i = 0; i < n; ++i) {
-    mode_out[i] = static_cast<int64_t>(search.tickets[asked[i]].mode);
+    mode_out[i] = static_cast<int64_t>(search.tickets[numbers[i]].mode);
   }
   return py::make_tuple(tickets, nodes, problems, details, modes);
 }
@@ -130,14 +130,14 @@ py::tuple ask_in(Trees& trees, int64_t max_expand, int64_t max_score, int64_t ma
     check(limit >= 0, "ask", kNoArgument, "the greatest number of requests must be 0 or more; got ",
           limit);
   }
-  py::tuple asked(kRequestKinds);
+  py::tuple requests(kRequestKinds);
   const auto lock = trees.locked();
   for (int kind = 0; kind < kRequestKinds; ++kind) {
     const auto request = static_cast<RequestKind>(kind);
-    asked[kind] =
+    requests[kind] =
         columns_of(trees.search(), request, ask(trees.search(), request, most[kind], per_problem));
   }
-  return asked;
+  return requests;
 }
 
 Array<int64_t> tell_expand_in(
@@ -158,12 +158,12 @@ Array<int64_t> tell_expand_in(
                     .payload = nullptr,
                     .payload_offsets = nullptr};
   // A copy of the list: without the GIL another thread may change the caller's.
-  const py::tuple told = texts.has_value() ? py::tuple(*texts) : py::tuple();
-  const Steps steps(told);
+  const py::tuple steps_told = texts.has_value() ? py::tuple(*texts) : py::tuple();
+  const Steps steps(steps_told);
   std::vector<int64_t> token_bytes;
   if (texts.has_value()) {
-    check(static_cast<int64_t>(told.size()) == count, kVerb, "texts",
-          " must have a step for each of ", count, " children; got ", told.size());
+    check(static_cast<int64_t>(steps_told.size()) == count, kVerb, "texts",
+          " must have a step for each of ", count, " children; got ", steps_told.size());
     children.payload = steps.bytes.data();
     children.payload_offsets = steps.offsets.data();
   } else if (token_ids.has_value() && token_offsets.has_value()) {
@@ -241,9 +241,9 @@ py::tuple paths_in(Trees& trees, const Array<int64_t>& nodes) {
   Array<int64_t> offsets(n + 1);
   int64_t* out = offsets.mutable_data();
   const int64_t* first = nodes.data();
-  const std::vector<int64_t> found =
+  const std::vector<int64_t> nodes_on_paths =
       trees.unlocked([&](TreeSearch& search) { return paths(search, first, n, out); });
-  return py::make_tuple(copied(found), offsets);
+  return py::make_tuple(copied(nodes_on_paths), offsets);
 }
 
 py::tuple path_payload_in(Trees& trees, const Array<int64_t>& nodes) {

@@ -45,8 +45,7 @@ class FakeModel:
             for number, step in enumerate(steps):
                 fault = self.recipe.fault_in_step(step)
                 if fault is not None:
-                    expected, _, got = fault.removeprefix("expected ").partition("; got ")
-                    raise InputError(expected, got=got, argument=at(index, number), where="score")
+                    raise fault.at(where="score", argument=at(index, number))
             if sum(map(len, steps)) > self.max_length and truncation == "error":
                 raise InputError(
                     f"no more tokens, with the problem, than the model's {self.max_length} "

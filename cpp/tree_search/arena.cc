@@ -105,35 +105,35 @@ void prune(TreeSearch& search, const int64_t* nodes, int64_t n) {
 
 std::vector<int64_t> frontier(const TreeSearch& search, int64_t* offsets) {
   constexpr int32_t kOut = kTerminal | kPruned | kDuplicate;
-  std::vector<int64_t> found;
+  std::vector<int64_t> nodes_found;
   offsets[0] = 0;
   for (int64_t p = 0; p < search.problems; ++p) {
     const int32_t root = search.root(p);
     for (int32_t v = root; v < root + search.problem[p].nodes; ++v) {
       const bool open = (search.nodes.flags[v] & (kExists | kOut)) == kExists;
       if (open && search.nodes.first_child[v] == kNoChild && search.nodes.expanding[v] == 0) {
-        found.push_back(v);
+        nodes_found.push_back(v);
       }
     }
-    offsets[p + 1] = static_cast<int64_t>(found.size());
+    offsets[p + 1] = static_cast<int64_t>(nodes_found.size());
   }
-  return found;
+  return nodes_found;
 }
 
 std::vector<int64_t> paths(const TreeSearch& search, const int64_t* nodes, int64_t n,
                            int64_t* offsets) {
-  std::vector<int64_t> found;
+  std::vector<int64_t> nodes_found;
   offsets[0] = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const size_t begin = found.size();
+    const size_t begin = nodes_found.size();
     for (int32_t v = checked_node(search, "path", nodes[i]); v != kNoParent;
          v = search.nodes.parent[v]) {
-      found.push_back(v);
+      nodes_found.push_back(v);
     }
-    std::reverse(found.begin() + static_cast<int64_t>(begin), found.end());
-    offsets[i + 1] = static_cast<int64_t>(found.size());
+    std::reverse(nodes_found.begin() + static_cast<int64_t>(begin), nodes_found.end());
+    offsets[i + 1] = static_cast<int64_t>(nodes_found.size());
   }
-  return found;
+  return nodes_found;
 }
 
 std::string path_payload(const TreeSearch& search, const int64_t* nodes, int64_t n,

@@ -123,10 +123,10 @@ void finish_simulation(TreeSearch& search, int32_t leaf) {
   search.nodes.flags[leaf] &= ~kPending;
   const bool last = --search.problem[p].open_leaves == 0;
   if (!search.deterministic) {
-    const auto own = std::find(leaves.begin(), leaves.end(), leaf);
-    if (go_on(search, p, *own)) return;
-    const int32_t end = *own;
-    leaves.erase(own);
+    const auto place = std::find(leaves.begin(), leaves.end(), leaf);
+    if (go_on(search, p, *place)) return;
+    const int32_t end = *place;
+    leaves.erase(place);
     back_up_simulation(search, end);
   } else if (last) {
     bool waits = false;

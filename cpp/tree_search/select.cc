@@ -84,9 +84,9 @@ struct View {
   // Q that stands for children which were not visited, where it is the same for all of them.
   double q_of_unvisited(int32_t parent) const {
     if (selection.unvisited == Unvisited::kZero) return 0.0;
-    const double own = nodes.visits[parent] == 0 ? scored(parent) : value(parent);
-    if (selection.unvisited == Unvisited::kParent) return own;
-    double least = own;
+    const double mean = nodes.visits[parent] == 0 ? scored(parent) : value(parent);
+    if (selection.unvisited == Unvisited::kParent) return mean;
+    double least = mean;
     for_each_child(nodes, parent, [&](int32_t c) {
       if (!unvisited(c) && !unusable(c)) least = std::min(least, q(c));
     });
@@ -193,62 +193,63 @@ struct Candidates {
 // those that are missing.
 Candidates& completed_q(const View& view, int32_t parent) {
   constexpr double kTiny = 0x1p-1022;
-  static thread_local Candidates found;
-  found.child.clear();
-  found.score.clear();
-  found.visits = 0;
+  static thread_local Candidates candidates;
+  candidates.child.clear();
+  candidates.score.clear();
+  candidates.visits = 0;
   double weighted = 0.0, probability = 0.0, least = kInfinity, greatest = -kInfinity;
   int32_t most = 0;
   bool missing = false;
   for_each_child(view.nodes, parent, [&](int32_t c) {
     if (view.unusable(c)) return;
     const int32_t visits = view.begun(c);
-    found.child.push_back(c);
-    found.score.push_back(0.0);
-    found.visits += visits;
+    candidates.child.push_back(c);
+    candidates.score.push_back(0.0);
+    candidates.visits += visits;
     most = std::max(most, visits);
     missing |= view.unvisited(c);
     if (view.unvisited(c)) return;
     const double p = std::max(kTiny, view.nodes.prior[c]), q = view.q(c);
-    found.score.back() = q;
+    candidates.score.back() = q;
     probability += p;
     weighted += p * q;
     least = std::min(least, q);
     greatest = std::max(greatest, q);
   });
   if (probability > 0.0) weighted /= probability;
-  const double mixed = (view.scored(parent) + found.visits * weighted) / (found.visits + 1.0);
+  const double mixed =
+      (view.scored(parent) + candidates.visits * weighted) / (candidates.visits + 1.0);
   if (missing) {
     least = std::min(least, mixed);
     greatest = std::max(greatest, mixed);
   }
   const double range = std::max(greatest - least, kLeastRange);
   const double factor = (view.selection.visit_offset + most) * view.selection.value_scale;
-  for (size_t i = 0; i < found.child.size(); ++i) {
-    const double q = view.unvisited(found.child[i]) ? mixed : found.score[i];
-    found.score[i] = factor * ((q - least) / range);
+  for (size_t i = 0; i < candidates.child.size(); ++i) {
+    const double q = view.unvisited(candidates.child[i]) ? mixed : candidates.score[i];
+    candidates.score[i] = factor * ((q - least) / range);
   }
-  return found;
+  return candidates;
 }
 
 // The child with the greatest softmax(logit + s(q)) - n / (1 + sum n).
 int32_t gumbel_inner_child(const View& view, int32_t parent, bool* waits) {
-  Candidates& found = completed_q(view, parent);
-  const size_t count = found.child.size();
+  Candidates& candidates = completed_q(view, parent);
+  const size_t count = candidates.child.size();
   double greatest = -kInfinity, sum = 0.0;
   for (size_t i = 0; i < count; ++i) {
-    found.score[i] += view.nodes.logprob[found.child[i]];
-    greatest = std::max(greatest, found.score[i]);
+    candidates.score[i] += view.nodes.logprob[candidates.child[i]];
+    greatest = std::max(greatest, candidates.score[i]);
   }
-  for (double& score : found.score) score = exponential(score - greatest);
-  for (const double score : found.score) sum += score;
+  for (double& score : candidates.score) score = exponential(score - greatest);
+  for (const double score : candidates.score) sum += score;
   int32_t best = kNoChild;
   double best_score = 0.0;
   for (size_t i = 0; i < count; ++i) {
-    const int32_t c = found.child[i], flags = view.nodes.flags[c];
+    const int32_t c = candidates.child[i], flags = view.nodes.flags[c];
     *waits |= (flags & kSkip) != 0 && (flags & (kSkip & ~kWaits)) == 0;
     if ((flags & kSkip) != 0) continue;
-    const double score = found.score[i] / sum - view.begun(c) / (1.0 + found.visits);
+    const double score = candidates.score[i] / sum - view.begun(c) / (1.0 + candidates.visits);
     if (best != kNoChild && !(score > best_score)) continue;
     best = c;
     best_score = score;
@@ -349,15 +350,15 @@ int32_t best_considered(const TreeSearch& search, int32_t root, int32_t visits, 
   constexpr double kLowest = -1e9;
   const int64_t p = search.problem_of(root);
   const View view(search, p);
-  const Candidates& found = completed_q(view, root);
+  const Candidates& candidates = completed_q(view, root);
   double greatest = -kInfinity;
-  for (const int32_t c : found.child) greatest = std::max(greatest, search.nodes.logprob[c]);
+  for (const int32_t c : candidates.child) greatest = std::max(greatest, search.nodes.logprob[c]);
   int32_t best = kNoChild;
   double best_score = 0.0;
-  for (size_t i = 0; i < found.child.size(); ++i) {
-    const int32_t c = found.child[i];
+  for (size_t i = 0; i < candidates.child.size(); ++i) {
+    const int32_t c = candidates.child[i];
     if ((search.nodes.flags[c] & skip) != 0 || view.begun(c) != visits) continue;
-    double score = search.nodes.logprob[c] - greatest + found.score[i];
+    double score = search.nodes.logprob[c] - greatest + candidates.score[i];
     if (search.selection.gumbel_scale > 0.0) {
       const uint32_t number = static_cast<uint32_t>(c - root);
       score +=

@@ -17,7 +17,7 @@ RequestQueue& queue_of(TreeSearch& search, RequestKind kind) {
 }
 
 struct Shares {
-  std::vector<int32_t> of;  // [problems]
+  std::vector<int32_t> sizes;  // [problems]
   int64_t next_turn;
 };
 
@@ -26,7 +26,7 @@ Shares shares(const RequestQueue& queue, int64_t most, int64_t per_problem) {
   const int64_t problems = static_cast<int64_t>(queue.size.size());
   Shares shares{std::vector<int32_t>(queue.size.size(), 0), queue.turn};
   const auto wants = [&](int64_t p) {
-    return std::min<int64_t>(queue.size[p], per_problem) - shares.of[p];
+    return std::min<int64_t>(queue.size[p], per_problem) - shares.sizes[p];
   };
   for (int64_t left = most; left > 0;) {
     int64_t hungry = 0;
@@ -36,7 +36,7 @@ Shares shares(const RequestQueue& queue, int64_t most, int64_t per_problem) {
     for (int64_t i = 0; i < problems && left > 0; ++i) {
       const int64_t p = (queue.turn + i) % problems;
       const int64_t more = std::min({helping, wants(p), left});
-      shares.of[p] += static_cast<int32_t>(more);
+      shares.sizes[p] += static_cast<int32_t>(more);
       left -= more;
       if (left == 0) shares.next_turn = (p + 1) % problems;
     }
@@ -128,10 +128,10 @@ bool finite(double x) {
 void check_children(const TreeSearch& search, const int64_t* tickets, int64_t n,
                     const Children& children) {
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t told = children.offsets[i + 1] - children.offsets[i];
+    const int64_t size = children.offsets[i + 1] - children.offsets[i];
     const Ticket& ticket = search.tickets[tickets[i]];
-    check(told <= ticket.samples, "tell_expand", About{"child_offsets"}, "ticket ", tickets[i],
-          " asks for ", ticket.samples, " children at most; got ", told);
+    check(size <= ticket.samples, "tell_expand", About{"child_offsets"}, "ticket ", tickets[i],
+          " asks for ", ticket.samples, " children at most; got ", size);
   }
   const int64_t all = children.offsets[n];
   for (int64_t c = 0; c < all && children.logprob != nullptr; ++c) {
@@ -175,24 +175,24 @@ void write_children(TreeSearch& search, const Ticket& ticket, const Children& ch
   const int32_t depth = nodes.depth[parent] + 1, before = nodes.path_tokens[parent];
   for (int32_t i = 0; i < count; ++i) {
     const int32_t c = first + i;
-    const int64_t told = begin + i;
+    const int64_t child = begin + i;
     nodes.parent[c] = parent;
     nodes.depth[c] = depth;
     nodes.flags[c] = kExists;
     nodes.path_tokens[c] = before;
-    if (children.terminal != nullptr && children.terminal[told]) nodes.flags[c] |= kTerminal;
-    if (children.logprob != nullptr) nodes.logprob[c] = children.logprob[told];
+    if (children.terminal != nullptr && children.terminal[child]) nodes.flags[c] |= kTerminal;
+    if (children.logprob != nullptr) nodes.logprob[c] = children.logprob[child];
     if (children.answer_id != nullptr) {
-      nodes.answer_id[c] = static_cast<int32_t>(children.answer_id[told]);
+      nodes.answer_id[c] = static_cast<int32_t>(children.answer_id[child]);
     }
     if (children.tokens != nullptr) {
-      nodes.path_tokens[c] += static_cast<int32_t>(children.tokens[told]);
-      search.problem[ticket.problem].used.tokens += children.tokens[told];
+      nodes.path_tokens[c] += static_cast<int32_t>(children.tokens[child]);
+      search.problem[ticket.problem].used.tokens += children.tokens[child];
     }
     if (children.payload != nullptr) {
-      const int64_t at = children.payload_offsets[told];
+      const int64_t at = children.payload_offsets[child];
       nodes.payload_begin[c] = payload_base + at;
-      nodes.payload_size[c] = static_cast<int32_t>(children.payload_offsets[told + 1] - at);
+      nodes.payload_size[c] = static_cast<int32_t>(children.payload_offsets[child + 1] - at);
     }
   }
   if (!search.merge_duplicates) return;
@@ -335,16 +335,16 @@ std::vector<int32_t> ask(TreeSearch& search, RequestKind kind, int64_t most, int
         most);
   check(per_problem >= 1, "ask", "per_problem", " must be 1 or more; got ", per_problem);
   RequestQueue& queue = queue_of(search, kind);
-  std::vector<int32_t> asked;
-  if (queue.total == 0 || most == 0) return asked;
+  std::vector<int32_t> handed_out;
+  if (queue.total == 0 || most == 0) return handed_out;
   const Shares share = shares(queue, most, per_problem);
-  asked.reserve(static_cast<size_t>(std::min(most, queue.total)));
+  handed_out.reserve(static_cast<size_t>(std::min(most, queue.total)));
   for (int64_t i = 0; i < search.problems; ++i) {
     const int64_t p = (queue.turn + i) % search.problems;
-    for (int32_t k = 0; k < share.of[p]; ++k) asked.push_back(dequeue(search, queue, p));
+    for (int32_t k = 0; k < share.sizes[p]; ++k) handed_out.push_back(dequeue(search, queue, p));
   }
   queue.turn = share.next_turn;
-  return asked;
+  return handed_out;
 }
 
 void tell_expand(TreeSearch& search, const int64_t* tickets, int64_t n, const Children& children) {

@@ -1,4 +1,4 @@
-"""Silence for the libraries below, and progress for a person who watches."""
+"""The libraries of the Hugging Face hub: kept from printing while a checkpoint is loaded."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import utils as hub
-from transformers.utils import logging
-
 
 @contextmanager
-def quiet(*, progress: bool = False) -> Iterator[None]:
+def silenced_hub(*, progress: bool = False) -> Iterator[None]:
     """Keep transformers and huggingface_hub from printing, and restore their settings.
 
     What matters of their reports, missing weights above all, is raised as an error here.
+
+    Args:
+        progress: let the bars of downloads be shown.
     """
+    # They cost seconds to import, and who only asks for a terminal needs neither.
+    from huggingface_hub import utils as hub
+    from transformers.utils import logging
+
     verbosity = logging.get_verbosity()
     loading_bars = logging.is_progress_bar_enabled()
     download_bars = not hub.are_progress_bars_disabled()
@@ -33,6 +37,6 @@ def quiet(*, progress: bool = False) -> Iterator[None]:
             hub.enable_progress_bars()
 
 
-def watched() -> bool:
-    """Say whether a person reads standard error."""
+def stderr_is_terminal() -> bool:
+    """Say whether a person may be watching: standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()

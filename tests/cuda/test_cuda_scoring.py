@@ -54,7 +54,7 @@ def test_scores_on_the_gpu_are_those_of_the_cpu(kind: str, folder: Any, device: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_reading_waits_for_nothing(kind: str, folder: Any, device: Any) -> None:
-    from stepscore.scoring.checkpoint.head import read_steps
+    from stepscore.scoring.forward.head import read_steps
 
     prm = folder(kind)
     head = stepscore.load(prm.folder, device="cuda", recipe=prm.recipe).head

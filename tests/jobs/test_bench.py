@@ -16,10 +16,9 @@ from stepscore.ops import PrefixTrie
 pytest.importorskip("torch")
 
 import stepscore
-from stepscore.scoring.forward import attention
-from stepscore.scoring.forward import run as forward
+from stepscore.scoring.forward import forward_pass, key_values, prefix_cache
 from stepscore.scoring.forward.memory import token_bytes
-from stepscore.scoring.forward.plan import Costs, plan
+from stepscore.scoring.forward.plan import ForwardCosts, plan
 
 Write = Callable[..., str]
 
@@ -96,7 +95,7 @@ def test_the_command_prints_json(write: Write, capsys: pytest.CaptureFixture[str
         ({"id": 3, "problem": PROBLEM, "candidates": []}, "id 3: "),
         (
             {"id": 3, "problem": PROBLEM, "candidates": ["1+1=2\n" * 500]},
-            "id 3: ",
+            "id 3: candidates[0]: expected at most",
         ),
         ({"id": 3, "problem": PROBLEM, "candidates": [{"steps": ["x", ""]}]}, "id 3: candidates"),
     ],
@@ -133,16 +132,16 @@ def test_what_is_kept_is_what_the_segments_hold(
     ]
     offsets = np.cumsum([0, *map(len, traces)])
     ids = np.concatenate(traces).astype(np.int32)
-    planned = plan(ids, offsets, token_budget=budget, costs=Costs(token=1.0, fork=0.0))
-    made: list[attention.Segment] = []
+    planned = plan(ids, offsets, token_budget=budget, costs=ForwardCosts(token=1.0, fork=0.0))
+    made: list[key_values.Segment] = []
 
-    class Noted(attention.Segment):
+    class Noted(key_values.Segment):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             made.append(self)
 
-    monkeypatch.setattr(forward, "Segment", Noted)
-    for _ in forward.hidden_states(lab.backbone, planned):
+    monkeypatch.setattr(prefix_cache, "Segment", Noted)
+    for _ in forward_pass.hidden_states(lab.backbone, planned):
         pass
     held = sum(segment.nbytes for segment in made) // token_bytes(lab.backbone)
     assert 0 < most_kept(planned) <= held

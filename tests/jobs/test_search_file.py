@@ -266,7 +266,7 @@ def test_a_config_is_overridden_by_the_command_line(
             ("--strategy", "feynman_kac"),
             "--set: expected potential (str), which feynman_kac has no",
         ),
-        (("--set", "n=5"), "beam: 5 must be a multiple of 4"),
+        (("--set", "n=5"), "--set n: expected a multiple of m=4, and both at least 1; got 5"),
         (
             ("--tree", "nobody:x.html"),
             '--tree nobody:x.html: expected the id of a record; got "nobody"',
@@ -330,7 +330,7 @@ def test_a_strategy_that_needs_a_scorer_says_so(
     record = {"id": 1, "problem": "12+34-15+61+71-84=?"}
     given = ["search", write(record), "-o", out, "--strategy", "beam", "--policy", "lab"]
     assert main(given) == 2
-    assert "search: scorer: expected a model" in capsys.readouterr().err
+    assert "stepscore search: error: --model: expected a model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["3", "- a\n- b\n", "a: [", b"\xff"])

@@ -26,7 +26,7 @@ def evidence(architecture, shapes, *, name="here", tokenizer=None, **config):
 
 
 @pytest.mark.parametrize(
-    ("found", "recipe", "separator"),
+    ("checkpoint", "recipe", "separator"),
     [
         (evidence("Qwen2ForProcessRewardModel", QWEN_HEAD), "qwen2.5-math-prm", "<extra_0>"),
         (evidence("Qwen2ForPrmModel", SKYWORK_HEAD), "skywork-o1-prm", "\n"),
@@ -54,18 +54,18 @@ def evidence(architecture, shapes, *, name="here", tokenizer=None, **config):
         ),
     ],
 )
-def test_the_recipe_is_found_without_a_word(found, recipe, separator):
+def test_the_recipe_is_found_without_a_word(checkpoint, recipe, separator):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        detected = detect(found)
+        detected = detect(checkpoint)
     assert (detected.name, detected.separator) == (recipe, separator)
 
 
 def test_the_config_entry_wins_over_the_name():
-    found = evidence(
+    checkpoint = evidence(
         "X", {}, name="Qwen/Qwen2.5-Math-PRM-7B", stepscore={"recipe": "skywork-o1-prm"}
     )
-    assert detect(found).name == "skywork-o1-prm"
+    assert detect(checkpoint).name == "skywork-o1-prm"
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,13 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
 
 
 @pytest.mark.parametrize(
-    ("found", "message"),
+    ("checkpoint", "message"),
     [
-        (evidence("LlamaForCausalLM", LM_HEAD), r'\'LlamaForCausalLM\'.*pass recipe="math-sheph'),
-        (evidence("Qwen2ForProcessRewardModel", LM_HEAD), "pass recipe= one of qwen2.5-math-prm"),
+        (evidence("LlamaForCausalLM", LM_HEAD), r"'LlamaForCausalLM'.*pass recipe='math-sheph"),
+        (
+            evidence("Qwen2ForProcessRewardModel", LM_HEAD),
+            "pass the recipe that .* one of math-shepherd, qwen",
+        ),
         (
             # PURE's models: the same class and head without the tag.
             evidence(
@@ -93,21 +96,27 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
         ),
         (
             evidence("Qwen2ForProcessRewardModel", QWEN_HEAD, name="Gen-Verse/ReasonFlux-PRM-7B"),
-            "'reasonflux-prm-7b', which is not offered yet",
+            "'reasonflux-prm-7b', and that is not offered yet",
         ),
         (
             evidence("X", {}, _name_or_path="RLHFlow/Llama3.1-8B-PRM-Deepseek-Data"),
-            "'rlhflow-prm', which is not offered yet",
+            "'rlhflow-prm', and that is not offered yet",
         ),
         (
             evidence("Qwen2ForTokenClassification", {"score.weight": (5, H), "score.bias": (5,)}),
             r"head tensors \['score.weight \[5, 8\]', 'score.bias \[5\]'\]",
         ),
-        (evidence("Qwen2ForPrmModel", TRL_HEAD), "cannot be detected"),
-        (evidence("X", {}, stepscore="trl-prm"), 'the entry "stepscore" of config.json must'),
-        (evidence("X", {}, stepscore={"recipe": "no-such"}), "name must be one of"),
+        (
+            evidence("Qwen2ForPrmModel", TRL_HEAD),
+            "a checkpoint whose recipe can be detected",
+        ),
+        (
+            evidence("X", {}, stepscore="trl-prm"),
+            'an entry "stepscore" of config.json like',
+        ),
+        (evidence("X", {}, stepscore={"recipe": "no-such"}), "name: expected one of"),
     ],
 )
-def test_what_cannot_be_told_is_an_error(found, message):
+def test_what_cannot_be_told_is_an_error(checkpoint, message):
     with pytest.raises(ValueError, match=message):
-        detect(found)
+        detect(checkpoint)

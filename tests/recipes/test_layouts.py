@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import models
-import numpy as np
 import pytest
 from models import enc
 
@@ -20,12 +19,6 @@ from stepscore.recipes import (
 )
 
 RECIPES = [qwen_math_prm(), math_shepherd(), skywork_o1_prm(), trl_prm(), trl_prm("\n\n")]
-
-
-def tokenizer_of(recipe):
-    if recipe.name == "math-shepherd":
-        return models.word_piece_tokenizer()
-    return models.byte_level_tokenizer("<|endoftext|>" if recipe.name == "skywork-o1-prm" else None)
 
 
 def test_qwen_is_the_chat_text_of_its_card_read_at_every_tag():
@@ -81,61 +74,24 @@ def test_trl_encodes_every_part_alone_and_reads_the_separators_last_token(separa
         assert positions == [len(first) - 1, len(ids) - 1]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: repr(recipe.separator))
-def test_many_traces_encode_as_each_alone(recipe):
-    tokenizer = tokenizer_of(recipe)
-    recipe.check_tokenizer(tokenizer)
-    problems = ["What?", "How many eggs?", "What?", ""]
-    steps = [["It is 7."], ["x"] * 7, ["It is 7.", "Yes", "No"], ["a . b"]]
-    together = recipe.encode(tokenizer, problems, steps)
-    assert together.token_ids.dtype == np.int32
-    assert together.offsets.dtype == together.positions.dtype == np.int64
-    for index in range(4):
-        alone = recipe.encode(tokenizer, [problems[index]], [steps[index]])
-        assert together.trace(index) == alone.trace(0)
-        assert len(alone.positions) == len(steps[index])
-    nothing = recipe.encode(tokenizer, [], [])
-    assert len(nothing.token_ids) == len(nothing.positions) == 0
-    assert nothing.offsets.tolist() == nothing.step_offsets.tolist() == [0]
-
-
-@pytest.mark.parametrize(
-    ("recipe", "text", "steps"),
-    [
-        (qwen_math_prm(), "a\nb\n\nc\n\n", ["a\nb", "c"]),
-        (qwen_math_prm(), "\n\n a\n\n  \n\nb", [" a", "b"]),
-        (qwen_math_prm(), "a\n\n\nb", ["a", "\nb"]),
-        (qwen_math_prm(), "", []),
-        (math_shepherd(), "Step 1: a ки\nStep 2: b ки", ["Step 1: a", "Step 2: b"]),
-        (math_shepherd(), "Step 1: a ки\nStep 2: b\nc", ["Step 1: a", "Step 2: b\nc"]),
-        (math_shepherd(), "a\n\nb \n", ["a", "b"]),
-        (skywork_o1_prm(), "a\n\nb", ["a", "\nb"]),
-        (skywork_o1_prm(), "a\n \nb\n\n\n", ["a", " \nb"]),
-        (skywork_o1_prm(), "\na", ["\na"]),
-        (skywork_o1_prm(), "\n\n", []),
-        (trl_prm(), "a\n\nb\n", ["a", "b"]),
-        (trl_prm("\n\n"), "a\nb\n\nc", ["a\nb", "c"]),
-        (trl_prm("<sep>"), "a<sep>b<sep>", ["a", "b"]),
-    ],
-)
-def test_texts_are_split(recipe, text, steps):
-    assert recipe.split(text) == steps
-    assert [recipe.fault_in_step(step) for step in steps] == [None] * len(steps)
+def test_a_separator_may_be_any_text():
+    assert trl_prm("<sep>").split("a<sep>b<sep>") == ["a", "b"]
+    assert trl_prm("<sep>").fault_in_step("a\nb") is None
+    assert math_shepherd().split("a\r\nb ки") == ["a\nb"], "a tag wins over lines"
 
 
 def test_a_recipe_states_its_facts():
     for recipe in RECIPES:
-        assert recipe.confidence in ("author", "third-party")
         assert recipe.score_range == (0.0, 1.0)
         assert recipe.default_aggregate is None
-        assert recipe.source
     assert [recipe.tokenisation for recipe in RECIPES] == [
         "joint", "joint", "separate", "separate", "separate",
     ]  # fmt: skip
 
 
 def test_recipes_are_made_by_name():
-    assert recipe_names() == ["qwen2.5-math-prm", "math-shepherd", "skywork-o1-prm", "trl-prm"]
+    assert {"qwen2.5-math-prm", "math-shepherd", "skywork-o1-prm", "trl-prm"} <= {*recipe_names()}
+    assert recipe_names() == sorted(recipe_names())
     for name in recipe_names():
         assert recipe_by_name(name).name == name
     assert recipe_by_name("trl-prm", separator="\n\n").separator == "\n\n"
@@ -143,11 +99,11 @@ def test_recipes_are_made_by_name():
         "recipe": "trl-prm",
         "separator": "\n\n",
     }
-    with pytest.raises(TypeError, match=r"qwen2\.5-math-prm does not take"):
+    with pytest.raises(TypeError, match=r"expected the arguments of qwen2\.5-math-prm; got \['sep"):
         recipe_by_name("qwen2.5-math-prm", separator="\n")
-    with pytest.raises(ValueError, match=r"one of qwen2\.5-math-prm, math-shepherd"):
+    with pytest.raises(ValueError, match=r"name: expected one of math-shepherd, qwen2\.5"):
         recipe_by_name("rlhflow-prm")
-    with pytest.raises(ValueError, match="separator must be a text"):
+    with pytest.raises(ValueError, match=r"separator: expected a text of at least one .*; got ''"):
         trl_prm("")
 
 
@@ -157,9 +113,3 @@ def test_recipes_need_neither_torch_nor_transformers():
         "assert not {'torch', 'transformers', 'tokenizers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_windows_line_ends_are_newlines(name):
-    split = recipe_by_name(name).split
-    assert split("a\r\n\r\nb\r\n") == split("a\n\nb\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import models
 import pytest
 from tokenizers import Regex, Tokenizer, pre_tokenizers
@@ -9,8 +11,14 @@ from tokenizers import models as backends
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from stepscore.errors import Argument, InputError
 from stepscore.recipes import math_shepherd, qwen_math_prm, skywork_o1_prm, trl_prm
+from stepscore.recipes.layouts import TaggedText
+from stepscore.recipes.layouts.encoding import encode_texts
 
+# Math-Shepherd's layout without the words that the vocabulary below does not hold.
+BARE = TaggedText(tag="ки", between=" ", joiner="\n", tag_start=" ")
+SHEPHERD = replace(math_shepherd(), encode=BARE.encode)
 QWEN = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645}
 MISTRAL = {"<unk>": 0, "<s>": 1, "▁[": 733, "]": 28793, "1": 28740, "2": 28750}
 
@@ -54,12 +62,32 @@ def test_published_ids_are_accepted():
 @pytest.mark.parametrize(
     ("recipe", "tokenizer", "message"),
     [
-        (qwen_math_prm(), qwen_like(tag_id=151700), "must be 151651; this tokenizer gives 151700"),
-        (skywork_o1_prm(), qwen_like(newline_id=200), "must be 198; this tokenizer gives 200"),
-        (trl_prm(), qwen_like(newline_id=200), "must be 198; this tokenizer gives 200"),
-        (math_shepherd(), mistral_like(tag_id=12903), "must be 12902; this tokenizer gives 12903"),
-        (math_shepherd(), mistral_like(plus=649), r"must be \(648, 387\); .* gives \(649, 387\)"),
-        (math_shepherd(), mistral_like(minus=388), r"must be \(648, 387\); .* gives \(648, 388\)"),
+        (
+            qwen_math_prm(),
+            qwen_like(tag_id=151700),
+            r"to be 151651 in .*; got 151700",
+        ),
+        (
+            skywork_o1_prm(),
+            qwen_like(newline_id=200),
+            r"to be 198 in .*; got 200",
+        ),
+        (trl_prm(), qwen_like(newline_id=200), r"to be 198 in .*; got 200"),
+        (
+            math_shepherd(),
+            mistral_like(tag_id=12903),
+            r"to be 12902 in .*; got 12903",
+        ),
+        (
+            math_shepherd(),
+            mistral_like(plus=649),
+            r"to be \(648, 387\) in .*; got \(649, 387\)",
+        ),
+        (
+            math_shepherd(),
+            mistral_like(minus=388),
+            r"to be \(648, 387\) in .*; got \(648, 388\)",
+        ),
     ],
 )
 def test_published_vocabularies_must_have_the_published_ids(recipe, tokenizer, message):
@@ -89,17 +117,17 @@ def without_added(token):
 def test_a_tag_that_text_could_produce_is_refused(token):
     tokenizer = without_added(token)
     assert len(models.enc(tokenizer, token)) > 1
-    with pytest.raises(ValueError, match=f"'{token}' must be one added token".replace("|", r"\|")):
+    with pytest.raises(ValueError, match=f"'{token}' to be one added token".replace("|", r"\|")):
         qwen_math_prm().check_tokenizer(tokenizer)
 
 
 def test_a_missing_bos_text_is_refused():
-    with pytest.raises(ValueError, match=r"tokenizer\.bos_token must be a text, .* got None"):
+    with pytest.raises(ValueError, match=r"a text as the tokenizer's bos_token, .* got None"):
         skywork_o1_prm().check_tokenizer(models.byte_level_tokenizer())
 
 
 def test_shepherd_needs_its_bos_first():
-    with pytest.raises(ValueError, match="must put its BOS token first"):
+    with pytest.raises(ValueError, match="puts its BOS token first"):
         math_shepherd().check_tokenizer(models.byte_level_tokenizer("<|endoftext|>"))
 
 
@@ -108,13 +136,13 @@ def test_shepherd_needs_two_words():
         {"<unk>": 0, "<s>": 1, "▁+▁-": 2, "▁ки": 3}, bos_token="<s>", unk_token="<unk>"
     )
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split("\n", behavior="isolated")
-    with pytest.raises(ValueError, match="must be two different tokens after BOS"):
+    with pytest.raises(ValueError, match="to be two different tokens after BOS"):
         math_shepherd().check_tokenizer(tokenizer)
 
 
 def test_words_that_cannot_be_written_are_refused():
     tokenizer = fake({"<unk>": 0, "<s>": 1, "▁ки": 3}, bos_token="<s>", unk_token="<unk>")
-    with pytest.raises(ValueError, match="must be able to write the words"):
+    with pytest.raises(ValueError, match="a tokenizer that can write the words"):
         math_shepherd().check_tokenizer(tokenizer)
 
 
@@ -124,13 +152,13 @@ def test_a_tag_of_several_tokens_is_refused():
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(
         Regex(r"▁[+-]|."), behavior="isolated"
     )
-    with pytest.raises(ValueError, match="'ки' must be one token, the same alone and after a step"):
+    with pytest.raises(ValueError, match="'ки' to be one token, the same alone and after a step"):
         math_shepherd().check_tokenizer(tokenizer)
 
 
 def test_a_separator_that_cannot_be_written_is_refused():
     tokenizer = fake({"<unk>": 0, "a": 1}, unk_token="<unk>")
-    with pytest.raises(ValueError, match=r"must be able to write the separator '\\n'"):
+    with pytest.raises(ValueError, match=r"a tokenizer that can write the separator '\\n'"):
         trl_prm().check_tokenizer(tokenizer)
 
 
@@ -154,13 +182,59 @@ def test_a_tag_that_merges_with_its_step_is_an_error_and_not_a_lost_score():
     for added in content["added_tokens"]:
         added["single_word"] = added["content"] == "<extra_0>"  # not found beside a letter
     spoiled = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)))
-    with pytest.raises(ValueError, match="solution 0 has 2 steps, but 1 tokens '<extra_0>'"):
+    with pytest.raises(ValueError, match=r"steps\[0\]: expected 2 tokens '<extra_0>' .*; got 1"):
         qwen_math_prm().encode(spoiled, ["What?"], [["It is 7 x", "It is 7."]])
 
 
-def test_a_text_that_the_vocabulary_cannot_write_is_named():
-    tokenizer = Tokenizer(backends.WordLevel({"1": 0, "\n": 1}))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-    with pytest.raises(ValueError, match=r"the tokenizer cannot write '1x1'"):
-        trl_prm().encode(wrapped, ["1"], [["11", "1x1"]])
+def digits_and_newlines() -> PreTrainedTokenizerFast:
+    """A vocabulary of 1, newline, tag and words, without an unknown token."""
+    known = {"1": 0, "\n": 1, " ": 2, "ки": 3, "+": 4, "-": 5, "<s>": 6}
+    tokenizer = Tokenizer(backends.WordLevel(known))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("ки|."), behavior="isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "problem", "step", "argument"),
+    [
+        (trl_prm(), "1", "1x1", Argument("steps", index=(1, 1))),
+        (trl_prm(), "1x", "1", Argument("problems", index=(1,))),
+        (skywork_o1_prm(), "1x", "1", Argument("problems", index=(1,))),
+        # One text for the whole trace, and yet the part at fault is named.
+        (
+            SHEPHERD,
+            "1x",
+            "1",
+            Argument("problems", index=(1,)),
+        ),
+        (
+            SHEPHERD,
+            "1",
+            "1x1",
+            Argument("steps", index=(1, 1)),
+        ),
+    ],
+)
+def test_a_text_that_the_vocabulary_cannot_write_is_named(recipe, problem, step, argument):
+    with pytest.raises(InputError) as caught:
+        recipe.encode(digits_and_newlines(), ["1", problem], [["1"], ["11", step]])
+    assert caught.value.argument == argument
+    assert caught.value.expected == "text that the model's tokenizer can write"
+    assert caught.value.got.startswith("'1x")
+    assert type(caught.value.__cause__) is Exception, "as the tokenizers library raises it"
+
+
+def test_encoded_texts_are_named_by_their_index():
+    with pytest.raises(InputError, match=r"^texts\[2\]: expected text .*; got 'x' "):
+        encode_texts(digits_and_newlines(), ["1", "11", "x", "x1"])
+
+
+def test_a_bare_exception_that_no_text_alone_explains_is_an_input_error():
+    class Failing:
+        def __call__(self, texts, **_):
+            if len(texts) > 1:
+                raise Exception("too many")
+            return {"input_ids": [[0]]}
+
+    with pytest.raises(InputError, match=r"texts: expected texts that .* write; got too many"):
+        encode_texts(Failing(), ["1", "2"])

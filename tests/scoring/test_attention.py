@@ -11,10 +11,14 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaModel
 
-from stepscore.scoring.forward import attention
-from stepscore.scoring.forward.attention import SHORT, Kept, Layout, Path, Segment, attend, seen_by
-from stepscore.scoring.forward.plan import Costs, plan
-from stepscore.scoring.forward.run import hidden_states
+from stepscore.scoring.forward import attention, merged_attention
+from stepscore.scoring.forward.attention import IMPLEMENTATION, attend
+from stepscore.scoring.forward.forward_pass import hidden_states
+from stepscore.scoring.forward.key_values import Prefix, Segment
+from stepscore.scoring.forward.layout import SHORT, CacheWrite, Layout, current_layout, laid_out
+from stepscore.scoring.forward.masked_attention import attend_piece_by_piece
+from stepscore.scoring.forward.merged_attention import merge_on_cpu, merge_on_cuda, merger_for
+from stepscore.scoring.forward.plan import ForwardCosts, plan
 
 LAYER = 3
 SIZE = 16
@@ -60,7 +64,7 @@ def cuda_calls(monkeypatch):
         calls.append(options)
         return packed_attention(*arguments, **options)
 
-    monkeypatch.setattr(attention, "_varlen", lambda: attention_on_cuda)
+    monkeypatch.setattr(merged_attention, "packed_attention", lambda: attention_on_cuda)
     return calls
 
 
@@ -73,10 +77,10 @@ class Forest:
 
     def __init__(self, rng, heads, key_heads, *, lengths, depth, pieces):
         self.query_heads, self.key_heads = heads, key_heads
-        # Segments of earlier forward passes, one below the other, and the paths into them.
-        paths: list[tuple[Path | None, list]] = [(None, [])]
+        # Segments of earlier forward passes, one below the other, and the prefixes into them.
+        prefixes: list[tuple[Prefix | None, list]] = [(None, [])]
         for _ in range(depth * 2):
-            before, seen = paths[rng.integers(len(paths))]
+            before, seen = prefixes[rng.integers(len(prefixes))]
             if before is not None and len(before.parts) >= depth:
                 continue
             tokens = int(rng.integers(1, 50))
@@ -86,16 +90,16 @@ class Forest:
             segment.write(LAYER, 0, key, value)
             for length in {tokens, int(rng.integers(1, tokens + 1))}:
                 part = (key[:, :, :length], value[:, :, :length])
-                paths.append((Path(segment, length), [*seen, part]))
-        chosen = sorted(rng.integers(0, len(paths), pieces))
+                prefixes.append((Prefix(segment, length), [*seen, part]))
+        chosen = sorted(rng.integers(0, len(prefixes), pieces))
         lengths = rng.choice(lengths, pieces)
         self.offsets = np.cumsum([0, *lengths])
-        self.paths = [paths[index][0] for index in chosen]
-        self.before = [paths[index][1] for index in chosen]
+        self.prefixes = [prefixes[index][0] for index in chosen]
+        self.before = [prefixes[index][1] for index in chosen]
         rows = int(self.offsets[-1])
         self.query = states(rng, heads, rows)
         self.key, self.value = states(rng, key_heads, rows), states(rng, key_heads, rows)
-        self.layout = Layout(self.offsets, self.paths)
+        self.layout = Layout(self.offsets, self.prefixes)
 
     def dense(self, scale, window=None, softcap=None):
         """[1, rows, heads, d] in float64, a row at a time."""
@@ -104,9 +108,11 @@ class Forest:
         for piece, before in enumerate(self.before):
             begin, end = self.offsets[piece : piece + 2]
             for row in range(begin, end):
-                own = slice(begin, row + 1)
-                key = torch.cat([*(k for k, _ in before), self.key[:, :, own]], 2)[0].double()
-                value = torch.cat([*(v for _, v in before), self.value[:, :, own]], 2)[0].double()
+                causal = slice(begin, row + 1)
+                key = torch.cat([*(k for k, _ in before), self.key[:, :, causal]], 2)[0].double()
+                value = torch.cat([*(v for _, v in before), self.value[:, :, causal]], 2)[
+                    0
+                ].double()
                 if window is not None:
                     key, value = key[:, -window:], value[:, -window:]
                 for head in range(self.query_heads):
@@ -136,14 +142,16 @@ def test_all_ways_are_the_dense_softmax(heads, lengths, depth, cuda_calls):
         for scale in (SIZE**-0.5, 0.6):
             expected = forest.dense(scale).float()
             cuda_calls.clear()
-            for found in (
-                attention._merge_on_cpu(*given, scale),
-                attention._merge_on_cuda(*given, scale),
-                attention._piece_by_piece(*given, scale, None, None),
+            for out in (
+                merge_on_cpu(*given, scale),
+                merge_on_cuda(*given, scale),
+                attend_piece_by_piece(*given, scale, None, None),
             ):
-                torch.testing.assert_close(found, expected, rtol=0, atol=5e-6)
+                torch.testing.assert_close(out, expected, rtol=0, atol=5e-6)
             levels = len(forest.layout.levels)
-            assert levels == min(max(len(path.parts) if path else 0 for path in forest.paths), 2)
+            assert levels == min(
+                max(len(prefix.parts) if prefix else 0 for prefix in forest.prefixes), 2
+            )
             assert len(cuda_calls) == 1 + levels, "a launch for the pieces and one for each level"
 
 
@@ -155,8 +163,8 @@ def test_windows_and_softcaps_are_the_dense_ones(heads, window, softcap):
     forest = Forest(rng, *heads, lengths=LENGTHS["mixed"], depth=3, pieces=6)
     given = (forest.query, forest.key, forest.value, forest.layout, LAYER)
     expected = forest.dense(0.3, window, softcap).float()
-    found = attention._piece_by_piece(*given, 0.3, window, softcap)
-    torch.testing.assert_close(found, expected, rtol=0, atol=5e-6)
+    out = attend_piece_by_piece(*given, 0.3, window, softcap)
+    torch.testing.assert_close(out, expected, rtol=0, atol=5e-6)
 
 
 def test_logits_far_apart_merge_without_overflow(cuda_calls):
@@ -165,7 +173,7 @@ def test_logits_far_apart_merge_without_overflow(cuda_calls):
     forest.query *= 300
     given = (forest.query, forest.key, forest.value, forest.layout, LAYER, 1.0)
     expected = forest.dense(1.0).float()
-    for merge in (attention._merge_on_cpu, attention._merge_on_cuda):
+    for merge in (merge_on_cpu, merge_on_cuda):
         torch.testing.assert_close(merge(*given), expected, rtol=0, atol=2e-3)
 
 
@@ -178,18 +186,18 @@ def test_attend_takes_the_way_that_is_exact(device, monkeypatch, cuda_calls):
     rng = np.random.default_rng(2)
     forest = Forest(rng, 4, 2, lengths=LENGTHS["mixed"], depth=3, pieces=8)
     given = (module(), forest.query, forest.key, forest.value, None)
-    ways = {"cpu": attention._merge_on_cpu, "cuda": attention._merge_on_cuda, "neither": None}
+    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "neither": None}
     taken = []
 
     def way(query, *arguments):
         taken.append(query.shape)
         return ways[device](query, *arguments)
 
-    monkeypatch.setattr(attention, "_merger", lambda _: ways[device] and way)
-    longest = forest.layout.longest
-    behind = [0 if path is None else path.tokens for path in forest.paths]
+    monkeypatch.setattr(attention, "merger_for", lambda _: ways[device] and way)
+    longest = forest.layout.most_seen
+    behind = [0 if prefix is None else prefix.tokens for prefix in forest.prefixes]
     assert longest == max(np.diff(forest.offsets) + behind)
-    with seen_by(forest.layout):
+    with laid_out(forest.layout):
         for options, merged in (
             ({}, True),
             ({"scaling": 0.7}, True),
@@ -199,7 +207,7 @@ def test_attend_takes_the_way_that_is_exact(device, monkeypatch, cuda_calls):
             ({"softcap": 2.0}, False),
         ):
             taken.clear()
-            found, weights = attend(*given, **options)
+            out, weights = attend(*given, **options)
             assert weights is None
             assert bool(taken) == (merged and device != "neither"), options
             expected = forest.dense(
@@ -207,11 +215,11 @@ def test_attend_takes_the_way_that_is_exact(device, monkeypatch, cuda_calls):
                 options.get("sliding_window"),
                 options.get("softcap"),
             )
-            torch.testing.assert_close(found, expected.float(), rtol=0, atol=5e-6)
+            torch.testing.assert_close(out, expected.float(), rtol=0, atol=5e-6)
 
 
 def test_this_machine_has_a_way_to_merge():
-    assert attention._merger(torch.zeros(1)) is attention._merge_on_cpu
+    assert merger_for(torch.zeros(1)) is merge_on_cpu
 
 
 @pytest.mark.parametrize("way", ["cpu", "cuda", "pieces"])
@@ -220,32 +228,32 @@ def test_pieces_may_continue_pieces_of_their_own_pass(way, monkeypatch, cuda_cal
     rng = np.random.default_rng(4)
     trunk = Segment(45)
     trunk.reserve(45)
-    branch = Segment(3, Path(trunk, 45))
+    branch = Segment(3, Prefix(trunk, 45))
     branch.reserve(3)
-    paths = [
+    prefixes = [
         None,
-        Path(trunk, 5),
-        Path(trunk, 45),
-        Path(trunk, 45),
-        Path(branch, 3),
-        Path(trunk, 7),
+        Prefix(trunk, 5),
+        Prefix(trunk, 45),
+        Prefix(trunk, 45),
+        Prefix(branch, 3),
+        Prefix(trunk, 7),
     ]
     offsets = np.cumsum([0, 5, 40, 3, 4, 34, 2])
-    kept = [Kept(0, 5, trunk, 0), Kept(5, 45, trunk, 5), Kept(45, 48, branch, 0)]
-    layout = Layout(offsets, paths, kept)
+    kept = [CacheWrite(0, 5, trunk, 0), CacheWrite(5, 45, trunk, 5), CacheWrite(45, 48, branch, 0)]
+    layout = Layout(offsets, prefixes, kept)
     seen = [[], range(5), range(45), range(45), range(48), range(7)]
     query, key, value = (states(rng, heads, int(offsets[-1])) for heads in (4, 2, 2))
-    ways = {"cpu": attention._merge_on_cpu, "cuda": attention._merge_on_cuda, "pieces": None}
-    monkeypatch.setattr(attention, "_merger", lambda _: ways[way])
-    with seen_by(layout):
-        found, _ = attend(module(), query, key, value, None)
+    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None}
+    monkeypatch.setattr(attention, "merger_for", lambda _: ways[way])
+    with laid_out(layout):
+        out, _ = attend(module(), query, key, value, None)
     mask = torch.zeros(offsets[-1], offsets[-1]).bool()
     for piece, (begin, end) in enumerate(itertools.pairwise(offsets)):
         mask[begin:end, list(seen[piece])] = True
         mask[begin:end, begin:end] = torch.ones(end - begin, end - begin).tril().bool()
     wide = (state.repeat_interleave(2, 1) for state in (key, value))
     expected = torch.nn.functional.scaled_dot_product_attention(query, *wide, attn_mask=mask)
-    torch.testing.assert_close(found, expected.transpose(1, 2), rtol=0, atol=5e-6)
+    torch.testing.assert_close(out, expected.transpose(1, 2), rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("way", ["cpu", "cuda", "pieces"])
@@ -262,9 +270,9 @@ def test_a_model_goes_every_way(way, monkeypatch, cuda_calls):
     )
     stock = LlamaModel(config).eval()
     shared = copy.deepcopy(stock)
-    shared.set_attn_implementation(attention.IMPLEMENTATION)
-    ways = {"cpu": attention._merge_on_cpu, "cuda": attention._merge_on_cuda, "pieces": None}
-    monkeypatch.setattr(attention, "_merger", lambda _: ways[way])
+    shared.set_attn_implementation(IMPLEMENTATION)
+    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None}
+    monkeypatch.setattr(attention, "merger_for", lambda _: ways[way])
     rng = np.random.default_rng(0)
     traces = [rng.integers(0, 97, 50)]
     for cut in (0, 9, 20, 20, 35, 50, 50):
@@ -272,7 +280,7 @@ def test_a_model_goes_every_way(way, monkeypatch, cuda_calls):
     offsets = np.cumsum([0, *map(len, traces)])
     ids = np.concatenate(traces).astype(np.int32)
     for budget in (10, 45, 1000):
-        made = plan(ids, offsets, token_budget=budget, costs=Costs(1, 0))
+        made = plan(ids, offsets, token_budget=budget, costs=ForwardCosts(1, 0))
         hidden = torch.cat(list(hidden_states(shared, made)))
         for index, trace in enumerate(traces):
             with torch.inference_mode():
@@ -289,11 +297,11 @@ def test_short_pieces_are_batches_of_like_lengths():
     assert layout.long_pieces == [(1, 34), (93, 193)]
     rows = []
     for index, there in layout.short_pieces:
-        own = there.sum(1)
+        present_rows = there.sum(1)
         assert index.shape == there.shape
-        assert there.shape[1] == own.max()
-        assert own.max() < 2 * own.min(), "no more than half of a row is padding"
-        for line, present, length in zip(index, there, own, strict=True):
+        assert there.shape[1] == present_rows.max()
+        assert present_rows.max() < 2 * present_rows.min(), "no more than half of a row is padding"
+        for line, present, length in zip(index, there, present_rows, strict=True):
             assert present[:length].all()
             assert (line[length:] == line[length - 1]).all()
             rows += line[:length].tolist()
@@ -301,47 +309,56 @@ def test_short_pieces_are_batches_of_like_lengths():
     assert sorted(rows) == list(range(lengths.sum()))
 
 
-def test_siblings_read_their_path_together():
+def test_siblings_read_their_prefix_together():
     root = Segment(9)
-    near, far = Segment(4, Path(root, 9)), Segment(4, Path(root, 9))
-    paths = [None, Path(root, 9), Path(root, 9), Path(near, 4), Path(near, 4), Path(far, 4)]
-    layout = Layout(np.array([0, 2, 3, 5, 6, 9, 10]), paths)
+    near, far = Segment(4, Prefix(root, 9)), Segment(4, Prefix(root, 9))
+    prefixes = [
+        None,
+        Prefix(root, 9),
+        Prefix(root, 9),
+        Prefix(near, 4),
+        Prefix(near, 4),
+        Prefix(far, 4),
+    ]
+    layout = Layout(np.array([0, 2, 3, 5, 6, 9, 10]), prefixes)
     roots, rests = layout.levels
     assert roots == [(2, 10, ((root, 9),))], "one read of the problem for all"
     assert rests == [(5, 9, ((near, 4),)), (9, 10, ((far, 4),))]
     assert Layout(np.array([0, 2]), [None]).levels == []
 
 
-def test_a_path_is_the_segments_from_the_root_on():
+def test_a_prefix_is_the_segments_from_the_root_on():
     root = Segment(10)
-    middle = Segment(5, Path(root, 7))
-    leaf = Segment(3, Path(middle, 5))
-    path = Path(leaf, 2)
-    assert path.parts == ((root, 7), (middle, 5), (leaf, 2))
-    assert path.tokens == 14
-    assert [own and own.parts for own in map(path.first, (0, 7, 9, 12, 13, 14))] == [
+    middle = Segment(5, Prefix(root, 7))
+    leaf = Segment(3, Prefix(middle, 5))
+    prefix = Prefix(leaf, 2)
+    assert prefix.parts == ((root, 7), (middle, 5), (leaf, 2))
+    assert prefix.tokens == 14
+    assert [
+        beginning and beginning.parts for beginning in map(prefix.first, (0, 7, 9, 12, 13, 14))
+    ] == [
         None,
         ((root, 7),),
         ((root, 7), (middle, 2)),
         ((root, 7), (middle, 5)),
         ((root, 7), (middle, 5), (leaf, 1)),
-        path.parts,
+        prefix.parts,
     ]
     with pytest.raises(ValueError, match="no more tokens"):
-        path.first(15)
+        prefix.first(15)
 
 
 def test_a_dropped_segment_holds_nothing():
     root = Segment(4)
-    leaf = Segment(2, Path(root, 3))
+    leaf = Segment(2, Prefix(root, 3))
     state = torch.ones(1, 2, 2, SIZE)
     leaf.reserve(2)
     leaf.write(0, 0, state, state)
-    assert Path(leaf, 2).kept == 5
+    assert Prefix(leaf, 2).cached == 5
     leaf.drop()
-    assert (leaf.nbytes, Path(leaf, 2).kept) == (0, 3)
+    assert (leaf.nbytes, Prefix(leaf, 2).cached) == (0, 3)
     root.drop()
-    assert Path(leaf, 2).kept == 0
+    assert Prefix(leaf, 2).cached == 0
 
 
 def test_a_segment_grows_and_keeps_what_it_has():
@@ -386,7 +403,7 @@ def test_a_segment_with_room_does_not_move():
 def test_what_is_not_done_is_refused(more, options, reason):
     forest = Forest(np.random.default_rng(0), 4, 2, lengths=[3], depth=1, pieces=2)
     with (
-        seen_by(forest.layout),
+        laid_out(forest.layout),
         pytest.raises(NotImplementedError, match=reason),
     ):
         attend(module(**more), forest.query, forest.key, forest.value, None, **options)
@@ -395,7 +412,7 @@ def test_what_is_not_done_is_refused(more, options, reason):
 def test_a_layout_ends_with_its_block():
     layout = Layout(np.array([0, 1]), [None])
     seen = []
-    with pytest.raises(ZeroDivisionError), seen_by(layout):
-        seen.append(attention._layout.get()) or 1 / 0
+    with pytest.raises(ZeroDivisionError), laid_out(layout):
+        seen.append(current_layout()) or 1 / 0
     assert seen == [layout]
-    assert attention._layout.get() is None
+    assert current_layout() is None

@@ -26,11 +26,11 @@ from transformers import (
 
 import stepscore
 from stepscore.scoring import model
+from stepscore.scoring.chunks import chunk_traces
 from stepscore.scoring.forward.attention import IMPLEMENTATION
+from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.linear import pack_linear_layers
-from stepscore.scoring.forward.plan import Costs, plan
-from stepscore.scoring.forward.run import hidden_states
-from stepscore.scoring.waves import waves
+from stepscore.scoring.forward.plan import ForwardCosts, plan
 
 VOCABULARY = 97
 SIZES = {
@@ -129,7 +129,7 @@ def plain(stock: torch.nn.Module, traces: list[np.ndarray]) -> list[torch.Tensor
     for row, trace in zip(rows, traces, strict=True):
         row[: len(trace)] = trace
     hidden = stock(input_ids=torch.from_numpy(rows), use_cache=False).last_hidden_state
-    return [own[: len(trace)] for own, trace in zip(hidden, traces, strict=True)]
+    return [states[: len(trace)] for states, trace in zip(hidden, traces, strict=True)]
 
 
 def pair(kind: str) -> tuple[torch.nn.Module, torch.nn.Module, torch.Tensor]:
@@ -154,7 +154,7 @@ def test_scores_equal_the_plain_path(kind):
             np.concatenate(traces).astype(np.int32),
             np.cumsum([0, *lengths]),
             token_budget=int(rng.choice([7, 64, 300, 4096])) if max(lengths) < 500 else 700,
-            costs=Costs(1, float(rng.choice([0, 0, 20, 200]))),
+            costs=ForwardCosts(1, float(rng.choice([0, 0, 20, 200]))),
         )
         hidden = torch.cat(list(hidden_states(shared, made)))
         assert len(hidden) == made.forwarded
@@ -198,7 +198,10 @@ def test_packed_linear_layers_change_nothing(kind):
         traces = random_traces(rng)
         offsets = np.cumsum([0, *map(len, traces)])
         made = plan(
-            np.concatenate(traces).astype(np.int32), offsets, token_budget=64, costs=Costs(1, 0)
+            np.concatenate(traces).astype(np.int32),
+            offsets,
+            token_budget=64,
+            costs=ForwardCosts(1, 0),
         )
         scores = (torch.cat(list(hidden_states(shared, made))) @ head).sigmoid()
         for index, expected in enumerate(plain(stock, traces)):
@@ -215,9 +218,9 @@ def test_a_model_that_shares_still_serves_its_owner():
     with torch.inference_mode():
         for options in ({}, {"attention_mask": mask}):
             expected = stock(input_ids=ids, **options).last_hidden_state
-            found = shared(input_ids=ids, **options).last_hidden_state
-            torch.testing.assert_close(found[1:], expected[1:], rtol=0, atol=1e-6)
-            torch.testing.assert_close(found[0, 7:], expected[0, 7:], rtol=0, atol=1e-6)
+            states = shared(input_ids=ids, **options).last_hidden_state
+            torch.testing.assert_close(states[1:], expected[1:], rtol=0, atol=1e-6)
+            torch.testing.assert_close(states[0, 7:], expected[0, 7:], rtol=0, atol=1e-6)
 
 
 def test_keys_and_values_may_be_kept_and_continued():
@@ -228,27 +231,27 @@ def test_keys_and_values_may_be_kept_and_continued():
         np.concatenate([first, second]).astype(np.int32),
         np.array([0, 40, 65]),
         token_budget=16,
-        costs=Costs(1, 0),
+        costs=ForwardCosts(1, 0),
     )
     kept: dict = {}
     list(hidden_states(shared, made, keep=kept))
     assert sorted(kept) == list(range(len(made.parent)))
-    paths = [kept[piece] for piece in made.last_piece]
-    assert [path.tokens for path in paths] == [40, 25]
+    prefixes = [kept[piece] for piece in made.last_piece]
+    assert [prefix.tokens for prefix in prefixes] == [40, 25]
     more = [rng.integers(0, VOCABULARY, size) for size in (3, 50, 7)]
     longer = plan(
         np.concatenate(more).astype(np.int32),
         np.array([0, 3, 53, 60]),
         token_budget=20,
-        costs=Costs(1, 0),
+        costs=ForwardCosts(1, 0),
         groups=np.array([0, 2, 3]),
         starts=[40, 25],
     )
-    hidden = torch.cat(list(hidden_states(shared, longer, paths=paths)))
-    for index, (before, own) in enumerate(zip((first, first, second), more, strict=True)):
-        [expected] = plain(stock, [np.concatenate([before, own])])
-        at = np.arange(len(before), len(before) + len(own))
-        rows = longer.rows(np.full(len(own), index), at)
+    hidden = torch.cat(list(hidden_states(shared, longer, prefixes=prefixes)))
+    for index, (before, new) in enumerate(zip((first, first, second), more, strict=True)):
+        [expected] = plain(stock, [np.concatenate([before, new])])
+        at = np.arange(len(before), len(before) + len(new))
+        rows = longer.rows(np.full(len(new), index), at)
         torch.testing.assert_close(hidden[rows], expected[len(before) :], rtol=0, atol=5e-5)
 
 
@@ -267,15 +270,17 @@ def many(count: int) -> tuple[list[str], list[list[str]]]:
 
 @pytest.mark.parametrize("kind", ["qwen", "shepherd", "skywork", "trl"])
 @pytest.mark.parametrize("token_budget", [64, 333])
-@pytest.mark.parametrize("costs", [Costs(1, 0), Costs(1, 40), Costs(0, 1), None])
+@pytest.mark.parametrize(
+    "costs", [ForwardCosts(1, 0), ForwardCosts(1, 40), ForwardCosts(0, 1), None]
+)
 def test_the_order_of_the_input_changes_no_bit(kind, token_budget, costs, loaded, monkeypatch):
     cuts = []
 
-    def short_waves(traces):
-        cuts.append(waves(traces, characters=500))
+    def short_chunks(traces):
+        cuts.append(chunk_traces(traces, characters=500))
         return cuts[-1]
 
-    monkeypatch.setattr(model, "waves", short_waves)
+    monkeypatch.setattr(model, "chunk_traces", short_chunks)
     problems, solutions = many(40)
     assert loaded(kind).costs is not None, "these models share"
     prm = replace(loaded(kind), token_budget=token_budget, costs=costs)
@@ -290,7 +295,7 @@ def test_the_order_of_the_input_changes_no_bit(kind, token_budget, costs, loaded
 
 
 @pytest.mark.parametrize("kind", ["qwen", "shepherd", "skywork", "trl-llama"])
-@pytest.mark.parametrize("costs", [Costs(1, 0), Costs(1, 40), Costs(0, 1)])
+@pytest.mark.parametrize("costs", [ForwardCosts(1, 0), ForwardCosts(1, 40), ForwardCosts(0, 1)])
 def test_the_plain_path_can_be_forced_and_agrees(kind, costs, tiny, loaded):
     recipe = {"shepherd": "math-shepherd"}.get(kind)
     alone = stepscore.load(tiny(kind).folder, recipe=recipe, share=False)
@@ -298,15 +303,18 @@ def test_the_plain_path_can_be_forced_and_agrees(kind, costs, tiny, loaded):
     assert alone.backbone.config._attn_implementation != IMPLEMENTATION
     problems, solutions = many(30)
     expected = alone.score(problems, solutions)
-    found = replace(loaded(kind), costs=costs).score(problems, solutions)
-    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-5)
+    shared = replace(loaded(kind), costs=costs).score(problems, solutions)
+    np.testing.assert_allclose(shared.values, expected.values, rtol=0, atol=1e-5)
     assert np.std(expected.values) > 0.01
 
 
 def test_an_id_beyond_the_embeddings_is_refused_before_the_forward_pass():
     _, shared, _ = pair("llama")
     made = plan(
-        np.array([1, VOCABULARY], np.int32), np.array([0, 2]), token_budget=9, costs=Costs(1, 0)
+        np.array([1, VOCABULARY], np.int32),
+        np.array([0, 2]),
+        token_budget=9,
+        costs=ForwardCosts(1, 0),
     )
     with pytest.raises(ValueError, match=f"the model's {VOCABULARY} embeddings; got the id 97"):
         list(hidden_states(shared, made))

@@ -23,14 +23,14 @@ def test_it_is_the_layer_that_it_was_made_of(bias, shape, outputs):
     layer = torch.nn.Linear(48, outputs, bias=bias).requires_grad_(False)
     rows = torch.randn(shape)
     packed = PackedLinear(layer)
-    found = packed(rows)
+    out = packed(rows)
     exact = torch.nn.functional.linear(
         rows.double(), layer.weight.double(), layer.bias.double() if bias else None
     )
-    assert found.shape == (*shape[:-1], outputs)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-6)
-    torch.testing.assert_close(found, layer(rows), rtol=0, atol=2e-6)
+    assert out.shape == (*shape[:-1], outputs)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out.double(), exact, rtol=0, atol=2e-6)
+    torch.testing.assert_close(out, layer(rows), rtol=0, atol=2e-6)
 
 
 @needs_onednn
@@ -55,7 +55,7 @@ def test_every_linear_layer_of_a_model_is_packed():
     plain = model()
     packed = copy.deepcopy(plain)
     pack_linear_layers(packed)
-    kinds = [type(own) for own in packed.modules()]
+    kinds = [type(module) for module in packed.modules()]
     assert kinds.count(PackedLinear) == 2
     assert torch.nn.Linear not in kinds
     ids = torch.arange(5)
@@ -97,6 +97,6 @@ def test_it_says_what_a_linear_layer_says(bias):
 
 @needs_onednn
 def test_a_loaded_model_runs_on_packed_layers(loaded):
-    kinds = [type(own) for own in loaded("trl").backbone.modules()]
+    kinds = [type(module) for module in loaded("trl").backbone.modules()]
     assert kinds.count(PackedLinear) == 14
     assert torch.nn.Linear not in kinds

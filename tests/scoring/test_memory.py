@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from stepscore.scoring import model
-from stepscore.scoring.forward import run as forward
-from stepscore.scoring.forward.attention import Segment
-from stepscore.scoring.forward.plan import Costs, plan
-from stepscore.scoring.waves import waves
+from stepscore.scoring.chunks import chunk_traces
+from stepscore.scoring.forward import forward_pass, prefix_cache
+from stepscore.scoring.forward.key_values import Segment
+from stepscore.scoring.forward.plan import ForwardCosts, plan
 
 ERRORS = {
     "gpu": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
@@ -51,13 +51,13 @@ def limit():
         return hooks[-1]
 
     yield install
-    for one in hooks:
-        one.hook.remove()
+    for limited in hooks:
+        limited.hook.remove()
 
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("kind", ["qwen", "trl"])
-@pytest.mark.parametrize("costs", [Costs(1, 0), Costs(1, 50), Costs(0, 1)])
+@pytest.mark.parametrize("costs", [ForwardCosts(1, 0), ForwardCosts(1, 50), ForwardCosts(0, 1)])
 @pytest.mark.parametrize("rows", [300, 130, 64])
 def test_the_budget_shrinks_to_one_that_works(error, kind, costs, rows, loaded, mixed, limit):
     prm = replace(loaded(kind), token_budget=1000, costs=costs)
@@ -69,18 +69,18 @@ def test_the_budget_shrinks_to_one_that_works(error, kind, costs, rows, loaded, 
     np.testing.assert_allclose(scores.values, expected.values, rtol=0, atol=3e-6)
     [warning] = record
     assert warning.filename == __file__
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"score: batches of 1000 tokens did not fit into memory; (\d+) did; pass "
         r"load\(..., token_budget=\1\)",
         str(warning.message),
     )
-    assert rows // 2 < int(found[1]) <= rows
+    assert rows // 2 < int(match[1]) <= rows
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the advice is good
-        replace(prm, token_budget=int(found[1])).score(*mixed)
+        replace(prm, token_budget=int(match[1])).score(*mixed)
 
 
-@pytest.mark.parametrize("costs", [Costs(1, 0), Costs(0, 1), None])
+@pytest.mark.parametrize("costs", [ForwardCosts(1, 0), ForwardCosts(0, 1), None])
 def test_what_was_read_before_is_not_forwarded_again(costs, loaded, mixed, limit):
     prm = replace(loaded("trl"), token_budget=400, costs=costs)
     held = limit(prm, 100_000)
@@ -135,8 +135,9 @@ def test_another_error_passes_through(loaded, mixed, limit):
 
 
 @pytest.fixture
-def segments(monkeypatch):
+def segments(monkeypatch, loaded):
     """Follow the keys and values that are kept: the segments alive, and the most bytes of them."""
+    loaded("trl")  # whether it can share is tried when it is loaded; that is not counted
 
     class Followed(Segment):
         alive: ClassVar = weakref.WeakSet()
@@ -150,9 +151,9 @@ def segments(monkeypatch):
 
         def write(self, *arguments):
             super().write(*arguments)
-            Followed.most = max(Followed.most, sum(own.nbytes for own in Followed.alive))
+            Followed.most = max(Followed.most, sum(segment.nbytes for segment in Followed.alive))
 
-    monkeypatch.setattr(forward, "Segment", Followed)
+    monkeypatch.setattr(prefix_cache, "Segment", Followed)
     return Followed
 
 
@@ -168,14 +169,15 @@ def test_the_problem_of_64_candidates_is_kept_once(token_budget, loaded, segment
     problem = "She sells 16 - 3 - 4 = 9 eggs. " * 12
     steps = [[f"{index} and {index * 7 % 64}", f"So {index}."] for index in range(64)]
     traces = [
-        np.array(prm.recipe.encode(prm.tokenizer, [problem], [own]).trace(0)[0]) for own in steps
+        np.array(prm.recipe.encode(prm.tokenizer, [problem], [trace]).trace(0)[0])
+        for trace in steps
     ]
     prompt = 0
-    while len({int(own[prompt]) for own in traces}) == 1:
+    while len({int(trace[prompt]) for trace in traces}) == 1:
         prompt += 1
     assert prompt > 120
     # What a few candidates begin with alike is not worth a fork here.
-    prm = replace(prm, token_budget=token_budget, costs=Costs(1, 1000))
+    prm = replace(prm, token_budget=token_budget, costs=ForwardCosts(1, 1000))
     gc.collect()
     gc.disable()
     try:
@@ -188,12 +190,12 @@ def test_the_problem_of_64_candidates_is_kept_once(token_budget, loaded, segment
 
 
 def test_plain_packing_keeps_nothing(loaded, mixed, segments):
-    replace(loaded("trl"), costs=Costs(0, 1)).score(*mixed)
+    replace(loaded("trl"), costs=ForwardCosts(0, 1)).score(*mixed)
     assert segments.made == []
 
 
 def test_a_problem_is_let_go_when_its_candidates_are_through(loaded, segments):
-    prm = replace(loaded("trl"), token_budget=128, costs=Costs(1, 300))
+    prm = replace(loaded("trl"), token_budget=128, costs=ForwardCosts(1, 300))
     problems = [f"{index} What is half of 10 + 6? " * 8 for index in range(20) for _ in range(8)]
     solutions = [[f"The sum is {index % 8}."] for index in range(160)]
     prm.score(problems, solutions)
@@ -208,14 +210,14 @@ def test_a_deep_trie_keeps_one_branch(loaded, segments):
     backbone = loaded("trl").backbone
     trunk = np.arange(200) % 90
     traces = [np.concatenate([trunk[:cut], [95], trunk[:20]]) for cut in range(0, 200, 10)]
-    traces += [np.concatenate([own, [96 + end]]) for own in traces for end in range(3)]
+    traces += [np.concatenate([trace, [96 + end]]) for trace in traces for end in range(3)]
     made = plan(
         np.concatenate(traces).astype(np.int32),
         np.cumsum([0, *map(len, traces)]),
         token_budget=16,
-        costs=Costs(1, 0),
+        costs=ForwardCosts(1, 0),
     )
-    for _ in forward.hidden_states(backbone, made):
+    for _ in forward_pass.hidden_states(backbone, made):
         pass
     bound = 200 + 2 * 21 + 16
     assert 200 * bytes_per_token(loaded("trl")) <= segments.most
@@ -223,8 +225,8 @@ def test_a_deep_trie_keeps_one_branch(loaded, segments):
     assert made.unique > 2 * bound
 
 
-def test_several_waves_find_the_budget_once(loaded, mixed, limit, monkeypatch):
-    monkeypatch.setattr(model, "waves", lambda traces: waves(traces, characters=300))
+def test_several_chunks_find_the_budget_once(loaded, mixed, limit, monkeypatch):
+    monkeypatch.setattr(model, "chunk_traces", lambda traces: chunk_traces(traces, characters=300))
     problems, solutions = mixed
     prm = replace(loaded("trl"), token_budget=1000)
     expected = prm.score(problems, solutions)

@@ -20,7 +20,7 @@ def test_scores_are_the_independent_reading(kind, token_budget, tiny, loaded, mi
     problems, solutions = mixed
     scores = replace(loaded(kind), token_budget=token_budget).score(problems, solutions)
     expected = [tiny(kind).read(*trace) for trace in zip(problems, solutions, strict=True)]
-    assert [len(own) for own in scores] == [len(steps) for steps in solutions]
+    assert [len(values) for values in scores] == [len(steps) for steps in solutions]
     np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
     assert np.std(scores.values) > 0.01, "the tiny model must tell its inputs apart"
 
@@ -56,7 +56,7 @@ def test_other_batches_agree_closely(kind, loaded, mixed):
 
 
 def test_the_tail_gives_equal_bits_for_equal_hidden_states(loaded):
-    from stepscore.scoring.checkpoint.head import read_steps
+    from stepscore.scoring.forward.head import read_steps
 
     torch.manual_seed(0)
     hidden = torch.randn(301, 48)
@@ -77,8 +77,8 @@ def test_equal_candidates_get_equal_scores_from_one_forward(loaded, mixed):
 
 
 def test_a_mask_would_change_nothing(tiny, mixed):
+    from stepscore.scoring.forward.forward_pass import hidden_states
     from stepscore.scoring.forward.plan import plan_padded
-    from stepscore.scoring.forward.run import hidden_states
 
     prm = stepscore.load(tiny("shepherd").folder, recipe="math-shepherd", share=False)
     encoded = prm.recipe.encode(prm.tokenizer, *mixed)
@@ -115,9 +115,9 @@ def test_half_precision_is_near(kind, dtype, tiny, mixed):
 def test_a_problem_may_serve_all_solutions(loaded, mixed):
     _, solutions = mixed
     prm = loaded("trl")
-    one = prm.score("What is 1?", solutions)
+    shared = prm.score("What is 1?", solutions)
     each = prm.score(["What is 1?"] * len(solutions), solutions)
-    assert one.values.tobytes() == each.values.tobytes()
+    assert shared.values.tobytes() == each.values.tobytes()
 
 
 def test_texts_are_split_into_their_steps(loaded):

@@ -10,18 +10,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stepscore import PrefixTrie
-from stepscore.scoring.forward.plan import Costs, Plan, plan, plan_padded
+from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
 
 # Few tokens: prefixes, duplicates and forks at every depth. Lengths 0 to 12. Every other example is
 # of many traces: forks beside forks.
 one_trace = st.lists(st.integers(0, 2), max_size=12)
 any_traces = st.lists(one_trace, max_size=24) | st.lists(one_trace, min_size=8, max_size=24)
 any_costs = st.builds(
-    Costs, token=st.just(1.0), fork=st.sampled_from([0.0, 0.0, 1.0, 3.0, 10.0, 1000.0])
-) | st.just(Costs(token=0.0, fork=1.0))
+    ForwardCosts, token=st.just(1.0), fork=st.sampled_from([0.0, 0.0, 1.0, 3.0, 10.0, 1000.0])
+) | st.just(ForwardCosts(token=0.0, fork=1.0))
 budgets = st.integers(1, 12) | st.integers(13, 100) | st.just(1000)
-everything = Costs(token=1, fork=0)
-nothing = Costs(token=0, fork=1)
+everything = ForwardCosts(token=1, fork=0)
+nothing = ForwardCosts(token=0, fork=1)
 
 
 def packed(traces):
@@ -72,8 +72,8 @@ def test_every_token_of_every_trace_is_where_the_plan_says(traces, budget, costs
     assert made.forwarded == len(rows) == len(made.token_ids)
     assert set(rows) == prefixes(traces), "nothing is missing, nothing is made up"
     for index, trace in enumerate(traces):
-        found = made.rows(np.full(len(trace), index), np.arange(len(trace)))
-        for position, row in enumerate(found):
+        rows_of_trace = made.rows(np.full(len(trace), index), np.arange(len(trace)))
+        for position, row in enumerate(rows_of_trace):
             assert rows[row] == tuple(trace[: position + 1])
     assert made.given == sum(map(len, traces))
     assert made.unique == len(prefixes(traces)) <= made.forwarded <= made.given
@@ -108,7 +108,9 @@ def test_if_a_fork_is_dear_each_distinct_trace_is_a_piece(traces):
     made = plan(*packed(traces), token_budget=100, costs=nothing)
     distinct = {tuple(trace) for trace in traces if trace}
     whole = {
-        own for own in distinct if not any(own == other[: len(own)] for other in distinct - {own})
+        trace
+        for trace in distinct
+        if not any(trace == other[: len(trace)] for other in distinct - {trace})
     }
     assert sorted(map(tuple, pieces_of(made))) == sorted(whole)
     assert (made.parent == -1).all()
@@ -146,7 +148,8 @@ def test_the_order_of_the_input_does_not_matter(traces, budget, costs, random):
 def test_dearer_forks_never_forward_fewer_tokens(traces, budget):
     forks = [0, 0.5, 1, 2, 3, 4, 5, 7, 9, 12, 20, 50, 1000]
     forwarded = [
-        plan(*packed(traces), token_budget=budget, costs=Costs(1, fork)).forwarded for fork in forks
+        plan(*packed(traces), token_budget=budget, costs=ForwardCosts(1, fork)).forwarded
+        for fork in forks
     ]
     assert forwarded == sorted(forwarded)
 
@@ -168,7 +171,7 @@ CANDIDATES = [[*PROMPT, 1, 2, 3], [*PROMPT, 1, 2, 4, 5], [*PROMPT, 6, 7], [8, 9]
     ],
 )
 def test_what_is_shared_depends_on_what_a_fork_costs(fork, expected):
-    made = plan(*packed(CANDIDATES), token_budget=1000, costs=Costs(1, fork))
+    made = plan(*packed(CANDIDATES), token_budget=1000, costs=ForwardCosts(1, fork))
     assert sorted(pieces_of(made)) == sorted(expected)
     assert len(made) == 1
 
@@ -185,9 +188,11 @@ def test_what_is_shared_depends_on_what_a_fork_costs(fork, expected):
 )
 def test_a_run_saves_what_its_branches_would_copy(traces, fork, expected):
     made = plan(
-        *packed([list(map(int, own)) for own in traces]), token_budget=100, costs=Costs(1, fork)
+        *packed([list(map(int, trace)) for trace in traces]),
+        token_budget=100,
+        costs=ForwardCosts(1, fork),
     )
-    assert sorted("".join(map(str, own)) for own in pieces_of(made)) == sorted(expected)
+    assert sorted("".join(map(str, trace)) for trace in pieces_of(made)) == sorted(expected)
 
 
 def test_a_long_run_is_cut_at_the_budget():
@@ -221,20 +226,20 @@ def test_groups_share_nothing_and_start_where_they_are_told(grouped, budget, cos
     rows = spelled(made)
     group_of_row = np.repeat(made.group, made.lengths)
     trace = 0
-    for group, own in enumerate(grouped):
+    for group, traces_of_group in enumerate(grouped):
         of_group = {rows[row] for row in np.flatnonzero(group_of_row == group)}
-        assert of_group == prefixes(own)
-        for tokens in own:
+        assert of_group == prefixes(traces_of_group)
+        for tokens in traces_of_group:
             positions = np.arange(len(tokens)) + starts[group]
-            found = made.rows(np.full(len(tokens), trace), positions)
-            assert (group_of_row[found] == group).all()
-            for length, row in enumerate(found, 1):
+            rows_of_trace = made.rows(np.full(len(tokens), trace), positions)
+            assert (group_of_row[rows_of_trace] == group).all()
+            for length, row in enumerate(rows_of_trace, 1):
                 assert rows[row] == tuple(tokens[:length])
             trace += 1
     roots = made.parent == -1
     assert (made.start[roots] == np.array(starts)[made.group[roots]]).all()
     assert (made.group[~roots] == made.group[made.parent[~roots]]).all()
-    alone = [len(prefixes(own)) for own in grouped]
+    alone = [len(prefixes(traces_of_group)) for traces_of_group in grouped]
     assert made.unique == sum(alone)
     # What continues a path is read together: the roots of a group stand together in a batch.
     for batch in range(len(made)):
@@ -253,13 +258,13 @@ def test_the_order_within_a_group_does_not_matter(grouped, budget, costs, random
     shuffled = [random.sample(group, len(group)) for group in grouped]
     plans = [
         plan(
-            *packed([trace for group in own for trace in group]),
+            *packed([trace for group in order for trace in group]),
             token_budget=budget,
             costs=costs,
             groups=groups,
             starts=starts,
         )
-        for own in (grouped, shuffled)
+        for order in (grouped, shuffled)
     ]
     assert as_fields(plans[0]) == as_fields(plans[1])
 
@@ -267,7 +272,9 @@ def test_the_order_within_a_group_does_not_matter(grouped, budget, costs, random
 @given(any_traces, budgets)
 def test_padded_every_distinct_trace_is_forwarded_once_within_the_budget(traces, budget):
     made = plan_padded(*packed(traces), token_budget=budget)
-    assert sorted(map(tuple, pieces_of(made))) == sorted({tuple(own) for own in traces if own})
+    assert sorted(map(tuple, pieces_of(made))) == sorted(
+        {tuple(trace) for trace in traces if trace}
+    )
     assert made.padded
     assert made.given == sum(map(len, traces))
     assert made.unique == len(prefixes(traces))
@@ -290,21 +297,25 @@ def test_padded_rows_are_those_of_the_batch_as_it_is_forwarded(traces, budget):
     made = plan_padded(*packed(traces), token_budget=budget)
     rows = []
     for batch in range(len(made)):
-        own = [pieces_of(made)[piece] for piece in made.pieces(batch)]
-        for piece in own:
+        batch_pieces = [pieces_of(made)[piece] for piece in made.pieces(batch)]
+        for piece in batch_pieces:
             rows += [tuple(piece[: end + 1]) for end in range(len(piece))]
-            rows += [None] * (max(map(len, own)) - len(piece))
+            rows += [None] * (max(map(len, batch_pieces)) - len(piece))
     for index, trace in enumerate(traces):
-        found = made.rows(np.full(len(trace), index), np.arange(len(trace)))
-        assert [rows[row] for row in found] == [tuple(trace[: t + 1]) for t in range(len(trace))]
+        rows_of_trace = made.rows(np.full(len(trace), index), np.arange(len(trace)))
+        assert [rows[row] for row in rows_of_trace] == [
+            tuple(trace[: t + 1]) for t in range(len(trace))
+        ]
 
 
 @given(any_traces, budgets, st.none() | st.integers(0, 12), st.randoms(use_true_random=False))
 def test_padded_the_order_of_the_input_does_not_matter(traces, budget, turn, random):
     order = list(range(len(traces)))
     random.shuffle(order)
-    straight = plan_padded(*packed(traces), token_budget=budget, turn=turn)
-    shuffled = plan_padded(*packed([traces[i] for i in order]), token_budget=budget, turn=turn)
+    straight = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=turn)
+    shuffled = plan_padded(
+        *packed([traces[i] for i in order]), token_budget=budget, rope_switch_length=turn
+    )
     assert as_fields(shuffled) == as_fields(straight)
     assert shuffled.last_piece.tolist() == straight.last_piece[order].tolist()
 
@@ -318,7 +329,7 @@ def test_padded_longest_traces_go_first_and_share_batches():
 
 @given(any_traces, budgets, st.integers(0, 12))
 def test_no_batch_holds_traces_on_both_sides_of_a_turn(traces, budget, turn):
-    made = plan_padded(*packed(traces), token_budget=budget, turn=turn)
+    made = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=turn)
     for batch in range(len(made)):
         pieces = made.pieces(batch)
         assert len(set(made.lengths[pieces.start : pieces.stop] > turn)) == 1
@@ -327,5 +338,5 @@ def test_no_batch_holds_traces_on_both_sides_of_a_turn(traces, budget, turn):
 def test_a_turn_cuts_a_batch_that_would_hold_both():
     traces = [[1] * 5, [2] * 4, [3] * 3]
     for turn, batches in ((None, [0, 3]), (4, [0, 1, 3]), (3, [0, 2, 3]), (9, [0, 3])):
-        made = plan_padded(*packed(traces), token_budget=100, turn=turn)
+        made = plan_padded(*packed(traces), token_budget=100, rope_switch_length=turn)
         assert made.batches.tolist() == batches

@@ -26,24 +26,24 @@ def test_best_comes_first(how, loaded):
     ranking = prm.rank("What is 3 + 4?", CANDIDATES, how=how)
     scores = prm.score("What is 3 + 4?", CANDIDATES)
     totals = scores.aggregate(how)
-    assert sorted(one.index for one in ranking) == list(range(5))
-    values = [one.score for one in ranking]
+    assert sorted(ranked.index for ranked in ranking) == list(range(5))
+    values = [ranked.score for ranked in ranking]
     assert values == sorted(values, reverse=True)
-    for one in ranking:
-        assert isinstance(one, Ranked)
-        assert one.score == totals[one.index]
-        assert one.step_scores == scores.to_list()[one.index]
+    for ranked in ranking:
+        assert isinstance(ranked, Ranked)
+        assert ranked.score == totals[ranked.index]
+        assert ranked.step_scores == scores.to_list()[ranked.index]
 
 
 def test_ties_keep_the_order_of_the_input(loaded):
     ranking = loaded("trl").rank("What is 3 + 4?", CANDIDATES)
-    order = [one.index for one in ranking]
+    order = [ranked.index for ranked in ranking]
     assert order.index(0) + 1 == order.index(3)
 
 
 def test_the_default_is_the_last_step(loaded):
-    for one in loaded("trl").rank("What is 3 + 4?", CANDIDATES):
-        assert one.score == one.step_scores[-1]
+    for ranked in loaded("trl").rank("What is 3 + 4?", CANDIDATES):
+        assert ranked.score == ranked.step_scores[-1]
 
 
 def test_top_k_cuts_the_ranking(loaded):
@@ -53,7 +53,7 @@ def test_top_k_cuts_the_ranking(loaded):
 
 
 def test_the_text_of_steps_is_their_lines(loaded):
-    texts = {one.index: one.text for one in loaded("trl").rank("What?", CANDIDATES)}
+    texts = {ranked.index: ranked.text for ranked in loaded("trl").rank("What?", CANDIDATES)}
     assert texts[0] == CANDIDATES[0]
     assert texts[1] == "She sells 9 eggs.\nSo the answer is 9"
 
@@ -63,11 +63,14 @@ def test_many_problems_are_ranked_as_alone(loaded):
     problems = ["What is 3 + 4?", "How many eggs?", "What is half of 16?"]
     candidates = [CANDIDATES, CANDIDATES[1:3], CANDIDATES[2:]]
     rankings = prm.rank_many(problems, candidates, how="min", top_k=3)
-    for problem, own, ranking in zip(problems, candidates, rankings, strict=True):
-        alone = prm.rank(problem, own, how="min", top_k=3)
-        assert [one.index for one in ranking] == [one.index for one in alone]
+    for problem, solutions, ranking in zip(problems, candidates, rankings, strict=True):
+        alone = prm.rank(problem, solutions, how="min", top_k=3)
+        assert [ranked.index for ranked in ranking] == [ranked.index for ranked in alone]
         np.testing.assert_allclose(
-            [one.score for one in ranking], [one.score for one in alone], rtol=0, atol=3e-6
+            [ranked.score for ranked in ranking],
+            [ranked.score for ranked in alone],
+            rtol=0,
+            atol=3e-6,
         )
     assert prm.rank_many([], []) == []
 
@@ -79,7 +82,7 @@ def test_a_truncated_candidate_comes_last(loaded):
         ranking = prm.rank("What?", [long, *CANDIDATES], how="first", truncation="steps")
     assert ranking[-1].index == 0
     assert np.isnan(ranking[-1].score)
-    assert not any(np.isnan(one.score) for one in ranking[:-1])
+    assert not any(np.isnan(ranked.score) for ranked in ranking[:-1])
 
 
 class Terminal(io.StringIO):
@@ -125,7 +128,7 @@ def test_a_bar_that_was_asked_for_does_not_wait(loaded, monkeypatch):
 def test_an_unknown_aggregation_is_refused_before_the_forward_pass(loaded, monkeypatch):
     prm = loaded("trl")
     monkeypatch.setattr(prm.backbone, "forward", lambda **_: pytest.fail("forwarded"))
-    with pytest.raises(ValueError, match="rank: how must be one of min, max"):
+    with pytest.raises(ValueError, match="rank: how: expected one of min, max"):
         prm.rank("What?", CANDIDATES, how="median")
 
 
@@ -136,7 +139,7 @@ def test_top_k_may_be_any_whole_number(loaded):
 
 def test_a_candidate_of_step_scores_is_a_whole_number(loaded):
     scores = loaded("trl").score("What?", CANDIDATES)
-    with pytest.raises(TypeError, match="a candidate is a whole number"):
+    with pytest.raises(TypeError, match="a candidate, which is a whole number"):
         scores[0:2]
     with pytest.raises(IndexError, match="candidate 99 of"):
         scores[99]

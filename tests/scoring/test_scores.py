@@ -25,7 +25,7 @@ def scores():
 def test_it_reads_like_a_list_of_lists(scores):
     assert len(scores) == 3
     assert scores.to_list() == [[0.5, 0.25], [0.75], [1.0, 0.5, 0.25]]
-    assert [own.tolist() for own in scores] == scores.to_list()
+    assert [values.tolist() for values in scores] == scores.to_list()
     assert scores[-1].tolist() == [1.0, 0.5, 0.25]
     with pytest.raises(IndexError):
         scores[3]

@@ -13,7 +13,8 @@ import torch
 from models import PROBLEMS, STEPS
 
 from stepscore.scoring import session
-from stepscore.scoring.forward import attention
+from stepscore.scoring.forward.key_values import Segment
+from stepscore.scoring.session import MemoryLimitError
 
 KINDS = ["qwen", "shepherd", "skywork", "trl", "trl-llama"]
 
@@ -26,15 +27,15 @@ def grow(prm, opened, rounds, draw, check=True):
         parents = [draw.choice(nodes) for _ in range(draw.randrange(1, 8))]
         steps = [draw.choice([[draw.choice(STEPS)], draw.sample(STEPS, 2)]) for _ in parents]
         grown = opened.extend(parents, steps)
-        assert [len(own) for own in grown.scores] == [len(own) for own in steps]
-        for node, parent, own, scores in zip(
+        assert [len(values) for values in grown.scores] == [len(values) for values in steps]
+        for node, parent, added, scores in zip(
             grown.nodes, parents, steps, grown.scores, strict=True
         ):
             problem_of[node] = problem_of[parent]
-            assert opened.steps(node) == opened.steps(parent) + own
+            assert opened.steps(node) == opened.steps(parent) + added
             if check:
                 whole = prm.score(problem_of[node], [opened.steps(node)])[0]
-                np.testing.assert_allclose(scores, whole[-len(own) :], rtol=0, atol=1e-5)
+                np.testing.assert_allclose(scores, whole[-len(added) :], rtol=0, atol=1e-5)
                 np.testing.assert_allclose(opened.scores(node), whole, rtol=0, atol=1e-5)
         nodes += grown.nodes
     return nodes
@@ -119,18 +120,18 @@ def test_a_trace_that_grows_alone_stays_in_one_segment(loaded):
         [node] = opened.extend(opened.roots[0], [STEPS[0]]).nodes
         for step in STEPS * 3:
             [node] = opened.extend(node, [step]).nodes
-        assert len(opened._nodes[node].path.parts) <= 3
+        assert len(opened._nodes[node].prefix.parts) <= 3
 
 
 def test_what_is_freed_is_gone(loaded, monkeypatch):
     alive = weakref.WeakSet()
-    original = attention.Segment.__init__
+    original = Segment.__init__
 
     def init(self, *arguments):
         original(self, *arguments)
         alive.add(self)
 
-    monkeypatch.setattr(attention.Segment, "__init__", init)
+    monkeypatch.setattr(Segment, "__init__", init)
     prm = loaded("qwen")
     opened = prm.session(PROBLEMS[0])
     first = opened.extend(opened.roots[0], STEPS[:4])
@@ -139,7 +140,8 @@ def test_what_is_freed_is_gone(loaded, monkeypatch):
     opened.free(first.nodes[0])  # and what continues it
     assert opened.stats.kept_bytes < full
     opened.keep([second.nodes[2]])
-    assert set(opened._nodes) == {opened.roots[0], first.nodes[2], second.nodes[2]}
+    assert len(opened) == 3
+    assert opened.steps(second.nodes[2]) == [STEPS[2], STEPS[2]]
     kept = opened.stats.kept_bytes
     opened.close()
     assert opened.stats.kept_bytes == 0 < kept
@@ -200,9 +202,9 @@ def opened(loaded):
 def test_a_closed_session_refuses(loaded):
     opened = loaded("qwen").session(PROBLEMS)
     opened.close()
-    with pytest.raises(ValueError, match="session: it is closed"):
+    with pytest.raises(ValueError, match="session: expected an open session"):
         opened.extend(opened.roots, STEPS[:3])
-    with pytest.raises(ValueError, match="session: it is closed"):
+    with pytest.raises(ValueError, match="session: expected an open session"):
         opened.scores(0)
     opened.close()  # twice does no harm
     assert "closed" in repr(opened)
@@ -217,29 +219,29 @@ def test_a_freed_node_refuses(opened):
         lambda: opened.keep(grown.nodes),
         lambda: opened.steps(grown.nodes[0]),
     ):
-        with pytest.raises(ValueError, match=f"session: node {grown.nodes[0]} was freed"):
+        with pytest.raises(ValueError, match=f"session: .* node {grown.nodes[0]}, which was freed"):
             call()
-    with pytest.raises(ValueError, match="session: node 99 does not exist"):
+    with pytest.raises(ValueError, match="node 99, which does not exist"):
         opened.extend([99], [STEPS[0]])
 
 
 @pytest.mark.parametrize(
     ("nodes", "steps", "error", "message"),
     [
-        ([0, 1], ["a"], ValueError, "extend: steps must hold one item per node: expected 2; got 1"),
-        ([0], "a", TypeError, "extend: steps must be a list"),
-        (0, 3, TypeError, "extend: steps must be a list"),
-        ("0", ["a"], TypeError, "session: a node is a whole number; got str"),
-        ([True], ["a"], TypeError, "session: a node is a whole number; got bool"),
-        ([0], [[]], ValueError, r"extend: steps\[0\] must be a step or a list of at least one"),
-        ([0, 1], ["fine.", ""], ValueError, r"extend: steps\[1\].*step 0"),
+        ([0, 1], ["a"], ValueError, r"extend: steps: expected one item per node \(2\); got 1"),
+        ([0], "a", TypeError, "extend: steps: expected a list"),
+        (0, 3, TypeError, "extend: steps: expected a list"),
+        ("0", ["a"], TypeError, "session: expected a node, which is a whole number; got str"),
+        ([True], ["a"], TypeError, "a node, which is a whole number; got bool"),
+        ([0], [[]], ValueError, r"extend: steps\[0\]: expected a step, or a list of at least one"),
+        ([0, 1], ["fine.", ""], ValueError, r"extend: steps\[1\]: expected a step with text"),
         ([0], ["a <extra_0> b"], ValueError, r"extend: steps\[0\]"),
-        ([0], [[1]], TypeError, r"extend: steps\[0\].*must be a text"),
+        ([0], [[1]], TypeError, r"extend: steps\[0\]\[0\]: expected a text; got int"),
         (
             [0],
             ["word " * 600],
             ValueError,
-            r"extend: steps\[0\].*must fit the model's 512 positions",
+            r"extend: steps\[0\]: expected at most 512 tokens .*; got 3053 tokens; leave it out$",
         ),
     ],
 )
@@ -254,7 +256,9 @@ def test_bad_input_names_the_place_and_changes_nothing(nodes, steps, error, mess
 def test_a_branch_beyond_the_memory_limit_is_named(loaded):
     prm = loaded("qwen")
     with prm.session(PROBLEMS, memory_limit=1000) as opened:
-        with pytest.raises(ValueError, match=r"extend: steps\[0\] needs the keys and values of"):
+        with pytest.raises(
+            MemoryLimitError, match=r"extend: steps\[0\]: .* fit the limit of 0.001 MB"
+        ):
             opened.extend(opened.roots, STEPS[:3])
         assert len(opened) == 3
 
@@ -262,9 +266,9 @@ def test_a_branch_beyond_the_memory_limit_is_named(loaded):
 @pytest.mark.parametrize(
     ("problems", "options", "error", "message"),
     [
-        (3, {}, TypeError, "session: problems must be a list"),
-        (["a", 3], {}, TypeError, r"session: problems\[1\] must be a text"),
-        (["a"], {"memory_limit": 0}, ValueError, "session: memory_limit must be at least 1 byte"),
+        (3, {}, TypeError, "session: problems: expected a list"),
+        (["a", 3], {}, TypeError, r"session: problems\[1\]: expected a text"),
+        (["a"], {"memory_limit": 0}, ValueError, "session: memory_limit: expected at least 1 byte"),
     ],
 )
 def test_a_session_of_nothing_sensible_is_refused(problems, options, error, message, loaded):
@@ -278,11 +282,11 @@ def test_a_session_takes_more_problems_in(loaded):
         opened.extend(opened.roots[0], STEPS[:1])
         (root,) = opened.begin(PROBLEMS[1:2])
         assert opened.roots == [0, root]
-        found = opened.extend([opened.roots[0], root], [STEPS[1], STEPS[1]]).scores.values
+        values = opened.extend([opened.roots[0], root], [STEPS[1], STEPS[1]]).scores.values
         whole = prm.score(PROBLEMS[:2], [[STEPS[1]], [STEPS[1]]]).values
-        np.testing.assert_allclose(found, whole, atol=1e-5)
-        with pytest.raises(TypeError, match=r"session: problems\[1\] must be a text; got int"):
+        np.testing.assert_allclose(values, whole, atol=1e-5)
+        with pytest.raises(TypeError, match=r"session: problems\[1\]: expected a text; got int"):
             opened.begin([PROBLEMS[2], 3])
         assert len(opened.roots) == 2
-    with pytest.raises(ValueError, match="session: it is closed"):
+    with pytest.raises(ValueError, match="session: expected an open session"):
         opened.begin(PROBLEMS)

@@ -27,8 +27,8 @@ from transformers import (
 import stepscore
 from stepscore.scoring.forward import sharing
 from stepscore.scoring.forward.attention import IMPLEMENTATION
-from stepscore.scoring.forward.plan import Costs
-from stepscore.scoring.forward.sharing import costs_of, share_prefixes, turn_of
+from stepscore.scoring.forward.plan import ForwardCosts
+from stepscore.scoring.forward.sharing import forward_costs, rope_switch_length, share_prefixes
 
 SIZES = models._sizes()
 PROBLEMS = ["What is half of 10 + 6?"] * 5
@@ -89,7 +89,9 @@ CANNOT = {
 
 
 def said(record) -> list[str]:
-    return [str(one.message) for one in record if "sharing prefixes" in str(one.message)]
+    return [
+        str(warning.message) for warning in record if "sharing prefixes" in str(warning.message)
+    ]
 
 
 @pytest.mark.parametrize("kind", CANNOT)
@@ -105,7 +107,7 @@ def test_a_model_that_cannot_share_says_so_once_and_scores_right(kind, token_bud
     [message] = said(record)
     assert message.startswith(f"load: {tiny.folder} forwards every trace whole")
     assert reason in message
-    [place] = {one.filename for one in record if str(one.message) == message}
+    [place] = {warning.filename for warning in record if str(warning.message) == message}
     assert place == __file__
     assert prm.costs is None
     assert prm.backbone.config._attn_implementation != IMPLEMENTATION
@@ -119,12 +121,12 @@ def test_rotary_frequencies_that_turn_with_the_length_are_not_mixed(token_budget
     tiny = models.long_rope_prm(tmp_path / "phi", turn=64)
     with pytest.warns(UserWarning, match="frequencies depend on the longest trace of a batch"):
         prm = stepscore.load(tiny.folder, token_budget=token_budget)
-    assert (prm.costs, prm.turn) == (None, 64)
+    assert (prm.costs, prm.rope_switch_length) == (None, 64)
     expected = [tiny.read(*trace) for trace in zip(PROBLEMS, SOLUTIONS, strict=True)]
     scores = prm.score(PROBLEMS, SOLUTIONS)
     np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
     if token_budget == 10_000:
-        mixed = replace(prm, turn=None).score(PROBLEMS, SOLUTIONS)
+        mixed = replace(prm, rope_switch_length=None).score(PROBLEMS, SOLUTIONS)
         assert np.abs(mixed.values - scores.values).max() > 1e-3, "else this test shows nothing"
 
 
@@ -162,16 +164,20 @@ def test_an_obstacle_restores_the_attention(implementation, monkeypatch):
     torch.manual_seed(0)
     model = LlamaModel(LlamaConfig(**SIZES)).eval()
     model.set_attn_implementation(implementation)
-    real = sharing._try
+    real = sharing._probe
     with monkeypatch.context() as patch:
         patch.setattr(
-            sharing, "_try", lambda own, *, shared: fails() if shared else real(own, shared=False)
+            sharing,
+            "_probe",
+            lambda backbone, *, shared: fails() if shared else real(backbone, shared=False),
         )
         assert share_prefixes(model, {}) == "KeyError: 'no such state'"
     assert model.config._attn_implementation == implementation
     with monkeypatch.context() as patch:
         patch.setattr(
-            sharing, "_try", lambda own, *, shared: real(own, shared=shared) + 0.01 * shared
+            sharing,
+            "_probe",
+            lambda backbone, *, shared: real(backbone, shared=shared) + 0.01 * shared,
         )
         assert share_prefixes(model, {}) == "its hidden states would differ by 1.0e-02"
     assert model.config._attn_implementation == implementation
@@ -207,7 +213,7 @@ def test_an_obstacle_at_load_is_said_once(tiny, mixed, monkeypatch):
     ],
 )
 def test_the_length_at_which_a_model_turns(config, turn):
-    assert turn_of(config) == turn
+    assert rope_switch_length(config) == turn
 
 
 def test_costs_are_those_of_the_size():
@@ -216,8 +222,8 @@ def test_costs_are_those_of_the_size():
     wide = LlamaModel(LlamaConfig(**SIZES | {"intermediate_size": 4096}))
     words = LlamaModel(LlamaConfig(**SIZES | {"vocab_size": 90_000}))
     costs = {"small": small, "deep": deep, "wide": wide, "words": words}
-    costs = {name: costs_of(model) for name, model in costs.items()}
-    assert all(own.token > 0 and own.fork > 0 for own in costs.values())
+    costs = {name: forward_costs(model) for name, model in costs.items()}
+    assert all(cost.token > 0 and cost.fork > 0 for cost in costs.values())
     assert costs["deep"].token > 2 * costs["small"].token
     assert costs["deep"].fork == 3 * costs["small"].fork
     assert costs["wide"].token > costs["small"].token
@@ -226,7 +232,7 @@ def test_costs_are_those_of_the_size():
 
 
 def test_what_is_worth_sharing():
-    costs = Costs(token=2, fork=10)
+    costs = ForwardCosts(token=2, fork=10)
     assert not costs.worth_sharing(length=1000, copies=1)
     assert not costs.worth_sharing(length=5, copies=2)
     assert costs.worth_sharing(length=6, copies=2)

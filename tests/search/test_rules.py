@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stepscore.ops.rule import RULES
 from tables import Tables
 
 from stepscore import Rule, reference
 from stepscore.errors import InputError
+from stepscore.ops.vote_rule import RULES
 from stepscore.search import (
     Continuation,
     ExpandRequest,

@@ -121,7 +121,7 @@ def test_a_released_problem_may_come_again(loaded) -> None:
     assert scorer.session.stats.kept_bytes < held
     np.testing.assert_allclose(scorer(requests), first, atol=EXACT)
     scorer.close()
-    with pytest.raises(ValueError, match="session: it is closed"):
+    with pytest.raises(ValueError, match="session: expected an open session"):
         scorer(requests)
 
 

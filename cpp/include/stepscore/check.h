@@ -35,8 +35,7 @@ struct About {
 };
 constexpr About kNoArgument{""};
 
-// "value_head: weight must have shape ..." is refuse("value_head", "weight", " must have shape
-// ...")
+// refuse("value_head", "weight", " must ...") says "value_head: weight must ...".
 template <class... Parts>
 [[noreturn]] void refuse(const char* op, const char* argument, const Parts&... parts) {
   throw InvalidArgument(op, argument, message(op, ": ", argument, parts...));

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Sample, score, show, save."""
     # Only here: the lab's policy needs torch.
     try:
-        from stepscore.hub import quiet
+        from stepscore.hub import silenced_hub
         from stepscore.jobs.demo import run_demo, save, show
         from stepscore.lab.policy import load_policy
     except ModuleNotFoundError as error:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     # A file that may not be written is found out before the sampling.
     saved = arguments.save and WholeFile(arguments.save, overwrite=arguments.overwrite)
     try:
-        with quiet():
+        with silenced_hub():
             policy = load_policy()
     except (ValueError, OSError) as error:
         raise InputError(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stepscore.cli.spelling import flag_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.files import Files
-from stepscore.jobs.model_scores import Truncation
 from stepscore.records import Fields
 from stepscore.voting import (
     DEFAULT_RULES,
@@ -19,6 +18,9 @@ from stepscore.voting import (
     parse_rules,
 )
 from stepscore.voting.rules import typed_forms
+
+if TYPE_CHECKING:
+    from stepscore.scoring.truncation import Truncation
 
 INPUT_HELP = """\
 input: one JSON object per line (JSONL; .gz and "-" for standard input work too)

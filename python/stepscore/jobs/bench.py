@@ -14,15 +14,15 @@ import numpy as np
 from stepscore.errors import InputError
 from stepscore.files import LineReader
 from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
-from stepscore.jobs.model_scores import Truncation
 from stepscore.jobs.skips import raise_fault
 from stepscore.records import Fields, Record, parse_records
 from stepscore.report.forward_cost import BareForward, ForwardCost
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
-    from stepscore.scoring.forward.engine import Tokens
+    from stepscore.scoring.forward.packed_traces import PackedTraces
     from stepscore.scoring.forward.plan import Plan
+    from stepscore.scoring.truncation import Truncation
 
 _CHUNK = 512  # candidates, as in the other commands
 # The bare forward takes no more tokens than this: a large file needs no long floor.
@@ -101,16 +101,15 @@ def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 def _tokenised(
     records: list[Record], model: ProcessRewardModel, truncation: Truncation, fields: Fields
-) -> Iterator[tuple[float, Tokens]]:
-    """When each wave of the records' traces was begun, and its tokens."""
-    from stepscore.scoring.waves import waves
+) -> Iterator[tuple[float, PackedTraces]]:
+    """When each chunk of the records' traces was begun, and its tokens."""
+    from stepscore.scoring.chunks import chunk_traces
 
     begin = time.perf_counter()
     try:
         traces = _checked(records, model)
-        cut = waves(traces)
-        for wave in cut:
-            yield begin, _rendered(traces.take(wave), model, truncation)
+        for chunk in chunk_traces(traces):
+            yield begin, _rendered(traces.take(chunk), model, truncation)
             begin = time.perf_counter()
     except Exception as error:
         if not blames_input(error):
@@ -125,7 +124,7 @@ def _tokenised(
 
 
 def _checked(records: list[Record], model: ProcessRewardModel) -> Any:
-    from stepscore.scoring.render import check_traces
+    from stepscore.scoring.arguments import check_traces
 
     problems = [record.problem or "" for record in records for _ in record.candidates]
     solutions: list[Any] = [
@@ -133,33 +132,29 @@ def _checked(records: list[Record], model: ProcessRewardModel) -> Any:
         for record in records
         for candidate in record.candidates
     ]
-    return check_traces(_caller(), model.recipe, problems, solutions)
+    return check_traces(_arguments(), model.recipe, problems, solutions)
 
 
-def _rendered(traces: Any, model: ProcessRewardModel, truncation: Truncation) -> Tokens:
-    from stepscore.scoring.render import render
-
-    return render(
-        _caller(),
-        model.recipe,
-        model.tokenizer,
-        traces,
-        limit=model.max_length,
-        truncation=truncation,
-    ).tokens
+def _rendered(traces: Any, model: ProcessRewardModel, truncation: Truncation) -> PackedTraces:
+    return model.renderer.render(_arguments(), traces, truncation).traces
 
 
-def _caller() -> Any:
-    from stepscore.scoring.render import Caller
+def _arguments() -> Any:
+    from stepscore.errors import Argument
+    from stepscore.scoring.arguments import TraceArguments
 
-    return Caller("score", lambda _: "problem", "solutions[{}]".format)
+    return TraceArguments(
+        "score",
+        lambda _: Argument("problem"),
+        lambda trace, *step: Argument("solutions", index=(trace, *step)),
+    )
 
 
-def _forward(cost: ForwardCost, model: ProcessRewardModel, tokens: Tokens) -> None:
+def _forward(cost: ForwardCost, model: ProcessRewardModel, tokens: PackedTraces) -> None:
     """Plan, forward and read some traces, and add what that took."""
-    from stepscore.scoring.checkpoint.head import read_steps
+    from stepscore.scoring.forward.forward_pass import hidden_states
+    from stepscore.scoring.forward.head import read_steps
     from stepscore.scoring.forward.memory import token_bytes
-    from stepscore.scoring.forward.run import hidden_states
 
     seconds = cost.seconds
     begin = time.perf_counter()
@@ -232,7 +227,7 @@ def _bare(cost: ForwardCost, model: ProcessRewardModel) -> BareForward:
 
 
 def _seconds(model: ProcessRewardModel, planned: Plan, rounds: int) -> list[float]:
-    from stepscore.scoring.forward.run import hidden_states
+    from stepscore.scoring.forward.forward_pass import hidden_states
 
     seconds = []
     for _ in range(rounds):

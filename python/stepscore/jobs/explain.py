@@ -10,7 +10,7 @@ from stepscore.errors import InputError
 from stepscore.files import LineReader
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
 from stepscore.jobs.files import Files
-from stepscore.jobs.model_scores import Truncation, score_with_model
+from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.ranking import choose_how, choose_how_again
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import Skips, raise_fault
@@ -23,6 +23,7 @@ from stepscore.voting import VoteSettings
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.truncation import Truncation
 
 _NEAREST = 3
 

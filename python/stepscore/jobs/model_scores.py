@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from stepscore.voting.scores import candidate_scores
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
-
-Truncation = Literal["error", "steps"]
+    from stepscore.scoring.truncation import Truncation
 
 
 def score_with_model(

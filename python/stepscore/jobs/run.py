@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from stepscore.jobs.file_scores import LayoutCheck
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
-from stepscore.jobs.model_scores import Truncation
 from stepscore.jobs.provenance import describe, describe_votes
 from stepscore.jobs.ranking import choose_how, choose_how_again
 from stepscore.jobs.results import ResultWriter
@@ -24,6 +23,7 @@ from stepscore.voting.columns import AGGREGATION_PARAMETERS
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.truncation import Truncation
 
 # Enough for full batches of sorted lengths, and few enough to see the progress of a 7B model.
 CHUNK_WITH_MODEL = 512

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
-from stepscore.jobs.model_scores import Truncation, score_with_model
+from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import Skips
 from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_records
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.truncation import Truncation
 
 
 def score_lines(

@@ -12,7 +12,7 @@ import torch
 from transformers import DynamicCache, Qwen2ForCausalLM
 from transformers.cache_utils import DynamicLayer
 
-from stepscore.hub import quiet
+from stepscore.hub import silenced_hub
 from stepscore.lab.tokenizer import EOS_ID, PAD_ID, decode, encode
 
 SHIPPED = Path(__file__).parent / "weights" / "policy"
@@ -161,7 +161,7 @@ class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
 
 def load_policy(directory: Path | str = SHIPPED) -> LabPolicy:
     """Load a policy, by default the one inside the package. Nothing is fetched."""
-    with quiet():
+    with silenced_hub():
         model = Qwen2ForCausalLM.from_pretrained(directory, local_files_only=True)
     return LabPolicy(model.eval())
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2ForTokenClassification
 
-from stepscore.hub import quiet
+from stepscore.hub import silenced_hub
 from stepscore.lab.tokenizer import NEWLINE_ID, PAD_ID, encode
 
 SHIPPED = Path(__file__).parent / "weights" / "prm"
@@ -98,7 +98,7 @@ def look_back(model: Qwen2ForTokenClassification, layer: Any) -> None:
 
 def load_prm(directory: Path | str = SHIPPED) -> Qwen2ForTokenClassification:
     """Load a PRM, by default the one inside the package. Nothing is fetched."""
-    with quiet():
+    with silenced_hub():
         model = Qwen2ForTokenClassification.from_pretrained(directory, local_files_only=True)
     return model.eval()
 

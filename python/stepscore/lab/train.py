@@ -27,7 +27,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM, Qwen2ForTokenClassification
 
-from stepscore.hub import quiet
+from stepscore.hub import silenced_hub
 from stepscore.lab.fit import fit
 from stepscore.lab.mistakes import misconceived_steps
 from stepscore.lab.policy import LabPolicy
@@ -195,7 +195,7 @@ def save(
     for name, model in (("policy", policy), ("prm", prm)):
         fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=directory))
         fresh.chmod(0o755)
-        with quiet():
+        with silenced_hub():
             model.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
         for path in fresh.iterdir():

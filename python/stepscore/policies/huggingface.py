@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from stepscore.hub import quiet, watched
+from stepscore.hub import silenced_hub, stderr_is_terminal
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
 from stepscore.policies.requests import Continuation, ExpandRequest
 
@@ -112,7 +112,7 @@ class HuggingFacePolicy:
         """
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         number_format = dtype or ("float32" if torch.device(where).type == "cpu" else "auto")
-        with quiet(progress=watched()):
+        with silenced_hub(progress=stderr_is_terminal()):
             tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
             loaded = AutoModelForCausalLM.from_pretrained(
                 model, revision=revision, dtype=number_format, trust_remote_code=False

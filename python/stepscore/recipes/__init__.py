@@ -1,17 +1,29 @@
-"""How published process reward models are laid out and read, one file per family."""
+"""How published process reward models are laid out and read."""
 
-from stepscore.recipes.math_shepherd import math_shepherd
-from stepscore.recipes.qwen_math_prm import qwen_math_prm
-from stepscore.recipes.recipe import Encoded, Head, Layer, Recipe, Tokenizer
+from stepscore.recipes.catalog.math_shepherd import math_shepherd
+from stepscore.recipes.catalog.qwen_math_prm import qwen_math_prm
+from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
+from stepscore.recipes.catalog.trl_prm import trl_prm
+from stepscore.recipes.recipe import (
+    Encoded,
+    Head,
+    Layer,
+    Layout,
+    Published,
+    Readout,
+    Recipe,
+    Tokenizer,
+)
 from stepscore.recipes.registry import Evidence, detect, recipe_by_name, recipe_names
-from stepscore.recipes.skywork_o1_prm import skywork_o1_prm
-from stepscore.recipes.trl_prm import trl_prm
 
 __all__ = [
     "Encoded",
     "Evidence",
     "Head",
     "Layer",
+    "Layout",
+    "Published",
+    "Readout",
     "Recipe",
     "Tokenizer",
     "detect",

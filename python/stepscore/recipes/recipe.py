@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stepscore.errors import InputError
 
 
 class Tokenizer(Protocol):
@@ -85,6 +88,64 @@ class Head:
 Activation = Literal["sigmoid", "softmax"]
 
 
+def _any_tokenizer(recipe: str, tokenizer: Tokenizer) -> None:
+    """Accept any tokenizer."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How the hidden state at the end of a step becomes its score.
+
+    Attributes:
+        head: the head's weights.
+        activation: what turns the head's outputs into scores.
+        column: the output that is the score.
+        score_range: the least and the greatest score.
+        check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
+            hold what the head needs.
+    """
+
+    head: Head
+    activation: Activation
+    column: int
+    score_range: tuple[float, float] = (0.0, 1.0)
+    check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
+
+
+class Layout(Protocol):
+    """A way to lay traces out as tokens; `stepscore.recipes.layouts` has those that are used."""
+
+    @property
+    def tokenisation(self) -> Literal["joint", "separate"]:
+        """As in `Recipe`, and so are the others."""
+        ...
+
+    @property
+    def separator(self) -> str:
+        """The text that ends a step in the model's input."""
+        ...
+
+    @property
+    def split(self) -> Callable[[str], list[str]]:
+        """A solution given as one text -> its steps."""
+        ...
+
+    def fault_in_problem(self, problem: str) -> InputError | None:
+        """Why a problem cannot be laid out."""
+
+    def fault_in_step(self, step: str) -> InputError | None:
+        """Why a step cannot be laid out."""
+
+    def encode(
+        self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
+    ) -> Encoded:
+        """Lay traces out."""
+        ...
+
+    def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
+        """Refuse a tokenizer that cannot serve the layout."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that makes a score the model's own score.
@@ -109,8 +170,8 @@ class Recipe:
             states none, and then ``last`` is used.
         length_key: the entry of ``config.json`` that limits the length of a trace, in tokens.
         split: a solution given as one text -> its steps.
-        fault_in_problem: why a problem cannot be laid out, or None.
-        fault_in_step: why a step cannot be laid out, or None.
+        fault_in_problem: why a problem cannot be laid out, as an error without a place; or None.
+        fault_in_step: why a step cannot be laid out, likewise.
         encode: (tokenizer, problems, steps of each) -> Encoded, one call for all traces.
         check_tokenizer: raises ValueError where the tokenizer cannot serve the recipe.
         parameters: the factory's arguments, as ``config.json`` may hold them.
@@ -127,8 +188,8 @@ class Recipe:
     score_range: tuple[float, float]
     default_aggregate: str | None
     split: Callable[[str], list[str]] = field(repr=False)
-    fault_in_problem: Callable[[str], str | None] = field(repr=False)
-    fault_in_step: Callable[[str], str | None] = field(repr=False)
+    fault_in_problem: Callable[[str], InputError | None] = field(repr=False)
+    fault_in_step: Callable[[str], InputError | None] = field(repr=False)
     encode: Callable[[Tokenizer, Sequence[str], Sequence[Sequence[str]]], Encoded] = field(
         repr=False
     )
@@ -136,6 +197,67 @@ class Recipe:
     length_key: str = "max_position_embeddings"
     parameters: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def from_layout(
+        cls,
+        layout: Layout,
+        readout: Readout,
+        *,
+        name: str,
+        confidence: Literal["author", "third-party"],
+        source: str,
+        default_aggregate: str | None = None,
+        length_key: str = "max_position_embeddings",
+        parameters: tuple[tuple[str, str], ...] = (),
+    ) -> Recipe:
+        """Put a recipe together; the arguments are those of the class."""
+        return cls(
+            name=name,
+            confidence=confidence,
+            source=source,
+            tokenisation=layout.tokenisation,
+            separator=layout.separator,
+            head=readout.head,
+            activation=readout.activation,
+            column=readout.column,
+            score_range=readout.score_range,
+            default_aggregate=default_aggregate,
+            split=layout.split,
+            fault_in_problem=layout.fault_in_problem,
+            fault_in_step=layout.fault_in_step,
+            encode=layout.encode,
+            check_tokenizer=partial(_check_tokenizer, name, readout, layout),
+            length_key=length_key,
+            parameters=parameters,
+        )
+
     def as_config(self) -> dict[str, str]:
         """Give the entry ``"stepscore"`` of ``config.json`` that detection restores it from."""
         return {"recipe": self.name, **dict(self.parameters)}
+
+
+def _check_tokenizer(recipe: str, readout: Readout, layout: Layout, tokenizer: Tokenizer) -> None:
+    readout.check_tokenizer(recipe, tokenizer)
+    layout.check_tokenizer(recipe, tokenizer)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A recipe's entry in the catalog: how it is called, and how its checkpoints are recognised.
+
+    Attributes:
+        name: as in `Recipe`.
+        make: gives the recipe.
+        repositories: Hugging Face repositories -> the arguments of `make` that read them.
+        architectures: the model classes in config.json, as patterns: a checkpoint of such a class
+            that holds the head of ``make()`` has this recipe.
+        added_token: an entry that the tokenizer of such a checkpoint must have, too.
+        assumption: what is assumed of a checkpoint that only its class tells; a warning says it.
+    """
+
+    name: str
+    make: Callable[..., Recipe]
+    repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    architectures: tuple[str, ...] = ()
+    added_token: str | None = None
+    assumption: str | None = None

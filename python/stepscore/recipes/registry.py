@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
-from stepscore.recipes.math_shepherd import math_shepherd
-from stepscore.recipes.qwen_math_prm import TAG as QWEN_TAG
-from stepscore.recipes.qwen_math_prm import qwen_math_prm
-from stepscore.recipes.recipe import Head, Recipe, Tokenizer
-from stepscore.recipes.skywork_o1_prm import skywork_o1_prm
-from stepscore.recipes.trl_prm import H4_SEPARATOR, trl_prm
+from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.recipes import catalog
+from stepscore.recipes.recipe import Head, Published, Recipe, Tokenizer
 
-_FACTORIES: dict[str, Callable[..., Recipe]] = {
-    "qwen2.5-math-prm": qwen_math_prm,
-    "math-shepherd": math_shepherd,
-    "skywork-o1-prm": skywork_o1_prm,
-    "trl-prm": trl_prm,
-}
-
-_REPOSITORIES: dict[str, Callable[[], Recipe]] = {
-    "Qwen/Qwen2.5-Math-PRM-7B": qwen_math_prm,
-    "Qwen/Qwen2.5-Math-PRM-72B": qwen_math_prm,
-    "Qwen/Qwen2.5-Math-7B-PRM800K": qwen_math_prm,
-    "peiyi9979/math-shepherd-mistral-7b-prm": math_shepherd,
-    "Skywork/Skywork-o1-Open-PRM-Qwen-2.5-1.5B": skywork_o1_prm,
-    "Skywork/Skywork-o1-Open-PRM-Qwen-2.5-7B": skywork_o1_prm,
-    "HuggingFaceH4/Qwen2.5-Math-1.5B-Instruct-PRM-0.2": lambda: trl_prm(H4_SEPARATOR),
-    "HuggingFaceH4/Qwen2.5-Math-7B-Instruct-PRM-0.2": lambda: trl_prm(H4_SEPARATOR),
-}
-
-# Published PRMs that share a class with a recipe above and are read in another way.
+# Published PRMs that share a class with a recipe of the catalog and are read in another way. An
+# entry of the catalog for the same repository takes precedence.
 _NOT_OFFERED = {
     "Gen-Verse/ReasonFlux-PRM-7B": "reasonflux-prm-7b",
     "Gen-Verse/ReasonFlux-PRM-1.5B": "reasonflux-prm-1.5b",
@@ -46,9 +30,26 @@ _NOT_OFFERED = {
 Shape = tuple[int, ...]
 
 
+@cache
+def published() -> dict[str, Published]:
+    """Give the catalog: every file in it, by the name of its recipe."""
+    modules = [
+        import_module(f"{catalog.__name__}.{module.name}")
+        for module in iter_modules(catalog.__path__)
+    ]
+    entries: list[Published] = [module.PUBLISHED for module in modules]
+    return {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
+
+
 def recipe_names() -> list[str]:
-    """Give the names that ``load(recipe=...)`` and `recipe_by_name` take."""
-    return list(_FACTORIES)
+    """Give the names that ``load(recipe=...)`` and `recipe_by_name` take.
+
+    Examples:
+        >>> import stepscore
+        >>> "trl-prm" in stepscore.recipes.recipe_names()
+        True
+    """
+    return list(published())
 
 
 def recipe_by_name(name: str, **parameters: str) -> Recipe:
@@ -62,16 +63,23 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
         ValueError: a name that is not offered.
         TypeError: an argument that the recipe does not take.
     """
-    if name not in _FACTORIES:
-        raise ValueError(
-            f"recipe_by_name: name must be one of {', '.join(_FACTORIES)}; got {name!r}; pass one "
-            "of these, or a Recipe"
+    if name not in published():
+        raise InputError(
+            f"one of {', '.join(published())}",
+            got=repr(name),
+            advice="pass one of these, or a Recipe",
+            argument="name",
+            where="recipe_by_name",
         )
     try:
-        return _FACTORIES[name](**parameters)
+        return published()[name].make(**parameters)
+    except InputError:
+        raise
     except TypeError as error:
-        raise TypeError(
-            f"recipe_by_name: {name} does not take the arguments {sorted(parameters)} ({error})"
+        raise InputTypeError(
+            f"the arguments of {name}",
+            got=f"{sorted(parameters)} ({error})",
+            where="recipe_by_name",
         ) from error
 
 
@@ -114,7 +122,7 @@ def detect(evidence: Evidence) -> Recipe:
     return _from_config(evidence) or _from_name(evidence) or _from_head(evidence)
 
 
-def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> str | None:
+def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> InputError | None:
     """Say how a checkpoint's tensors differ from what a class head needs, or give None."""
     for number, layer in enumerate(head.layers, 1):
         rows = head.outputs if number == len(head.layers) else hidden_size
@@ -123,9 +131,9 @@ def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> str
             expected.append((layer.bias, (rows,)))
         for key, shape in expected:
             if key not in shapes:
-                return f"expected a tensor {key!r} of shape {list(shape)}; the checkpoint has none"
+                return InputError(f"a tensor {key!r} of shape {list(shape)}", got="none")
             if tuple(shapes[key]) != shape:
-                return f"expected {key!r} of shape {list(shape)}; got {list(shapes[key])}"
+                return InputError(f"{key!r} of shape {list(shape)}", got=str(list(shapes[key])))
     return None
 
 
@@ -134,76 +142,110 @@ def _from_config(evidence: Evidence) -> Recipe | None:
     if entry is None:
         return None
     if not isinstance(entry, Mapping) or not isinstance(entry.get("recipe"), str):
-        raise ValueError(
-            'load: the entry "stepscore" of config.json must look like {"recipe": "trl-prm", '
-            f'"separator": "\\n"}}; got {entry!r}; correct it, or pass recipe='
+        raise InputError(
+            'an entry "stepscore" of config.json like {"recipe": "trl-prm", "separator": "\\n"}',
+            got=repr(entry),
+            advice=("correct it, or pass ", Argument("recipe")),
+            where="load",
         )
     parameters = {key: value for key, value in entry.items() if key != "recipe"}
     return recipe_by_name(entry["recipe"], **parameters)
 
 
 def _from_name(evidence: Evidence) -> Recipe | None:
-    for name in evidence.names():
-        for repository, recipe in _NOT_OFFERED.items():
-            if _same_repository(name, repository):
-                raise ValueError(
-                    f"load: {repository} is read by the recipe {recipe!r}, which is not offered "
-                    f"yet; the recipes are {', '.join(_FACTORIES)}; pass recipe= only if one of "
-                    "them is what the model was trained with"
-                )
-        for repository, factory in _REPOSITORIES.items():
-            if _same_repository(name, repository):
-                return factory()
+    offered = {
+        repository.casefold(): (entry, parameters)
+        for entry in published().values()
+        for repository, parameters in entry.repositories.items()
+    }
+    not_offered = {repository.casefold(): repository for repository in _NOT_OFFERED}
+    for name in map(str.casefold, evidence.names()):
+        if name in offered:
+            entry, parameters = offered[name]
+            return entry.make(**parameters)
+        if name in not_offered:
+            repository = not_offered[name]
+            raise InputError(
+                f"a model that one of the recipes reads ({', '.join(published())})",
+                got=f"{repository}, which is read by {_NOT_OFFERED[repository]!r}, and that is "
+                "not offered yet",
+                advice=(
+                    "pass ",
+                    Argument("recipe"),
+                    " only if one of them is what the model was trained with",
+                ),
+                where="load",
+            )
     return None
-
-
-def _same_repository(name: str, repository: str) -> bool:
-    return name.casefold() == repository.casefold()
 
 
 def _from_head(evidence: Evidence) -> Recipe:
     hidden_size = int(evidence.config.get("hidden_size") or 0)
-    architectures = evidence.architectures
-
-    def fits(recipe: Recipe) -> bool:
-        return head_fault(recipe.head, evidence.shapes, hidden_size) is None
-
-    # PURE's models share the class and the head, but not the tag.
-    has_tag = QWEN_TAG in evidence.tokenizer.get_added_vocab()
-    if has_tag and "Qwen2ForProcessRewardModel" in architectures and fits(qwen_math_prm()):
-        return qwen_math_prm()
-    if "Qwen2ForPrmModel" in architectures and fits(skywork_o1_prm()):
-        return skywork_o1_prm()
-    two_labels = any(name.endswith("ForTokenClassification") for name in architectures)
-    if two_labels and fits(trl_prm()):
-        warnings.warn(
-            f"load: {evidence.name} looks like a PRM of TRL's trainer; its checkpoint does not say "
-            'which separator it was trained with, so TRL\'s default "\\n" is used; pass '
-            'recipe=stepscore.recipes.trl_prm(separator=...) or write "stepscore": {"recipe": '
-            '"trl-prm", "separator": ...} into its config.json',
-            stacklevel=5,
-        )
-        return trl_prm()
-    raise ValueError(_undecided(evidence))
+    fitting = [entry for entry in published().values() if _may_be(entry, evidence)]
+    recipes = [(entry, entry.make()) for entry in fitting]
+    recipes = [
+        (entry, recipe)
+        for entry, recipe in recipes
+        if head_fault(recipe.head, evidence.shapes, hidden_size) is None
+    ]
+    if len(recipes) != 1:
+        raise _undecided(evidence, [entry.name for entry, _ in recipes])
+    [(entry, recipe)] = recipes
+    if entry.assumption is not None:
+        warnings.warn(f"load: {evidence.name} {entry.assumption}", stacklevel=5)
+    return recipe
 
 
-def _undecided(evidence: Evidence) -> str:
+def _may_be(entry: Published, evidence: Evidence) -> bool:
+    """Whether the class and the tokenizer are those of a recipe."""
+    by_class = any(
+        fnmatchcase(architecture, pattern)
+        for architecture in evidence.architectures
+        for pattern in entry.architectures
+    )
+    tag = entry.added_token
+    return by_class and (tag is None or tag in evidence.tokenizer.get_added_vocab())
+
+
+def _undecided(evidence: Evidence, fitting: list[str]) -> InputError:
     heads = [
         f"{key} {list(shape)}"
         for key, shape in evidence.shapes.items()
         if key.startswith(("score.", "v_head.", "lm_head."))
     ]
-    tag = "an added token" if QWEN_TAG in evidence.tokenizer.get_added_vocab() else "no added token"
-    causal = any(name.endswith("ForCausalLM") for name in evidence.architectures)
-    advice = (
-        "a causal language model does not say how it was trained as a PRM; pass "
-        'recipe="math-shepherd" if its steps end in the tag ки'
-        if causal
-        else f"pass recipe= one of {', '.join(_FACTORIES)}, the one that the model was trained with"
+    added = evidence.tokenizer.get_added_vocab()
+    tags = sorted({entry.added_token for entry in published().values() if entry.added_token})
+    tokens = ", ".join(
+        f"{tag!r} in the tokenizer ({'an added token' if tag in added else 'no added token'})"
+        for tag in tags
     )
-    return (
-        f"load: the recipe of {evidence.name} cannot be detected; looked at: config.json "
-        f'"stepscore" (none), the names {evidence.names()} (not known), the architectures '
-        f"{evidence.architectures}, the head tensors {heads or 'none'}, {QWEN_TAG!r} in the "
-        f"tokenizer ({tag}); {advice}"
+    several = f"; it may be any of {', '.join(fitting)}" if fitting else ""
+    return InputError(
+        f"a checkpoint whose recipe can be detected{several}",
+        got=f'{evidence.name}; looked at: config.json "stepscore" (none), the names '
+        f"{evidence.names()} (not known), the architectures {evidence.architectures}, the head "
+        f"tensors {heads or 'none'}, {tokens}",
+        advice=_advice(evidence),
+        where="load",
     )
+
+
+def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
+    if not any(name.endswith("ForCausalLM") for name in evidence.architectures):
+        return (
+            "pass the ",
+            Argument("recipe"),
+            f" that the model was trained with, one of {', '.join(published())}",
+        )
+    advice: list[str | Argument] = [
+        "a causal language model does not say how it was trained as a PRM"
+    ]
+    for entry in published().values():
+        # Their class says nothing, so that no other recipe of them could have been detected.
+        if not entry.architectures:
+            advice += [
+                "; pass " if len(advice) == 1 else ", ",
+                Argument("recipe", entry.name),
+                f" if its steps end in {entry.make().separator!r}",
+            ]
+    return tuple(advice)

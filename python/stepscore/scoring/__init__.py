@@ -1,8 +1,34 @@
 """Scores of process reward models: render -> plan -> forward -> read."""
 
-from stepscore.scoring.checkpoint.loading import load
-from stepscore.scoring.model import ProcessRewardModel, Ranked
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from stepscore.scoring.ranking import Ranked
 from stepscore.scoring.scores import StepScores
-from stepscore.scoring.session import Branches, Session
+
+if TYPE_CHECKING:
+    from stepscore.scoring.checkpoint.loading import load
+    from stepscore.scoring.model import ProcessRewardModel
+    from stepscore.scoring.session import Branches, Session
 
 __all__ = ["Branches", "ProcessRewardModel", "Ranked", "Session", "StepScores", "load"]
+
+# Only these need torch, which costs seconds to import: only on first use.
+_NEED_TORCH = {
+    "Branches": "session",
+    "ProcessRewardModel": "model",
+    "Session": "session",
+    "load": "checkpoint.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEED_TORCH:
+        return getattr(import_module(f"stepscore.scoring.{_NEED_TORCH[name]}"), name)
+    raise AttributeError(f"module 'stepscore.scoring' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,55 +2,33 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, SupportsIndex, overload
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stepscore.hub import watched
-from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.hub import stderr_is_terminal
+from stepscore.ragged import offsets_of
 from stepscore.recipes import Recipe, Tokenizer
-from stepscore.scoring.checkpoint.head import HeadWeights
+from stepscore.scoring.arguments import Solution, TraceArguments, check_list, check_traces
+from stepscore.scoring.chunks import chunk_traces, prefetched
 from stepscore.scoring.forward.engine import Engine
-from stepscore.scoring.forward.plan import Costs
-from stepscore.scoring.render import (
-    Caller,
-    Rendered,
-    Solution,
-    check_traces,
-    check_truncation,
-    render,
-)
-from stepscore.scoring.scores import StepScores, default_aggregate
+from stepscore.scoring.forward.head import HeadWeights
+from stepscore.scoring.forward.packed_traces import concatenated_ranges
+from stepscore.scoring.forward.plan import ForwardCosts
+from stepscore.scoring.ranking import Ranked, check_candidates, check_ranking, rank_scores
+from stepscore.scoring.render import Rendered, Renderer
+from stepscore.scoring.scores import StepScores
 from stepscore.scoring.session import Session
-from stepscore.scoring.waves import ahead, waves
-
-Truncation = Literal["error", "steps"]
+from stepscore.scoring.truncation import Truncation, check_truncation
 
 # Seconds: a bar that appears and vanishes at once tells nobody anything.
 _WORTH_A_BAR = 1.0
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """One candidate of a ranking.
-
-    Attributes:
-        index: its place in the list that was ranked.
-        score: its aggregated score; NaN when steps were left out.
-        text: the candidate; one given as steps is joined by newlines.
-        step_scores: one per step.
-    """
-
-    index: int
-    score: float
-    text: str
-    step_scores: list[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +45,8 @@ class ProcessRewardModel:
         max_length: the most tokens of a trace; None for a model without a limit.
         token_budget: the most tokens of a batch, padding included.
         costs: what sharing a prefix saves and costs; None forwards every trace whole, padded.
-        turn: the length at which the model changes its rotary frequencies; None for most.
+        rope_switch_length: the length at which the model changes its rotary frequencies; None for
+            most.
         cache_limit: the most tokens of a trace whose keys and values are kept; None for all.
         show_progress: True or False; None shows a bar when a person watches a long run.
     """
@@ -80,8 +59,8 @@ class ProcessRewardModel:
     head: HeadWeights
     max_length: int | None
     token_budget: int
-    costs: Costs | None = None
-    turn: int | None = None
+    costs: ForwardCosts | None = None
+    rope_switch_length: int | None = None
     cache_limit: int | None = None
     show_progress: bool | None = None
 
@@ -95,24 +74,39 @@ class ProcessRewardModel:
         """The backbone's number format."""
         return next(self.backbone.parameters()).dtype
 
+    @property
+    def turn(self) -> int | None:
+        """Until 0.3 the old name of `rope_switch_length`."""
+        warnings.warn(
+            "ProcessRewardModel.turn is called rope_switch_length now; turn goes in stepscore 0.3",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.rope_switch_length
+
+    @property
+    def engine(self) -> Engine:
+        """What forwards and reads."""
+        return Engine(
+            self.backbone,
+            self.head,
+            self.token_budget,
+            self.costs,
+            self.rope_switch_length,
+            self.cache_limit,
+        )
+
+    @property
+    def renderer(self) -> Renderer:
+        """What turns traces into tokens."""
+        return Renderer(self.recipe, self.tokenizer, self.max_length)
+
     def __repr__(self) -> str:
         return (
             f"ProcessRewardModel({self.name!r}, recipe={self.recipe.name!r}, "
             f"device={str(self.device)!r}, dtype={str(self.dtype).removeprefix('torch.')!r})"
         )
 
-    @overload
-    def score(
-        self, problems: str, solutions: Sequence[Solution], *, truncation: Truncation = "error"
-    ) -> StepScores: ...
-    @overload
-    def score(
-        self,
-        problems: Sequence[str],
-        solutions: Sequence[Solution],
-        *,
-        truncation: Truncation = "error",
-    ) -> StepScores: ...
     def score(
         self,
         problems: str | Sequence[str],
@@ -141,21 +135,38 @@ class ProcessRewardModel:
         Raises:
             TypeError: an argument of another type.
             ValueError: counts that do not match, a solution without steps, an empty step, a step
-                that contains the separator, a trace that is too long. The message names the place.
+                that contains the separator, a trace that is too long. The error names the place.
+
+        Examples:
+            >>> import stepscore
+            >>> prm = stepscore.load("lab")
+            >>> problem = "85+95-16+20+11-30=?"
+            >>> solutions = [["85+95=180", "180-16=164"], ["85+95=180", "180-16=154"]]
+            >>> scores = prm.score(problem, solutions)
+            >>> [(values > 0.5).tolist() for values in scores]
+            [[True, True], [True, False]]
         """
-        _expect_list("score", "solutions", solutions, "each a text or a list of steps")
+        check_list("score", Argument("solutions"), solutions, "each item a text or a list of steps")
+
+        def solution(trace: int, *step: int) -> Argument:
+            return Argument("solutions", index=(trace, *step))
+
         if isinstance(problems, str):
-            caller = Caller("score", lambda _: "problems", "solutions[{}]".format)
-            return self._score(caller, [problems] * len(solutions), solutions, truncation)
-        _expect_list("score", "problems", problems, "one text per solution, or a text")
+            arguments = TraceArguments("score", lambda _: Argument("problems"), solution)
+            return self._score(arguments, [problems] * len(solutions), solutions, truncation)
+        check_list("score", Argument("problems"), problems, "one text per solution, or a text")
         if len(problems) != len(solutions):
-            raise ValueError(
-                f"score: problems must be one text, or one per solution: expected {len(solutions)} "
-                f"for {len(solutions)} solutions; got {len(problems)}; repeat a problem for each "
-                "of its solutions"
+            raise InputError(
+                f"one text, or one per solution ({len(solutions)})",
+                got=str(len(problems)),
+                advice="repeat a problem for each of its solutions",
+                argument="problems",
+                where="score",
             )
-        caller = Caller("score", "problems[{}]".format, "solutions[{}]".format)
-        return self._score(caller, problems, solutions, truncation)
+        arguments = TraceArguments(
+            "score", lambda trace: Argument("problems", index=(trace,)), solution
+        )
+        return self._score(arguments, problems, solutions, truncation)
 
     def rank(
         self,
@@ -166,7 +177,7 @@ class ProcessRewardModel:
         top_k: int | None = None,
         truncation: Truncation = "error",
     ) -> list[Ranked]:
-        """Order the candidates of one problem, best first; ties keep the order of the input.
+        r"""Order the candidates of one problem, best first; ties keep the order of the input.
 
         Args:
             problem: the problem.
@@ -179,17 +190,34 @@ class ProcessRewardModel:
         Raises:
             TypeError, ValueError: as in `score`; no candidates; an unknown ``how``; a ``top_k``
                 below 1.
+
+        Examples:
+            >>> import stepscore
+            >>> prm = stepscore.load("lab")
+            >>> problem = "85+95-16+20+11-30=?"
+            >>> candidates = ["85+95=180\n180-16=154", "85+95=180\n180-16=164"]
+            >>> best, worst = prm.rank(problem, candidates, how="min")
+            >>> best.index, best.text
+            (1, '85+95=180\n180-16=164')
         """
         if not isinstance(problem, str):
-            raise TypeError(
-                f"rank: problem must be a text; got {type(problem).__name__}; pass a str, or use "
-                "rank_many"
+            raise InputTypeError(
+                "a text",
+                got=type(problem).__name__,
+                advice="pass a str, or use rank_many",
+                argument="problem",
+                where="rank",
             )
-        _check_ranking("rank", how, top_k)
-        _check_candidates("rank", "candidates", candidates)
-        caller = Caller("rank", lambda _: "problem", "candidates[{}]".format)
-        scores = self._score(caller, [problem] * len(candidates), candidates, truncation)
-        return _ranked(candidates, scores, _totals(scores, how), top_k)
+        check_ranking("rank", how, top_k)
+        check_candidates("rank", Argument("candidates"), candidates)
+        arguments = TraceArguments(
+            "rank",
+            lambda _: Argument("problem"),
+            lambda trace, *step: Argument("candidates", index=(trace, *step)),
+        )
+        scores = self._score(arguments, [problem] * len(candidates), candidates, truncation)
+        [ranking] = rank_scores([candidates], scores, how, top_k)
+        return ranking
 
     def rank_many(
         self,
@@ -209,33 +237,48 @@ class ProcessRewardModel:
 
         Raises:
             TypeError, ValueError: as in `rank`; counts that do not match.
+
+        Examples:
+            >>> import stepscore
+            >>> prm = stepscore.load("lab")
+            >>> problems = ["85+95-16+20+11-30=?", "69+15-75+61+71-84=?"]
+            >>> candidates = [["85+95=170", "85+95=180"], ["69+15=84"]]
+            >>> rankings = prm.rank_many(problems, candidates)
+            >>> [[ranked.index for ranked in ranking] for ranking in rankings]
+            [[1, 0], [0]]
         """
-        _check_ranking("rank_many", how, top_k)
-        _expect_list("rank_many", "problems", problems, "one text per problem")
-        _expect_list("rank_many", "candidates", candidates, "one list of candidates per problem")
-        if len(problems) != len(candidates):
-            raise ValueError(
-                f"rank_many: candidates must hold one list per problem: expected {len(problems)}; "
-                f"got {len(candidates)}; pass a list of candidates for each problem"
-            )
-        for index, own in enumerate(candidates):
-            _check_candidates("rank_many", f"candidates[{index}]", own)
-        flat = [candidate for own in candidates for candidate in own]
-        of = [index for index, own in enumerate(candidates) for _ in own]
-        caller = Caller(
-            "rank_many",
-            lambda trace: f"problems[{of[trace]}]",
-            lambda trace: f"candidates[{of[trace]}][{trace - of.index(of[trace])}]",
+        check_ranking("rank_many", how, top_k)
+        check_list("rank_many", Argument("problems"), problems, "one text per problem")
+        check_list(
+            "rank_many", Argument("candidates"), candidates, "one list of candidates per problem"
         )
-        scores = self._score(caller, [problems[index] for index in of], flat, truncation)
-        totals = _totals(scores, how)
-        rankings, begin = [], 0
-        for own in candidates:
-            end = begin + len(own)
-            part = _part(scores, begin, end)
-            rankings.append(_ranked(own, part, totals[begin:end], top_k))
-            begin = end
-        return rankings
+        if len(problems) != len(candidates):
+            raise InputError(
+                f"one list per problem ({len(problems)})",
+                got=str(len(candidates)),
+                advice="pass a list of candidates for each problem",
+                argument="candidates",
+                where="rank_many",
+            )
+        for index, solutions in enumerate(candidates):
+            check_candidates("rank_many", Argument("candidates", index=(index,)), solutions)
+        places = [
+            (index, place)
+            for index, solutions in enumerate(candidates)
+            for place in range(len(solutions))
+        ]
+        arguments = TraceArguments(
+            "rank_many",
+            lambda trace: Argument("problems", index=places[trace][:1]),
+            lambda trace, *step: Argument("candidates", index=(*places[trace], *step)),
+        )
+        scores = self._score(
+            arguments,
+            [problems[index] for index, _ in places],
+            [candidates[index][place] for index, place in places],
+            truncation,
+        )
+        return rank_scores(candidates, scores, how, top_k)
 
     def session(self, problems: str | Sequence[str], *, memory_limit: int | None = None) -> Session:
         """Open a session, in which traces grow step by step and only new tokens are forwarded.
@@ -252,84 +295,66 @@ class ProcessRewardModel:
         Examples:
             >>> import stepscore
             >>> prm = stepscore.load("lab")
-            >>> with prm.session("Tom has 3 apples and buys 4 more. How many?") as session:
-            ...     first = session.extend(session.roots[0], ["3 + 4 = 7", "3 + 4 = 8"])
-            ...     second = session.extend(first.nodes, ["The answer is 7", "The answer is 8"])
-            >>> [len(scores) for scores in second.scores]
-            [1, 1]
+            >>> with prm.session("85+95-16+20+11-30=?") as session:
+            ...     first = session.extend(session.roots[0], ["85+95=180", "85+95=170"])
+            ...     second = session.extend(first.nodes[0], ["180-16=164", "180-16=154"])
+            >>> [(values > 0.5).tolist() for values in second.scores]
+            [[True], [False]]
         """
         problems = [problems] if isinstance(problems, str) else problems
-        _expect_list("session", "problems", problems, "one text per problem")
+        check_list("session", Argument("problems"), problems, "one text per problem")
         if memory_limit is not None and memory_limit < 1:
-            raise ValueError(
-                f"session: memory_limit must be at least 1 byte; got {memory_limit}; pass None for "
-                "half of the free memory"
+            raise InputError(
+                "at least 1 byte",
+                got=str(memory_limit),
+                advice="pass None for half of the free memory",
+                argument="memory_limit",
+                where="session",
             )
-        return Session(self, problems, memory_limit)
+        return Session(
+            self.engine, self.renderer, problems, name=self.name, memory_limit=memory_limit
+        )
 
     def _score(
         self,
-        caller: Caller,
+        arguments: TraceArguments,
         problems: Sequence[str],
         solutions: Sequence[Solution],
         truncation: Truncation,
     ) -> StepScores:
-        check_truncation(caller, truncation)
-        traces = check_traces(caller, self.recipe, problems, solutions)
-        if not traces.steps:
-            nothing = np.zeros(0, dtype=np.int64)
-            return StepScores(
-                np.zeros(0, dtype=np.float32), np.zeros(1, dtype=np.int64), self.recipe, nothing
-            )
-        step_offsets = _offsets(len(steps) for steps in traces.steps)
+        check_truncation(arguments.call, truncation)
+        traces = check_traces(arguments, self.recipe, problems, solutions)
+        step_offsets = offsets_of([len(steps) for steps in traces.steps])
         values = np.full(step_offsets[-1], np.nan, dtype=np.float32)
         truncated = np.zeros(len(traces.steps), dtype=np.int64)
-        engine = self.engine
+        if not traces.steps:
+            return StepScores(values, step_offsets, self.recipe, truncated)
+        engine, renderer = self.engine, self.renderer
 
-        def prepare(wave: NDArray[np.int64]) -> Rendered:
-            own = Caller(
-                caller.name,
-                lambda trace: caller.problem(int(wave[trace])),
-                lambda trace: caller.solution(int(wave[trace])),
-            )
-            return render(
-                own,
-                self.recipe,
-                self.tokenizer,
-                traces.take(wave),
-                limit=self.max_length,
-                truncation=truncation,
-            )
+        def render(chunk: NDArray[np.int64]) -> Rendered:
+            return renderer.render(arguments.take(chunk), traces.take(chunk), truncation)
 
         with self._progress(len(values)) as bar:
-            for wave, rendered in ahead(prepare, waves(traces)):
-                truncated[wave] = rendered.truncated
-                starts = step_offsets[wave] - rendered.read_offsets[:-1]
-                counts = np.diff(rendered.read_offsets)
+            for chunk, rendered in prefetched(render, chunk_traces(traces)):
+                truncated[chunk] = rendered.truncated
                 # A trace's steps are left out from its end only: the read ones are its first ones.
-                steps = np.arange(len(rendered.positions)) + np.repeat(starts, counts)
-                values[steps] = engine.read(caller.name, rendered.tokens, bar.update)
+                read = np.diff(rendered.traces.step_offsets)
+                steps = concatenated_ranges(step_offsets[chunk], read)
+                values[steps] = engine.read(arguments.call, rendered.traces, bar.update)
         if truncated.any():
             warnings.warn(
-                f"{caller.name}: {truncated.sum()} steps of {np.count_nonzero(truncated)} "
+                f"{arguments.call}: {truncated.sum()} steps of {np.count_nonzero(truncated)} "
                 f"solutions end past the model's {self.max_length} positions and were not scored "
                 "(NaN)",
                 stacklevel=3,
             )
         return StepScores(values, step_offsets, self.recipe, truncated)
 
-    @property
-    def engine(self) -> Engine:
-        """What forwards and reads."""
-        return Engine(
-            self.backbone, self.head, self.token_budget, self.costs, self.turn, self.cache_limit
-        )
-
     def _progress(self, steps: int) -> Any:
         """A bar for a person who watches a run of more than a moment."""
         from tqdm.auto import tqdm
 
-        show = watched() if self.show_progress is None else self.show_progress
+        show = stderr_is_terminal() if self.show_progress is None else self.show_progress
         return tqdm(
             total=steps,
             unit="step",
@@ -337,78 +362,3 @@ class ProcessRewardModel:
             disable=not show,
             delay=0 if self.show_progress else _WORTH_A_BAR,
         )
-
-
-def _offsets(counts: Iterable[int]) -> NDArray[np.int64]:
-    return np.cumsum([0, *counts])
-
-
-def _check_ranking(call: str, how: object, top_k: object) -> None:
-    if how is not None and not isinstance(how, str):
-        raise TypeError(
-            f"{call}: how must be the name of one aggregation; got {type(how).__name__}; for "
-            "several at once use score(...).aggregate([...])"
-        )
-    if how is not None and how not in AGGREGATIONS:
-        raise ValueError(
-            f"{call}: how must be one of {', '.join(AGGREGATIONS)}; got {how!r}; pass one of "
-            "these, or None for the recipe's default"
-        )
-    if top_k is None:
-        return
-    if isinstance(top_k, bool) or not isinstance(top_k, SupportsIndex):
-        raise TypeError(f"{call}: top_k must be a whole number or None; got {type(top_k).__name__}")
-    if operator.index(top_k) < 1:
-        raise ValueError(f"{call}: top_k must be at least 1; got {top_k}; pass None for all")
-
-
-def _expect_list(call: str, place: str, value: object, items: str) -> None:
-    if not isinstance(value, (list, tuple)):
-        hint = "put it into a list" if isinstance(value, str) else "pass a list"
-        raise TypeError(
-            f"{call}: {place} must be a list, {items}; got {type(value).__name__}; {hint}"
-        )
-
-
-def _check_candidates(call: str, place: str, candidates: object) -> None:
-    _expect_list(call, place, candidates, "each item a text or a list of steps")
-    if not candidates:
-        raise ValueError(
-            f"{call}: {place} must hold at least one candidate; got none; leave the problem out"
-        )
-
-
-def _totals(scores: StepScores, how: str | None) -> NDArray[np.float32]:
-    chosen = default_aggregate(scores.recipe) if how is None else how
-    totals = np.array(scores.aggregate(chosen, nan="propagate"))
-    # What a candidate lost is unknown, whichever steps the aggregation looks at.
-    totals[scores.truncated > 0] = np.nan
-    return totals
-
-
-def _part(scores: StepScores, begin: int, end: int) -> StepScores:
-    first, last = scores.offsets[begin], scores.offsets[end]
-    return StepScores(
-        scores.values[first:last],
-        scores.offsets[begin : end + 1] - first,
-        scores.recipe,
-        scores.truncated[begin:end],
-    )
-
-
-def _ranked(
-    candidates: Sequence[Solution],
-    scores: StepScores,
-    totals: NDArray[np.float32],
-    top_k: int | None,
-) -> list[Ranked]:
-    # NaN sorts last, and a stable sort keeps ties in the order of the input.
-    best: Iterable[int] = np.argsort(-totals, kind="stable")[:top_k].tolist()
-    return [
-        Ranked(index, float(totals[index]), _text(candidates[index]), scores[index].tolist())
-        for index in best
-    ]
-
-
-def _text(candidate: Solution) -> str:
-    return candidate if isinstance(candidate, str) else "\n".join(candidate)

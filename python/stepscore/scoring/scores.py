@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.errors import InputTypeError
 from stepscore.ops import aggregate
 from stepscore.recipes import Recipe
+from stepscore.voting.columns import UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
     import pyarrow
-
-# Where the author of a model states no aggregate: the last step has seen the whole solution.
-UNSTATED_AGGREGATE = "last"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,6 +28,20 @@ class StepScores:
         offsets: where each candidate begins and ends, int64 [candidates + 1].
         recipe: how they were read.
         truncated: the steps of each candidate that were left out, int64 [candidates].
+
+    Examples:
+        >>> import numpy as np
+        >>> import stepscore
+        >>> scores = stepscore.StepScores(
+        ...     values=np.array([0.5, 0.25, 0.75], dtype=np.float32),
+        ...     offsets=np.array([0, 2, 3]),
+        ...     recipe=stepscore.recipes.trl_prm(),
+        ...     truncated=np.zeros(2, dtype=np.int64),
+        ... )
+        >>> scores.to_list()
+        [[0.5, 0.25], [0.75]]
+        >>> scores.aggregate(["min", "last"]).tolist()
+        [[0.25, 0.25], [0.75, 0.75]]
     """
 
     values: NDArray[np.float32]
@@ -47,8 +60,11 @@ class StepScores:
         try:
             candidate = range(len(self))[operator.index(candidate)]
         except TypeError:
-            raise TypeError(
-                f"StepScores: a candidate is a whole number; got {candidate!r}; slice to_list()"
+            raise InputTypeError(
+                "a candidate, which is a whole number",
+                got=repr(candidate),
+                advice="slice to_list()",
+                where="StepScores",
             ) from None
         except IndexError:
             raise IndexError(
@@ -99,4 +115,4 @@ class StepScores:
 
 def default_aggregate(recipe: Recipe) -> str:
     """Give the aggregate of a recipe's author, or ``last`` where the author states none."""
-    return recipe.default_aggregate or UNSTATED_AGGREGATE
+    return recipe.default_aggregate or UNSTATED_AGGREGATION

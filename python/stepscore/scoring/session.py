@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from stepscore.scoring.forward.attention import Path, Segment
-from stepscore.scoring.forward.engine import (
-    Engine,
-    Scores,
-    Tokens,
-    out_of_memory,
-    read_plan,
-    smaller_budget,
-    warn_of_budget,
+from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.ragged import offsets_of
+from stepscore.scoring.arguments import (
+    TraceArguments,
+    Traces,
+    addressed,
+    check_problem,
+    check_traces,
 )
+from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.memory import free_memory, token_bytes
-from stepscore.scoring.forward.plan import plan
-from stepscore.scoring.render import Caller, Traces, check_traces, render
+from stepscore.scoring.render import Renderer
 from stepscore.scoring.scores import StepScores
+from stepscore.scoring.session_branches import Branch, BranchScores, forward_branches
+from stepscore.scoring.session_memory import KeyValueMemory, MemoryLimitError, SessionStats
+from stepscore.scoring.session_nodes import TraceForest, TraceNode
 
-if TYPE_CHECKING:
-    from stepscore.scoring.model import ProcessRewardModel
-
-
-class MemoryLimitError(ValueError):
-    """A branch that alone needs more than a session may keep."""
+__all__ = ["Branches", "MemoryLimitError", "Session", "SessionStats"]
 
 
 @dataclass(frozen=True)
@@ -49,63 +43,6 @@ class Branches:
     scores: StepScores
 
 
-@dataclass
-class SessionStats:
-    """What a session did so far.
-
-    Attributes:
-        given: tokens that scoring every branch from its first token would have forwarded.
-        forwarded: tokens that were forwarded.
-        dropped: tokens whose keys and values were given up for the memory limit.
-        kept_bytes: keys and values that are kept now.
-        peak_bytes: the most of them at any time.
-    """
-
-    given: int = 0
-    forwarded: int = 0
-    dropped: int = 0
-    kept_bytes: int = 0
-    peak_bytes: int = 0
-
-
-@dataclass(eq=False)
-class _Node:
-    """A step, or several given at once; a root has none."""
-
-    number: int
-    parent: _Node | None
-    problem: str
-    steps: list[str]  # from the root on
-    scores: NDArray[np.float32]  # one per step
-    token_ids: NDArray[np.int32]  # of the whole trace, as far as it was forwarded
-    path: Path | None  # with the keys and values of token_ids
-    children: list[_Node] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class _Branch:
-    """A trace to score: its tokens, and where its new steps are read."""
-
-    parent: _Node
-    token_ids: NDArray[np.int32]
-    positions: NDArray[np.int64]
-
-    def continues(self, nodes: Iterable[_Node]) -> Path | None:
-        """The longest beginning of the trace whose keys and values are there.
-
-        The tokens that are read are never part of it: their hidden states are wanted.
-        """
-        best, longest = None, 0
-        for node in nodes:
-            if node.path is None:
-                continue
-            most = min(node.path.kept, int(self.positions[0]))
-            same = _common(self.token_ids[:most], node.token_ids[:most])
-            if same > longest:
-                best, longest = node.path, same
-        return None if best is None else best.first(longest)
-
-
 class Session:
     """Traces of some problems that grow step by step; made by `ProcessRewardModel.session`.
 
@@ -118,23 +55,36 @@ class Session:
     Attributes:
         roots: the node of each problem.
         stats: what was forwarded, and what is kept.
+
+    Examples:
+        >>> import stepscore
+        >>> prm = stepscore.load("lab")
+        >>> session = prm.session("85+95-16+20+11-30=?")
+        >>> first = session.extend(session.roots[0], ["85+95=180", "85+95=170"])
+        >>> session.keep(first.nodes[:1])
+        >>> second = session.extend(first.nodes[0], ["180-16=164"])
+        >>> session.steps(second.nodes[0])
+        ['85+95=180', '180-16=164']
+        >>> session.close()
     """
 
     def __init__(
-        self, prm: ProcessRewardModel, problems: Sequence[str], memory_limit: int | None
+        self,
+        engine: Engine,
+        renderer: Renderer,
+        problems: Sequence[str],
+        *,
+        name: str,
+        memory_limit: int | None,
     ) -> None:
-        self._prm = prm
-        self._engine: Engine = prm.engine
-        self._limit = free_memory(prm.device) // 2 if memory_limit is None else memory_limit
-        self._token_bytes = token_bytes(prm.backbone)
-        # Those that some node leads to: the others are gone with their last reference.
-        self._segments: WeakSet[Segment] = WeakSet()
-        self._clock = 0
+        self._engine = engine
+        self._renderer = renderer
+        self._name = name
         self._lock = Lock()
-        self._open = True
-        self._nodes: dict[int, _Node] = {}
-        self._made = 0
+        self._nodes = TraceForest()
         self.stats = SessionStats()
+        limit = free_memory(engine.device) // 2 if memory_limit is None else memory_limit
+        self._memory = KeyValueMemory(limit, token_bytes(engine.backbone), self.stats)
         self.roots: list[int] = []
         self.begin(problems)
 
@@ -148,10 +98,8 @@ class Session:
         return len(self._nodes)
 
     def __repr__(self) -> str:
-        state = (
-            f"{len(self)} nodes, {self.stats.kept_bytes / 1e6:.1f} MB" if self._open else "closed"
-        )
-        return f"Session({self._prm.name!r}, {state})"
+        kept = f"{len(self)} nodes, {self.stats.kept_bytes / 1e6:.1f} MB"
+        return f"Session({self._name!r}, {kept if self._nodes.is_open else 'closed'})"
 
     def begin(self, problems: Sequence[str]) -> list[int]:
         """Take more problems in, and give their roots.
@@ -161,18 +109,12 @@ class Session:
                 taken in.
         """
         for index, problem in enumerate(problems):
-            if not isinstance(problem, str):
-                raise TypeError(
-                    f"session: problems[{index}] must be a text; got {type(problem).__name__}; "
-                    "pass a str"
-                )
-            fault = self._prm.recipe.fault_in_problem(problem)
+            fault = check_problem(self._renderer.recipe, problem)
             if fault is not None:
-                raise ValueError(f"session: problems[{index}]: {fault}")
-        nothing, no_tokens = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32)
+                raise addressed(fault, "session", Argument("problems", index=(index,)))
         with self._lock:
-            self._check_open()
-            roots = [self._add(None, own, [], nothing, no_tokens, None) for own in problems]
+            self._nodes.check_open()
+            roots = [self._nodes.add_root(problem) for problem in problems]
             self.roots += roots
         return roots
 
@@ -192,308 +134,138 @@ class Session:
                 nothing was changed.
         """
         with self._lock:
-            parents, added = self._checked(nodes, steps)
-            full = [[*node.steps, *own] for node, own in zip(parents, added, strict=True)]
-            caller = Caller(
-                "extend",
-                lambda branch: f"the problem of steps[{branch}]",
-                lambda branch: f"steps[{branch}] (with the {len(parents[branch].steps)} before it)",
-            )
-            traces = check_traces(caller, self._prm.recipe, [n.problem for n in parents], full)
-            branches = self._rendered(caller, parents, traces)
-            scores: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)] * len(branches)
-            ends: list[Path | None] = [None] * len(branches)
-            self._score(branches, np.arange(len(branches)), scores, ends)
-            made = []
-            for parent, own, branch, score, end in zip(
-                parents, full, branches, scores, ends, strict=True
-            ):
-                total = np.concatenate([parent.scores, score])
-                made.append(self._add(parent, parent.problem, own, total, branch.token_ids, end))
-            self._count()
-        offsets = np.cumsum([0, *map(len, scores)])
-        values = np.concatenate([np.zeros(0, dtype=np.float32), *scores])
-        none = np.zeros(len(made), dtype=np.int64)
-        return Branches(made, StepScores(values, offsets, self._prm.recipe, none))
+            parents, added = self._branches_of(nodes, steps)
+            whole = [[*node.steps, *new] for node, new in zip(parents, added, strict=True)]
+            branches = self._rendered(parents, whole, steps)
+            results = self._read(branches)
+            children = []
+            for branch, all_steps, result in zip(branches, whole, results, strict=True):
+                scores = np.concatenate([branch.parent.scores, result.scores])
+                children.append(
+                    self._nodes.add_child(
+                        branch.parent, all_steps, scores, branch.token_ids, result.prefix
+                    )
+                )
+            self._memory.count()
+        offsets = offsets_of([len(result.scores) for result in results])
+        values = np.concatenate(
+            [np.zeros(0, dtype=np.float32), *(result.scores for result in results)]
+        )
+        none = np.zeros(len(children), dtype=np.int64)
+        return Branches(children, StepScores(values, offsets, self._renderer.recipe, none))
 
     def steps(self, node: int) -> list[str]:
         """The steps of a trace, from the root to a node."""
-        return list(self._node(node).steps)
+        return list(self._nodes[node].steps)
 
     def scores(self, node: int) -> NDArray[np.float32]:
         """Their scores ``[steps]``."""
-        return np.array(self._node(node).scores)
+        return np.array(self._nodes[node].scores)
 
     def free(self, nodes: int | Iterable[int]) -> None:
         """Give nodes back, with all that continues them; freeing one twice is an error."""
         with self._lock:
             for number in [nodes] if isinstance(nodes, int) else list(nodes):
-                self._free(self._node(number))
-            self._count()
+                self._nodes.free(number)
+            self._memory.count()
 
     def keep(self, nodes: Iterable[int]) -> None:
         """Free all nodes but these, what leads to them, and the roots."""
         with self._lock:
-            wanted = set(self.roots)
-            for number in nodes:
-                node: _Node | None = self._node(number)
-                while node is not None:
-                    wanted.add(node.number)
-                    node = node.parent
-            for number in self._nodes.keys() - wanted:
-                if number in self._nodes:  # else it went with another one
-                    self._free(self._nodes[number])
-            self._count()
+            self._nodes.keep(nodes)
+            self._memory.count()
 
     def close(self) -> None:
         """Give everything back; the session cannot be used after it."""
         with self._lock:
-            self._open = False
-            for node in self._nodes.values():
-                node.path = None
-            self._nodes.clear()
-            self._count()
+            self._nodes.close()
+            self._memory.count()
 
-    def _add(self, parent: _Node | None, *fields: Any) -> int:
-        number = self._made
-        self._made += 1
-        self._nodes[number] = node = _Node(number, parent, *fields)
-        if parent is not None:
-            parent.children.append(node)
-        return number
-
-    def _free(self, node: _Node) -> None:
-        if node.parent is not None:
-            node.parent.children.remove(node)
-        gone = [node]
-        while gone:
-            one = gone.pop()
-            del self._nodes[one.number]
-            gone.extend(one.children)
-            one.path = None  # now: nodes refer to each other, and would wait for the collector
-
-    def _check_open(self) -> None:
-        if not self._open:
-            raise ValueError("session: it is closed; open another one with prm.session(problems)")
-
-    def _node(self, number: int) -> _Node:
-        self._check_open()
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise TypeError(
-                f"session: a node is a whole number; got {type(number).__name__}; pass what extend "
-                "or roots gave"
-            )
-        node = self._nodes.get(int(number))
-        if node is None:
-            known = 0 <= number < self._made
-            raise ValueError(
-                f"session: node {number} {'was freed' if known else 'does not exist'}; pass what "
-                "extend or roots gave, and keep what is still wanted"
-            )
-        return node
-
-    def _checked(
+    def _branches_of(
         self, nodes: int | Sequence[int], steps: str | Sequence[Any]
-    ) -> tuple[list[_Node], list[list[str]]]:
-        """One node and one list of steps per branch."""
-        one = isinstance(nodes, (int, np.integer)) and not isinstance(nodes, bool)
-        if isinstance(steps, str):
-            if not one:
-                raise TypeError(
-                    "extend: steps must be a list, one item per node; got str; put it into a list"
-                )
-            steps = [steps]
-        if not isinstance(steps, (list, tuple)):
-            raise TypeError(
-                f"extend: steps must be a list, each item a step or a list of steps; got "
-                f"{type(steps).__name__}; pass a list"
+    ) -> tuple[list[TraceNode], list[list[str]]]:
+        """One node and one list of new steps per branch."""
+        if isinstance(nodes, (int, np.integer)) and not isinstance(nodes, bool):
+            given = [steps] if isinstance(steps, str) else steps
+            numbers = [nodes] * len(given) if isinstance(given, (list, tuple)) else []
+        else:
+            given, numbers = steps, list(nodes)  # type: ignore[arg-type]
+        if not isinstance(given, (list, tuple)):
+            raise InputTypeError(
+                "a list, one item per node, each a step or a list of steps",
+                got=type(given).__name__,
+                advice="put it into a list" if isinstance(given, str) else "pass a list",
+                argument="steps",
+                where="extend",
             )
-        numbers = [int(nodes)] * len(steps) if one else list(nodes)  # type: ignore[arg-type]
-        if len(numbers) != len(steps):
-            raise ValueError(
-                f"extend: steps must hold one item per node: expected {len(numbers)}; got "
-                f"{len(steps)}; repeat a node for each of its branches"
+        if len(numbers) != len(given):
+            raise InputError(
+                f"one item per node ({len(numbers)})",
+                got=str(len(given)),
+                advice="repeat a node for each of its branches",
+                argument="steps",
+                where="extend",
             )
-        added = [[step] if isinstance(step, str) else step for step in steps]
-        for branch, own in enumerate(added):
-            if not isinstance(own, (list, tuple)) or not own:
-                raise ValueError(
-                    f"extend: steps[{branch}] must be a step or a list of at least one step; got "
-                    f"{own!r}"
+        added = [[step] if isinstance(step, str) else step for step in given]
+        for branch, new in enumerate(added):
+            if not isinstance(new, (list, tuple)) or not new:
+                raise InputError(
+                    "a step, or a list of at least one step",
+                    got=repr(new),
+                    argument=Argument("steps", index=(branch,)),
+                    where="extend",
                 )
-        return [self._node(number) for number in numbers], [list(own) for own in added]
+        return [self._nodes[number] for number in numbers], [list(new) for new in added]
 
-    def _rendered(self, caller: Caller, parents: Sequence[_Node], traces: Traces) -> list[_Branch]:
-        prm = self._prm
+    def _rendered(
+        self, parents: Sequence[TraceNode], whole: list[list[str]], steps: str | Sequence[Any]
+    ) -> list[Branch]:
+        def solution(trace: int, *step: int) -> Argument:
+            if isinstance(steps, str) or isinstance(steps[trace], str):
+                step = ()
+            # The steps before were checked when they came, so that only new ones can be at fault.
+            new = [number - len(parents[trace].steps) for number in step]
+            return Argument("steps", index=(trace, *new))
+
         if not parents:
             return []
-        rendered = render(
-            caller, prm.recipe, prm.tokenizer, traces, limit=prm.max_length, truncation="error"
+        arguments = TraceArguments(
+            "extend", lambda trace: Argument("nodes", index=(trace,)), solution
         )
+        recipe = self._renderer.recipe
+        traces: Traces = check_traces(arguments, recipe, [node.problem for node in parents], whole)
+        packed = self._renderer.render(arguments, traces, None).traces
         branches = []
-        for branch, parent in enumerate(parents):
-            tokens = rendered.token_ids[rendered.offsets[branch] : rendered.offsets[branch + 1]]
-            first, last = rendered.read_offsets[branch : branch + 2]
-            positions = rendered.positions[first + len(parent.steps) : last]
-            branches.append(_Branch(parent, tokens, positions))
+        for index, parent in enumerate(parents):
+            tokens = packed.token_ids[packed.offsets[index] : packed.offsets[index + 1]]
+            first, last = packed.step_offsets[index : index + 2]
+            positions = packed.positions[first + len(parent.steps) : last]
+            branches.append(Branch(index, parent, tokens, positions))
         return branches
 
-    def _score(
-        self,
-        branches: Sequence[_Branch],
-        chosen: NDArray[np.int64],
-        scores: list[NDArray[np.float32]],
-        ends: list[Path | None],
-    ) -> None:
-        """Forward the new tokens of some branches: all together, or by halves where they must."""
-        if not len(chosen):
-            return
-        own = [branches[branch] for branch in chosen]
-        self._clock += 1
-        paths = [branch.continues([branch.parent, *branch.parent.children]) for branch in own]
-        self._use(paths)
-        if not self._make_room(own, paths):
-            if len(chosen) == 1:
-                need = len(own[0].token_ids) * self._token_bytes
-                raise MemoryLimitError(
-                    f"extend: steps[{chosen[0]}] needs the keys and values of "
-                    f"{len(own[0].token_ids)} tokens, about {need / 1e6:.3g} MB; memory_limit "
-                    f"is {self._limit / 1e6:.3g} MB; pass a larger one to prm.session"
-                )
-            half = len(chosen) // 2
-            self._score(branches, chosen[:half], scores, ends)
-            self._score(branches, chosen[half:], scores, ends)
-            return
-        for branch, (score, end) in zip(chosen, self._forward(own, paths), strict=True):
-            scores[branch], ends[branch] = score, end
-
-    def _forward(
-        self, branches: Sequence[_Branch], paths: Sequence[Path | None]
-    ) -> list[tuple[NDArray[np.float32], Path | None]]:
-        """Give the scores of the new steps of each branch, and the path that ends with it."""
-        costs = self._engine.costs
-        if costs is None:
-            return [(score, None) for score in self._forward_whole(branches)]
-        # Branches that continue one path are a group, whose new tokens are a trie.
-        places: dict[tuple[int, int], int] = {}
-        group = [places.setdefault(_place(path), len(places)) for path in paths]
-        order = np.argsort(group, kind="stable")
-        grouped = [paths[group.index(g)] for g in range(len(places))]
-        starts = [0 if path is None else path.tokens for path in grouped]
-        parts = [branches[i].token_ids[starts[group[i]] :] for i in order]
-        offsets = np.cumsum([0, *map(len, parts)])
-        steps = [branches[i].positions for i in order]
-        tokens = Tokens(
-            np.concatenate(parts), offsets, np.concatenate(steps), np.cumsum([0, *map(len, steps)])
+    def _read(self, branches: Sequence[Branch]) -> list[BranchScores]:
+        """Forward the new tokens of branches: all together, or by halves where they must."""
+        if not branches:
+            return []
+        memory = self._memory
+        memory.tick()
+        prefixes = [branch.cached_prefix() for branch in branches]
+        memory.use(prefixes)
+        new_tokens = sum(
+            len(branch.token_ids) - (0 if prefix is None else prefix.tokens)
+            for branch, prefix in zip(branches, prefixes, strict=True)
         )
-        groups = np.cumsum([0, *np.bincount(group)])
-        engine, budget = self._engine, self._engine.token_budget
-        while True:
-            planned = plan(
-                tokens.token_ids,
-                offsets,
-                token_budget=budget,
-                costs=costs,
-                groups=groups,
-                starts=starts,
-            )
-            read, pieces = Scores(), dict[int, Path]()
-            used = {path.segment: path.segment.used for path in grouped if path is not None}
-            try:
-                read_plan(
-                    engine.backbone, engine.head, planned, tokens, read, paths=grouped, keep=pieces
-                )
-                break
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                for segment, before in used.items():
-                    segment.used = before
-                if not out_of_memory(error):
-                    raise
-                self._evict(0)
-                budget = smaller_budget("extend", budget, planned, error)
-        if budget != engine.token_budget:
-            warn_of_budget("extend", engine.token_budget, budget)
-            engine.token_budget = budget
-        self.stats.given += sum(len(branch.token_ids) for branch in branches)
-        self.stats.forwarded += planned.forwarded
-        self._use(pieces.values())
-        self._count()
-        values = np.empty(len(tokens.positions), dtype=np.float32)
-        values[read.steps()] = read.values()
-        made: list[tuple[NDArray[np.float32], Path | None]] = [(values, None)] * len(branches)
-        for trace, branch in enumerate(order):
-            begin, end = tokens.step_offsets[trace : trace + 2]
-            last = len(branches[branch].token_ids) - 1
-            piece = int(planned.last_piece[trace])
-            while planned.start[piece] > last:
-                piece = int(planned.parent[piece])
-            beyond = int(planned.start[piece] + planned.lengths[piece]) - 1 - last
-            whole = pieces[piece]
-            made[branch] = values[begin:end], Path(whole.segment, whole.length - beyond)
-        return made
-
-    def _forward_whole(self, branches: Sequence[_Branch]) -> Iterator[NDArray[np.float32]]:
-        """For a model that shares nothing."""
-        tokens = [branch.token_ids for branch in branches]
-        steps = [branch.positions for branch in branches]
-        offsets = np.cumsum([0, *map(len, steps)])
-        packed = Tokens(
-            np.concatenate(tokens),
-            np.cumsum([0, *map(len, tokens)]),
-            np.concatenate(steps),
-            offsets,
+        if memory.make_room(new_tokens, prefixes):
+            return forward_branches(self._engine, memory, self.stats, branches, prefixes)
+        if len(branches) > 1:
+            half = len(branches) // 2
+            return self._read(branches[:half]) + self._read(branches[half:])
+        [branch] = branches
+        need = len(branch.token_ids) * memory.token_bytes
+        raise MemoryLimitError(
+            f"a branch whose keys and values fit the limit of {memory.limit / 1e6:.3g} MB",
+            got=f"{len(branch.token_ids)} tokens, about {need / 1e6:.3g} MB",
+            advice=("pass a larger ", Argument("memory_limit"), " to prm.session"),
+            argument=Argument("steps", index=(branch.index,)),
+            where="extend",
         )
-        values = self._engine.read("extend", packed)
-        self.stats.given += len(packed.token_ids)
-        self.stats.forwarded += len(packed.token_ids)
-        return (values[begin:end] for begin, end in pairwise(offsets))
-
-    def _use(self, paths: Iterable[Path | None]) -> None:
-        """Note what is used now."""
-        for path in paths:
-            for segment, _ in () if path is None else path.parts:
-                segment.last_use = self._clock
-                self._segments.add(segment)
-
-    def _make_room(self, branches: Sequence[_Branch], paths: Sequence[Path | None]) -> bool:
-        """Drop what was not used for longest; False where even that leaves too little."""
-        new = sum(
-            len(branch.token_ids) - (0 if path is None else path.tokens)
-            for branch, path in zip(branches, paths, strict=True)
-        )
-        # A segment that a branch goes on in may make room for half as much again.
-        grown = {path.segment for path in paths if path is not None}
-        new += sum(segment.capacity // 2 for segment in grown if segment.before is not None)
-        return self._evict(self._limit - new * self._token_bytes)
-
-    def _evict(self, limit: int) -> bool:
-        """Drop the least recently used keys and values until the limit holds, but none in use."""
-        self._count()
-        # What continues a segment was used no later than it: from the leaves to the roots.
-        for segment in sorted(self._segments, key=_idle):
-            if self.stats.kept_bytes <= limit:
-                break
-            if segment.last_use < self._clock and not segment.dropped:
-                self.stats.kept_bytes -= segment.nbytes
-                self.stats.dropped += segment.used
-                segment.drop()
-        return self.stats.kept_bytes <= limit
-
-    def _count(self) -> None:
-        self.stats.kept_bytes = sum(segment.nbytes for segment in self._segments)
-        self.stats.peak_bytes = max(self.stats.peak_bytes, self.stats.kept_bytes)
-
-
-def _idle(segment: Segment) -> tuple[int, int]:
-    return segment.last_use, 0 if segment.before is None else -len(segment.before.parts)
-
-
-def _common(a: NDArray[np.int32], b: NDArray[np.int32]) -> int:
-    """How many tokens two traces begin with."""
-    length = min(len(a), len(b))
-    apart = np.flatnonzero(a[:length] != b[:length])
-    return int(apart[0]) if len(apart) else length
-
-
-def _place(path: Path | None) -> tuple[int, int]:
-    return (0, 0) if path is None else (id(path.segment), path.length)

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from stepscore.hub import quiet
+from stepscore.errors import Argument, InputError
+from stepscore.hub import silenced_hub
 
 LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 
@@ -84,9 +85,13 @@ def open_checkpoint(
     folder, commit = _locate(name, revision, show_progress)
     config_file = folder / "config.json"
     if not config_file.is_file():
-        raise ValueError(
-            f"load: model must be a folder with a config.json; {folder} has none; pass the folder "
-            "that save_pretrained wrote, or the name of a Hugging Face repository"
+        raise InputError(
+            "a folder with a config.json",
+            got=f"{folder}, which has none",
+            advice="pass the folder that save_pretrained wrote, or the name of a Hugging Face "
+            "repository",
+            argument="model",
+            where="load",
         )
     config = _read_json(config_file)
     stored = _weight_files(name, folder)
@@ -107,15 +112,21 @@ def _locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path,
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         if revision is not None:
-            raise ValueError(
-                f"load: revision belongs to a Hugging Face repository; got revision={revision!r} "
-                f"with the folder {name}; leave it out"
+            raise InputError(
+                "none for a folder: a revision belongs to a Hugging Face repository",
+                got=f"{revision!r} with the folder {name}",
+                advice="leave it out",
+                argument="revision",
+                where="load",
             )
         return folder, None
     if not _REPOSITORY.fullmatch(name):
-        raise ValueError(
-            'load: model must be a folder, the name of a Hugging Face repository, or "lab"; got '
-            f"{name!r}, and there is no such folder; check the path"
+        raise InputError(
+            'a folder, the name of a Hugging Face repository, or "lab"',
+            got=f"{name!r}, and there is no such folder",
+            advice="check the path",
+            argument="model",
+            where="load",
         )
     return _download(name, revision, show_progress)
 
@@ -124,16 +135,19 @@ def _download(name: str, revision: str | None, show_progress: bool) -> tuple[Pat
     from huggingface_hub import snapshot_download
 
     try:
-        with quiet(progress=show_progress):
+        with silenced_hub(progress=show_progress):
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
     # Offline, unknown, gated and unreachable repositories raise many classes, all of them OSError;
     # a name that the hub does not allow raises a ValueError.
     except (OSError, ValueError) as error:
         at = "" if revision is None else f" at revision {revision!r}"
-        raise ValueError(
-            f"load: model must be a folder or a Hugging Face repository; {name!r}{at} is no "
-            f"folder, and the repository cannot be fetched ({type(error).__name__}: {error}); "
-            "check the name, and HF_HOME, HF_HUB_OFFLINE and HF_TOKEN"
+        raise InputError(
+            "a folder or a Hugging Face repository",
+            got=f"{name!r}{at}, which is no folder, and no repository that can be fetched "
+            f"({type(error).__name__}: {error})",
+            advice="check the name, and HF_HOME, HF_HUB_OFFLINE and HF_TOKEN",
+            argument="model",
+            where="load",
         ) from error
     # A snapshot's folder is named after its commit.
     return folder, folder.name
@@ -147,9 +161,11 @@ def _weight_files(name: str, folder: Path) -> dict[str, Path]:
         files = {key: folder / file for key, file in _weight_map(index).items()}
         absent = sorted({path.name for path in files.values() if not path.is_file()})
         if absent:
-            raise ValueError(
-                f"load: every shard that {index.name} names must be in {folder}; missing: "
-                f"{', '.join(absent)}; fetch the checkpoint again"
+            raise InputError(
+                f"every shard that {index.name} names in {folder}",
+                got=f"none of {', '.join(absent)}",
+                advice="fetch the checkpoint again",
+                where="load",
             )
         return files
     if single.is_file():
@@ -158,12 +174,17 @@ def _weight_files(name: str, folder: Path) -> dict[str, Path]:
     others = sorted(
         path.name for path in folder.glob("*") if path.suffix in (".bin", ".pt", ".pth")
     )
-    raise ValueError(
-        "load: the weights must be safetensors (model.safetensors, or shards with an index); "
-        f"{name} has {', '.join(others) if others else 'none'}; convert them once, with the "
-        "model's own class: model = AutoModelForCausalLM.from_pretrained(folder); "
-        "model.save_pretrained(new_folder), or use a revision of the repository that holds "
-        "safetensors"
+    raise InputError(
+        "weights as safetensors (model.safetensors, or shards with an index)",
+        got=f"{', '.join(others) if others else 'none'} in {name}",
+        advice=(
+            "convert them once, with the model's own class: model = "
+            "AutoModelForCausalLM.from_pretrained(folder); model.save_pretrained(new_folder), or "
+            "pass a ",
+            Argument("revision"),
+            " of the repository that holds safetensors",
+        ),
+        where="load",
     )
 
 
@@ -172,9 +193,11 @@ def _weight_map(index: Path) -> dict[str, str]:
     weight_map = content.get("weight_map")
     # transformers reads both entries.
     if not isinstance(weight_map, dict) or "metadata" not in content:
-        raise ValueError(
-            f'load: {index} must hold "weight_map" and "metadata", as save_pretrained writes them; '
-            f"got {sorted(content)}; fetch the checkpoint again"
+        raise InputError(
+            f'"weight_map" and "metadata" in {index}, as save_pretrained writes them',
+            got=f"{sorted(content)}",
+            advice="fetch the checkpoint again",
+            where="load",
         )
     return weight_map
 
@@ -183,12 +206,17 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(
-            f"load: {path} must be JSON ({error}); fetch the checkpoint again"
+        raise InputError(
+            f"JSON in {path}",
+            got=str(error),
+            advice="fetch the checkpoint again",
+            where="load",
         ) from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f"load: {path} must hold a JSON object; got {type(content).__name__}; fetch the "
-            "checkpoint again"
+        raise InputError(
+            f"a JSON object in {path}",
+            got=type(content).__name__,
+            advice="fetch the checkpoint again",
+            where="load",
         )
     return content

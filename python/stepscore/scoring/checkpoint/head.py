@@ -1,41 +1,17 @@
-"""The tail: the head's weights, and hidden states at step ends -> step scores."""
+"""The head's weights, from a checkpoint."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from stepscore.ops import mlp_head, value_head
+from stepscore.errors import Argument, InputError
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.registry import head_fault
 from stepscore.scoring.checkpoint.folder import Checkpoint
-
-Layers = tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
+from stepscore.scoring.forward.head import HeadWeights
 
 _EMBEDDINGS = ("model.embed_tokens.weight", "embed_tokens.weight")
-
-
-@dataclass(frozen=True, eq=False)
-class HeadWeights:
-    """A recipe's head with its weights, float32, on the CPU and wherever they were asked for."""
-
-    recipe: Recipe
-    layers: Layers
-    copies: dict[torch.device, Layers] = field(default_factory=dict, repr=False, compare=False)
-
-    def on(self, device: torch.device) -> Layers:
-        """The layers on a device; copied there once."""
-        if device.type != "cuda":
-            return self.layers
-        if device not in self.copies:
-            self.copies[device] = tuple(
-                (weight.to(device), None if bias is None else bias.to(device))
-                for weight, bias in self.layers
-            )
-        return self.copies[device]
+_PASS_ANOTHER_RECIPE = ("pass the ", Argument("recipe"), " that it was trained with")
 
 
 def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> HeadWeights:
@@ -48,10 +24,12 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
         return HeadWeights(recipe, ((_word_rows(checkpoint, recipe, tokenizer), None),))
     fault = head_fault(recipe.head, checkpoint.shapes, _hidden_size(checkpoint))
     if fault is not None:
-        raise ValueError(
-            f"load: {checkpoint.name} does not hold the head of the recipe {recipe.name!r}: "
-            f"{fault}; its architectures are {checkpoint.config.get('architectures')}; pass the "
-            "recipe= that it was trained with"
+        raise InputError(
+            f"{fault.expected}, the head of the recipe {recipe.name!r}",
+            got=f"{fault.got} in {checkpoint.name}, whose architectures are "
+            f"{checkpoint.config.get('architectures')}",
+            advice=_PASS_ANOTHER_RECIPE,
+            where="load",
         )
     layers = []
     for layer in recipe.head.layers:
@@ -60,42 +38,14 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
     return HeadWeights(recipe, tuple(layers))
 
 
-def read_steps(
-    head: HeadWeights, hidden: torch.Tensor, positions: NDArray[np.int64]
-) -> torch.Tensor:
-    """Score the steps that end at ``positions`` of the packed hidden states ``[tokens, H]``.
-
-    Only these rows are read, where they are: on a GPU the head is one launch on the current stream,
-    and nothing waits. A row's score depends on that row alone (on a GPU the inner product of an MLP
-    head is torch's, whose bits may depend on the number of rows).
-
-    Returns:
-        float32 ``[steps]``, on the device of the hidden states.
-    """
-    recipe = head.recipe
-    rows = torch.from_numpy(positions)
-    if hidden.device.type == "cuda":
-        rows = rows.pin_memory().to(hidden.device, non_blocking=True)
-    elif hidden.device.type != "cpu":  # a device without ops of ours: its rows come here
-        hidden = hidden.index_select(0, rows.to(hidden.device)).cpu()
-        rows = torch.arange(len(positions))
-    layers = head.on(hidden.device)
-    with torch.inference_mode():
-        if len(layers) == 1:
-            [(weight, bias)] = layers
-            scores = value_head(hidden, weight, bias, positions=rows, activation=recipe.activation)
-        else:
-            scores = mlp_head(hidden, layers, positions=rows, activation=recipe.activation)
-    column: torch.Tensor = scores[:, recipe.column]
-    return column
-
-
 def _hidden_size(checkpoint: Checkpoint) -> int:
     size = checkpoint.config.get("hidden_size")
     if not isinstance(size, int):
-        raise ValueError(
-            f"load: config.json must give hidden_size, a whole number; {checkpoint.name} gives "
-            f"{size!r}; use the config.json of a language model"
+        raise InputError(
+            "a whole number as hidden_size in config.json",
+            got=f"{size!r} in {checkpoint.name}",
+            advice="use the config.json of a language model",
+            where="load",
         )
     return size
 
@@ -107,10 +57,12 @@ def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> 
     ids = recipe.head.word_ids(tokenizer)
     shape = checkpoint.shapes[key]
     if len(shape) != 2 or shape[1] != _hidden_size(checkpoint) or shape[0] <= max(ids):
-        raise ValueError(
-            f"load: expected {key!r} of {checkpoint.name} to have more than {max(ids)} rows (the "
-            f"ids of the recipe's words are {list(ids)}) and {_hidden_size(checkpoint)} columns; "
-            f"got {list(shape)}; use the tokenizer and the weights of one checkpoint"
+        raise InputError(
+            f"{key!r} to have more than {max(ids)} rows (the ids of the recipe's words are "
+            f"{list(ids)}) and {_hidden_size(checkpoint)} columns",
+            got=f"{list(shape)} in {checkpoint.name}",
+            advice="use the tokenizer and the weights of one checkpoint",
+            where="load",
         )
     return checkpoint.rows(key, ids)
 
@@ -126,9 +78,10 @@ def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
         for key in _EMBEDDINGS:
             if key in checkpoint.files:
                 return key
-    raise ValueError(
-        f"load: the recipe {recipe.name!r} needs the output matrix of a causal language model; "
-        f"expected the tensor {layer.weight!r}, or tied embeddings, in {checkpoint.name}; it has "
-        f"neither, and its architectures are {architectures}; pass the recipe= that it was trained "
-        "with"
+    raise InputError(
+        f"the output matrix of a causal language model, which the recipe {recipe.name!r} reads: "
+        f"the tensor {layer.weight!r}, or tied embeddings",
+        got=f"neither in {checkpoint.name}, whose architectures are {architectures}",
+        advice=_PASS_ANOTHER_RECIPE,
+        where="load",
     )

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from stepscore.hub import quiet, watched
+from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
+from stepscore.scoring.arguments import addressed
+from stepscore.scoring.checkpoint.backbone import load_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.head import load_head
+from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
-from stepscore.scoring.forward.run import load_backbone
-from stepscore.scoring.forward.sharing import costs_of, share_prefixes, turn_of
+from stepscore.scoring.forward.sharing import forward_costs, rope_switch_length, share_prefixes
 from stepscore.scoring.model import ProcessRewardModel
 
 # Tokens of a batch, padding included. On a CPU 512 to 4,096 tokens were about equally fast in the
@@ -24,8 +26,6 @@ from stepscore.scoring.model import ProcessRewardModel
 # device busy; 16,384 tokens of a 7B model need about 2 GB beside its weights.
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 16384
-
-_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
 def load(
@@ -67,27 +67,36 @@ def load(
         ValueError: no such checkpoint, no safetensors, a recipe that cannot be detected or does not
             fit the checkpoint, a tokenizer in which the recipe's tokens are not what they must be.
         TypeError: an argument of another type.
+
+    Examples:
+        >>> import stepscore
+        >>> prm = stepscore.load("lab", max_length=64)
+        >>> prm.recipe.name, prm.max_length
+        ('trl-prm', 64)
     """
     if not isinstance(model, (str, Path)):
-        raise TypeError(
-            f"load: model must be a folder or a name; got {type(model).__name__}; pass a str or a "
-            "Path"
+        raise InputTypeError(
+            "a folder or a name",
+            got=type(model).__name__,
+            advice="pass a str or a Path",
+            argument="model",
+            where="load",
         )
     where = _device(device)
     number_format = _dtype(dtype, where)
     checkpoint = open_checkpoint(
         model,
         revision=revision,
-        show_progress=watched() if show_progress is None else show_progress,
+        show_progress=stderr_is_terminal() if show_progress is None else show_progress,
     )
-    tokenizer = _load_tokenizer(checkpoint)
+    tokenizer = load_tokenizer(checkpoint)
     chosen = _recipe(recipe, checkpoint, tokenizer)
-    length = _length(max_length, checkpoint, chosen)
+    length = _max_length(max_length, checkpoint, chosen)
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer)
     backbone = load_backbone(checkpoint, dtype=number_format, device=where)
-    costs = costs_of(backbone)
+    costs = forward_costs(backbone)
     pack_linear_layers(backbone)
     if share:
         obstacle = share_prefixes(backbone, checkpoint.config)
@@ -108,7 +117,7 @@ def load(
         max_length=length,
         token_budget=_token_budget(token_budget, where),
         costs=costs if share else None,
-        turn=turn_of(checkpoint.config),
+        rope_switch_length=rope_switch_length(checkpoint.config),
         # A plan keeps the tokens of one trace, and what its branches have in common, at a time.
         cache_limit=free_memory(where) // 4 // token_bytes(backbone) if share else None,
         show_progress=show_progress,
@@ -119,29 +128,35 @@ def _device(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(device)
-        if found.type == "meta":
+        usable = torch.device(device)
+        if usable.type == "meta":
             raise RuntimeError("a meta tensor holds no numbers")
-        torch.zeros(1, device=found)
+        torch.zeros(1, device=usable)
     # A torch without CUDA raises an AssertionError, a missing device a RuntimeError.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            'load: device must be one that torch can use here, such as "cpu" or "cuda:0"; got '
-            f"{device!r} ({error}); leave it out to take the best one"
+        raise InputError(
+            'one that torch can use here, such as "cpu" or "cuda:0"',
+            got=f"{device!r} ({error})",
+            advice="leave it out to take the best one",
+            argument="device",
+            where="load",
         ) from error
-    return found
+    return usable
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype | str:
     if dtype is None:
         return torch.float32 if device.type == "cpu" else "auto"
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float32, torch.float16, torch.bfloat16):
-        raise ValueError(
-            f"load: dtype must be float32, float16 or bfloat16; got {dtype!r}; pass one of these, "
-            "or None"
+    known = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if known not in (torch.float32, torch.float16, torch.bfloat16):
+        raise InputError(
+            "float32, float16 or bfloat16",
+            got=repr(dtype),
+            advice="pass one of these, or None",
+            argument="dtype",
+            where="load",
         )
-    return found
+    return known
 
 
 def _token_budget(token_budget: int | None, device: torch.device) -> int:
@@ -150,26 +165,39 @@ def _token_budget(token_budget: int | None, device: torch.device) -> int:
     return _positive("token_budget", token_budget)
 
 
-def _length(max_length: int | None, checkpoint: Checkpoint, recipe: Recipe) -> int | None:
+def _max_length(max_length: int | None, checkpoint: Checkpoint, recipe: Recipe) -> int | None:
     positions = checkpoint.config.get(recipe.length_key)
     if max_length is None:
         return positions
     _positive("max_length", max_length)
     if positions is not None and max_length > positions:
-        raise ValueError(
-            f"load: max_length must be at most the model's {positions} positions "
-            f"({recipe.length_key} in config.json); got {max_length}; pass less, or None"
+        raise InputError(
+            f"at most the model's {positions} positions ({recipe.length_key} in config.json)",
+            got=str(max_length),
+            advice="pass less, or None",
+            argument="max_length",
+            where="load",
         )
     return max_length
 
 
 def _positive(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(
-            f"load: {name} must be a whole number; got {type(value).__name__}; pass an int"
+        raise InputTypeError(
+            "a whole number",
+            got=type(value).__name__,
+            advice="pass an int",
+            argument=name,
+            where="load",
         )
     if value < 1:
-        raise ValueError(f"load: {name} must be at least 1; got {value}; pass None for the default")
+        raise InputError(
+            "at least 1",
+            got=str(value),
+            advice="pass None for the default",
+            argument=name,
+            where="load",
+        )
     return value
 
 
@@ -177,37 +205,16 @@ def _recipe(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Toke
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, str):
-        return recipe_by_name(recipe)
+        try:
+            return recipe_by_name(recipe)
+        except InputError as fault:
+            raise addressed(fault, "load", Argument("recipe")) from None
     if recipe is not None:
-        raise TypeError(
-            f"load: recipe must be a name or a Recipe; got {type(recipe).__name__}; pass one of "
-            "these"
+        raise InputTypeError(
+            "a name or a Recipe",
+            got=type(recipe).__name__,
+            advice="pass one of these",
+            argument="recipe",
+            where="load",
         )
     return detect(Evidence(checkpoint.name, checkpoint.config, checkpoint.shapes, tokenizer))
-
-
-def _load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    # tokenizer.json is read as it stands. AutoTokenizer may pick a class of transformers instead,
-    # which builds its own pipeline around the vocabulary, and so other tokens than the model was
-    # trained on.
-    files = [name for name in _VOCABULARIES if (checkpoint.folder / name).is_file()]
-    # Without any of them transformers makes an empty tokenizer and says nothing.
-    if not files:
-        raise ValueError(
-            f"load: {checkpoint.name} must hold its tokenizer, best as tokenizer.json; it has none "
-            f"of {', '.join(_VOCABULARIES)}; put the tokenizer's files beside the weights"
-        )
-    exact = files[0] == "tokenizer.json"
-    loader = PreTrainedTokenizerFast if exact else AutoTokenizer
-    options = {} if exact else {"trust_remote_code": False}
-    try:
-        with quiet():
-            tokenizer: Tokenizer = loader.from_pretrained(
-                checkpoint.folder, local_files_only=True, **options
-            )
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"load: the tokenizer of {checkpoint.name} ({', '.join(files)}) cannot be loaded "
-            f"({error}); put a tokenizer.json that fits the weights beside them"
-        ) from error
-    return tokenizer

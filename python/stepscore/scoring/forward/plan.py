@@ -1,4 +1,4 @@
-"""Traces -> forward plans: what is forwarded once and for whom, and what goes together."""
+"""Traces -> a forward plan: which tokens are forwarded once, for which traces, in which batch."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import PrefixTrie
+from stepscore.ragged import offsets_of, segment_of
 
 NOTHING = -1
 
 
 @dataclass(frozen=True)
-class Costs:
+class ForwardCosts:
     """What a plan weighs against each other, in seconds on the device at hand.
 
     Attributes:
-        token: a token that is forwarded.
-        fork: a run of tokens that several traces share: it is forwarded as a piece of its own, and
-            what hangs on it reads its keys and values by one more attention call in every layer.
+        token: to forward one more token.
+        fork: to share one more run of tokens: it becomes a piece of its own, and the pieces that
+            continue it read its keys and values by one more attention call in every layer.
     """
 
     token: float
     fork: float
 
     def worth_sharing(self, length: int, copies: int) -> bool:
-        """Whether a run costs less shared than forwarded once for each of its copies."""
+        """Say whether a run costs less shared than forwarded once for each of its copies."""
         return (copies - 1) * length * self.token > self.fork
 
 
@@ -94,17 +95,14 @@ class Plan:
         piece = self.last_piece[traces]
         while (before := self.start[piece] > positions).any():
             piece = np.where(before, self.parent[piece], piece)
-        first = np.zeros(len(self.parent), dtype=np.int64)
-        np.cumsum(self.widths[:-1], out=first[1:])
-        rows: NDArray[np.int64] = first[piece] + positions - self.start[piece]
+        first_row = offsets_of(self.widths)
+        rows: NDArray[np.int64] = first_row[piece] + positions - self.start[piece]
         return rows
 
     def batch_rows(self) -> NDArray[np.int64]:
         """Where the rows of each batch begin and end, int64 ``[batches + 1]``."""
-        rows = np.zeros(len(self.parent) + 1, dtype=np.int64)
-        np.cumsum(self.widths, out=rows[1:])
-        ends: NDArray[np.int64] = rows[self.batches]
-        return ends
+        bounds: NDArray[np.int64] = offsets_of(self.widths)[self.batches]
+        return bounds
 
 
 def plan(
@@ -112,7 +110,7 @@ def plan(
     offsets: NDArray[np.int64],
     *,
     token_budget: int,
-    costs: Costs,
+    costs: ForwardCosts,
     groups: NDArray[np.int64] | None = None,
     starts: Sequence[int] = (0,),
     cache_limit: int | None = None,
@@ -140,7 +138,7 @@ def plan(
     lengths = np.diff(offsets)
     sources = [token_ids[offsets[trace] : offsets[trace + 1]] for trace in order]
     trie = PrefixTrie(
-        np.concatenate([token_ids[:0], *sources]), _offsets(lengths[order]), groups=groups
+        np.concatenate([token_ids[:0], *sources]), offsets_of(lengths[order]), groups=groups
     )
     begins, parents = trie.run_offsets, trie.run_parent
     group = np.searchsorted(trie.group_offsets, begins[:-1], side="right") - 1
@@ -183,7 +181,7 @@ def plan_padded(
     offsets: NDArray[np.int64],
     *,
     token_budget: int,
-    turn: int | None = None,
+    rope_switch_length: int | None = None,
 ) -> Plan:
     """Plan forward passes of whole traces, padded to the longest of their batch.
 
@@ -194,8 +192,8 @@ def plan_padded(
         token_ids: packed ids ``[tokens]``.
         offsets: where each trace begins and ends ``[traces + 1]``.
         token_budget: the most tokens of a batch, padding included; a longer trace is a batch alone.
-        turn: a length at which the model changes its rotary frequencies for the whole batch;
-            traces of at most this length and longer ones are not mixed.
+        rope_switch_length: a length at which the model changes its rotary frequencies for the
+            whole batch; traces of at most this length and longer ones are not mixed.
     """
     first: dict[bytes, int] = {}
     same = np.empty(len(offsets) - 1, dtype=np.int64)
@@ -209,14 +207,14 @@ def plan_padded(
         begin = batches[-1]
         longest = int(lengths[order[begin]])
         end = min(begin + max(1, token_budget // longest), len(order))
-        if turn is not None and longest > turn:
-            end = min(end, int(np.count_nonzero(lengths[order] > turn)))
+        if rope_switch_length is not None and longest > rope_switch_length:
+            end = min(end, int(np.count_nonzero(lengths[order] > rope_switch_length)))
         batches.append(end)
     piece = np.full(len(lengths), NOTHING, dtype=np.int64)
     piece[order] = np.arange(len(order))
     return Plan(
         np.concatenate([token_ids[:0], *(token_ids[offsets[i] : offsets[i + 1]] for i in order)]),
-        _offsets(lengths[order]),
+        offsets_of(lengths[order]),
         parent=np.full(len(order), NOTHING, dtype=np.int64),
         group=np.zeros(len(order), dtype=np.int64),
         start=np.zeros(len(order), dtype=np.int64),
@@ -247,7 +245,7 @@ def _sorted(
     traces = len(offsets) - 1
     group = np.zeros(traces, dtype=np.int64)
     if groups is not None:
-        group = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
+        group = segment_of(groups)
     keys = [token_ids[offsets[i] : offsets[i + 1]].tobytes() for i in range(traces)]
     return np.array(sorted(range(traces), key=lambda i: (group[i], keys[i])), dtype=np.int64)
 
@@ -256,7 +254,7 @@ def _worth_sharing(
     lengths: NDArray[np.int64],
     parents: NDArray[np.int64],
     starts: NDArray[np.int64],
-    costs: Costs,
+    costs: ForwardCosts,
     cache_limit: int | None,
 ) -> NDArray[np.bool_]:
     """Whether each run is a piece of its own; a run that nothing hangs on always is."""
@@ -295,13 +293,13 @@ def _batched(
     made = [pieces[i] for i in order]
     return Plan(
         np.concatenate([np.zeros(0, dtype=np.int32), *(piece.tokens for piece in made)]),
-        _offsets(np.array([len(piece.tokens) for piece in made], dtype=np.int64)),
+        offsets_of(np.array([len(piece.tokens) for piece in made], dtype=np.int64)),
         parent=place[_integers(piece.parent for piece in made)],
         group=_integers(piece.group for piece in made),
         start=_integers(piece.start for piece in made),
         run=_integers(piece.run for piece in made),
         within=_integers(piece.within for piece in made),
-        batches=_offsets(np.bincount(_integers(batch_of), minlength=0)),
+        batches=offsets_of(np.bincount(_integers(batch_of), minlength=0)),
         last_piece=place[last_piece],
         padded=False,
         given=given,
@@ -311,9 +309,3 @@ def _batched(
 
 def _integers(values: Iterable[int]) -> NDArray[np.int64]:
     return np.array(list(values), dtype=np.int64)
-
-
-def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets

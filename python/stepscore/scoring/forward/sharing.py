@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from stepscore.ragged import offsets_of, segment_of
 from stepscore.scoring.forward.attention import IMPLEMENTATION
-from stepscore.scoring.forward.plan import Costs, Plan, plan, plan_padded
-from stepscore.scoring.forward.run import hidden_states
+from stepscore.scoring.forward.forward_pass import hidden_states
+from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
 
 # What a device does in a second in the matrix products of a batch, and what one more attention call
 # with its merge takes. The CPU's are rounded from runs with 4 threads at hidden sizes of 512 and
@@ -20,22 +21,22 @@ _CPU_FLOPS, _CPU_CALL = 3.7e11, 60e-6
 _GPU_FLOPS, _GPU_CALL = 2e14, 30e-6
 
 # The check's traces continue each other at several depths, and are of several lengths.
-_TRIED = ([1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 4, 6, 7, 8], [1, 2, 9], [3, 2, 1, 4])
+_PROBE_TRACES = ([1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 4, 6, 7, 8], [1, 2, 9], [3, 2, 1, 4])
 _TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 
 
-def costs_of(backbone: torch.nn.Module) -> Costs:
+def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
     """Estimate what a forwarded token and a shared run cost, from the size of the backbone."""
     embeddings = backbone.get_input_embeddings()  # type: ignore[operator]
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
-    matrices = max(1, parameters - sum(own.numel() for own in embeddings.parameters()))
+    matrices = max(1, parameters - sum(table.numel() for table in embeddings.parameters()))
     on_cpu = next(backbone.parameters()).device.type == "cpu"
     flops, call = (_CPU_FLOPS, _CPU_CALL) if on_cpu else (_GPU_FLOPS, _GPU_CALL)
     layers = int(getattr(backbone.config, "num_hidden_layers", 1))
-    return Costs(token=2 * matrices / flops, fork=layers * call)
+    return ForwardCosts(token=2 * matrices / flops, fork=layers * call)
 
 
-def turn_of(config: Mapping[str, Any]) -> int | None:
+def rope_switch_length(config: Mapping[str, Any]) -> int | None:
     """Give the length at which a model changes its rotary frequencies for a whole batch, if any."""
     for key in ("rope_parameters", "rope_scaling"):
         rope = config.get(key) or {}
@@ -52,37 +53,38 @@ def turn_of(config: Mapping[str, Any]) -> int | None:
 
 def share_prefixes(backbone: torch.nn.Module, config: Mapping[str, Any]) -> str | None:
     """Make a backbone share prefixes, if that changes none of its results; else say why not."""
-    if turn_of(config) is not None:
+    if rope_switch_length(config) is not None:
         return "its rotary frequencies depend on the longest trace of a batch"
     if config.get("attention_chunk_size"):
         return "it attends in chunks"
-    before = backbone.config._attn_implementation  # type: ignore[union-attr]
+    stock_attention = backbone.config._attn_implementation  # type: ignore[union-attr]
     try:
-        expected = _try(backbone, shared=False)
+        expected = _probe(backbone, shared=False)
         backbone.set_attn_implementation(IMPLEMENTATION)  # type: ignore[operator]
-        found = _try(backbone, shared=True)
+        shared = _probe(backbone, shared=True)
         tolerance = _TOLERANCE[expected.dtype] * float(expected.abs().max())
-        apart = float((found - expected).abs().max())
-        if apart <= tolerance:
+        difference = float((shared - expected).abs().max())
+        if difference <= tolerance:
             return None
-        reason = f"its hidden states would differ by {apart:.1e}"
+        reason = f"its hidden states would differ by {difference:.1e}"
     # Whatever a model raises that was never meant to be packed.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-    backbone.set_attn_implementation(before)  # type: ignore[operator]
+    backbone.set_attn_implementation(stock_attention)  # type: ignore[operator]
     return reason
 
 
-def _try(backbone: torch.nn.Module, *, shared: bool) -> torch.Tensor:
+def _probe(backbone: torch.nn.Module, *, shared: bool) -> torch.Tensor:
     """Forward a few short traces: the hidden states of all their tokens, in order."""
-    token_ids = np.concatenate([np.array(trace, dtype=np.int32) for trace in _TRIED])
-    lengths = np.array([len(trace) for trace in _TRIED])
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    token_ids = np.concatenate([np.array(trace, dtype=np.int32) for trace in _PROBE_TRACES])
+    lengths = np.array([len(trace) for trace in _PROBE_TRACES])
+    offsets = offsets_of(lengths)
     if shared:
-        made: Plan = plan(token_ids, offsets, token_budget=6, costs=Costs(token=1.0, fork=0.0))
+        every_fork = ForwardCosts(token=1.0, fork=0.0)
+        planned: Plan = plan(token_ids, offsets, token_budget=6, costs=every_fork)
     else:
-        made = plan_padded(token_ids, offsets, token_budget=1)
-    hidden = torch.cat(list(hidden_states(backbone, made)))
+        planned = plan_padded(token_ids, offsets, token_budget=1)
+    hidden = torch.cat(list(hidden_states(backbone, planned)))
     positions = np.concatenate([np.arange(length) for length in lengths])
-    rows = made.rows(np.repeat(np.arange(len(lengths)), lengths), positions)
+    rows = planned.rows(segment_of(offsets), positions)
     return hidden[torch.from_numpy(rows).to(hidden.device)]

@@ -1,0 +1,21 @@
+"""The ways in which published PRMs are laid out as tokens, and read."""
+
+from stepscore.recipes.layouts.chat import qwen_chat
+from stepscore.recipes.layouts.readouts import (
+    sigmoid_of_value,
+    softmax_of_classes,
+    softmax_of_words,
+)
+from stepscore.recipes.layouts.separate_parts import SeparateParts
+from stepscore.recipes.layouts.steps import numbered
+from stepscore.recipes.layouts.tagged_text import TaggedText
+
+__all__ = [
+    "SeparateParts",
+    "TaggedText",
+    "numbered",
+    "qwen_chat",
+    "sigmoid_of_value",
+    "softmax_of_classes",
+    "softmax_of_words",
+]

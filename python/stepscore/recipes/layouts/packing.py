@@ -1,0 +1,96 @@
+"""Traces -> packed token ids, with the positions at which their steps are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from stepscore.errors import Argument, InputError
+from stepscore.ragged import offsets_of
+from stepscore.recipes.layouts.encoding import encode_texts, unwritable
+from stepscore.recipes.recipe import Encoded, Tokenizer
+
+
+class Part(NamedTuple):
+    """Some consecutive tokens of a trace.
+
+    Attributes:
+        content: a text, which is encoded alone, or token ids.
+        ends_step: whether a step is read at its last token.
+    """
+
+    content: str | Sequence[int]
+    ends_step: bool = False
+
+
+def pack(
+    tokenizer: Tokenizer,
+    problems: Sequence[str],
+    steps: Sequence[Sequence[str]],
+    parts_of: Callable[[str, Sequence[str]], Iterable[Part]],
+    *,
+    special_tokens: bool = False,
+) -> Encoded:
+    """Encode the parts of every trace, and put them one behind the other.
+
+    Args:
+        tokenizer: the checkpoint's own.
+        problems: one per trace.
+        steps: of each trace.
+        parts_of: a problem and its steps -> the parts of their trace.
+        special_tokens: whether the tokenizer adds its own to every text.
+
+    Raises:
+        ValueError: a text that the tokenizer cannot write; the error names its problem or step.
+    """
+    traces = [
+        list(parts_of(problem, trace)) for problem, trace in zip(problems, steps, strict=True)
+    ]
+    parts = list(chain.from_iterable(traces))
+    texts = [part.content for part in parts if isinstance(part.content, str)]
+    try:
+        encoded = iter(encode_texts(tokenizer, texts, special_tokens=special_tokens))
+    except InputError as fault:
+        raise _in_traces(fault, tokenizer, problems, steps, traces) from fault.__cause__
+    ids = [next(encoded) if isinstance(part.content, str) else part.content for part in parts]
+    offsets = offsets_of([len(part) for part in ids])
+    ends_step = np.fromiter((part.ends_step for part in parts), np.bool_, len(parts))
+    first_part = offsets_of([len(trace) for trace in traces])
+    return Encoded(
+        token_ids=np.fromiter(chain.from_iterable(ids), np.int32, int(offsets[-1])),
+        offsets=offsets[first_part],
+        positions=offsets[1:][ends_step] - 1,
+        step_offsets=offsets_of([sum(part.ends_step for part in trace) for trace in traces]),
+    )
+
+
+def _in_traces(
+    fault: InputError,
+    tokenizer: Tokenizer,
+    problems: Sequence[str],
+    steps: Sequence[Sequence[str]],
+    traces: Sequence[Sequence[Part]],
+) -> InputError:
+    """Say of which problem or step a text is that the tokenizer cannot write."""
+    if fault.argument is None or not fault.argument.index:
+        return fault
+    texts = offsets_of([sum(isinstance(part.content, str) for part in trace) for trace in traces])
+    [text] = fault.argument.index
+    trace = int(np.searchsorted(texts, text, side="right")) - 1
+    # A text may hold the problem and all steps: the one that cannot be written alone is at fault.
+    candidates = [(Argument("problems", index=(trace,)), problems[trace])]
+    candidates += [
+        (Argument("steps", index=(trace, number)), step) for number, step in enumerate(steps[trace])
+    ]
+    for argument, alone in candidates:
+        part_fault = unwritable(tokenizer, alone)
+        if part_fault is not None:
+            return _at(part_fault, argument)
+    return _at(fault, Argument("steps", index=(trace,)))
+
+
+def _at(fault: InputError, argument: Argument) -> InputError:
+    return InputError(fault.expected, got=fault.got, advice=fault.advice, argument=argument)

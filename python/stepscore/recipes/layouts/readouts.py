@@ -1,0 +1,94 @@
+"""How the hidden state at the end of a step becomes its score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stepscore.errors import InputError
+from stepscore.recipes.layouts.encoding import encode_text
+from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
+from stepscore.recipes.recipe import Head, Layer, Readout, Tokenizer
+
+
+def softmax_of_classes(*layers: str, classes: int, good: int) -> Readout:
+    r"""Read one class of a head: :math:`r = \mathrm{softmax}(\mathrm{head}(h))_{good}`.
+
+    Args:
+        layers: the modules of the head in the checkpoint, each with a weight and a bias; between
+            several of them stands a ReLU.
+        classes: outputs of the last one.
+        good: the class that is the score.
+    """
+    kind: Literal["affine", "mlp"] = "affine" if len(layers) == 1 else "mlp"
+    return Readout(Head(kind, tuple(map(_with_bias, layers)), classes), "softmax", good)
+
+
+def sigmoid_of_value(layer: str) -> Readout:
+    r"""Read a value head: :math:`r = \sigma(w \cdot h + b)`.
+
+    Args:
+        layer: its module in the checkpoint.
+    """
+    return Readout(Head("affine", (_with_bias(layer),), 1), "sigmoid", 0)
+
+
+def softmax_of_words(
+    words: str, *, good: int, published: Mapping[str, tuple[int, ...]] | None = None
+) -> Readout:
+    r"""Read rows of the output matrix: :math:`r = \mathrm{softmax}(w_1 h,\; w_2 h)_{good}`.
+
+    Args:
+        words: two words in one text, encoded behind BOS; no other row of the matrix is loaded.
+        good: the word that is the score.
+        published: published vocabulary -> the words' ids in it.
+    """
+    pair = WordPair(words, published or {})
+    head = Head("lm_rows", (Layer("lm_head.weight"),), 2, word_ids=pair.ids)
+    return Readout(head, "softmax", good, check_tokenizer=pair.check_tokenizer)
+
+
+@dataclass(frozen=True)
+class WordPair:
+    """Two words of one text, which is encoded behind BOS.
+
+    Attributes:
+        text: the words.
+        published: published vocabulary -> their ids in it.
+    """
+
+    text: str
+    published: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def ids(self, tokenizer: Tokenizer) -> tuple[int, ...]:
+        """Give the ids of the words: those after BOS."""
+        return tuple(encode_text(tokenizer, self.text, special_tokens=True)[1:])
+
+    def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
+        """Refuse a tokenizer without BOS in front, or one in which they are not two tokens."""
+        ids = encode_text(tokenizer, self.text, special_tokens=True)
+        if tokenizer.bos_token_id is None or ids[:1] != [tokenizer.bos_token_id]:
+            raise InputError(
+                "a tokenizer that puts its BOS token first in every encoding, because the words "
+                "are read after it",
+                got=f"the ids {ids} for {self.text!r}, where BOS is {tokenizer.bos_token_id}",
+                advice="set add_bos_token in tokenizer_config.json, or use the tokenizer published "
+                "with the model",
+                where=recipe,
+            )
+        words = tuple(ids[1:])
+        what = f"the words of {self.text!r}"
+        expect_published(recipe, tokenizer, what, words, self.published)
+        expect_known(recipe, tokenizer, what, words)
+        if len(words) != 2 or words[0] == words[1]:
+            raise InputError(
+                f"{self.text!r} to be two different tokens after BOS, one per word",
+                got=str(list(words)),
+                advice="use the tokenizer that the model was trained with",
+                where=recipe,
+            )
+
+
+def _with_bias(layer: str) -> Layer:
+    return Layer(f"{layer}.weight", f"{layer}.bias")

@@ -1,0 +1,157 @@
+"""A trace as one text, with a tag behind every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from stepscore.errors import Argument, InputError
+from stepscore.ops import find_steps
+from stepscore.recipes.layouts.encoding import encode_text
+from stepscore.recipes.layouts.packing import Part, pack
+from stepscore.recipes.layouts.steps import (
+    as_given,
+    fault_in_step,
+    fault_in_text,
+    split_at,
+    split_at_tags_or_lines,
+)
+from stepscore.recipes.layouts.vocabulary import (
+    expect_known,
+    expect_published,
+    published_vocabulary,
+    token_id,
+)
+from stepscore.recipes.recipe import Encoded, Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggedText:
+    """A trace is one text, encoded at once and read at the tag that ends each step.
+
+    text = before + problem + between + joiner.join(step + tag_start + tag, ...) + after
+
+    Attributes:
+        tag: ends a step in the model's input; neither a problem nor a step may contain it.
+        between: stands between the problem and the first step.
+        before, joiner, tag_start, after: see above.
+        number: step and its number, from 1 -> how the step is written.
+        split_at: where a solution given as one text is split; None splits it at its tags, or at
+            newlines when it has none, and strips the steps.
+        special_tokens: whether the tokenizer adds its own, such as BOS.
+        added: entries that must be added tokens of the tokenizer, the tag among them. Without any
+            the tag must be one ordinary token, the same alone and behind a step.
+        tag_ids: published vocabulary -> the tag's id in it.
+    """
+
+    tokenisation: ClassVar[Literal["joint"]] = "joint"
+
+    tag: str
+    between: str
+    before: str = ""
+    joiner: str = ""
+    tag_start: str = ""
+    after: str = ""
+    number: Callable[[str, int], str] = as_given
+    split_at: str | None = None
+    special_tokens: bool = False
+    added: tuple[str, ...] = ()
+    tag_ids: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def separator(self) -> str:
+        """The tag."""
+        return self.tag
+
+    def split(self, text: str) -> list[str]:
+        """Split a solution given as one text into its steps."""
+        if self.split_at is None:
+            return split_at_tags_or_lines(text, self.tag)
+        return split_at(text, self.split_at)
+
+    def fault_in_problem(self, problem: str) -> InputError | None:
+        """Say why a problem cannot be laid out, or give None."""
+        return fault_in_text(problem, "problem", self.tag)
+
+    def fault_in_step(self, step: str) -> InputError | None:
+        """Say why a step cannot be laid out, or give None."""
+        return fault_in_step(step, self.tag)
+
+    def encode(
+        self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
+    ) -> Encoded:
+        """Encode whole traces, and find in each as many tags as it has steps, or raise."""
+        encoded = pack(tokenizer, problems, steps, self._parts, special_tokens=self.special_tokens)
+        tag_id = self._tag_id(tokenizer)
+        positions, step_offsets = find_steps(encoded.token_ids, encoded.offsets, tag_id)
+        for trace, (tags, expected) in enumerate(
+            zip(np.diff(step_offsets), map(len, steps), strict=True)
+        ):
+            if tags != expected:
+                raise InputError(
+                    f"{expected} tokens {self.tag!r} (id {tag_id}), one for each step",
+                    got=str(tags),
+                    advice=f"check that neither the problem nor a step holds {self.tag!r}, and "
+                    "that the tokenizer is the checkpoint's own",
+                    argument=Argument("steps", index=(trace,)),
+                )
+        return Encoded(encoded.token_ids, encoded.offsets, positions, step_offsets)
+
+    def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
+        """Refuse a tokenizer in which the tag could not be told from the text around it."""
+        if self.added:
+            self._check_added(recipe, tokenizer)
+        else:
+            self._check_in_context(recipe, tokenizer)
+
+    def _parts(self, problem: str, steps: Sequence[str]) -> list[Part]:
+        written = [self._written(step, k) for k, step in enumerate(steps, 1)]
+        return [Part(self.before + problem + self.between + self.joiner.join(written) + self.after)]
+
+    def _written(self, step: str, k: int) -> str:
+        return self.number(step, k) + self.tag_start + self.tag
+
+    def _tag_id(self, tokenizer: Tokenizer) -> int:
+        return encode_text(tokenizer, self.tag, special_tokens=self.special_tokens)[-1]
+
+    def _check_added(self, recipe: str, tokenizer: Tokenizer) -> None:
+        added = tokenizer.get_added_vocab()
+        for token in self.added:
+            ids = encode_text(tokenizer, token)
+            # Only an added token is cut out before the text is encoded: no step can produce it.
+            if token not in added or ids != [token_id(tokenizer, token)]:
+                known = self.tag_ids.get(published_vocabulary(tokenizer) or "")
+                here = f" (id {known})" if token == self.tag and known is not None else ""
+                raise InputError(
+                    f"{token!r}{here} to be one added token of the tokenizer",
+                    got=f"the ids {ids}{'' if token in added else ' and no such added token'}",
+                    advice=(
+                        "load the tokenizer files that were published with the model, or pass "
+                        "another ",
+                        Argument("recipe"),
+                    ),
+                    where=recipe,
+                )
+            if token == self.tag:
+                expect_published(recipe, tokenizer, repr(token), ids[0], self.tag_ids)
+
+    def _check_in_context(self, recipe: str, tokenizer: Tokenizer) -> None:
+        tag_id = self._tag_id(tokenizer)
+        expect_published(recipe, tokenizer, repr(self.tag), tag_id, self.tag_ids)
+        expect_known(recipe, tokenizer, repr(self.tag), [tag_id])
+        text = str(tokenizer.decode([tag_id])).replace("▁", " ").strip()
+        two_steps = self.joiner.join(f"{k}{self.tag_start}{self.tag}" for k in (1, 2))
+        context = encode_text(tokenizer, two_steps, special_tokens=self.special_tokens)
+        # Any token that holds part of the tag could stand in a step; one that holds all of it
+        # cannot.
+        if text != self.tag.strip() or context.count(tag_id) != 2:
+            raise InputError(
+                f"{self.tag!r} to be one token, the same alone and after a step",
+                got=f"{text!r} as its last token alone (id {tag_id}), and "
+                f"{context.count(tag_id)} of it in two steps",
+                advice="use the tokenizer that the model was trained with",
+                where=recipe,
+            )

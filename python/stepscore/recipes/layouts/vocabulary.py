@@ -1,0 +1,65 @@
+"""What a tokenizer must be: the published ids in a published vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from stepscore.errors import InputError
+from stepscore.recipes.recipe import Tokenizer
+
+# Entries that tell a published vocabulary from any other one; all of them are checked.
+_FINGERPRINTS = {
+    "Qwen2.5": {"<|endoftext|>": 151643},
+    "Mistral v0.1": {"▁[": 733, "]": 28793},
+}
+
+
+def published_vocabulary(tokenizer: Tokenizer) -> str | None:
+    """Name the published vocabulary that a tokenizer carries, or None for any other one."""
+    for name, entries in _FINGERPRINTS.items():
+        if all(token_id(tokenizer, token) == known for token, known in entries.items()):
+            return name
+    return None
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int | None:
+    """Give the id of an entry of the vocabulary, or None where it has no such entry."""
+    id_or_unknown = tokenizer.convert_tokens_to_ids(token)
+    # A tokenizer answers an unknown entry with None, or with the id of its unknown token.
+    if id_or_unknown is None or tokenizer.convert_ids_to_tokens(id_or_unknown) != token:
+        return None
+    return int(id_or_unknown)
+
+
+def expect_published(
+    recipe: str, tokenizer: Tokenizer, what: str, ids: object, published: Mapping[str, object]
+) -> None:
+    """Refuse a published vocabulary in which ids are not the published ones.
+
+    Args:
+        recipe: for the message.
+        tokenizer: the checkpoint's own.
+        what: whose ids they are, for the message.
+        ids: what the tokenizer gives.
+        published: vocabulary -> what it should give; other vocabularies are not compared.
+    """
+    vocabulary = published_vocabulary(tokenizer)
+    if vocabulary is not None and ids != published.get(vocabulary, ids):
+        raise InputError(
+            f"{what} to be {published[vocabulary]} in the {vocabulary} vocabulary",
+            got=str(ids),
+            advice="load the tokenizer files that were published with the model",
+            where=recipe,
+        )
+
+
+def expect_known(recipe: str, tokenizer: Tokenizer, what: str, ids: Sequence[int]) -> None:
+    """Refuse a text that the tokenizer cannot write: no tokens, or its unknown token."""
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if not ids or (unknown is not None and unknown in ids):
+        raise InputError(
+            f"a tokenizer that can write {what}",
+            got=f"the ids {list(ids)}{'' if not ids else ' (its unknown token)'}",
+            advice="use the tokenizer that the model was trained with, or another recipe",
+            where=recipe,
+        )

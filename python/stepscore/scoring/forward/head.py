@@ -1,0 +1,64 @@
+"""The tail of the forward pass: hidden states at step ends -> step scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stepscore.ops import mlp_head, value_head
+from stepscore.recipes import Recipe
+
+Layers = tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadWeights:
+    """A recipe's head with its weights, float32, on the CPU and wherever they were asked for."""
+
+    recipe: Recipe
+    layers: Layers
+    copies: dict[torch.device, Layers] = field(default_factory=dict, repr=False, compare=False)
+
+    def on(self, device: torch.device) -> Layers:
+        """The layers on a device; copied there once."""
+        if device.type != "cuda":
+            return self.layers
+        if device not in self.copies:
+            self.copies[device] = tuple(
+                (weight.to(device), None if bias is None else bias.to(device))
+                for weight, bias in self.layers
+            )
+        return self.copies[device]
+
+
+def read_steps(
+    head: HeadWeights, hidden: torch.Tensor, positions: NDArray[np.int64]
+) -> torch.Tensor:
+    """Score the steps that end at ``positions`` of the packed hidden states ``[tokens, H]``.
+
+    Only these rows are read, where they are: on a GPU the head is one launch on the current stream,
+    and nothing waits. A row's score depends on that row alone (on a GPU the inner product of an MLP
+    head is torch's, whose bits may depend on the number of rows).
+
+    Returns:
+        float32 ``[steps]``, on the device of the hidden states.
+    """
+    recipe = head.recipe
+    rows = torch.from_numpy(positions)
+    if hidden.device.type == "cuda":
+        rows = rows.pin_memory().to(hidden.device, non_blocking=True)
+    elif hidden.device.type != "cpu":  # a device without ops of ours: its rows come here
+        hidden = hidden.index_select(0, rows.to(hidden.device)).cpu()
+        rows = torch.arange(len(positions))
+    layers = head.on(hidden.device)
+    with torch.inference_mode():
+        if len(layers) == 1:
+            [(weight, bias)] = layers
+            scores = value_head(hidden, weight, bias, positions=rows, activation=recipe.activation)
+        else:
+            scores = mlp_head(hidden, layers, positions=rows, activation=recipe.activation)
+    column: torch.Tensor = scores[:, recipe.column]
+    return column

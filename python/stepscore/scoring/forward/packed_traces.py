@@ -1,0 +1,55 @@
+"""Traces as packed tokens, and where their steps are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.ragged import offsets_of, segment_of
+
+
+@dataclass(frozen=True)
+class PackedTraces:
+    """Traces as packed tokens, and where their steps are read.
+
+    Attributes:
+        token_ids: packed ids ``[tokens]``.
+        offsets: where each trace begins and ends ``[traces + 1]``.
+        positions: one per step, counted from its trace's first token ``[steps]``.
+        step_offsets: the steps of each trace ``[traces + 1]``.
+    """
+
+    token_ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    step_offsets: NDArray[np.int64]
+
+    def trace_of_step(self) -> NDArray[np.int64]:
+        """The trace of every step."""
+        return segment_of(self.step_offsets)
+
+    def steps_of(self, traces: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The steps of some traces, as `take` has them one behind the other."""
+        return _values_of(self.step_offsets, traces)
+
+    def take(self, traces: NDArray[np.int64]) -> PackedTraces:
+        """Some of the traces."""
+        return PackedTraces(
+            self.token_ids[_values_of(self.offsets, traces)],
+            offsets_of(np.diff(self.offsets)[traces]),
+            self.positions[_values_of(self.step_offsets, traces)],
+            offsets_of(np.diff(self.step_offsets)[traces]),
+        )
+
+
+def concatenated_ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give `lengths[i]` numbers from `starts[i]` on, one range behind the other."""
+    offsets = offsets_of(lengths)
+    ranges: NDArray[np.int64] = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    return ranges
+
+
+def _values_of(offsets: NDArray[np.int64], segments: NDArray[np.int64]) -> NDArray[np.int64]:
+    return concatenated_ranges(offsets[:-1][segments], np.diff(offsets)[segments])

@@ -1,0 +1,129 @@
+"""Candidates in the order of their aggregated scores."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.scoring.arguments import Solution, check_list
+from stepscore.scoring.scores import StepScores, default_aggregate
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One candidate of a ranking.
+
+    Attributes:
+        index: its place in the list that was ranked.
+        score: its aggregated score; NaN when steps were left out.
+        text: the candidate; one given as steps is joined by newlines.
+        step_scores: one per step.
+    """
+
+    index: int
+    score: float
+    text: str
+    step_scores: list[float]
+
+
+def check_ranking(call: str, how: object, top_k: object) -> None:
+    """Refuse an unknown aggregation, and a `top_k` that is no positive number."""
+    if how is not None and not isinstance(how, str):
+        raise InputTypeError(
+            "the name of one aggregation",
+            got=type(how).__name__,
+            advice="for several at once use score(...).aggregate([...])",
+            argument="how",
+            where=call,
+        )
+    if how is not None and how not in AGGREGATIONS:
+        raise InputError(
+            f"one of {', '.join(AGGREGATIONS)}",
+            got=repr(how),
+            advice="pass one of these, or None for the recipe's default",
+            argument="how",
+            where=call,
+        )
+    if top_k is None:
+        return
+    if isinstance(top_k, bool) or not isinstance(top_k, SupportsIndex):
+        raise InputTypeError(
+            "a whole number or None", got=type(top_k).__name__, argument="top_k", where=call
+        )
+    if operator.index(top_k) < 1:
+        raise InputError(
+            "at least 1",
+            got=str(top_k),
+            advice="pass None for all",
+            argument="top_k",
+            where=call,
+        )
+
+
+def check_candidates(call: str, argument: Argument, candidates: object) -> None:
+    """Refuse what is no list of candidates, and an empty one."""
+    check_list(call, argument, candidates, "each item a text or a list of steps")
+    if not candidates:
+        raise InputError(
+            "at least one candidate",
+            got="none",
+            advice="leave the problem out",
+            argument=argument,
+            where=call,
+        )
+
+
+def rank_scores(
+    candidates: Sequence[Sequence[Solution]],
+    scores: StepScores,
+    how: str | None,
+    top_k: int | None,
+) -> list[list[Ranked]]:
+    """Order the candidates of each problem, best first; ties keep the order of the input.
+
+    Args:
+        candidates: of each problem.
+        scores: of all candidates, one problem behind the other.
+        how: the aggregation; None takes the recipe's default.
+        top_k: how many of each problem to give; None gives all.
+    """
+    totals = _totals(scores, how)
+    rankings, first = [], 0
+    for solutions in candidates:
+        rows = [scores[first + index] for index in range(len(solutions))]
+        rankings.append(_ranked(solutions, rows, totals[first : first + len(rows)], top_k))
+        first += len(rows)
+    return rankings
+
+
+def _totals(scores: StepScores, how: str | None) -> NDArray[np.float32]:
+    chosen = default_aggregate(scores.recipe) if how is None else how
+    totals = np.array(scores.aggregate(chosen, nan="propagate"))
+    # What a candidate lost is unknown, whichever steps the aggregation looks at.
+    totals[scores.truncated > 0] = np.nan
+    return totals
+
+
+def _ranked(
+    solutions: Sequence[Solution],
+    step_scores: Sequence[NDArray[np.float32]],
+    totals: NDArray[np.float32],
+    top_k: int | None,
+) -> list[Ranked]:
+    # NaN sorts last, and a stable sort keeps ties in the order of the input.
+    best: Iterable[int] = np.argsort(-totals, kind="stable")[:top_k].tolist()
+    return [
+        Ranked(index, float(totals[index]), _text(solutions[index]), step_scores[index].tolist())
+        for index in best
+    ]
+
+
+def _text(solution: Solution) -> str:
+    return solution if isinstance(solution, str) else "\n".join(solution)

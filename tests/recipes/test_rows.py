@@ -1,0 +1,161 @@
+"""Every recipe of the catalog against its row: layout, steps, detection, scores."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+import warnings
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+import torch
+from models import PROBLEMS, STEPS
+from rows import ROWS, Row
+from transformers import AutoModel
+
+import stepscore
+from stepscore.recipes import catalog, recipe_by_name, recipe_names
+from stepscore.recipes.registry import published
+
+TRACES = [
+    ("What?", ["It is 7 x"]),
+    ("How many eggs?", ["x"] * 7),
+    ("What?", ["It is 7 x", "Step 2: Yes", "No"]),
+    ("", ["a . b"]),
+    (PROBLEMS[0], [step.rstrip(".") for step in STEPS]),
+]
+
+each_row = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+
+
+def test_every_recipe_has_a_row() -> None:
+    assert {row.recipe.name for row in ROWS.values()} == set(recipe_names())
+
+
+@each_row
+def test_its_tokens_are_those_of_the_row(row: Row) -> None:
+    tokenizer = row.tokenizer()
+    row.recipe.check_tokenizer(tokenizer)
+    for problem, steps in TRACES:
+        encoded = row.recipe.encode(tokenizer, [problem], [steps])
+        assert encoded.trace(0) == row.lay_out(tokenizer, problem, steps)
+        assert len(encoded.positions) == len(steps)
+
+
+@each_row
+def test_many_traces_encode_as_each_alone(row: Row) -> None:
+    tokenizer = row.tokenizer()
+    together = row.recipe.encode(tokenizer, *map(list, zip(*TRACES, strict=True)))
+    assert together.token_ids.dtype == np.int32
+    for array in (together.offsets, together.positions, together.step_offsets):
+        assert array.dtype == np.int64
+    for index, (problem, steps) in enumerate(TRACES):
+        alone = row.recipe.encode(tokenizer, [problem], [steps])
+        assert together.trace(index) == alone.trace(0)
+    nothing = row.recipe.encode(tokenizer, [], [])
+    assert len(nothing.token_ids) == len(nothing.positions) == 0
+    assert nothing.offsets.tolist() == nothing.step_offsets.tolist() == [0]
+
+
+@each_row
+def test_texts_are_split(row: Row) -> None:
+    for text, steps in row.splits.items():
+        assert row.recipe.split(text) == steps
+        assert row.recipe.split(text.replace("\n", "\r\n")) == steps, "Windows line ends"
+        assert [row.recipe.fault_in_step(step) for step in steps] == [None] * len(steps)
+
+
+@each_row
+def test_a_step_with_the_separator_is_at_fault(row: Row) -> None:
+    fault = row.recipe.fault_in_step(f"one{row.recipe.separator}two")
+    assert fault is not None
+    assert fault.argument is None, "who asked knows the place"
+    assert repr(row.recipe.separator) in fault.expected
+    fault = row.recipe.fault_in_step(" \n")
+    assert fault is not None
+    assert fault.expected == "a step with text"
+
+
+@each_row
+def test_it_states_its_facts(row: Row) -> None:
+    recipe = row.recipe
+    assert recipe.confidence in ("author", "third-party")
+    assert recipe.source
+    low, high = recipe.score_range
+    assert low < high
+    entry = recipe.as_config()
+    assert recipe_by_name(entry.pop("recipe"), **entry).separator == recipe.separator
+    assert published()[recipe.name].make.__doc__
+
+
+@torch.no_grad()
+def write_checkpoint(row: Row, folder: Path) -> tuple[torch.nn.Module, torch.nn.Sequential]:
+    """A tiny checkpoint of the row's class; its body and head in float64."""
+    torch.manual_seed(0)
+    config = row.config(**models._sizes())
+    body = AutoModel.from_config(config).double().eval()
+    words = row.head[0][0] == "lm_head"
+    layers = [torch.nn.Linear(models.HIDDEN, outputs, bias=not words) for _, outputs in row.head]
+    between = [layer for linear in layers for layer in (torch.nn.ReLU(), linear)][1:]
+    tensors = {f"model.{key}": tensor for key, tensor in body.state_dict().items()}
+    for (name, _), layer in zip(row.head, layers, strict=True):
+        tensors |= {f"{name}.{key}": tensor for key, tensor in layer.state_dict().items()}
+    entry = {**config.to_dict(), "architectures": [row.architecture]}
+    models.write_checkpoint(folder, row.tokenizer(), tensors, entry)
+    return body, torch.nn.Sequential(*between).double()
+
+
+@torch.no_grad()
+@each_row
+def test_its_scores_are_those_of_the_row(row: Row, tmp_path: Path) -> None:
+    body, head = write_checkpoint(row, tmp_path)
+    tokenizer = row.tokenizer()
+    prm = stepscore.load(tmp_path, recipe=row.recipe)
+    scores = prm.score(*map(list, zip(*TRACES, strict=True)))
+    expected = []
+    for problem, steps in TRACES:
+        ids, places = row.lay_out(tokenizer, problem, steps)
+        hidden = body(torch.tensor([ids])).last_hidden_state[0]
+        expected.append([float(row.score(tokenizer, head(hidden[place]))) for place in places])
+    np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
+    assert np.std(scores.values) > 0.01, "else this test shows nothing"
+
+
+@each_row
+def test_class_and_head_tell_the_recipe_or_nothing_does(row: Row, tmp_path: Path) -> None:
+    write_checkpoint(row, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an assumption
+        if row.detected:
+            assert stepscore.load(tmp_path).recipe.as_config() == row.recipe.as_config()
+        elif not published()[row.recipe.name].architectures:
+            with pytest.raises(ValueError, match=f"pass .*recipe='{row.recipe.name}'"):
+                stepscore.load(tmp_path)
+
+
+# A recipe is data. What does not fit belongs into a layout, which others then share.
+ENTRY_LINES = 25
+
+
+def code_lines(source: str) -> int:
+    """Lines that are neither blank nor comment nor docstring."""
+    empty = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in empty | {tokenize.ENDMARKER}:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if text and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(lines)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(catalog.__path__[0]).glob("*.py")), ids=lambda p: p.stem
+)
+def test_an_entry_is_short(path: Path) -> None:
+    assert code_lines(path.read_text()) <= ENTRY_LINES
