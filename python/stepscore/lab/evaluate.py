@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 
 import stepscore
 from stepscore.lab import tasks
+from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import offsets_of
 
 Float = NDArray[np.float64]
 Report = Callable[[str], None]
 
 SIZES = (1, 4, 16, 64)
-AGGREGATIONS = ("min", "prod", "last")
+AGGREGATIONS: tuple[Aggregation, ...] = ("min", "prod", "last")
 RESAMPLES = 2_000
 
 

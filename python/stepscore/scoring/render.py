@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import Advice, Argument, InputError
+from stepscore.errors import Argument, InputError, Words
 from stepscore.ragged import offsets_of
 from stepscore.recipes import Encoded, Recipe, Tokenizer
 from stepscore.scoring.arguments import TraceArguments, Traces
@@ -95,7 +95,7 @@ def _too_long(
     encoded: Encoded,
     positions: NDArray[np.int64],
     limit: int,
-    advice: Advice,
+    advice: Words,
 ) -> InputError:
     # The last position of a trace is its length less one; every trace has a step.
     lengths = positions[encoded.step_offsets[1:] - 1] + 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import InputTypeError
 from stepscore.ops import aggregate
+from stepscore.ops.aggregate import Aggregation
 from stepscore.recipes import Recipe
 from stepscore.voting.columns import UNSTATED_AGGREGATION
 
@@ -80,7 +81,7 @@ class StepScores:
         return [scores.tolist() for scores in self]
 
     def aggregate(
-        self, how: str | Sequence[str] | None = None, **parameters: Any
+        self, how: Aggregation | Sequence[Aggregation] | None = None, **parameters: Any
     ) -> NDArray[np.float32]:
         """Reduce every candidate's step scores to one number; see `stepscore.aggregate`.
 
@@ -92,7 +93,7 @@ class StepScores:
         Returns:
             float32 ``[candidates]``, or ``[candidates, len(how)]`` for a list.
         """
-        chosen = default_aggregate(self.recipe) if how is None else how
+        chosen = cast("Aggregation", default_aggregate(self.recipe)) if how is None else how
         reduced: NDArray[np.float32] = aggregate(self.values, self.offsets, chosen, **parameters)
         return reduced
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from stepscore.ops import value_head
+from stepscore.ops.value_head import Activation
 from stepscore.search.requests import ScoreRequest
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class ValueHeadScorer:
         weight: Any,
         bias: Any = None,
         *,
-        activation: str = "identity",
+        activation: Activation = "identity",
         column: int = -1,
     ) -> None:
         self.policy = policy

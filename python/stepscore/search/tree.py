@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops import TreeSearch, aggregate, group_answers
+from stepscore.ops.aggregate import Aggregation
 from stepscore.ops.answer_key import extract_answers
 from stepscore.ops.frontier import drop_duplicates, replicate, top_k
+from stepscore.policies.requests import Mode
 from stepscore.ragged import offsets_of
 
 Ids = NDArray[np.int64]
@@ -86,7 +88,7 @@ class Tree:
         nodes: Ids,
         samples: Any = 1,
         *,
-        mode: str = "step",
+        mode: Mode = "step",
         max_tokens: int | None = None,
         temperature: float | None = None,
     ) -> PendingNodes:
@@ -148,7 +150,7 @@ class Tree:
         self,
         nodes: Ids,
         samples: Any,
-        mode: str = "step",
+        mode: Mode = "step",
         max_tokens: int | None = None,
         temperature: float | None = None,
     ) -> Generator[None, None, tuple[Ids, Ids]]:
@@ -260,7 +262,7 @@ class Tree:
         if how == "last":
             return self.engine.value[nodes]
         scores, offsets = self.step_scores(nodes)
-        return np.asarray(aggregate(scores, offsets, how))
+        return np.asarray(aggregate(scores, offsets, cast("Aggregation", how)))
 
     def step_scores(self, nodes: Ids) -> tuple[Reals, Ids]:
         """The scores of all steps up to each node, and their offsets ``[nodes + 1]``."""

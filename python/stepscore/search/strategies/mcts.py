@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from stepscore.ops import TreeSearch
+from stepscore.ops.tree_search_rules import RuleName
 from stepscore.search.strategies.beams import process_and_outcome
 from stepscore.search.tree import Ids, PendingNodes, Tree
 
@@ -38,7 +39,8 @@ def mcts(
     Source: of the rules, see `stepscore.TreeSearch.select`.
     """
     engine = tree.engine
-    while engine.select(select, simulations=simulations, samples=m, leaves=leaves, **settings):
+    rule = cast("RuleName", select)
+    while engine.select(rule, simulations=simulations, samples=m, leaves=leaves, **settings):
         yield
     return _results(tree)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
-from stepscore.ops.frontier import effective_sample_size, resample, tempering
+from stepscore.ops.frontier import Resampling, Tempering, effective_sample_size, resample, tempering
 from stepscore.search.strategies.parameters import check_choice, check_probabilities
 from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
@@ -64,7 +66,7 @@ def particles(
                 weights,
                 offsets,
                 t / max(depth - 1, 1) if linear else (t + 1) / depth,
-                how=temper,
+                how=cast("Tempering", temper),
                 start=weight_temperature,
                 end=temper_end,
             )
@@ -73,7 +75,13 @@ def particles(
         count = np.diff(offsets)
         draws = count if finished == "leave" else np.where(count > 0, n, 0)
         drawn, _ = resample(
-            weights, offsets, draws, method=resampling, seed=tree.seed, keys=tree.keys, draw=t
+            weights,
+            offsets,
+            draws,
+            method=cast("Resampling", resampling),
+            seed=tree.seed,
+            keys=tree.keys,
+            draw=t,
         )
         moving = moving[drawn]
         still = ~tree.moving(moving)
@@ -131,7 +139,7 @@ def particle_gibbs(
                 weights,
                 offsets,
                 np.where(np.diff(offsets) > 0, free, 0),
-                method=resampling,
+                method=cast("Resampling", resampling),
                 seed=tree.seed,
                 keys=tree.keys,
                 draw=sweep * (depth + 1) + t,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
-from stepscore.ops.frontier import rebase_allotment, top_k
+from stepscore.ops.frontier import Arithmetic, rebase_allotment, top_k
 from stepscore.search.strategies.parameters import check_multiple
 from stepscore.search.tree import PendingNodes, Tree
 
@@ -46,7 +48,11 @@ def rebase(
         nodes = children[~done]
         values, offsets = tree.values(nodes, how), tree.offsets(nodes)
         counts = rebase_allotment(
-            values, offsets, np.maximum(left, 0), temperature=balance, arith=arith
+            values,
+            offsets,
+            np.maximum(left, 0),
+            temperature=balance,
+            arith=cast("Arithmetic", arith),
         )
         backwards = np.arange(len(nodes))[::-1]
         best_first = backwards[top_k(values[::-1], len(nodes) - offsets[::-1], len(nodes))[0]]
