@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from stepscore.errors import Argument, InputError
 from stepscore.recipes import trl_prm
 
 
@@ -40,16 +41,23 @@ class FakeModel:
         for index, solution in enumerate(solutions):
             steps = self.recipe.split(solution) if isinstance(solution, str) else solution
             if not steps:
-                raise ValueError(f"score: solutions[{index}] must have at least one step; got none")
+                raise InputError("at least one step", got="none", argument=at(index), where="score")
             for number, step in enumerate(steps):
                 fault = self.recipe.fault_in_step(step)
                 if fault is not None:
-                    raise ValueError(f"score: solutions[{index}], step {number}: {fault}")
+                    raise fault.at(where="score", argument=at(index, number))
             if sum(map(len, steps)) > self.max_length and truncation == "error":
-                raise ValueError(
-                    f"score: solutions[{index}] with its problem must fit the model's "
-                    f"{self.max_length} positions; got {sum(map(len, steps))} tokens; leave it "
-                    'out, or pass truncation="steps" to score the steps that fit'
+                raise InputError(
+                    f"no more tokens, with the problem, than the model's {self.max_length} "
+                    "positions",
+                    got=f"{sum(map(len, steps))}",
+                    advice=(
+                        "leave it out, or pass ",
+                        Argument("truncation", "steps"),
+                        " to score the steps that fit",
+                    ),
+                    argument=at(index),
+                    where="score",
                 )
             traces.append(steps)
         if any("strange" in step for steps in traces for step in steps):
@@ -73,6 +81,11 @@ class FakeModel:
         row = np.array([step_score(step) for step in steps], dtype=np.float32)
         row[ends > self.max_length] = np.nan
         return row
+
+
+def at(*index: int) -> Argument:
+    """The place of a solution, or of one of its steps, in the arguments."""
+    return Argument("solutions", index=index)
 
 
 def step_score(step: str) -> np.float32:

@@ -15,18 +15,6 @@ FLAG = re.compile(r"--[a-z]")
 STYLE_SHEET = ":root {"
 # Scripts of their own, with options of their own.
 SCRIPTS = {"lab/train.py", "lab/evaluate.py"}
-# To be emptied: files whose messages still speak of flags.
-NOT_YET = {
-    "jobs/bench.py",
-    "jobs/explain.py",
-    "jobs/rerank.py",
-    "jobs/search.py",
-    "jobs/step_scores.py",
-    "report/prefixes.py",
-    "report/summary.py",
-    "voting/rules.py",
-    "voting/votes.py",
-}
 
 
 def library() -> list[Path]:
@@ -51,8 +39,6 @@ def flags_in(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", library(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_no_message_of_the_library_names_a_flag(path: Path) -> None:
-    if path.relative_to(PACKAGE).as_posix() in NOT_YET:
-        return
     spoken = flags_in(path)
     assert not spoken, f'say the argument, as errors.Argument("overwrite", True): {spoken}'
 

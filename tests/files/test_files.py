@@ -131,7 +131,7 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> 
         import stepscore.cli.main
         from stepscore.jobs import run
 
-        def slow(*_):
+        def slow(*_, **__):
             print("voting", flush=True)
             time.sleep(60)
 

@@ -14,7 +14,7 @@ from fake_model import FakeModel, read, step_score
 
 import stepscore
 from stepscore.cli.main import main
-from stepscore.jobs.step_scores import AGGREGATIONS
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.progress import Progress
 
 Write = Callable[..., str]
@@ -171,7 +171,10 @@ def test_truncation_is_asked_for_counted_and_written_as_null(
     arguments = ["rerank", write(record), "-o", str(out), "--model", "m"]
     assert main(arguments) == 2
     message = capsys.readouterr().err
-    assert "id 1: candidates[0] with its problem must fit the model's 200 positions" in message
+    assert (
+        "id 1: candidates[0]: expected no more tokens, with the problem, than the model's 200"
+        in message
+    )
     assert "pass --truncate" in message
     assert main([*arguments, "--truncate"]) == 0
     result = read(out)[0]["stepscore"]
@@ -195,7 +198,7 @@ def test_a_fault_inside_a_chunk_is_found(
     assert main(["rerank", source, "-o", str(out), "--model", "m"]) == 2
     message = capsys.readouterr().err
     last = len(records[11]["candidates"]) - 1
-    assert f"in.jsonl:12: id 11: candidates[{last}], step 1: expected a step without" in message
+    assert f"in.jsonl:12: id 11: candidates[{last}].steps[1]: expected a step without" in message
     assert not out.exists()
 
     skipped = tmp_path / "skipped.jsonl"
@@ -239,11 +242,11 @@ def test_an_unexpected_error_leaves_nothing(
     before = set(tmp_path.iterdir())
     calls = []
 
-    def break_in_the_middle(*arguments: object) -> None:
+    def break_in_the_middle(*arguments: object, **options: object) -> None:
         calls.append(arguments)
         if len(calls) == 3:
             raise ZeroDivisionError
-        return original(*arguments)
+        return original(*arguments, **options)
 
     from stepscore.jobs import run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -12,15 +13,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_model import read
 
 import stepscore
 from stepscore.cli import models as cli_models
 from stepscore.cli.main import main
-from stepscore.jobs.search import Models, judge_of, parse_parameters
+from stepscore.errors import InputError
+from stepscore.jobs.search import Models, judge_of
+from stepscore.jobs.search_parameters import parse_parameters
 from stepscore.policies.requests import Continuation, ExpandRequest
-from stepscore.records.records import InputError
 from stepscore.search.requests import ScoreRequest
 
 Write = Callable[..., str]
@@ -171,7 +174,7 @@ def test_models_that_never_answer_are_an_error(
 ) -> None:
     adder.failing = {"1+1", "2+3", "4+5"}
     assert run(write(*RECORDS), tmp_path / "out.jsonl") == 2
-    assert "not one problem of 3 has a trace; the first failed: the policy raised" in (
+    assert "got no trace of any of 3 problems; the first failed: the policy raised" in (
         capsys.readouterr().err
     )
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
@@ -263,13 +266,13 @@ def test_a_config_is_overridden_by_the_command_line(
             ("--strategy", "feynman_kac"),
             "--set: expected potential (str), which feynman_kac has no",
         ),
-        (("--set", "n=5"), "search: parameters.n: expected a multiple of m=4"),
+        (("--set", "n=5"), "--set n: expected a multiple of m=4, and both at least 1; got 5"),
         (
             ("--tree", "nobody:x.html"),
-            "--tree nobody:x.html: expected the id of a record; there is",
+            '--tree nobody:x.html: expected the id of a record; got "nobody"',
         ),
         (("--tree", "x.html"), "--tree x.html: expected ID:FILE.html"),
-        (("--rule", "mayority"), "--rule mayority: Rule: name: expected one of"),
+        (("--rule", "mayority"), "--rule mayority: expected one of majority, weighted,"),
         (("--truncate",), "--truncate: expected a score for every step"),
         (("--config", "/nowhere.yaml"), "--config /nowhere.yaml: expected a file of YAML"),
     ],
@@ -327,7 +330,7 @@ def test_a_strategy_that_needs_a_scorer_says_so(
     record = {"id": 1, "problem": "12+34-15+61+71-84=?"}
     given = ["search", write(record), "-o", out, "--strategy", "beam", "--policy", "lab"]
     assert main(given) == 2
-    assert "search: scorer: expected a model" in capsys.readouterr().err
+    assert "stepscore search: error: --model: expected a model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["3", "- a\n- b\n", "a: [", b"\xff"])
@@ -351,6 +354,88 @@ def test_bad_records_stop_or_are_listed(
     assert run(source, tmp_path / "out.jsonl", *more) == 0
     assert [line["id"] for line in read(skipped)] == [9, "a", None]
     assert len(read(tmp_path / "out.jsonl")) == 3
+    more = (*more, "--overwrite", "--chunk-size", "1")  # the last of them come after all chunks
+    assert run(source, tmp_path / "out.jsonl", *more) == 0
+    assert [line["id"] for line in read(skipped)] == [9, "a", None]
+
+
+def test_a_fault_costs_no_model_where_the_file_can_be_read_first(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(*RECORDS, {"id": 9})
+    assert run(source, tmp_path / "out.jsonl", "--chunk-size", "1") == 2
+    assert "in.jsonl:4: id 9" in capsys.readouterr().err
+    assert not adder.calls
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+class Pipe(io.TextIOWrapper):
+    """Standard input that nobody can read twice."""
+
+    def __init__(self, *records: Any) -> None:
+        self.content = io.BytesIO("".join(json.dumps(line) + "\n" for line in records).encode())
+        super().__init__(self.content)
+
+
+def test_a_pipe_is_searched_as_it_comes(
+    adder: Adder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = Pipe(*RECORDS)
+    monkeypatch.setattr(sys, "stdin", pipe)
+    places = []
+    work = adder.write
+
+    def note(*given: Any) -> Continuation:
+        places.append(pipe.content.tell())
+        return work(*given)
+
+    adder.write = note  # type: ignore[method-assign]
+    assert run("-", tmp_path / "out.jsonl", "--chunk-size", "1") == 0
+    assert [line["id"] for line in read(tmp_path / "out.jsonl")] == ["a", 7, "c"]
+    ends = np.cumsum([len(json.dumps(line)) + 1 for line in RECORDS]).tolist()
+    assert sorted(set(places)) == ends
+
+
+def test_a_tree_that_never_comes_leaves_no_output(
+    adder: Adder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Pipe(*RECORDS))
+    out, page = tmp_path / "out.jsonl", tmp_path / "x.html"
+    assert run("-", out, "--tree", f"nobody:{page}") == 2
+    assert f"--tree nobody:{page}: expected the id of a record" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl.journal"]
+    calls = list(adder.calls)
+    monkeypatch.setattr(sys, "stdin", Pipe(*RECORDS))
+    assert run("-", out) == 0  # what the models have said is not lost
+    assert adder.calls == calls
+
+
+def test_the_rule_is_read_with_its_parameters(adder: Adder, write: Write, tmp_path: Path) -> None:
+    rule = "softmax_weighted:temperature=0.1"
+    out = tmp_path / "out.jsonl"
+    assert run(write(*RECORDS), out, "--rule", rule, "--set", "n=8") == 0
+    for line, record in zip(read(out), RECORDS, strict=True):
+        assert line["stepscore"]["provenance"]["rule"] == rule
+        assert line["stepscore"]["answer"] == str(sum_of(str(record["problem"])))
+
+
+def test_another_rule_never_takes_the_answers_of_an_earlier_run(
+    adder: Adder, write: Write, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    work = adder.write
+
+    def stop(*given: Any) -> Continuation:
+        if len(adder.calls) > 1:
+            raise KeyboardInterrupt
+        return work(*given)
+
+    adder.write = stop  # type: ignore[method-assign]
+    assert run(write(*RECORDS), out, "-q") == 130
+    adder.write = work  # type: ignore[method-assign]
+    adder.calls.clear()
+    assert run(write(*RECORDS), out, "-q", "--rule", "borda") == 0
+    assert len(adder.calls) == 2  # both steps, asked again
 
 
 def test_parameters_are_read_by_the_signature() -> None:
@@ -374,7 +459,7 @@ def test_parameters_are_read_by_the_signature() -> None:
 
 
 def test_the_judge_knows_the_known_answers() -> None:
-    from stepscore.records.records import Record
+    from stepscore.records import Record
 
     records = [
         Record("f:1", "{}", 1, "1+1", [], "2"),
@@ -383,7 +468,7 @@ def test_the_judge_knows_the_known_answers() -> None:
     judge = judge_of(records)
     traces = [["We add.\n", "The answer is 2.0."], ["The answer is 3."], ["no"]]
     assert judge([ScoreRequest("1+1", steps, 1, 0) for steps in traces]) == [True, False, False]
-    with pytest.raises(ValueError, match="id 2 has no known answer"):
+    with pytest.raises(ValueError, match="id 2: expected a known answer"):
         judge([ScoreRequest("1+2", ["3"], 1, 0)])
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_model import read
+from vote_inputs import records
 
 import stepscore
+from stepscore import _core
 from stepscore.cli.main import main
-from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
-from stepscore.voting.votes import ranks
+from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.voting.columns import NEED_PROBABILITIES
 
 Write = Callable[..., str]
 
@@ -168,7 +170,7 @@ def test_scores_outside_the_unit_interval(
     assert rows(table)["prod"] == ["100.0", "-", "-"]
     assert "The step scores are no probabilities" in table
     assert main(["vote", write(*logits), "--how", "prod"]) == 2
-    assert "--how: prod needs step scores in [0, 1]" in capsys.readouterr().err
+    assert "--how: expected step scores in [0, 1], which prod needs" in capsys.readouterr().err
 
     assert main(["vote", write(*reversed(logits))]) == 2
     assert "--score-range any" in capsys.readouterr().err
@@ -212,6 +214,27 @@ def test_votes_are_those_of_the_package(write: Write, tmp_path: Path) -> None:
             assert votes["score"]["margin"] == (margin if np.isfinite(margin) else None)
 
 
-def test_ranks_keep_ties_in_order_and_nan_last() -> None:
-    totals = np.array([0.5, np.nan, 0.5, 0.9, 1.0, 2.0])
-    assert ranks(totals, np.array([0, 4, 4, 6])).tolist() == [2, 4, 3, 1, 2, 1]
+def test_the_votes_of_a_chunk_are_one_call(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    compiled = _core.vote
+
+    def count(*arguments: Any) -> None:
+        calls.append(arguments)
+        compiled(*arguments)
+
+    monkeypatch.setattr(_core, "vote", count)
+    rules = [
+        part
+        for form in ("majority", "weighted", "best_of_n", "borda:power=2", "pareto")
+        for part in ("--rule", form)
+    ]
+    out = str(tmp_path / "out")
+    lines = records("both", seed=7, problems=20, size=4)
+    arguments = ["vote", write(*lines), "-o", out, *rules, "--prefixes", "1,2,3"]
+    assert main(arguments) == 0
+    assert len(calls) == 1
+    candidates = [len(line["candidates"]) for line in lines]
+    assert main([*arguments, "--overwrite", "--chunk-size", "1"]) == 0
+    assert len(calls) == 1 + len(candidates)

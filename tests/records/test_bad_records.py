@@ -67,15 +67,15 @@ UNSCORABLE = [
     ),
     (
         solution(candidates=["a = 1", {"steps": ["a", "b\nc"]}]),
-        r"candidates[1], step 1: expected a step without '\n', which ends a step",
+        r"candidates[1].steps[1]: expected a step without '\n', which ends a step",
     ),
     (
         solution(candidates=["x" * 500]),
-        "candidates[0] with its problem must fit the model's 200 positions; got 500 tokens; leave",
+        "candidates[0]: expected no more tokens, with the problem, than the model's 200 positions",
     ),
     (
         solution(candidates=["a", "strange"]),
-        "expected text that the model's tokenizer can encode; got: Missing [UNK] token; leave",
+        "expected text that the model's tokenizer can encode; got Missing [UNK] token; leave",
     ),
     (
         solution(candidates=[{"text": "a", "answer": []}]),

@@ -11,7 +11,7 @@ import stepscore
 from stepscore.cli.options import unescaped
 from stepscore.cli.spelling import flag_of
 from stepscore.errors import Argument, InputError
-from stepscore.jobs.rerank import describe
+from stepscore.jobs.provenance import describe
 from stepscore.jobs.search import Models
 
 if TYPE_CHECKING:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stepscore.cli.spelling import flag_of
 from stepscore.errors import Argument, InputError
-from stepscore.jobs.run import Files
-from stepscore.jobs.step_scores import Truncation
+from stepscore.jobs.files import Files
 from stepscore.records import Fields
-from stepscore.report.prefixes import parse_prefixes
-from stepscore.voting.rules import DEFAULT_RULES, Poll, parse_objectives, parse_rules
+from stepscore.voting import (
+    DEFAULT_RULES,
+    VoteSettings,
+    parse_objectives,
+    parse_prefixes,
+    parse_rules,
+)
+from stepscore.voting.rules import typed_forms
+
+if TYPE_CHECKING:
+    from stepscore.scoring.truncation import Truncation
 
 INPUT_HELP = """\
 input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
@@ -23,18 +31,13 @@ read from the solution) and "correct" (true or false).
 
 output: the same objects with one more field, "stepscore". It appears whole or not at all.
 """
-RULES_HELP = """
-rules of --rule, with their parameters; [those] can be left out:
-  majority   weighted   weighted_mean   best_of_n   minmax_weighted   confidence_weighted   pareto
-  softmax_weighted:temperature=0.1
-  logodds_weighted[:eps=1e-7]
-  loglik_weighted:prior=0.5,reliability=0.6,answers=10[,eps=1e-7]
-  borda[:power=2]
-  hybrid_majority_reward:tau=0.5,consensus=share|entropy,reward=max|mean|sum
-  weighted_reward_frequency:reward_weight=0.5,normalize=minmax|sum
-  multi_objective:objective_weights=0.5:0.3:0.2,scale=none|minmax
-The formulas stand in the manual of stepscore.vote.
-"""
+RULES_HELP = "\n".join(
+    [
+        "\nrules of --rule, with their parameters; [those] can be left out:",
+        *(f"  {form}" for form in typed_forms()),
+        "The formulas stand in the manual of stepscore.vote.\n",
+    ]
+)
 # (field, its default name, what it holds)
 _FIELDS = (
     ("id", "id", "unique per record"),
@@ -258,12 +261,12 @@ def truncation_of(arguments: argparse.Namespace) -> Truncation:
     return "steps" if arguments.truncate else "error"
 
 
-def poll_of(arguments: argparse.Namespace) -> Poll:
+def votes_of(arguments: argparse.Namespace) -> VoteSettings:
     """Read how the candidates vote from what `add_votes` has added."""
     rules = parse_rules(arguments.rule) if arguments.rule else DEFAULT_RULES
     objectives = parse_objectives(arguments.objectives, rules)
     if arguments.verify == "none":
-        return Poll(rules, objectives)
+        return VoteSettings(rules, objectives)
     # Only here: most votes need no processes and no database of verdicts.
     from stepscore import verifier
 
@@ -274,7 +277,7 @@ def poll_of(arguments: argparse.Namespace) -> Poll:
             advice='type: pip install "stepscore[math]"',
             argument=Argument("verify", "math-verify"),
         )
-    return Poll(rules, objectives, arguments.verify)
+    return VoteSettings(rules, objectives, arguments.verify)
 
 
 def prefixes_of(arguments: argparse.Namespace) -> tuple[int, ...]:

@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Rerank a file, or explain one of its problems."""
-    poll = options.poll_of(arguments)
+    settings = options.votes_of(arguments)
     truncation = options.truncation_of(arguments)
 
     def load() -> ProcessRewardModel:
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
                 load,
                 how=arguments.how,
                 truncation=truncation,
-                poll=poll,
+                settings=settings,
             )
         )
         return
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
         options.files_of(arguments),
         load,
         how=arguments.how,
-        poll=poll,
+        settings=settings,
         prefixes=options.prefixes_of(arguments),
         truncation=truncation,
         version=stepscore.__version__,

@@ -6,10 +6,9 @@ import argparse
 
 import stepscore
 from stepscore.cli import models, options
-from stepscore.cli.spelling import flag_of
 from stepscore.cli.terminal import complain, tell
 from stepscore.errors import InputError
-from stepscore.jobs.search import PROBLEMS_TOGETHER, SearchJob, search_file
+from stepscore.jobs.search import PROBLEMS_TOGETHER, SearchPlan, search_file
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.search.strategies import STRATEGIES
 
@@ -154,7 +153,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Search for the answers of a file."""
     try:
         report = search_file(
-            _job(arguments), lambda: models.load_models(arguments), version=stepscore.__version__
+            options.files_of(arguments),
+            _plan(arguments),
+            lambda: models.load_models(arguments),
+            version=stepscore.__version__,
         )
     except (KeyboardInterrupt, SystemExit):
         complain(
@@ -165,7 +167,7 @@ def run(arguments: argparse.Namespace) -> None:
     tell(report, arguments)
 
 
-def _job(arguments: argparse.Namespace) -> SearchJob:
+def _plan(arguments: argparse.Namespace) -> SearchPlan:
     if arguments.truncate:
         raise InputError(
             "a score for every step of a trace, because a search needs that of its last one",
@@ -173,9 +175,7 @@ def _job(arguments: argparse.Namespace) -> SearchJob:
             argument="truncate",
         )
     settings = {name: getattr(arguments, name) for name in _SETTINGS}
-    return SearchJob(
-        source=arguments.input,
-        target=arguments.output,
+    return SearchPlan(
         strategy=arguments.strategy,
         parameters=dict(options.pair("set", text, "=", "NAME=VALUE") for text in arguments.set),
         settings={
@@ -183,11 +183,5 @@ def _job(arguments: argparse.Namespace) -> SearchJob:
             "stop": tuple(options.unescaped(text) for text in arguments.stop),
         },
         trees=dict(options.pair("tree", text, ":", "ID:FILE.html") for text in arguments.tree),
-        overwrite=arguments.overwrite,
         restart=arguments.restart,
-        on_error=arguments.on_error,
-        skipped=arguments.skipped,
-        fields=options.fields_of(arguments),
-        chunk_size=arguments.chunk_size,
-        spell=flag_of,
     )

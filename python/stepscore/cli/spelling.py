@@ -16,6 +16,8 @@ _FLAGS = {
     "rules": "--rule",
     "bounded": "--score-range",
     "truncation": "--truncate",
+    "record_id": "--explain",
+    "parameters": "--set",
 }
 # Settings whose flag says more, or less, than the value.
 _SETTINGS: dict[tuple[str, Any], str] = {

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from stepscore.errors import InputError
-from stepscore.jobs.run import Report
-from stepscore.jobs.search import SearchReport
+from stepscore.jobs.files import Report
 
 
 class OutputError(InputError):
@@ -48,7 +47,7 @@ def complain(line: str) -> None:
     print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
 
 
-def tell(report: Report | SearchReport, arguments: argparse.Namespace) -> None:
+def tell(report: Report, arguments: argparse.Namespace) -> None:
     """Write the table, what was left out, how fast it was and where the output stands."""
     for line in report.skipped:
         complain(line)

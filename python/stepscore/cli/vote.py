@@ -9,8 +9,8 @@ from stepscore.cli import options
 from stepscore.cli.terminal import say, tell
 from stepscore.jobs.explain import explain_vote
 from stepscore.jobs.run import CHUNK_OF_SCORES, vote_file
-from stepscore.jobs.step_scores import GIVEN
 from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.voting.columns import GIVEN
 
 SUMMARY = "rank and vote on scores that are in the file"
 HELP = (
@@ -64,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Vote over a file, or explain one of its problems."""
     bounded = _RANGES[arguments.score_range]
-    poll = options.poll_of(arguments)
+    settings = options.votes_of(arguments)
     if arguments.explain is not None:
         say(
             explain_vote(
@@ -72,14 +72,14 @@ def run(arguments: argparse.Namespace) -> None:
                 arguments.explain,
                 how=arguments.how,
                 bounded=bounded,
-                poll=poll,
+                settings=settings,
             )
         )
         return
     report = vote_file(
         options.files_of(arguments),
         how=arguments.how,
-        poll=poll,
+        settings=settings,
         prefixes=options.prefixes_of(arguments),
         bounded=bounded,
         version=stepscore.__version__,

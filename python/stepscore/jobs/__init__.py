@@ -1,12 +1,11 @@
-"""Files in, files out: JSONL records -> step scores, aggregations, ranks and votes.
+"""Files in, files out: score, rerank, vote and search over JSONL records.
 
-- ``records``: what a line must hold; ``jsonl``: lazy reading, whole writing; ``skips``: bad records
-- ``step_scores``: candidates -> scores; ``votes``: scores -> winners, by the ``rules`` as typed
-- ``rerank``: the stream through all of these; ``progress``
-- ``summary``: the tables at its end, from ``tally``, ``prefixes`` and ``table``
-- ``run``: the three jobs over files; ``explain``: one problem of them
-- ``search``: the job of search, with a policy and a model
-- ``convert``: other layouts into ours; ``demo``; ``bench``
+- ``files``: what a job reads and writes; ``skips``: bad records; ``stream``: records in chunks
+- ``scored``: records with their scores, by a model (``model_scores``, ``model_faults``) or from the
+  file itself (``file_scores``); ``votes``: their answers and winners
+- ``run``: the jobs over candidates; ``results``, ``ranking``, ``provenance``: what they write
+- ``search``: the job of search; ``search_parameters``, ``search_journals``, ``search_results``
+- ``explain``: one problem of a file; ``demo``; ``bench``
 
 NumPy is all that is imported here, but for ``demo``; a model is handed in.
 """

@@ -4,162 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stepscore.files.jsonl import LineReader
-from stepscore.jobs.step_scores import Truncation, blames_input, reason_of
-from stepscore.records.records import (
-    Fields,
-    InputError,
-    Record,
-    RecordError,
-    SentenceError,
-    parse_records,
-)
+from stepscore.errors import InputError
+from stepscore.files import LineReader
+from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
+from stepscore.jobs.skips import raise_fault
+from stepscore.records import Fields, Record, parse_records
+from stepscore.report.forward_cost import BareForward, ForwardCost
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
     from stepscore.scoring.forward.packed_traces import PackedTraces
     from stepscore.scoring.forward.plan import Plan
-
-Stage = Literal["tokenise", "plan", "forward", "read"]
+    from stepscore.scoring.truncation import Truncation
 
 _CHUNK = 512  # candidates, as in the other commands
 # The bare forward takes no more tokens than this: a large file needs no long floor.
 _BARE_TOKENS = 1 << 16
 _BARE_ROUNDS = 3
 _SEED = 0
-
-
-@dataclass
-class Bare:
-    """The backbone alone over random tokens, in rows of one length.
-
-    Attributes:
-        length: of a row: the mean of the traces.
-        tokens: of all rows: as many as the traces have unique ones, up to a whole row and at most
-            65,536 or one row.
-        batch: the rows of a batch, the fastest number of several.
-        seconds: the median of 3.
-    """
-
-    length: int
-    tokens: int
-    batch: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Tokens per second."""
-        return self.tokens / self.seconds
-
-
-@dataclass
-class Cost:
-    """What forwarding some traces took.
-
-    Attributes:
-        traces: candidates.
-        steps: of all candidates.
-        given: tokens of all candidates, each with its problem, up to its last step.
-        unique: distinct prefixes among them: what no plan can go below.
-        forwarded: tokens that went through the model, padding included.
-        padding: of these.
-        batches: forward passes.
-        pieces: runs of tokens that were forwarded as one.
-        kept: the most tokens whose keys and values were kept for others at any time.
-        kept_bytes: their memory.
-        seconds: of each stage, one after the other.
-        shared: whether the model shares prefixes.
-        bare: the floor.
-    """
-
-    traces: int = 0
-    steps: int = 0
-    given: int = 0
-    unique: int = 0
-    forwarded: int = 0
-    padding: int = 0
-    batches: int = 0
-    pieces: int = 0
-    kept: int = 0
-    kept_bytes: int = 0
-    seconds: dict[Stage, float] = field(
-        default_factory=lambda: {"tokenise": 0.0, "plan": 0.0, "forward": 0.0, "read": 0.0}
-    )
-    shared: bool = True
-    bare: Bare | None = None
-
-    @property
-    def total(self) -> float:
-        """Seconds of all stages."""
-        return sum(self.seconds.values())
-
-    @property
-    def whole_ratio(self) -> float:
-        """How many times as many tokens forwarding every trace whole would take."""
-        return self.given / self.forwarded
-
-    @property
-    def bare_ratio(self) -> float:
-        """Unique tokens per second of all stages, over tokens per second of the bare forward."""
-        assert self.bare is not None
-        return self.unique / self.total / self.bare.rate
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything, for a program."""
-        assert self.bare is not None
-        found = asdict(self)
-        found["seconds"]["total"] = self.total
-        found["unique_tokens_per_second"] = self.unique / self.total
-        found["given_tokens_per_second"] = self.given / self.total
-        found["given_over_forwarded"] = self.whole_ratio
-        found["bare"]["tokens_per_second"] = self.bare.rate
-        found["ratio_to_bare"] = self.bare_ratio
-        return found
-
-    def lines(self) -> list[str]:
-        """Everything, for a person."""
-        assert self.bare is not None
-        rows = [
-            ("traces", f"{self.traces:,}", f"{self.steps:,} steps"),
-            ("tokens given", f"{self.given:,}", "every trace with its problem"),
-            ("  unique", f"{self.unique:,}", "distinct prefixes: the least that can be forwarded"),
-            ("  forwarded", f"{self.forwarded:,}", f"of them {self.padding:,} padding"),
-            ("batches", f"{self.batches:,}", f"of {self.pieces:,} pieces"),
-            (
-                "kept",
-                f"{self.kept:,}",
-                f"tokens at the most, {self.kept_bytes / 1e6:,.1f} MB of keys and values",
-            ),
-            *(
-                (name, f"{own:.3f} s", f"{own / self.total:.1%}")
-                for name, own in self.seconds.items()
-            ),
-            (
-                "together",
-                f"{self.total:.3f} s",
-                f"{self.unique / self.total:,.0f} unique tokens/s, "
-                f"{self.given / self.total:,.0f} given tokens/s",
-            ),
-            (
-                "bare forward",
-                f"{self.bare.rate:,.0f}",
-                f"tokens/s ({self.bare.tokens:,} random tokens in rows of {self.bare.length:,}, "
-                f"{self.bare.batch} in a batch)",
-            ),
-            ("ratio to bare", f"{self.bare_ratio:.2f}", "1 is the speed of the bare forward"),
-            ("given/forwarded", f"{self.whole_ratio:.2f}", "what forwarding every trace costs"),
-        ]
-        notes = ["The stages were timed one after the other; scoring tokenises beside the model."]
-        if not self.shared:
-            notes.append("This model shares nothing: every trace is forwarded whole, padded.")
-        return [*(f"{name:<16}{value:>12}  {what}".rstrip() for name, value, what in rows), *notes]
 
 
 def bench_forward(
@@ -169,7 +38,7 @@ def bench_forward(
     limit: int | None = None,
     fields: Fields | None = None,
     truncation: Truncation = "error",
-) -> Cost:
+) -> ForwardCost:
     """Score the candidates of a file stage by stage, and time the stages.
 
     Args:
@@ -182,53 +51,48 @@ def bench_forward(
     Raises:
         InputError: a file or a record at fault, or memory that runs out.
     """
+    fields = fields or Fields()
     with LineReader(source) as reader:
-        records = parse_records(iter(reader), fields or Fields(), "solutions", _refuse)
+        records = parse_records(iter(reader), fields, "solutions", raise_fault)
         model = load()
-        cost = Cost(shared=model.costs is not None)
+        cost = ForwardCost(shared=model.costs is not None)
         warm = False
         for chunk in _chunks(islice(records, limit)):
             try:
-                for begin, tokens in _tokenised(chunk, model, truncation):
+                for begin, tokens in _tokenised(chunk, model, truncation, fields):
                     cost.seconds["tokenise"] += time.perf_counter() - begin
                     if not warm:  # the first pass of a process pays for what later ones find
                         _forward(replace(cost, seconds=dict(cost.seconds)), model, tokens)
                         warm = True
                     _forward(cost, model, tokens)
             except RuntimeError as error:
-                raise _failed(chunk[0].place, error) from error
+                raise model_failure(chunk[0].place, "forward", error) from error
         if not cost.traces:
             raise InputError(
-                f"{reader.name}: expected at least one record; got an empty file; check the path"
+                "at least one record",
+                got="an empty file",
+                advice="check the path",
+                where=reader.name,
             )
         if not cost.given:
             raise InputError(
-                f"{reader.name}: expected steps that fit the model; every one ends past its "
-                "positions; use another model"
+                "steps that fit the model",
+                got="none that ends within its positions",
+                advice="use another model",
+                where=reader.name,
             )
         try:
             cost.bare = _bare(cost, model)
         except RuntimeError as error:
-            raise _failed(reader.name, error) from error
+            raise model_failure(reader.name, "forward", error) from error
     return cost
-
-
-def _refuse(error: RecordError) -> None:
-    raise error
-
-
-def _failed(place: str, error: RuntimeError) -> InputError:
-    return InputError(
-        f"{place}: expected the model to forward the records from here; got "
-        f"{type(error).__name__}: {error}; if memory ran out, pass a smaller --token-budget"
-    )
 
 
 def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
     chunk: list[Record] = []
     for record in records:
         chunk.append(record)
-        if sum(len(own.candidates) for own in chunk) >= _CHUNK:
+        if sum(len(each.candidates) for each in chunk) >= _CHUNK:
             yield chunk
             chunk = []
     if chunk:
@@ -236,7 +100,7 @@ def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 
 def _tokenised(
-    records: list[Record], model: ProcessRewardModel, truncation: Truncation
+    records: list[Record], model: ProcessRewardModel, truncation: Truncation, fields: Fields
 ) -> Iterator[tuple[float, PackedTraces]]:
     """When each chunk of the records' traces was begun, and its tokens."""
     from stepscore.scoring.chunks import chunk_traces
@@ -254,8 +118,8 @@ def _tokenised(
         for record in records:
             try:
                 _rendered(_checked([record], model), model, truncation)
-            except Exception as own:
-                raise SentenceError(record.place, record.id, reason_of(own)) from own
+            except Exception as fault:
+                raise fault_of(fault, record, fields) from fault
         raise
 
 
@@ -264,9 +128,9 @@ def _checked(records: list[Record], model: ProcessRewardModel) -> Any:
 
     problems = [record.problem or "" for record in records for _ in record.candidates]
     solutions: list[Any] = [
-        own.steps if own.steps is not None else own.text or ""
+        candidate.text or "" if candidate.steps is None else candidate.steps
         for record in records
-        for own in record.candidates
+        for candidate in record.candidates
     ]
     return check_traces(_arguments(), model.recipe, problems, solutions)
 
@@ -286,7 +150,7 @@ def _arguments() -> Any:
     )
 
 
-def _forward(cost: Cost, model: ProcessRewardModel, tokens: PackedTraces) -> None:
+def _forward(cost: ForwardCost, model: ProcessRewardModel, tokens: PackedTraces) -> None:
     """Plan, forward and read some traces, and add what that took."""
     from stepscore.scoring.forward.forward_pass import hidden_states
     from stepscore.scoring.forward.head import read_steps
@@ -341,7 +205,7 @@ def most_kept(planned: Plan) -> int:
     return int(np.cumsum(change).max(initial=0))
 
 
-def _bare(cost: Cost, model: ProcessRewardModel) -> Bare:
+def _bare(cost: ForwardCost, model: ProcessRewardModel) -> BareForward:
     """Time the backbone over random tokens in rows of the traces' mean length."""
     from stepscore.scoring.forward.plan import plan_padded
 
@@ -357,21 +221,21 @@ def _bare(cost: Cost, model: ProcessRewardModel) -> Bare:
 
     most = max(1, min(rows, 4 * model.token_budget // length))
     batches = sorted({min(1 << power, most) for power in range(most.bit_length() + 1)})
-    batch = min(batches, key=lambda own: _seconds(model, planned(own), rounds=2)[-1])
+    batch = min(batches, key=lambda size: _seconds(model, planned(size), rounds=2)[-1])
     seconds = median(_seconds(model, planned(batch), _BARE_ROUNDS))
-    return Bare(length, rows * length, batch, seconds)
+    return BareForward(length, rows * length, batch, seconds)
 
 
 def _seconds(model: ProcessRewardModel, planned: Plan, rounds: int) -> list[float]:
     from stepscore.scoring.forward.forward_pass import hidden_states
 
-    found = []
+    seconds = []
     for _ in range(rounds):
         begin = time.perf_counter()
         for hidden in hidden_states(model.backbone, planned):
             _wait(hidden)
-        found.append(time.perf_counter() - begin)
-    return found
+        seconds.append(time.perf_counter() - begin)
+    return seconds
 
 
 def _wait(states: Any) -> None:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from stepscore.files.jsonl import WholeFile
-from stepscore.jobs.rerank import UNSTATED_AGGREGATION
-from stepscore.jobs.step_scores import Scored, score_with_model
+from stepscore.files import WholeFile
+from stepscore.jobs.model_scores import score_with_model
+from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.skips import raise_fault
+from stepscore.jobs.votes import VotedRecords, vote_on
 from stepscore.lab import tasks
-from stepscore.records.records import Candidate, Record, RecordError
+from stepscore.records import Candidate, Record
 from stepscore.report.summary import Summary
-from stepscore.voting.votes import Voted, vote_on
+from stepscore.voting.columns import UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -37,18 +39,21 @@ class Demo:
     """What one run of the demonstration found.
 
     Attributes:
-        records: problems, samples and true answers.
-        scored: the samples' step scores.
+        scored: problems, samples and true answers, and the samples' step scores.
         voted: answers and winners.
         sampling_seconds: how long the policy took.
         scoring_seconds: how long the PRM took.
     """
 
-    records: list[Record]
-    scored: Scored
-    voted: Voted
+    scored: ScoredRecords
+    voted: VotedRecords
     sampling_seconds: float
     scoring_seconds: float
+
+    @property
+    def records(self) -> list[Record]:
+        """Problems, samples and true answers."""
+        return self.scored.records
 
 
 def run_demo(
@@ -68,14 +73,14 @@ def run_demo(
     solutions = policy.sample(texts, samples, seed=seed)
     sampled = time.monotonic()
     records = [
-        _record(index, problem, own)
-        for index, (problem, own) in enumerate(zip(texts, solutions, strict=True))
+        _record(index, problem, tries)
+        for index, (problem, tries) in enumerate(zip(texts, solutions, strict=True))
     ]
     # A sample that ended at once has no step to score.
     kept = [record for record in records if record.candidates]
-    (scored,) = score_with_model(kept, model, "error", _raise)
+    (scored,) = score_with_model(kept, model, "error", raise_fault)
     finished = time.monotonic()
-    return Demo(kept, scored, vote_on(scored), sampled - started, finished - sampled)
+    return Demo(scored, vote_on(scored), sampled - started, finished - sampled)
 
 
 def save(demo: Demo, file: WholeFile) -> None:
@@ -93,8 +98,9 @@ def save(demo: Demo, file: WholeFile) -> None:
 
 def show(demo: Demo) -> list[str]:
     """Tell a newcomer what happened: one problem in detail, then the table."""
-    summary = Summary(demo.scored.columns)
-    summary.add(demo.scored, demo.voted)
+    scores, voted = demo.scored.scores, demo.voted
+    summary = Summary(scores.columns)
+    summary.add(scores, voted.answers, voted.elections, voted.grades)
     return [
         f"The built-in policy has tried {len(demo.records):,} held-out problems, "
         f"{summary.counts.each} times each ({demo.sampling_seconds:.1f} s).",
@@ -111,40 +117,50 @@ def choose_problem(demo: Demo) -> int:
 
     Among those, the one in which most samples are misled. Where there is none, the first.
     """
-    column = demo.scored.columns.index(UNSTATED_AGGREGATION)
+    answers = demo.voted.answers.texts
+    winners = _winners(demo)
+    column = demo.scored.scores.columns.index(UNSTATED_AGGREGATION)
     best, most = 0, 0
     for problem, record in enumerate(demo.records):
-        majority, weighted = demo.voted.winner[problem, :2, column]
+        majority, weighted = winners[problem]
         if majority < 0 or weighted < 0:
             continue
-        misled = demo.voted.answers[majority] != record.answer
-        rescued = demo.voted.answers[weighted] == record.answer
-        votes = int(demo.voted.score[problem, 0, column])  # majority is the first default rule
+        misled = answers[majority] != record.answer
+        rescued = answers[weighted] == record.answer
+        votes = int(demo.voted.elections.score[problem, 0, column, -1])
         if misled and rescued and votes > most:
             best, most = problem, votes
     return best
 
 
+def _winners(demo: Demo) -> list[tuple[int, int]]:
+    """The candidates that majority and the PRM's weighted vote choose, of each problem."""
+    column = demo.scored.scores.columns.index(UNSTATED_AGGREGATION)
+    # The first two of the default rules.
+    winners: list[tuple[int, int]] = demo.voted.elections.winner[:, :2, column, -1].tolist()
+    return winners
+
+
 def _show_problem(demo: Demo, problem: int) -> list[str]:
-    record = demo.records[problem]
-    begin, end = demo.scored.offsets[problem : problem + 2].tolist()
-    column = demo.scored.columns.index(UNSTATED_AGGREGATION)
-    answers = Counter(demo.voted.answers[begin:end])
-    majority, weighted = demo.voted.winner[problem, :2, column].tolist()
+    record, texts = demo.records[problem], demo.voted.answers.texts
+    begin, end = demo.scored.scores.offsets[problem : problem + 2].tolist()
+    totals = demo.scored.scores.by(UNSTATED_AGGREGATION)
+    counts = Counter(texts[begin:end])
+    majority, weighted = _winners(demo)[problem]
     lines = [f"One problem in detail:  {record.problem}   (the right answer is {record.answer})"]
     shown: set[str | None] = set()
     for who, winner in (("The majority says", majority), ("The PRM's vote says", weighted)):
-        answer = demo.voted.answers[winner]
+        answer = texts[winner]
         if winner < 0 or answer in shown:
             continue
         shown.add(answer)
         # Of the candidates with that answer, the one that the PRM likes best.
-        own = [place for place in range(begin, end) if demo.voted.answers[place] == answer]
-        best = own[int(np.argmax(demo.scored.totals[own, column]))]
+        places = [place for place in range(begin, end) if texts[place] == answer]
+        best = places[int(np.argmax(totals[places]))]
         verdict = "right" if answer == record.answer else "wrong"
         lines += [
             "",
-            f"  {who} {answer} ({answers[answer]} of {end - begin} samples), which is {verdict}:",
+            f"  {who} {answer} ({counts[answer]} of {end - begin} samples), which is {verdict}:",
             *_show_steps(demo, record, best),
         ]
     return lines
@@ -152,15 +168,16 @@ def _show_problem(demo: Demo, problem: int) -> list[str]:
 
 def _show_steps(demo: Demo, record: Record, candidate: int) -> list[str]:
     steps = demo.scored.split[candidate] or []
+    begin, end = demo.scored.scores.step_offsets[candidate : candidate + 2].tolist()
     sound = tasks.check_steps(record.problem or "", steps)
-    first_error = sound.index(False) if False in sound else -1
+    wrong = sound.index(False) if False in sound else -1
     width = max(map(len, ["step", *steps])) + 3
     lines = [f"    {'step':<{width}}score"]
     for number, (step, score) in enumerate(
-        zip(steps, demo.scored.step_scores[candidate] or [], strict=True)
+        zip(steps, demo.scored.scores.values[begin:end].tolist(), strict=True)
     ):
         bar = ("#" * round(score * _BAR_WIDTH)).ljust(_BAR_WIDTH, ".")
-        mark = "   <- the first error" if number == first_error else ""
+        mark = "   <- the first error" if number == wrong else ""
         lines.append(f"    {step:<{width}}{score:.3f} {bar}{mark}")
     return lines
 
@@ -174,7 +191,3 @@ def _record(index: int, problem: str, solutions: list[str]) -> Record:
         candidates=[Candidate(text=text) for text in solutions if tasks.split_steps(text)],
         answer=tasks.answer(tasks.true_solution(problem)),
     )
-
-
-def _raise(error: RecordError) -> None:
-    raise error

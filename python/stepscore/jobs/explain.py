@@ -1,75 +1,42 @@
-"""One problem of a file: its answers, their scores, and why each rule chooses the one it does."""
+"""Finds one problem of a file, and explains its votes."""
 
 from __future__ import annotations
 
 import difflib
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stepscore.files.jsonl import LineReader
-from stepscore.jobs.rerank import choose_how, choose_how_again
-from stepscore.jobs.run import Files
-from stepscore.jobs.skips import Skips
-from stepscore.jobs.step_scores import (
-    LayoutCheck,
-    Scored,
-    Truncation,
-    read_scores,
-    score_with_model,
-)
-from stepscore.ops import VoteResult, answer_keys, vote
+from stepscore.errors import InputError
+from stepscore.files import LineReader
+from stepscore.jobs.file_scores import LayoutCheck, read_scores
+from stepscore.jobs.files import Files
+from stepscore.jobs.model_scores import score_with_model
+from stepscore.jobs.ranking import choose_how, choose_how_again
+from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.skips import Skips, raise_fault
+from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.ops.vote import Rule as OpRule
-from stepscore.records.records import InputError, Record, RecordError, parse_records
-from stepscore.report.table import NOTHING, WIDTH, counted, table
-from stepscore.voting.rules import Poll, Rule, objectives_of
-from stepscore.voting.votes import Voted, ballots_of, elect, known_right, ranks, vote_on
+from stepscore.records import Record, RecordError, parse_records
+from stepscore.report.explain import explain
+from stepscore.report.table import counted
+from stepscore.voting import VoteSettings
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.truncation import Truncation
 
 _NEAREST = 3
-_ANSWER_WIDTH = 30
-_NO_ANSWER = "none"
-_SMALL, _LARGE = 1e-3, 1e6  # figures are written plainly in between
-_JOINED = {
-    "key": "by its key",
-    "text": "by its text",
-    "unit": "by its number, the unit aside",
-    "verify": "by math-verify",
-}
-# What the winning answer has, under every rule but the hybrid one.
-_HAS = {
-    "majority": "{score} of {voters} votes",
-    "weighted": "a sum of {score}",
-    "weighted_mean": "a mean score of {score}",
-    "best_of_n": "a best score of {score}",
-    "minmax_weighted": "a sum of {score}, scaled to [0, 1] each",
-    "softmax_weighted": "{score} of the weight",
-    "logodds_weighted": "log odds that sum to {score}",
-    "loglik_weighted": "a log likelihood of {score}",
-    "confidence_weighted": "confidences that sum to {score}",
-    "borda": "a Borda count of {score}",
-    "weighted_reward_frequency": "{score} of mean score and frequency",
-    "pareto": "{score} undominated of {voters} candidates ({objectives})",
-    "multi_objective": "objectives that sum to {score} ({objectives})",
-}
 
 
 def explain_vote(
-    files: Files, record_id: str, *, how: str | None, bounded: bool | None, poll: Poll
+    files: Files, record_id: str, *, how: str | None, bounded: bool | None, settings: VoteSettings
 ) -> list[str]:
     """Explain one problem of a file that carries scores.
 
     Args:
         files: what is read; nothing is written.
         record_id: the id of the problem.
-        how, bounded, poll: as in `vote_file`.
+        how, bounded, settings: as in `vote_file`.
 
     Returns:
         Lines of at most 100 characters.
@@ -85,7 +52,7 @@ def explain_vote(
     layout = check.layout
     assert layout is not None  # the record has come through the check
     scored = read_scores([record], layout)
-    return explain(scored, choose_how_again(how, check, layout), poll)
+    return _explain(scored, choose_how_again(how, check, layout), settings)
 
 
 def explain_rerank(
@@ -95,13 +62,13 @@ def explain_rerank(
     *,
     how: str | None,
     truncation: Truncation,
-    poll: Poll,
+    settings: VoteSettings,
 ) -> list[str]:
     """Explain one problem of a file, the only one that the model scores.
 
     Args:
         files, record_id: as in `explain_vote`.
-        load, how, truncation, poll: as in `rerank_file`. The model is made once the problem is
+        load, how, truncation, settings: as in `rerank_file`. The model is made once the problem is
             found.
 
     Returns:
@@ -115,55 +82,23 @@ def explain_rerank(
         records = parse_records(iter(lines), files.fields, "solutions", skip)
         record = _find(records, record_id, lines.name)
     model = load()
-    (scored,) = score_with_model([record], model, truncation, _raise)
+    (scored,) = score_with_model([record], model, truncation, raise_fault)
     stated = model.recipe.default_aggregate
-    chosen = choose_how(how, AGGREGATIONS, bounded=scored.bounded, stated=stated)
-    return explain(scored, chosen, poll)
+    chosen = choose_how(how, AGGREGATIONS, bounded=scored.scores.bounded, stated=stated)
+    return _explain(scored, chosen, settings)
 
 
-def explain(scored: Scored, how: str, poll: Poll) -> list[str]:
-    """Explain the votes of one problem.
-
-    Args:
-        scored: one record.
-        how: the aggregation that ranks.
-        poll: how the candidates vote.
-
-    Returns:
-        Lines of at most 100 characters.
-    """
-    case = _case(scored, how, poll)
-    parts = [_title(scored.records[0]), _answers(case), _candidates(case), _votes(case)]
-    return [line for part in parts for line in ("", *part)][1:]
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One problem with all that is said about it.
-
-    Attributes:
-        scored, how, poll: see `explain`.
-        voted: its votes.
-        right: whether each candidate is right; None where the file does not say.
-        names: of the answers by class, or of the candidates where nothing can be counted.
-    """
-
-    scored: Scored
-    how: str
-    poll: Poll
-    voted: Voted
-    right: list[bool] | None
-    names: dict[int, str]
-
-    @property
-    def totals(self) -> NDArray[np.float64]:
-        """The scores of the candidates, by the aggregation that ranks."""
-        return self.scored.totals[:, self.scored.columns.index(self.how)]
-
-    def members(self, own: int) -> list[int]:
-        """The candidates of a class."""
-        found: list[int] = np.flatnonzero(self.voted.classes == own).tolist()
-        return found
+def _explain(scored: ScoredRecords, how: str, settings: VoteSettings) -> list[str]:
+    voted = vote_on(scored, settings, class_scores=True)
+    return explain(
+        scored.records[0],
+        scored.scores,
+        voted.answers,
+        voted.elections,
+        voted.grades,
+        how=how,
+        settings=settings,
+    )
 
 
 def _skipper(files: Files, record_id: str) -> Callable[[RecordError], None]:
@@ -186,204 +121,14 @@ def _find(records: Iterator[Record], record_id: str, name: str) -> Record:
         seen.append(str(record.id))
     if not seen:
         raise InputError(
-            f"--explain: {name} has no record that can be processed; got {record_id!r}"
+            f"the id of a record; {name} has no record that can be processed",
+            got=repr(record_id),
+            argument="record_id",
         )
     near = difflib.get_close_matches(record_id, seen, _NEAREST, 0.0)
     raise InputError(
-        f"--explain: expected the id of a record of {name}; got {record_id!r}; the nearest of its "
-        f"{counted(len(seen), 'id')}: {', '.join(near)}; type one of these"
+        f"the id of a record of {name}",
+        got=f"{record_id!r}; the nearest of its {counted(len(seen), 'id')}: {', '.join(near)}",
+        advice="type one of these",
+        argument="record_id",
     )
-
-
-def _raise(error: RecordError) -> None:
-    raise error
-
-
-def _case(scored: Scored, how: str, poll: Poll) -> _Case:
-    voted = vote_on(scored, poll)
-    right, known, _ = known_right(scored, voted.answers, poll)
-    classes = voted.classes.tolist()
-    names: dict[int, str] = {}
-    if voted.has_answers[0]:
-        for own, answer in zip(classes, voted.answers, strict=True):
-            if own >= 0 and own not in names:
-                short = _cut(answer or "", _ANSWER_WIDTH)
-                names[own] = short if short not in names.values() else f"{short} (class {own})"
-    else:
-        names = {place: f"candidate {place}" for place in range(len(classes))}
-    return _Case(scored, how, poll, voted, right.tolist() if known[0] else None, names)
-
-
-def _title(record: Record) -> list[str]:
-    first, *more = (record.problem or "").strip().splitlines() or [""]
-    text = f"problem {record.id}" + (f": {first}" if first else "") + (" ..." if more else "")
-    lines = [_cut(text, WIDTH)]
-    if record.answer is not None:
-        lines.append(_cut(f"known answer: {record.answer}", WIDTH))
-    return lines
-
-
-def _answers(case: _Case) -> list[str]:
-    voted = case.voted
-    candidates = len(voted.answers)
-    if not voted.has_answers[0]:
-        return [
-            f"{counted(candidates, 'candidate')} without texts or answers: nothing to count, so "
-            "each stands for itself",
-        ]
-    answered = candidates - len(case.members(-1))
-    lines = [
-        f"{counted(candidates, 'candidate')}, {answered:,} with an answer, "
-        f"{counted(len(case.names), 'different answer')}"
-    ]
-    rows: list[tuple[str, list[str]]] = []
-    tails: list[str] = []
-    for own, name in [*case.names.items(), (-1, _NO_ANSWER)]:
-        members = case.members(own)
-        if not members:
-            continue
-        texts = [voted.answers[place] for place in members]
-        (key,) = answer_keys([texts[0]], extract=False)
-        shown = "" if key is None or key.startswith("text:") else _cut(key, _ANSWER_WIDTH)
-        rows.append((name, ["" if own < 0 else f"{own}", f"{len(members)}", shown]))
-        tails.append(_listed(members))
-        for text in dict.fromkeys(texts[1:]):
-            if text is not None and text != texts[0]:
-                same = [place for place, other in zip(members, texts, strict=True) if other == text]
-                rows.append((f"  = {_cut(text, _ANSWER_WIDTH)}", ["", "", ""]))
-                tails.append(f"{_listed(same)}, {_JOINED[voted.groups.decided[same[0]]]}")
-    lines += _with_tails("answer", ["class", "count", "key"], rows, "candidates", tails)
-    if voted.groups.undecided:
-        note = f"no verdict of math-verify in time on {'; '.join(voted.groups.undecided)}"
-        lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ")
-    return lines
-
-
-def _candidates(case: _Case) -> list[str]:
-    totals = case.totals
-    figures = _figures(totals.tolist())
-    ranked = ranks(totals, case.scored.offsets).tolist()
-    rows: list[tuple[str, list[str]]] = []
-    tails: list[str] = []
-    for place in np.argsort(ranked).tolist():
-        judged = [] if case.right is None else ["right" if case.right[place] else "wrong"]
-        rows.append((f"{ranked[place]:>{len('rank')}}", [f"{place}", figures[place], *judged]))
-        own = int(case.voted.classes[place])
-        tails.append(case.names[own] if own >= 0 else _NO_ANSWER)
-    headings = ["candidate", "score", *([] if case.right is None else ["is"])]
-    if not case.voted.has_answers[0]:
-        tails = [""] * len(rows)
-    title = f"scores by {case.how}, the aggregation that ranks"
-    return [title, *_with_tails("rank", headings, rows, "answer" if any(tails) else "", tails)]
-
-
-def _votes(case: _Case) -> list[str]:
-    columns: list[list[str]] = []
-    sentences: list[str] = []
-    for index, rule in enumerate(case.poll.rules):
-        cells, sentence = _vote(case, index, rule)
-        columns.append(cells)
-        sentences += textwrap.wrap(
-            f"{rule.label}: {sentence}", WIDTH, initial_indent="  ", subsequent_indent="    "
-        )
-    names = [*case.names.values(), "winner: candidate", "margin", "tied"]
-    rows = [(name, [cells[r] for cells in columns]) for r, name in enumerate(names)]
-    headings = [rule.heading for rule in case.poll.rules]
-    title = f"what every answer reaches, by {case.how} (* wins)"
-    return [title, *table("answer", headings, rows), "", "why", *sentences]
-
-
-def _vote(case: _Case, index: int, rule: Rule) -> tuple[list[str], str]:
-    """Give the cells under a rule's heading, and the sentence that says why the winner won."""
-    scored, voted = case.scored, case.voted
-    column = scored.columns.index(case.how)
-    nothing = [f"{NOTHING} "] * (len(case.names) + 3)
-    if voted.unfit[0, index, column]:
-        return nothing, f"no vote; it reads {rule.needs}, and there are others"
-    if voted.winner[0, index, column] < 0:
-        if rule.name != "best_of_n" and not voted.has_answers[0]:
-            return nothing, "no vote; there are no answers to count"
-        return nothing, "no vote; no candidate has all that it takes to vote"
-    ballots = ballots_of(rule, scored, voted.classes, voted.has_answers)
-    objectives = objectives_of(case.poll, scored.columns, bounded=scored.bounded)
-    result, _ = elect(rule, scored, ballots, case.how, objectives, class_scores=True)
-    reached = {
-        int(own): float(score)
-        for own, score in zip(ballots, result.class_scores, strict=True)
-        if not np.isnan(score)
-    }
-    winner, margin = int(result.answer_id[0]), float(result.margin[0])
-    only = len(reached) == 1
-    *figures, ahead = _figures([*reached.values(), np.nan if only else margin])
-    shown = dict(zip(reached, figures, strict=True))
-    cells = [shown.get(own, NOTHING) + ("*" if own == winner else " ") for own in case.names]
-    cells += [f"{result.winner[0]} ", f"{ahead} ", "yes " if result.tied[0] else "no "]
-    sentence = f"{case.names[winner]} with {_has(case, rule, ballots, result, objectives)}"
-    if only:
-        return cells, f"{sentence}; there is no other answer"
-    second = max((own for own in reached if own != winner), key=reached.__getitem__)
-    if result.tied[0]:
-        return cells, f"{sentence}, as much as {case.names[second]}, which came later"
-    return cells, f"{sentence}, {margin:.4g} ahead of {case.names[second]}"
-
-
-def _has(
-    case: _Case,
-    rule: Rule,
-    ballots: NDArray[np.int64],
-    result: VoteResult,
-    objectives: Sequence[str],
-) -> str:
-    """Say what the winning answer has."""
-    score = f"{result.score[0]:.4g}"
-    voters = int(np.count_nonzero(~np.isnan(result.class_scores)))
-    if rule.name != "hybrid_majority_reward":
-        return _HAS[rule.name].format(score=score, voters=voters, objectives=", ".join(objectives))
-    # With rewards of 0, only a count is above 0.
-    parameters = {**rule.parameters, "reward": "max"}
-    cast_by = OpRule(rule.name, **parameters)
-    counts = vote(ballots, 0 * case.totals, case.scored.offsets, cast_by, nan="drop")
-    if counts.score[0] > 0:
-        return f"{score} of {voters} votes (consensus)"
-    return f"a {rule.parameters['reward']} score of {score} (no consensus)"
-
-
-def _with_tails(
-    corner: str,
-    headings: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[str]]],
-    heading: str,
-    tails: Sequence[str],
-) -> list[str]:
-    """Write a table whose last column holds texts of any length."""
-    own = [[text] for text in headings]
-    lines: list[str] = []
-    aligned = table(corner, own, rows, name_width=len(corner))
-    width = max(map(len, aligned))
-    for line, tail in zip(aligned, [heading, *tails], strict=True):
-        start = f"{line:<{width}}   "
-        wrapped = textwrap.wrap(
-            tail, WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
-        )
-        lines += wrapped or [line]
-    return lines
-
-
-def _figures(values: Sequence[float]) -> list[str]:
-    """Write numbers that stand in one column; NaN is none."""
-    there = [value for value in values if np.isfinite(value)]
-    largest = max(map(abs, there), default=0.0)
-    if all(value == int(value) for value in there) and largest < _LARGE:
-        form = ".0f"
-    else:
-        form = ".4f" if _SMALL <= largest < _LARGE else ".3e"
-    return [NOTHING if np.isnan(value) else f"{value:{form}}" for value in values]
-
-
-def _listed(places: Sequence[int]) -> str:
-    return ", ".join(map(str, places))
-
-
-def _cut(text: str, width: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 4]} ..."

@@ -1,99 +1,33 @@
-"""The three jobs over files: score, rerank, vote."""
+"""The three jobs over candidates: score, rerank, vote."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stepscore.errors import Spell, as_argument
-from stepscore.files.jsonl import LineReader, WholeFile, check_different
-from stepscore.jobs.rerank import (
-    ResultWriter,
-    choose_how,
-    choose_how_again,
-    describe,
-    describe_votes,
-    read_lines,
-    score_lines,
-)
-from stepscore.jobs.skips import OnError, Skips
-from stepscore.jobs.step_scores import (
-    PARAMETERS,
-    LayoutCheck,
-    Scored,
-    Truncation,
-)
+from stepscore.jobs.file_scores import LayoutCheck
+from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
+from stepscore.jobs.provenance import describe, describe_votes
+from stepscore.jobs.ranking import choose_how, choose_how_again
+from stepscore.jobs.results import ResultWriter
+from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.stream import read_lines, score_lines
+from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.progress import Progress
-from stepscore.records.records import Fields, InputError
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.summary import Counts, Summary
-from stepscore.voting.rules import DEFAULT_POLL, Poll
-from stepscore.voting.votes import vote_on
+from stepscore.voting import DEFAULT_SETTINGS, VoteSettings
+from stepscore.voting.columns import AGGREGATION_PARAMETERS
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.truncation import Truncation
 
 # Enough for full batches of sorted lengths, and few enough to see the progress of a 7B model.
 CHUNK_WITH_MODEL = 512
 CHUNK_OF_SCORES = 8192
-
-
-@dataclass(frozen=True)
-class Files:
-    """What is read and written.
-
-    Attributes:
-        source: the input, ``-`` for standard input; may end in ``.gz``.
-        target: the output; None writes none.
-        overwrite: whether existing files may be replaced.
-        on_error: what a record that cannot be processed does.
-        skipped: where skipped records are listed; None lists the first on standard error alone.
-        fields: the names of the fields.
-        chunk_size: how many candidates are worked on together, up to whole problems; None takes 512
-            with a model and 8,192 without.
-        spell: how the reasons of skipped records name arguments.
-    """
-
-    source: str
-    target: str | None = None
-    overwrite: bool = False
-    on_error: OnError = "stop"
-    skipped: str | None = None
-    fields: Fields = field(default_factory=Fields)
-    chunk_size: int | None = None
-    spell: Spell = as_argument
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a job says at its end.
-
-    Attributes:
-        table: counts, and all aggregations by all votes.
-        skipped: what was left out, one line each.
-        candidates: how many were worked on.
-        seconds: how long that took, without loading a model.
-    """
-
-    table: list[str]
-    skipped: list[str]
-    candidates: int
-    seconds: float
-
-    def rate(self) -> str:
-        """Say how fast it was."""
-        per_second = self.candidates / max(self.seconds, 1e-9)
-        return f"{self.seconds:.1f} s, {per_second:,.0f} candidates/s"
-
-
-@dataclass(frozen=True)
-class _Opened:
-    lines: LineReader
-    out: WholeFile | None
-    skips: Skips
 
 
 def score_file(
@@ -115,7 +49,7 @@ def score_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = _open(stack, files)
+        opened = open_files(stack, files)
         model = load()
         provenance = describe(model, version)
         writer = ResultWriter(files.fields, provenance, how="")
@@ -135,7 +69,7 @@ def rerank_file(
     load: Callable[[], ProcessRewardModel],
     *,
     how: str | None = None,
-    poll: Poll = DEFAULT_POLL,
+    settings: VoteSettings = DEFAULT_SETTINGS,
     prefixes: tuple[int, ...] = (),
     truncation: Truncation = "error",
     version: str,
@@ -146,14 +80,14 @@ def rerank_file(
         files, load, truncation, version: as in `score_file`.
         how: the aggregation that ranks; None takes the one that the model's author states, else
             ``last``.
-        poll: how the candidates vote.
+        settings: how the candidates vote.
         prefixes: sizes of a second table, of the first so many candidates; none leaves it out.
 
     Raises:
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = _open(stack, files)
+        opened = open_files(stack, files)
         model = load()
         low, high = model.recipe.score_range
         bounded = low >= 0 and high <= 1
@@ -162,11 +96,13 @@ def rerank_file(
         provenance = {
             **describe(model, version),
             "how": chosen,
-            **describe_votes(poll, AGGREGATIONS, bounded=bounded),
+            **describe_votes(settings, AGGREGATIONS, bounded=bounded),
         }
-        writer = ResultWriter(files.fields, provenance, chosen, poll)
-        table = PrefixTable(poll, chosen, prefixes) if prefixes else None
-        summary = Summary(AGGREGATIONS, poll, bounded=bounded, prefixes=table)
+        writer = ResultWriter(files.fields, provenance, chosen, settings)
+        table = PrefixTable(settings, chosen, prefixes) if prefixes else None
+        summary = Summary(
+            AGGREGATIONS, settings, bounded=bounded, prefixes=table, spell=files.spell
+        )
         chunks = score_lines(
             iter(opened.lines),
             model,
@@ -175,14 +111,14 @@ def rerank_file(
             chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
             skips=opened.skips,
         )
-        return _work("rerank", opened, chunks, lambda: (writer, summary), poll)
+        return _work("rerank", opened, chunks, lambda: (writer, summary), settings, prefixes)
 
 
 def vote_file(
     files: Files,
     *,
     how: str | None = None,
-    poll: Poll = DEFAULT_POLL,
+    settings: VoteSettings = DEFAULT_SETTINGS,
     prefixes: tuple[int, ...] = (),
     bounded: bool | None = None,
     version: str,
@@ -190,7 +126,7 @@ def vote_file(
     """Rank and vote on scores that the candidates carry.
 
     Args:
-        files, poll, prefixes, version: as in `rerank_file`.
+        files, settings, prefixes, version: as in `rerank_file`.
         how: the aggregation that ranks; None takes the one that an earlier run ranked by, else the
             file's own score, else ``last``.
         bounded: whether step scores are probabilities; None lets the first record tell.
@@ -199,7 +135,7 @@ def vote_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = _open(stack, files)
+        opened = open_files(stack, files)
         check = LayoutCheck(bounded)
 
         def start() -> tuple[ResultWriter, Summary]:
@@ -209,13 +145,16 @@ def vote_file(
             provenance = {
                 "model": None,
                 "stepscore": version,
-                "aggregation": dict(PARAMETERS),
+                "aggregation": dict(AGGREGATION_PARAMETERS),
                 "how": chosen,
-                **describe_votes(poll, layout.columns, bounded=layout.bounded),
+                **describe_votes(settings, layout.columns, bounded=layout.bounded),
             }
-            writer = ResultWriter(files.fields, provenance, chosen, poll)
-            table = PrefixTable(poll, chosen, prefixes) if prefixes else None
-            return writer, Summary(layout.columns, poll, bounded=layout.bounded, prefixes=table)
+            writer = ResultWriter(files.fields, provenance, chosen, settings)
+            table = PrefixTable(settings, chosen, prefixes) if prefixes else None
+            summary = Summary(
+                layout.columns, settings, bounded=layout.bounded, prefixes=table, spell=files.spell
+            )
+            return writer, summary
 
         chunks = read_lines(
             iter(opened.lines),
@@ -224,37 +163,26 @@ def vote_file(
             chunk_size=files.chunk_size or CHUNK_OF_SCORES,
             skips=opened.skips,
         )
-        return _work("vote", opened, chunks, start, poll)
-
-
-def _open(stack: ExitStack, files: Files) -> _Opened:
-    """Open everything before a model is loaded, so that a wrong path costs no minutes."""
-    check_different({"source": files.source, "target": files.target, "skipped": files.skipped})
-    lines = stack.enter_context(LineReader(files.source))
-    out = log = None
-    # The output is closed last: it appears only after all else has ended well.
-    if files.target is not None:
-        out = stack.enter_context(WholeFile(files.target, overwrite=files.overwrite))
-    if files.skipped is not None:
-        log = stack.enter_context(WholeFile(files.skipped, overwrite=files.overwrite))
-    return _Opened(lines, out, Skips(files.on_error, log, files.spell))
+        return _work("vote", opened, chunks, start, settings, prefixes)
 
 
 def _work(
     what: str,
-    opened: _Opened,
-    chunks: Iterator[Scored],
+    opened: OpenFiles,
+    chunks: Iterator[ScoredRecords],
     start: Callable[[], tuple[ResultWriter, Summary | None]],
-    poll: Poll = DEFAULT_POLL,
+    settings: VoteSettings = DEFAULT_SETTINGS,
+    sizes: Sequence[int] = (),
 ) -> Report:
-    """Take the chunks through votes, output and tallies.
+    """Take the chunks through votes, output and counts.
 
     Args:
         what: the word before the progress bar.
         opened: the files.
         chunks: scored records.
         start: gives writer and summary (None: no votes), once the first chunk is there.
-        poll: how the candidates vote.
+        settings: how the candidates vote.
+        sizes: vote over the first so many candidates as well.
     """
     writer: ResultWriter | None = None
     summary: Summary | None = None
@@ -263,28 +191,16 @@ def _work(
         for scored in chunks:
             if writer is None:
                 writer, summary = start()
-            voted = None if summary is None else vote_on(scored, poll)
+            voted = None if summary is None else vote_on(scored, settings, sizes=sizes)
             if opened.out is not None:
                 for line in writer.lines(scored, voted):
                     opened.out.write(line)
             if summary is not None and voted is not None:
-                summary.add(scored, voted)
+                summary.add(scored.scores, voted.answers, voted.elections, voted.grades)
             else:
-                counts.add(scored)
-            progress.update(int(scored.offsets[-1]), opened.lines.position())
+                counts.add(scored.scores)
+            progress.update(int(scored.scores.offsets[-1]), opened.lines.position())
     if writer is None:
-        raise InputError(_nothing(opened))
+        raise nothing_processed(opened.lines.name, opened.skips)
     table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
     return Report(table, opened.skips.report(), progress.count, progress.seconds)
-
-
-def _nothing(opened: _Opened) -> str:
-    if not opened.skips.count:
-        return (
-            f"{opened.lines.name}: expected at least one record; got an empty file; check the path"
-        )
-    reasons = "\n".join(opened.skips.report())
-    return (
-        f"{opened.lines.name}: expected at least one record that can be processed; got none; "
-        f"repair the records or name their fields; {reasons}"
-    )

@@ -6,8 +6,8 @@ import json
 from typing import Literal
 
 from stepscore.errors import Argument, Spell, as_argument
-from stepscore.files.jsonl import WholeFile
-from stepscore.records.records import RecordError
+from stepscore.files import WholeFile
+from stepscore.records import RecordError
 
 OnError = Literal["stop", "skip"]
 
@@ -76,3 +76,8 @@ class Skips:
 
 def _line_number(error: RecordError) -> int:
     return int(error.place.rpartition(":")[2])
+
+
+def raise_fault(error: RecordError) -> None:
+    """Take the error of a record by raising it."""
+    raise error

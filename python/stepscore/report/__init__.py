@@ -1,4 +1,9 @@
-"""What people look at: HTML without anything from elsewhere."""
+"""What people look at: tables, explanations, and HTML without anything from elsewhere.
+
+- ``summary``, ``prefixes``, ``accuracy``, ``table``: the tables at the end of a job
+- ``explain``: why each rule chooses what it does; ``searches``: what searches found and cost
+- ``tree_html``: the tree of a search; ``forward_cost``: what forward passes cost
+"""
 
 from stepscore.report.tree_html import tree_html
 

@@ -2,82 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.records.records import InputError
+from stepscore.answers import Answers, Grades
+from stepscore.ragged import first_true
+from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
 from stepscore.report.table import percent, table
-from stepscore.report.tally import Tally
-from stepscore.voting.rules import Poll, objectives_of
-from stepscore.voting.votes import ballots_of, elect
-
-if TYPE_CHECKING:
-    from stepscore.jobs.step_scores import Scored
-    from stepscore.voting.votes import Voted
-
-# More than a problem has candidates; the table ends with the largest problem.
-POWERS = tuple(2**exponent for exponent in range(31))
-
-
-def parse_prefixes(text: str) -> tuple[int, ...]:
-    """Read sizes as they are typed, ``1,2,4,8`` or ``powers``.
-
-    Raises:
-        InputError: something else than ascending whole numbers of at least 1.
-    """
-    if text == "powers":
-        return POWERS
-    try:
-        sizes = tuple(int(np.int64(int(size))) for size in text.split(","))
-    except (ValueError, OverflowError):
-        sizes = ()
-    if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
-        raise InputError(
-            "--prefixes: expected whole numbers of at least 1 that ascend; "
-            f"got {text!r}; type them as in --prefixes 1,2,4,8, or --prefixes powers"
-        )
-    return sizes
+from stepscore.voting import AccuracyCounts, CandidateScores, Elections, VoteSettings
+from stepscore.voting.rules import POWERS
 
 
 class PrefixTable:
     """How often each rule is right, or two agree, when only the first n candidates vote.
 
     Args:
-        poll: how the candidates vote.
+        settings: how the candidates vote.
         how: the aggregation that they vote by.
         sizes: n, ascending.
     """
 
-    def __init__(self, poll: Poll, how: str, sizes: tuple[int, ...]) -> None:
-        self._poll = poll
+    def __init__(self, settings: VoteSettings, how: str, sizes: tuple[int, ...]) -> None:
+        self.sizes = sizes
+        self._rules = settings.rules
         self._how = how
-        self._sizes = sizes
-        self._tally = Tally(poll.rules, len(sizes))
+        self._counts = AccuracyCounts(self._rules, len(sizes))
         self._known = 0
         self._any = np.zeros(len(sizes), dtype=np.int64)
 
     def add(
-        self,
-        scored: Scored,
-        voted: Voted,
-        right: NDArray[np.bool_],
-        known: NDArray[np.bool_],
+        self, scores: CandidateScores, answers: Answers, elections: Elections, grades: Grades
     ) -> None:
-        """Tally some records; `right` and `known` as `known_right` gives them."""
-        column = scored.columns.index(self._how)
-        winner = self._winners(scored, voted)
+        """Count some problems, whose elections were held for `sizes` too."""
+        column = scores.columns.index(self._how)
+        winner = elections.winner[:, :, column, list(elections.size_at)]
         # What a rule can read of a problem does not depend on n.
-        exists = np.broadcast_to(voted.exists[:, :, column, None], winner.shape)
-        unfit = np.broadcast_to(voted.unfit[:, :, column, None], winner.shape)
-        some = np.full(len(self._sizes), not np.isnan(scored.totals[:, column]).all())
-        self._tally.add(winner, exists, unfit, some, voted.classes, right, known)
+        exists = np.broadcast_to(elections.exists[:, :, column, None], winner.shape)
+        unfit = np.broadcast_to(elections.unfit[:, :, column, None], winner.shape)
+        some = np.full(len(self.sizes), not np.isnan(scores.totals[:, column]).all())
+        right, known = grades.right, grades.known
+        self._counts.add(winner, exists, unfit, some, answers.classes, right, known)
         self._known += int(known.sum())
-        begins = scored.offsets[:-1]
-        places = np.arange(len(right)) - np.repeat(begins, np.diff(scored.offsets))
-        first_right = np.minimum.reduceat(np.where(right, places, POWERS[-1]), begins)
-        self._any += (first_right[known, None] < np.array(self._sizes)).sum(axis=0)
+        first = _first_right(right, scores.offsets)[known, None]
+        self._any += (first < np.array(self.sizes)).sum(axis=0)
 
     def lines(self, fewest: int, most: int) -> list[str]:
         """Write the table; nothing where there is nothing to compare.
@@ -86,30 +53,25 @@ class PrefixTable:
             fewest, most: how many candidates the smallest and the largest problem have; the powers
                 end with the largest.
         """
-        rules = range(len(self._poll.rules))
-        sizes = [size for size in self._sizes if self._sizes is not POWERS or size <= most]
+        sizes = [size for size in self.sizes if self.sizes is not POWERS or size <= most]
         width = len(f"{sizes[-1]:,}")
-        shown = [(at, f"{size:>{width},}") for at, size in enumerate(sizes)]
+        headings: list[tuple[str, ...]]
         if self._known:
             title = f"accuracy in % of the first n candidates, by {self._how}"
-            headings = [*(rule.heading for rule in self._poll.rules), ("pass@n",)]
-            rows = [
-                (
-                    size,
-                    [
-                        *(self._tally.accuracy(rule, at) for rule in rules),
-                        percent(self._any[at], self._known),
-                    ],
-                )
-                for at, size in shown
+            headings = [*(rule.heading for rule in self._rules), ("pass@n",)]
+            every = range(len(self._rules))
+            cells = [
+                [*accuracy_cells(self._counts, every, at), percent(self._any[at], self._known)]
+                for at in range(len(sizes))
             ]
         else:
             title = (
                 "how often two rules choose the same answer among the first n candidates, in %, "
                 f"by {self._how}"
             )
-            headings = self._tally.comparisons
-            rows = [(size, self._tally.agreement(at)) for at, size in shown]
+            headings = agreement_headings(self._counts, self._rules)
+            cells = [agreement_cells(self._counts, at) for at in range(len(sizes))]
+        rows = [(f"{size:>{width},}", row) for size, row in zip(sizes, cells, strict=True)]
         if not headings:
             return []
         lines = [title, *table(f"{'n':>{width}}", headings, rows)]
@@ -117,17 +79,8 @@ class PrefixTable:
             lines.append("  (where a problem has fewer than n candidates, all of them vote)")
         return lines
 
-    def _winners(self, scored: Scored, voted: Voted) -> NDArray[np.int64]:
-        objectives = objectives_of(self._poll, scored.columns, bounded=scored.bounded)
-        winners = [
-            elect(
-                rule,
-                scored,
-                ballots_of(rule, scored, voted.classes, voted.has_answers),
-                self._how,
-                objectives,
-                prefixes=self._sizes,
-            )[0].winner
-            for rule in self._poll.rules
-        ]
-        return np.stack(winners, axis=1)
+
+def _first_right(right: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the place of the first right candidate of each problem; more than any size without."""
+    first = first_true(right, offsets)
+    return np.where(first >= 0, first - offsets[:-1], np.iinfo(np.int64).max)

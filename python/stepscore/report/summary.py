@@ -6,13 +6,23 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stepscore.jobs.step_scores import NEED_PROBABILITIES, Scored, usable
+from stepscore.answers import Answers, Grades
+from stepscore.errors import Argument, Spell, as_argument
+from stepscore.ragged import offsets_of
+from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
-from stepscore.report.tally import Tally
-from stepscore.voting.rules import DEFAULT_POLL, Poll, objectives_of
-from stepscore.voting.votes import Voted, known_right
+from stepscore.voting import (
+    DEFAULT_SETTINGS,
+    AccuracyCounts,
+    CandidateScores,
+    Elections,
+    VoteSettings,
+    objectives_of,
+)
+from stepscore.voting.columns import NEED_PROBABILITIES, usable
 
 
 class Counts:
@@ -27,17 +37,17 @@ class Counts:
         self.fewest = 0
         self.most = 0
 
-    def add(self, scored: Scored) -> None:
-        """Count some records."""
-        sizes = np.diff(scored.offsets)
+    def add(self, scores: CandidateScores) -> None:
+        """Count some problems."""
+        sizes = np.diff(scores.offsets)
         smallest = int(sizes.min())
         self.fewest = min(self.fewest, smallest) if self.problems else smallest
         self.most = max(self.most, int(sizes.max()))
-        self.problems += len(scored.records)
-        self.candidates += int(scored.offsets[-1])
-        self.steps += sum(len(scores or ()) for scores in scored.step_scores)
-        self.truncated_steps += int(scored.truncated.sum())
-        self.truncated_candidates += int(np.count_nonzero(scored.truncated))
+        self.problems += scores.problems
+        self.candidates += int(scores.offsets[-1])
+        self.steps += len(scores.values)
+        self.truncated_steps += int(scores.truncated.sum())
+        self.truncated_candidates += int(np.count_nonzero(scores.truncated))
 
     @property
     def each(self) -> str:
@@ -68,9 +78,10 @@ class Summary:
 
     Args:
         columns: the aggregations, which are the rows of the table.
-        poll: the rules, which are its columns.
+        settings: the rules, which are its columns.
         bounded: whether step scores lie in [0, 1].
         prefixes: the table of the first n candidates, if one is to follow.
+        spell: how its notes name arguments.
 
     Raises:
         InputError: objectives that are not among `columns`.
@@ -79,19 +90,20 @@ class Summary:
     def __init__(
         self,
         columns: Sequence[str],
-        poll: Poll = DEFAULT_POLL,
+        settings: VoteSettings = DEFAULT_SETTINGS,
         *,
         bounded: bool = True,
         prefixes: PrefixTable | None = None,
+        spell: Spell = as_argument,
     ) -> None:
         self.counts = Counts()
         self._columns = tuple(columns)
-        self._poll = poll
-        self._rules = self._poll.rules
-        self._objectives = objectives_of(self._poll, columns, bounded=bounded)
+        self._rules = settings.rules
+        self._objectives = objectives_of(settings, columns, bounded=bounded)
         self._bounded = bounded
         self._prefixes = prefixes
-        self._tally = Tally(self._rules, len(self._columns))
+        self._spell = spell
+        self._counts = AccuracyCounts(self._rules, len(self._columns))
         self._known = 0
         self._mean = 0.0  # sums over the problems whose right answer is known
         self._any = 0
@@ -104,27 +116,44 @@ class Summary:
         self._without_answers = 0
         self._undecided: set[str] = set()
 
-    def add(self, scored: Scored, voted: Voted) -> None:
-        """Tally some records."""
-        self.counts.add(scored)
-        self._tied += voted.tied.sum(axis=0)
-        self._without_answers += int(np.count_nonzero(~voted.has_answers))
-        answerable = np.repeat(voted.has_answers, np.diff(scored.offsets))
-        self._unanswered += int(np.count_nonzero(answerable & (voted.classes < 0)))
-        voting = scored.totals[answerable & (voted.classes >= 0)]
-        self._voting += np.isfinite(voting).sum(axis=0)
-        self._negative += (voting < 0).sum(axis=0)
-        right, known, undecided = known_right(scored, voted.answers, self._poll)
-        self._undecided.update(voted.groups.undecided, undecided)
-        begins, sizes = scored.offsets[:-1], np.diff(scored.offsets)
-        count = np.add.reduceat(right, begins, dtype=np.int64)[known]
+    def add(
+        self, scores: CandidateScores, answers: Answers, elections: Elections, grades: Grades
+    ) -> None:
+        """Count some problems."""
+        self.counts.add(scores)
+        classes, known = answers.classes, grades.known
+        self._tied += elections.tied[..., -1].sum(axis=0)
+        self._without_answers += int(np.count_nonzero(~answers.has_answers))
+        sizes = np.diff(scores.offsets)
+        answerable = np.repeat(answers.has_answers, sizes)
+        votes = answerable & (classes >= 0)
+        self._unanswered += int(np.count_nonzero(answerable & ~votes))
+        self._count_scores(scores.totals[votes])
+        self._undecided.update(answers.groups.undecided, grades.undecided)
+        count = np.diff(offsets_of(grades.right)[scores.offsets])[known]
         self._known += int(np.count_nonzero(known))
         self._mean += float((count / sizes[known]).sum())
         self._any += int(np.count_nonzero(count))
-        some = (~np.isnan(scored.totals)).sum(axis=0) > 0
-        self._tally.add(voted.winner, voted.exists, voted.unfit, some, voted.classes, right, known)
+        has_scores = np.asarray((~np.isnan(scores.totals)).any(axis=0))
+        self._counts.add(
+            elections.winner[..., -1],
+            elections.exists,
+            elections.unfit,
+            has_scores,
+            classes,
+            grades.right,
+            known,
+        )
         if self._prefixes is not None:
-            self._prefixes.add(scored, voted, right, known)
+            self._prefixes.add(scores, answers, elections, grades)
+
+    def _count_scores(self, totals: NDArray[np.float64]) -> None:
+        """Count the scores of candidates that vote, all and negative, in each column."""
+        finite, negative = np.isfinite(totals), totals < 0
+        # The sums of columns are what takes time, and most files have no exceptions.
+        self._voting += len(totals) if finite.all() else finite.sum(axis=0)
+        if negative.any():
+            self._negative += negative.sum(axis=0)
 
     def lines(self) -> list[str]:
         """Write counts, tables and notes, at most 100 columns wide."""
@@ -141,14 +170,15 @@ class Summary:
         if known < self.counts.problems:
             title += f", over the {counted(known, 'problem')} with known answers"
         lines = [title]
-        own = [r for r, rule in enumerate(self._rules) if not rule.reads_columns]
-        if own:
+        by_column = [r for r, rule in enumerate(self._rules) if not rule.reads_columns]
+        if by_column:
             rows = [
-                (name, [self._tally.accuracy(r, column) for r in own])
+                (name, accuracy_cells(self._counts, by_column, column))
                 for column, name in enumerate(self._columns)
             ]
-            lines += [*table("aggregation", [self._rules[r].heading for r in own], rows), ""]
-        baselines = [
+            headings = [self._rules[r].heading for r in by_column]
+            lines += [*table("aggregation", headings, rows), ""]
+        baselines: list[tuple[str, str, str]] = [
             ("pass@1", percent(self._mean, known), "mean accuracy of the single candidates")
         ]
         for r, rule in enumerate(self._rules):
@@ -159,7 +189,8 @@ class Summary:
                 meaning = "; ".join([*parameters, f"over {', '.join(self._objectives)}"])
             else:
                 continue
-            baselines.append((rule.name, self._tally.accuracy(r, 0), meaning))
+            (cell,) = accuracy_cells(self._counts, [r], 0)
+            baselines.append((rule.name, cell, meaning))
         baselines.append(
             (self._pass_name(), percent(self._any, known), "some candidate is right: the ceiling")
         )
@@ -175,14 +206,14 @@ class Summary:
         return f"pass@{counts.most}" if counts.fewest == counts.most else "pass@all"
 
     def _agreement(self) -> list[str]:
-        headings = self._tally.comparisons
+        headings = agreement_headings(self._counts, self._rules)
         if not headings:
             return [
                 "The file knows no right answers, and one rule has none to agree with: add another "
-                "--rule."
+                f"{self._spell(Argument('rule'))}."
             ]
         title = "The file knows no right answers; how often two rules choose the same answer, in %"
-        rows = [(name, self._tally.agreement(c)) for c, name in enumerate(self._columns)]
+        rows = [(name, agreement_cells(self._counts, c)) for c, name in enumerate(self._columns)]
         return [title, *table("aggregation", headings, rows)]
 
     def _notes(self) -> list[str]:
@@ -231,7 +262,7 @@ class Summary:
     def _unfit_notes(self) -> list[str]:
         """Say which rules have no use for which aggregations, and why."""
         labels: dict[tuple[str, str], list[str]] = {}
-        for rule, unfit in zip(self._rules, self._tally.unfit, strict=True):
+        for rule, unfit in zip(self._rules, self._counts.unfit, strict=True):
             if not unfit.any():
                 continue
             names = [name for name, lacks in zip(self._columns, unfit, strict=True) if lacks]
@@ -240,9 +271,9 @@ class Summary:
             if len(names) == len(usable(self._columns, bounded=self._bounded)):
                 names = ["every aggregation"]
             left_out = "other scores are among those of " + ", ".join(names)
-            labels.setdefault((rule.needs, left_out), []).append(rule.label)
+            labels.setdefault((rule.rule.scores.words, left_out), []).append(rule.label)
         return [
-            f"Shown as -: {', '.join(own)}, which {'reads' if len(own) == 1 else 'read'} {needs}; "
-            f"{left_out}."
-            for (needs, left_out), own in labels.items()
+            f"Shown as -: {', '.join(rules)}, which {'reads' if len(rules) == 1 else 'read'} "
+            f"{needs}; {left_out}."
+            for (needs, left_out), rules in labels.items()
         ]

@@ -47,7 +47,10 @@ def table(
         height = max(map(len, headings[here]))
         lines += [""] if begin else []
         for level in range(height):
-            texts = [own[level] if level < len(own) else "" for own in headings[here]]
+            texts = [
+                lines_above[level] if level < len(lines_above) else ""
+                for lines_above in headings[here]
+            ]
             lines.append(row(corner if level == height - 1 else "", texts, names, widths[here]))
         lines += [row(name, cells[here], names, widths[here]) for name, cells in rows]
         begin = end
@@ -61,8 +64,8 @@ def row(
     widths: Sequence[int] | None = None,
 ) -> str:
     """Write one row."""
-    own = widths or [_CELL_WIDTH] * len(cells)
-    columns = (f"{cell:>{width}}" for cell, width in zip(cells, own, strict=True))
+    cell_widths = widths or [_CELL_WIDTH] * len(cells)
+    columns = (f"{cell:>{width}}" for cell, width in zip(cells, cell_widths, strict=True))
     return (f"  {name:<{name_width}}" + "".join(columns)).rstrip()
 
 

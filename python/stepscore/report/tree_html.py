@@ -63,9 +63,9 @@ def tree_html(
         children[node.number] = []
         if node.parent >= 0:
             children[node.parent].append(node)
-    told = {"nodes": len(nodes), "depth": max(node.depth for node in nodes), **(facts or {})}
+    shown = {"nodes": len(nodes), "depth": max(node.depth for node in nodes), **(facts or {})}
     rows = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(of))}</dd>" for name, of in told.items()
+        f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in shown.items()
     )
     roots = [node for node in nodes if node.parent < 0]
     return (

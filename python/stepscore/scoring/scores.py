@@ -14,12 +14,10 @@ from stepscore.errors import InputTypeError
 from stepscore.ops import aggregate
 from stepscore.ops.aggregate import Aggregation
 from stepscore.recipes import Recipe
+from stepscore.voting.columns import UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
     import pyarrow
-
-# Where the author of a model states no aggregate: the last step has seen the whole solution.
-UNSTATED_AGGREGATE = "last"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,4 +116,4 @@ class StepScores:
 
 def default_aggregate(recipe: Recipe) -> str:
     """Give the aggregate of a recipe's author, or ``last`` where the author states none."""
-    return recipe.default_aggregate or UNSTATED_AGGREGATE
+    return recipe.default_aggregate or UNSTATED_AGGREGATION

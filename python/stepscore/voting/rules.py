@@ -2,69 +2,51 @@
 
 from __future__ import annotations
 
-import math
-import sys
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from stepscore import errors
-from stepscore.jobs.step_scores import GIVEN, NEED_PROBABILITIES, usable
+from stepscore.errors import Argument, InputError
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.ops.vote import RULES as TABLE
-from stepscore.ops.vote import Rule as OpRule
-from stepscore.records.records import InputError
-from stepscore.report.table import counted
+from stepscore.ops.vote_rule import RULES, ParameterInfo, Rule, RuleName
+from stepscore.voting.columns import GIVEN, NEED_PROBABILITIES
 
-# `columns` names columns by number; here `--objectives` does, by name.
-RULES = {name: tuple(p for p in info.parameters if p != "columns") for name, info in TABLE.items()}
-OPTIONAL = ("eps", "power")
+BEST_OF_N: RuleName = "best_of_n"
+# As many prefixes as a problem can have candidates; a table ends with the largest problem.
+POWERS = tuple(2**exponent for exponent in range(31))
 
-# One value of every parameter, for messages that say what to type.
-_EXAMPLES = {
-    "temperature": "0.1",
-    "eps": "1e-7",
-    "prior": "0.5",
-    "reliability": "0.6",
-    "answers": "10",
-    "power": "2",
-    "tau": "0.5",
-    "consensus": "share",
-    "reward": "max",
-    "reward_weight": "0.5",
-    "normalize": "minmax",
-    "objective_weights": "0.5:0.3:0.2",
-    "scale": "none",
-}
-_WORDS = ("consensus", "reward", "normalize", "scale")
-_WHOLE = ("answers", "power")
-
-_READ_PROBABILITIES = ("logodds_weighted", "loglik_weighted")
-_READ_LOG_PROBABILITIES = "confidence_weighted"
-_READ_ANY = ("majority", "best_of_n", "borda", "pareto")
-_READ_COLUMNS = ("pareto", "multi_objective")
 # Aggregations that leave [0, 1] although the step scores lie in it.
 _NO_PROBABILITIES = ("sum", "odds_mean")
-
+# `Rule` numbers the columns that it reads; here objectives name them, for all rules at once.
+_NOT_TYPED = "columns"
+_KINDS = {
+    "real": "a number",
+    "count": "a whole number",
+    "reals": "numbers with colons between them",
+}
 _HEADING_WIDTH = 32
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One rule with its parameters.
+class TypedRule:
+    """A rule as it was typed.
 
     Attributes:
-        label: as it was typed; it names columns and keys.
-        name: one of ``stepscore.vote``'s.
-        parameters: what that call takes for it.
+        label: the text; it names columns and keys.
+        rule: what it says.
     """
 
     label: str
-    name: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    rule: Rule
+
+    @property
+    def name(self) -> RuleName:
+        """The name of the rule."""
+        return self.rule.name
 
     @property
     def heading(self) -> tuple[str, ...]:
@@ -76,103 +58,136 @@ class Rule:
     @property
     def reads_scores(self) -> bool:
         """Whether it does more than count."""
-        return self.name != "majority"
+        return self.rule.info.reads != "nothing"
 
     @property
     def reads_columns(self) -> bool:
         """Whether it reads several aggregations at once."""
-        return self.name in _READ_COLUMNS
+        return self.rule.info.reads == "columns"
 
     @property
     def reads_one_column(self) -> bool:
         """Whether its result depends on the aggregation at hand."""
-        return self.reads_scores and not self.reads_columns
+        return self.rule.info.reads == "column"
 
     @property
     def sums_scores(self) -> bool:
         """Whether a candidate with a negative score counts against its answer."""
-        return self.name == "weighted" or self.parameters.get("reward") == "sum"
-
-    @property
-    def score_range(self) -> tuple[float, float]:
-        """The lowest and the highest score that ``stepscore.vote`` takes for it."""
-        largest = sys.float_info.max
-        if self.name in _READ_ANY:
-            return -math.inf, math.inf
-        if self.name in _READ_PROBABILITIES:
-            return 0.0, 1.0
-        if self.name == _READ_LOG_PROBABILITIES:
-            return -math.inf, 0.0
-        return (0.0 if self.parameters.get("normalize") == "sum" else -largest), largest
-
-    @property
-    def needs(self) -> str:
-        """The scores of its range, in words."""
-        low, high = self.score_range
-        if high == 1:
-            return "scores in [0, 1]"
-        if high == 0:
-            return "log probabilities, at most 0"
-        return "finite scores of at least 0" if low == 0 else "finite scores"
+        return self.name == "weighted" or self.rule.parameters.get("reward") == "sum"
 
     def suits(self, column: str, *, bounded: bool) -> bool:
         """Tell whether an aggregation means what the rule reads, whatever its values are.
 
         A sum of probabilities is no probability, even where it happens to lie in [0, 1].
         """
+        kind = self.rule.scores.kind
         if column == GIVEN:
             return True
-        if self.name in _READ_PROBABILITIES:
+        if kind == "probability":
             return bounded and column not in _NO_PROBABILITIES
-        if self.name == _READ_LOG_PROBABILITIES:
+        if kind == "log_probability":
             return not bounded and column not in NEED_PROBABILITIES
         return True
 
-
-DEFAULT_RULES = tuple(Rule(name, name) for name in ("majority", "weighted", "best_of_n"))
-
-
-@dataclass(frozen=True)
-class Poll:
-    """How the candidates vote.
-
-    Attributes:
-        rules: in the order of the table's columns.
-        objectives: the aggregations that ``pareto`` and ``multi_objective`` read; None takes all
-            that the scores have.
-        verify: what decides on answers whose keys differ; None lets the keys alone decide, so that
-            a table does not depend on what else is installed.
-    """
-
-    rules: tuple[Rule, ...] = DEFAULT_RULES
-    objectives: tuple[str, ...] | None = None
-    verify: Literal["math-verify"] | None = None
+    def over(self, columns: Sequence[int]) -> Rule:
+        """Give the rule that reads these columns together, if it is one that does."""
+        if not self.reads_columns:
+            return self.rule
+        return Rule(self.name, **{**self.rule.parameters, _NOT_TYPED: tuple(columns)})
 
 
-DEFAULT_POLL = Poll()
+_DEFAULT: tuple[RuleName, ...] = ("majority", "weighted", BEST_OF_N)
+DEFAULT_RULES = tuple(TypedRule(name, Rule(name)) for name in _DEFAULT)
 
 
-def parse_rules(texts: Sequence[str]) -> tuple[Rule, ...]:
+def parse_rules(texts: Sequence[str]) -> tuple[TypedRule, ...]:
     """Read rules as they are typed, ``NAME[:PARAM=VALUE[,PARAM=VALUE]]``.
 
     Raises:
-        InputError: an unknown rule, a parameter that is unknown, missing, given twice or no number,
-            a value that the rule does not take, or a rule given twice.
+        InputError: as `parse_rule`, or a rule given twice.
     """
-    rules: list[Rule] = []
+    rules: list[TypedRule] = []
     for text in texts:
-        rule = _parse_rule(text)
+        rule = parse_rule(text)
         for earlier in rules:
-            if (earlier.name, earlier.parameters) == (rule.name, rule.parameters):
+            if earlier.rule == rule.rule:
                 raise InputError(
-                    f"--rule {text}: expected every rule once; got {earlier.label} before; leave "
-                    "one of them out"
+                    "every rule once",
+                    got=f"{earlier.label} before",
+                    advice="leave one of them out",
+                    argument=Argument("rule", text),
                 )
         rules.append(rule)
     return tuple(rules)
 
 
-def parse_objectives(text: str | None, rules: Sequence[Rule]) -> tuple[str, ...] | None:
+def parse_rule(text: str) -> TypedRule:
+    """Read a rule as it is typed, ``NAME[:PARAM=VALUE[,PARAM=VALUE]]``.
+
+    Raises:
+        InputError: an unknown rule, a parameter that is unknown, missing, given twice or no number,
+            or a value that the rule does not take.
+
+    Examples:
+        >>> parse_rule("softmax_weighted:temperature=0.1").rule
+        Rule('softmax_weighted', temperature=0.1)
+    """
+    name, colon, rest = text.partition(":")
+    if name not in RULES:
+        raise InputError(
+            f"one of {', '.join(RULES)}",
+            got=repr(name),
+            advice=("type one of these, and ", Argument("rule"), " again for a second"),
+            argument=Argument("rule", text),
+        )
+    known = typed_parameters(name)
+    typed: dict[str, str] = {}
+    for part in rest.split(",") if colon else ():
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise _fault(text, "PARAM=VALUE", repr(part))
+        if key not in known:
+            listed = " and ".join(known) or "no parameters"
+            raise _fault(text, f"{listed} for {name}", repr(key))
+        if key in typed:
+            raise InputError(
+                f"{key} once",
+                got="it twice",
+                advice="leave one out",
+                argument=Argument("rule", text),
+            )
+        typed[key] = value
+    missing = [key for key, about in known.items() if about.required and key not in typed]
+    if missing:
+        given = " and ".join(typed) or "no parameters"
+        raise _fault(text, f"{' and '.join(missing)} too", given)
+    values = {key: _value(text, known[key], value) for key, value in typed.items()}
+    try:
+        rule = Rule(RULES[name].name, **values)
+    except InputError as error:
+        key = "" if error.argument is None else error.argument.name
+        if key not in typed:
+            raise
+        raise _fault(text, f"{known[key].takes} for {key}", repr(typed[key])) from error
+    return TypedRule(text, rule)
+
+
+def typed_parameters(name: str) -> Mapping[str, ParameterInfo]:
+    """Give the parameters that can be typed behind a rule."""
+    parameters = RULES[name].parameters
+    return {key: about for key, about in parameters.items() if key != _NOT_TYPED}
+
+
+def typed_forms() -> list[str]:
+    """Give every rule as it is typed, what can be left out in brackets.
+
+    Those without parameters come first, together in one text.
+    """
+    plain = [name for name in RULES if not typed_parameters(name)]
+    return ["   ".join(plain), *(_form(name) for name in RULES if name not in plain)]
+
+
+def parse_objectives(text: str | None, rules: Sequence[TypedRule]) -> tuple[str, ...] | None:
     """Read the aggregations that ``pareto`` and ``multi_objective`` read, ``min,last,mean``.
 
     Raises:
@@ -180,121 +195,130 @@ def parse_objectives(text: str | None, rules: Sequence[Rule]) -> tuple[str, ...]
             without their rule, or another number of weights.
     """
     weighing = [rule for rule in rules if rule.name == "multi_objective"]
+    example = ("type them as in ", Argument("objectives", "min,last,mean"))
     if text is None:
         for rule in weighing:
             raise InputError(
-                f"--rule {rule.label}: expected the aggregations that its weights belong to; got "
-                "none; type them as in --objectives min,last,mean"
+                "the aggregations that its weights belong to",
+                got="none",
+                advice=example,
+                argument=Argument("rule", rule.label),
             )
         return None
     if not any(rule.reads_columns for rule in rules):
         raise InputError(
-            "--objectives: expected --rule pareto or --rule multi_objective:..., which read them; "
-            "got neither; add one, or leave --objectives out"
+            (
+                Argument("rule", "pareto"),
+                " or ",
+                Argument("rule", "multi_objective:..."),
+                ", which read them",
+            ),
+            got="neither",
+            advice=("add one, or leave ", Argument("objectives"), " out"),
+            argument="objectives",
         )
     names = tuple(text.split(","))
     known = (*AGGREGATIONS, GIVEN)
     for name in names:
         if name not in known:
             raise InputError(
-                f"--objectives: expected some of {', '.join(known)}; got {name!r}; type them as in "
-                "--objectives min,last,mean"
+                f"some of {', '.join(known)}",
+                got=repr(name),
+                advice=example,
+                argument="objectives",
             )
         if names.count(name) > 1:
             raise InputError(
-                f"--objectives: expected every aggregation once; got {name} twice; leave one out"
+                "every aggregation once",
+                got=f"{name} twice",
+                advice="leave one out",
+                argument="objectives",
             )
     for rule in weighing:
-        weights = len(rule.parameters["objective_weights"])
+        weights = len(rule.rule.parameters["objective_weights"])
         if weights != len(names):
             raise InputError(
-                f"--rule {rule.label}: expected {counted(len(names), 'weight')}, one for each of "
-                f"--objectives {text}; got {weights}; type as many of one as of the other"
+                (
+                    f"{len(names)} {'weight' if len(names) == 1 else 'weights'}, one for each of ",
+                    Argument("objectives", text),
+                ),
+                got=f"{weights}",
+                advice="type as many of one as of the other",
+                argument=Argument("rule", rule.label),
             )
     return names
 
 
-def objectives_of(poll: Poll, columns: Sequence[str], *, bounded: bool) -> tuple[str, ...]:
-    """Give the aggregations that ``pareto`` and ``multi_objective`` read; none without such a rule.
-
-    Args:
-        poll: how the candidates vote.
-        columns: what there is.
-        bounded: whether step scores lie in [0, 1].
+def parse_prefixes(text: str) -> tuple[int, ...]:
+    """Read sizes as they are typed, ``1,2,4,8`` or ``powers``.
 
     Raises:
-        InputError: an aggregation that these scores do not have.
+        InputError: something else than ascending whole numbers of at least 1.
     """
-    if not any(rule.reads_columns for rule in poll.rules):
-        return ()
-    there = usable(columns, bounded=bounded)
-    for name in poll.objectives or ():
-        if name not in there:
-            raise InputError(
-                f"--objectives: expected some of {', '.join(there)} for a file with such scores; "
-                f"got {name}; leave it out"
-            )
-    return poll.objectives or tuple(there)
-
-
-def _parse_rule(text: str) -> Rule:
-    name, colon, rest = text.partition(":")
-    if name not in RULES:
-        raise InputError(
-            f"--rule {text}: expected one of {', '.join(RULES)}; got {name!r}; type one of these, "
-            "and --rule again for a second"
-        )
-    advice = f"type --rule {_example(name)}"
-    parameters: dict[str, Any] = {}
-    for part in rest.split(",") if colon else ():
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise InputError(f"--rule {text}: expected PARAM=VALUE; got {part!r}; {advice}")
-        if key not in RULES[name]:
-            known = " and ".join(RULES[name]) or "no parameters"
-            raise InputError(f"--rule {text}: {name} takes {known}; got {key!r}; {advice}")
-        if key in parameters:
-            raise InputError(f"--rule {text}: expected {key} once; got it twice; leave one out")
-        try:
-            parameters[key] = _value(key, value)
-        except (ValueError, OverflowError):
-            kind = "a whole number" if key in _WHOLE else "a number"
-            if key == "objective_weights":
-                kind = "numbers with colons between them"
-            raise InputError(
-                f"--rule {text}: expected {kind} for {key}; got {value!r}; {advice}"
-            ) from None
-    missing = [key for key in RULES[name] if key not in parameters and key not in OPTIONAL]
-    if missing:
-        raise InputError(
-            f"--rule {text}: expected {' and '.join(missing)} too; got "
-            f"{' and '.join(parameters) or 'no parameters'}; {advice}"
-        )
-    _try(text, name, parameters, advice)
-    return Rule(text, name, parameters)
-
-
-def _value(key: str, text: str) -> Any:
-    if key in _WORDS:
-        return text
-    if key == "objective_weights":
-        return [float(weight) for weight in text.split(":")]
-    if key in _WHOLE:
-        return int(np.int64(int(text)))  # what the op can hold
-    return float(text)
-
-
-def _try(text: str, name: Any, parameters: dict[str, Any], advice: str) -> None:
-    """Make the rule, so that a wrong value is refused before a file is read."""
+    if text == "powers":
+        return POWERS
     try:
-        OpRule(name, **parameters)
-    except errors.InputError as error:
+        sizes = tuple(int(np.int64(int(size))) for size in text.split(","))
+    except (ValueError, OverflowError):
+        sizes = ()
+    if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
         raise InputError(
-            f"--rule {text}: expected {error.expected}; got {error.got}; {advice}"
-        ) from error
+            "whole numbers of at least 1 that ascend",
+            got=repr(text),
+            advice=(
+                "type them as in ",
+                Argument("prefixes", "1,2,4,8"),
+                ", or ",
+                Argument("prefixes", "powers"),
+            ),
+            argument="prefixes",
+        )
+    return sizes
+
+
+def _fault(text: str, expected: str, got: str) -> InputError:
+    """Give the error of a rule, with an example of how it is typed."""
+    name = text.partition(":")[0]
+    return InputError(
+        expected,
+        got=got,
+        advice=("type ", Argument("rule", _example(name))),
+        argument=Argument("rule", text),
+    )
+
+
+def _value(rule: str, about: ParameterInfo, text: str) -> Any:
+    """Read the value of a parameter of a rule."""
+    try:
+        if about.kind == "choice":
+            return text
+        if about.kind == "reals":
+            return [float(part) for part in text.split(":")]
+        return int(np.int64(int(text))) if about.kind == "count" else float(text)
+    except (ValueError, OverflowError):
+        raise _fault(rule, f"{_KINDS[about.kind]} for {about.name}", repr(text)) from None
 
 
 def _example(name: str) -> str:
-    needed = [key for key in RULES[name] if key not in OPTIONAL]
-    given = ",".join(f"{key}={_EXAMPLES[key]}" for key in needed or RULES[name])
-    return f"{name}:{given}" if given else name
+    """Give a rule with its parameters as an example: those that it needs, else all."""
+    parameters = typed_parameters(name)
+    needed = {key: about for key, about in parameters.items() if about.required} or parameters
+    typed = ",".join(f"{key}={_typed(about.example)}" for key, about in needed.items())
+    return f"{name}:{typed}" if typed else name
+
+
+def _form(name: str) -> str:
+    form, sign = name, ":"
+    for key, about in typed_parameters(name).items():
+        value = "|".join(about.choices) or _typed(about.example)
+        part = f"{sign}{key}={value}"
+        form += part if about.required else f"[{part}]"
+        sign = ","
+    return form
+
+
+def _typed(value: Any) -> str:
+    """Write a value as it is typed: 1e-7 and 0.5:0.3."""
+    if isinstance(value, tuple):
+        return ":".join(map(_typed, value))
+    return re.sub(r"e-0*", "e-", f"{value:g}") if isinstance(value, float) else str(value)

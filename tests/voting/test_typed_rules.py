@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from fake_model import FakeModel, read
 import stepscore
 from stepscore import Rule, reference
 from stepscore.cli.main import main
-from stepscore.jobs.step_scores import AGGREGATIONS, NEED_PROBABILITIES
-from stepscore.records.records import InputError
-from stepscore.voting.rules import DEFAULT_RULES, RULES, Poll, objectives_of, parse_rules
+from stepscore.errors import InputError
+from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.ops.vote import RULES
+from stepscore.voting import DEFAULT_RULES, VoteSettings, objectives_of, parse_rules
+from stepscore.voting.columns import NEED_PROBABILITIES
+from stepscore.voting.rules import typed_forms, typed_parameters
 
 Write = Callable[..., str]
 
@@ -101,11 +105,8 @@ def test_every_rule_is_typed_here() -> None:
     assert {rule.partition(":")[0] for rule in TYPED} == set(RULES)
     for typed, parameters in TYPED.items():
         (rule,) = parse_rules([typed])
-        assert (rule.label, rule.name, rule.parameters) == (
-            typed,
-            typed.partition(":")[0],
-            parameters,
-        )
+        assert (rule.label, rule.name) == (typed, typed.partition(":")[0])
+        assert rule.rule == Rule(rule.name, **parameters)
 
 
 @pytest.mark.parametrize("low", [0.0, -1.0, -0.5])
@@ -179,14 +180,12 @@ def test_the_ranges_are_those_of_the_op() -> None:
     for rule in parse_rules(list(TYPED)):
         if not rule.reads_scores:
             continue
-        low, high = rule.score_range
+        low, high = rule.rule.scores.low, rule.rule.scores.high
         for score in (-math.inf, -1e308, -1.0, -1e-9, 0.0, 0.5, 1.0, 1.0 + 1e-9, 1e308, math.inf):
             values = np.full((1, 2) if rule.name == "multi_objective" else (1, 1), score)
             taken = low <= score <= high
             try:
-                stepscore.vote(
-                    [0], values, [0, 1], Rule(rule.name, **rule.parameters), unfit="error"
-                )
+                stepscore.vote([0], values, [0, 1], rule.rule, unfit="error")
             except ValueError:
                 assert not taken, (rule.label, score)
             else:
@@ -253,10 +252,10 @@ def test_rules_over_several_columns_have_a_line_of_their_own(
 
 
 def test_pareto_takes_all_that_the_scores_have() -> None:
-    poll = Poll(parse_rules(["pareto"]))
-    assert objectives_of(poll, AGGREGATIONS, bounded=True) == AGGREGATIONS
-    assert not NEED_PROBABILITIES & set(objectives_of(poll, AGGREGATIONS, bounded=False))
-    assert objectives_of(Poll(DEFAULT_RULES), AGGREGATIONS, bounded=True) == ()
+    settings = VoteSettings(parse_rules(["pareto"]))
+    assert objectives_of(settings, AGGREGATIONS, bounded=True) == AGGREGATIONS
+    assert not NEED_PROBABILITIES & set(objectives_of(settings, AGGREGATIONS, bounded=False))
+    assert objectives_of(VoteSettings(DEFAULT_RULES), AGGREGATIONS, bounded=True) == ()
 
 
 def test_what_a_rule_cannot_read_is_missing_and_says_why(
@@ -359,8 +358,11 @@ TYPE_MULTI = "type --rule multi_objective:objective_weights=0.5:0.3:0.2,scale=no
         ),
         ("softmax_weighted:", f"expected PARAM=VALUE; got ''; {TYPE_SOFTMAX}"),
         ("softmax_weighted:0.1", f"expected PARAM=VALUE; got '0.1'; {TYPE_SOFTMAX}"),
-        ("softmax_weighted:t=1", f"softmax_weighted takes temperature; got 't'; {TYPE_SOFTMAX}"),
-        ("majority:x=1", "majority takes no parameters; got 'x'; type --rule majority"),
+        (
+            "softmax_weighted:t=1",
+            f"expected temperature for softmax_weighted; got 't'; {TYPE_SOFTMAX}",
+        ),
+        ("majority:x=1", "expected no parameters for majority; got 'x'; type --rule majority"),
         (
             "softmax_weighted:temperature=1,temperature=2",
             "expected temperature once; got it twice; leave one out",
@@ -371,17 +373,20 @@ TYPE_MULTI = "type --rule multi_objective:objective_weights=0.5:0.3:0.2,scale=no
         ),
         (
             "softmax_weighted:temperature=0",
-            f"expected a finite number above 0; got 0.0; {TYPE_SOFTMAX}",
+            f"expected a finite number above 0 for temperature; got '0'; {TYPE_SOFTMAX}",
         ),
         (
             "borda:power=1.5",
             "expected a whole number for power; got '1.5'; type --rule borda:power=2",
         ),
         ("borda:power=1" + "0" * 30, "expected a whole number for power"),
-        ("borda:power=17", "expected a whole number in [1, 16]; got 17; type --rule borda:power=2"),
+        (
+            "borda:power=17",
+            "expected a whole number in [1, 16] for power; got '17'; type --rule borda:power=2",
+        ),
         (
             "hybrid_majority_reward:tau=0.5,consensus=x,reward=max",
-            f"expected one of share, entropy; got 'x'; {TYPE_HYBRID}",
+            f"expected one of share, entropy for consensus; got 'x'; {TYPE_HYBRID}",
         ),
         (
             "multi_objective:objective_weights=0.5:x,scale=none",
@@ -394,7 +399,8 @@ def test_a_rule_that_cannot_be_read(
     rule: str, message: str, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["vote", write("nothing is read"), "--rule", rule]) == 2
-    assert f"stepscore vote: error: --rule {rule}: {message}" in capsys.readouterr().err
+    typed = shlex.quote(rule)
+    assert f"stepscore vote: error: --rule {typed}: {message}" in capsys.readouterr().err
 
 
 MULTI = "multi_objective:objective_weights=0.5:0.5,scale=none"
@@ -467,13 +473,33 @@ def test_the_help_names_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
             main([command, "--help"])
         printed = capsys.readouterr().out
         described = printed[printed.index("rules of --rule") :]
-        for name, parameters in RULES.items():
+        for name in RULES:
             assert name in described
-            assert all(f"{parameter}=" in described for parameter in parameters)
+            assert all(f"{parameter}=" in described for parameter in typed_parameters(name))
+
+
+def test_rules_are_told_as_they_are_typed() -> None:
+    plain, *forms = typed_forms()
+    assert plain.split() == [name for name in RULES if not typed_parameters(name)]
+    assert {form.partition(":")[0].partition("[")[0] for form in forms} == (
+        set(RULES) - set(plain.split())
+    )
+    assert "logodds_weighted[:eps=1e-7]" in forms
+    assert "loglik_weighted:prior=0.5,reliability=0.6,answers=10[,eps=1e-7]" in forms
+    assert "hybrid_majority_reward:tau=0.5,consensus=share|entropy,reward=max|mean|sum" in forms
+
+
+def test_the_library_names_arguments() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_rules(["borda:power=17"])
+    assert str(caught.value) == (
+        "rule='borda:power=17': expected a whole number in [1, 16] for power; got '17'; "
+        "type rule='borda:power=2'"
+    )
 
 
 def test_objectives_that_scores_do_not_have() -> None:
-    poll = Poll(parse_rules(["pareto"]), ("min", "prod"))
-    assert objectives_of(poll, AGGREGATIONS, bounded=True) == ("min", "prod")
+    settings = VoteSettings(parse_rules(["pareto"]), ("min", "prod"))
+    assert objectives_of(settings, AGGREGATIONS, bounded=True) == ("min", "prod")
     with pytest.raises(InputError, match="got prod; leave it out"):
-        objectives_of(poll, AGGREGATIONS, bounded=False)
+        objectives_of(settings, AGGREGATIONS, bounded=False)

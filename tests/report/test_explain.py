@@ -228,7 +228,10 @@ def test_faults_before_and_in_the_record(
     assert "has no record that can be processed; got '5'" in capsys.readouterr().err
     long = write({"id": 1, "problem": "?", "candidates": ["x" * 500]})
     assert main(["rerank", long, "--model", "m", "--explain", "1"]) == 2
-    assert "in.jsonl:1: id 1: candidates[0] with its problem" in capsys.readouterr().err
+    assert (
+        "in.jsonl:1: id 1: candidates[0]: expected no more tokens, with the problem"
+        in capsys.readouterr().err
+    )
 
 
 def test_what_belongs_to_the_whole_file_is_refused(

@@ -1,0 +1,121 @@
+"""Whether answers are right, by a known answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.answers.classes import Verifier, group_equal
+from stepscore.ragged import first_true, segment_of
+
+_FLAGS = {None: -1, False: 0, True: 1}
+
+
+@dataclass(frozen=True)
+class Grades:
+    """Which candidates of some problems are right.
+
+    Attributes:
+        right: whether each candidate is, bool ``[candidates]``; False where it is not known.
+        known: for which problems it is known, bool ``[problems]``.
+        undecided: the answers, or pairs of them, that the verifier gave no verdict on in time.
+    """
+
+    right: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    undecided: tuple[str, ...] = ()
+
+
+def same_answer(
+    known: Sequence[str | None], answers: Sequence[str | None], *, verify: Verifier | None = None
+) -> NDArray[np.bool_]:
+    """Tell of every pair whether the answer is in the class of the known one.
+
+    Each pair is compared on its own: other answers, and their units, have no say.
+
+    Args:
+        known: the right answers, ``[n]``; None is nobody's answer.
+        answers: what is compared with them, ``[n]``; None is never right.
+        verify: what decides on answers whose keys differ.
+
+    Returns:
+        bool ``[n]``.
+
+    Raises:
+        InputError: a verifier that does not start.
+
+    Examples:
+        >>> same_answer(["1/2", "12 hours", "3"], ["0.5", "12", None]).tolist()
+        [True, True, False]
+    """
+    return _compare(known, answers, np.arange(len(known)), np.arange(len(answers)), verify)[0]
+
+
+def grade(
+    known: Sequence[str | None],
+    answers: Sequence[str | None],
+    offsets: NDArray[np.int64],
+    *,
+    flags: Sequence[bool | None] | None = None,
+    verify: Verifier | None = None,
+) -> Grades:
+    """Tell which candidates are right, for the problems of which it is known.
+
+    Args:
+        known: the right answer of each problem, ``[problems]``; None where nobody knows it.
+        answers: of each candidate, ``[candidates]``; None where it gives none.
+        offsets: where the candidates of each problem begin and end, ``[problems + 1]``.
+        flags: whether a candidate is right, from elsewhere, ``[candidates]``. They count before the
+            known answer where every candidate of the problem has one.
+        verify: what decides on answers whose keys differ.
+
+    Raises:
+        InputError: a verifier that does not start.
+    """
+    problem_of = segment_of(offsets)
+    has_answer = np.array([answer is not None for answer in known], np.bool_)
+    flagged = np.zeros(len(has_answer), np.bool_)
+    right = np.zeros(len(answers), np.bool_)
+    if flags is not None and any(flag is not None for flag in flags):
+        read = np.fromiter(map(_FLAGS.__getitem__, flags), np.int8)
+        flagged = first_true(read < 0, offsets) < 0
+        right = (read > 0) & flagged[problem_of]
+    compared = np.flatnonzero((has_answer & ~flagged)[problem_of])
+    right[compared], undecided = _compare(known, answers, problem_of[compared], compared, verify)
+    return Grades(right, has_answer | flagged, undecided)
+
+
+def _compare(
+    known: Sequence[str | None],
+    answers: Sequence[str | None],
+    known_at: NDArray[np.int64],
+    answer_at: NDArray[np.int64],
+    verify: Verifier | None,
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Compare known answers with others, each different pair of texts once.
+
+    Args:
+        known_at, answer_at: the places of each pair.
+
+    Returns:
+        Whether each pair is equal, and what the verifier could not decide.
+    """
+    first = _first_places(known)[known_at], _first_places(answers)[answer_at]
+    pairs, pair_of = np.unique(first[0] * len(answers) + first[1], return_inverse=True)
+    places = np.divmod(pairs, max(len(answers), 1))
+    texts: list[str | None] = [None] * (2 * len(pairs))
+    texts[::2] = map(known.__getitem__, places[0].tolist())
+    texts[1::2] = map(answers.__getitem__, places[1].tolist())
+    groups = group_equal(texts, np.arange(0, len(texts) + 1, 2), verify=verify)
+    same = (groups.ids[::2] == groups.ids[1::2]) & (groups.ids[1::2] >= 0)
+    return same[pair_of], groups.undecided
+
+
+def _first_places(texts: Sequence[str | None]) -> NDArray[np.int64]:
+    """Give where each of the texts stands for the first time."""
+    seen: dict[str | None, int] = {}
+    return np.fromiter(map(seen.setdefault, texts, count()), np.int64, len(texts))

@@ -1,0 +1,37 @@
+"""What stands beside a result: what it can be made again with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stepscore.voting import VoteSettings, objectives_of
+from stepscore.voting.columns import AGGREGATION_PARAMETERS
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+
+def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
+    """Give the provenance of scores: what they can be made again with."""
+    return {
+        "model": model.name,
+        "revision": model.revision,
+        "recipe": {"name": model.recipe.name, **dict(model.recipe.parameters)},
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+        "stepscore": version,
+        "aggregation": dict(AGGREGATION_PARAMETERS),
+    }
+
+
+def describe_votes(
+    settings: VoteSettings, columns: tuple[str, ...], *, bounded: bool
+) -> dict[str, Any]:
+    """Give what the votes depend on beside the rules, which name them."""
+    described: dict[str, Any] = {}
+    objectives = objectives_of(settings, columns, bounded=bounded)
+    if objectives:
+        described["objectives"] = list(objectives)
+    if settings.verify is not None:
+        described["verify"] = settings.verify
+    return described

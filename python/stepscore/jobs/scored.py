@@ -1,0 +1,33 @@
+"""Some records of a file with the scores of their candidates: what a job works on together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.ragged import offsets_of
+from stepscore.records import Record
+from stepscore.voting.scores import CandidateScores
+
+
+@dataclass(frozen=True)
+class ScoredRecords:
+    """Some records with the scores of their candidates.
+
+    Attributes:
+        records: the problems.
+        split: the steps of each candidate whose text was split, here or earlier, else None.
+        scores: of the candidates of all records, one after the other.
+    """
+
+    records: list[Record]
+    split: list[list[str] | None]
+    scores: CandidateScores
+
+
+def candidate_offsets(records: Sequence[Record]) -> NDArray[np.int64]:
+    """Give where the candidates of each problem begin and end: int64 ``[problems + 1]``."""
+    return offsets_of(len(record.candidates) for record in records)

@@ -1,0 +1,67 @@
+"""The folder of journals beside an output, by which a search that was ended goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stepscore.errors import InputError
+
+_NAMES = f"{'[0-9a-f]' * 8}-*.jsonl"
+
+
+class Journals:
+    """The journals of a search, one for each chunk of problems.
+
+    A journal does not know the models: a hash of what they were loaded by is in its name, so that
+    the answers of other models, or to other settings, are never taken for those of this search.
+
+    Args:
+        target: the output; the folder is ``TARGET.journal``.
+        provenance: what the search depends on.
+        restart: whether to forget what an earlier run has kept.
+
+    Raises:
+        InputError: a folder that cannot be made.
+    """
+
+    def __init__(self, target: str, provenance: Mapping[str, Any], *, restart: bool) -> None:
+        self.folder = Path(f"{target}.journal")
+        content = json.dumps(provenance, sort_keys=True, default=repr).encode()
+        self._models = hashlib.blake2b(content, digest_size=4).hexdigest()
+        try:
+            if restart:
+                self.remove()
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                "a folder to keep the models' answers in",
+                got=error.strerror or str(error),
+                advice="choose another output",
+                where=str(self.folder),
+            ) from error
+
+    def of_chunk(self, number: int) -> Path:
+        """Give the journal of a chunk of problems."""
+        return self.folder / f"{self._models}-{number:05}.jsonl"
+
+    def remove(self) -> None:
+        """Forget all; files of anybody else stay."""
+        for journal in self.folder.glob(_NAMES):
+            journal.unlink()
+        self.leave()
+
+    def leave(self) -> None:
+        """Remove what keeps nothing: journals without an answer, and then the folder."""
+        for journal in self.folder.glob(_NAMES):
+            with journal.open("rb") as file:
+                has_answers = len(list(islice(file, 2))) == 2
+            if not has_answers:
+                journal.unlink()
+        with suppress(OSError):
+            self.folder.rmdir()

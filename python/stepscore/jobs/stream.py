@@ -1,0 +1,99 @@
+"""The stream: lines -> records -> chunks of whole problems -> scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from stepscore.jobs.file_scores import LayoutCheck, read_scores
+from stepscore.jobs.model_scores import score_with_model
+from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.skips import Skips
+from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_records
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.truncation import Truncation
+
+
+def score_lines(
+    lines: Iterator[tuple[str, bytes]],
+    model: ProcessRewardModel,
+    *,
+    fields: Fields,
+    truncation: Truncation,
+    chunk_size: int,
+    skips: Skips,
+) -> Iterator[ScoredRecords]:
+    """Score the candidates of a file with a model, some problems at a time.
+
+    Args:
+        lines: (place, bytes) of every line.
+        model: a process reward model.
+        fields: the names of the fields.
+        truncation: see the model's ``score``.
+        chunk_size: how many candidates are scored together, up to whole problems.
+        skips: takes the records that cannot be processed.
+
+    Raises:
+        InputError: a record at fault that `skips` does not take, or a model that fails.
+    """
+    unique = UniqueIds()
+
+    def leave_out(error: RecordError) -> None:
+        skips.take(error)
+        unique.forget(error)
+
+    records = parse_records(lines, fields, "solutions", skips.take)
+    for chunk in _chunks(records, chunk_size, unique, skips):
+        yield from score_with_model(chunk, model, truncation, leave_out, fields)
+        skips.write_down()
+
+
+def read_lines(
+    lines: Iterator[tuple[str, bytes]],
+    *,
+    fields: Fields,
+    check: LayoutCheck,
+    chunk_size: int,
+    skips: Skips,
+) -> Iterator[ScoredRecords]:
+    """Take the scores that the candidates of a file carry, some problems at a time.
+
+    Args:
+        lines, fields, chunk_size, skips: as in `score_lines`.
+        check: learns which scores the file carries, and refuses a record that differs.
+
+    Raises:
+        InputError: a record at fault that `skips` does not take.
+    """
+    records = parse_records(lines, fields, "scores", skips.take, check.check)
+    for chunk in _chunks(records, chunk_size, UniqueIds(), skips):
+        assert check.layout is not None  # a record has passed the check
+        yield read_scores(chunk, check.layout)
+        skips.write_down()
+
+
+def _chunks(
+    records: Iterable[Record], chunk_size: int, unique: UniqueIds, skips: Skips
+) -> Iterator[list[Record]]:
+    """Group whole problems until a group has `chunk_size` candidates; leave out known ids."""
+    chunk: list[Record] = []
+    candidates = 0
+    for record in records:
+        # Whether the earlier record with that id is good is known after its chunk.
+        if unique.has(record.id) and any(earlier.id == record.id for earlier in chunk):
+            yield chunk
+            chunk, candidates = [], 0
+        try:
+            unique.check(record)
+        except RecordError as error:
+            skips.take(error)
+            continue
+        chunk.append(record)
+        candidates += len(record.candidates)
+        if candidates >= chunk_size:
+            yield chunk
+            chunk, candidates = [], 0
+    if chunk:
+        yield chunk

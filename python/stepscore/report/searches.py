@@ -1,0 +1,73 @@
+"""What the searches over a file have found and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stepscore.answers import same_answer
+from stepscore.records import Record, quote
+from stepscore.report.table import counted
+from stepscore.search import SearchResult
+
+_REASONS = 20
+_COSTS = ("samples", "tokens", "prm_tokens", "seconds")
+
+
+class SearchSummary:
+    """Counts, accuracy and costs over the problems of a file.
+
+    Attributes:
+        problems: how many were searched.
+    """
+
+    def __init__(self) -> None:
+        self.problems = 0
+        self._answered = 0
+        self._known = 0
+        self._right = 0
+        self._costs = dict.fromkeys(_COSTS, 0.0)
+        self._calls: dict[str, int] = {}
+        self._failed = 0
+        self._reasons: list[str] = []
+
+    def add(self, records: Sequence[Record], result: SearchResult) -> None:
+        """Count what was found for some records."""
+        self.problems += len(records)
+        self._answered += sum(answer is not None for answer in result.answers)
+        known = [record.answer for record in records]
+        self._known += sum(answer is not None for answer in known)
+        self._right += int(same_answer(known, result.answers).sum())
+        for model, count in result.calls.items():
+            self._calls[model] = self._calls.get(model, 0) + count
+        for record, outcome in zip(records, result, strict=True):
+            for name in _COSTS:
+                self._costs[name] += getattr(outcome.costs, name)
+            if outcome.status != "done":
+                self._failed += 1
+                if self._failed <= _REASONS:
+                    self._reasons.append(f"  id {quote(record.id)}: {outcome.status}")
+
+    def lines(self) -> list[str]:
+        """Write it, one line each."""
+        each = {name: total / self.problems for name, total in self._costs.items()}
+        lines = [f"{counted(self.problems, 'problem')}, {self._answered:,} with an answer"]
+        if self._known:
+            lines.append(
+                f"accuracy {self._right / self._known:.1%} ({self._right:,} of {self._known:,} "
+                "with a known answer)"
+            )
+        lines += [
+            f"per problem: {each['samples']:,.1f} samples, {each['tokens']:,.1f} generated tokens, "
+            f"{each['prm_tokens']:,.1f} PRM tokens, {each['seconds']:.3g} s in the models",
+            "calls: "
+            + ", ".join(f"{model} {count:,}" for model, count in self._calls.items() if count),
+        ]
+        if self._failed:
+            lines.append(
+                f"{self._failed:,} with a request that found no answer; the search went on "
+                "without it:"
+            )
+            lines += self._reasons
+            if self._failed > _REASONS:
+                lines.append(f"  ... and {self._failed - _REASONS:,} more")
+        return lines

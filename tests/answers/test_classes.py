@@ -1,0 +1,38 @@
+"""What candidates answer, and which answers are equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stepscore.answers import group_equal, read_answers
+from stepscore.errors import InputError
+
+
+def test_answers_are_stated_or_read_from_the_solution() -> None:
+    stated = ["1/2", None, "", None, None]
+    solutions = ["The answer is 9.", "The answer is 0.5.", "The answer is 9.", "Hm", None]
+    answers = read_answers(stated, solutions, np.array([0, 5]))
+    assert answers.texts == ["1/2", "0.5", None, None, None]
+    assert answers.classes.tolist() == [0, 0, -1, -1, -1]
+    assert answers.groups.decided.tolist() == ["first", "key", "none", "none", "none"]
+    assert answers.has_answers.tolist() == [True]
+
+
+def test_a_problem_without_texts_and_answers_has_nothing_to_count() -> None:
+    # The second candidate of the last problem has a solution, although it states no answer.
+    stated = [None, None, "", None, None]
+    solutions = [None, None, None, None, "Hm"]
+    answers = read_answers(stated, solutions, np.array([0, 2, 3, 3, 5]))
+    assert answers.has_answers.tolist() == [False, True, False, True]
+
+
+def test_a_verifier_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise RuntimeError("group_answers: the process did not start; try it")
+
+    monkeypatch.setattr("stepscore.answers.classes.group_answers", refuse)
+    with pytest.raises(InputError, match="got the process did not start") as caught:
+        group_equal(["1"], np.array([0, 1]), verify="math-verify")
+    assert caught.value.argument is not None
+    assert (caught.value.argument.name, caught.value.argument.value) == ("verify", "math-verify")

@@ -1,0 +1,46 @@
+"""Which answers are right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stepscore.answers import grade, same_answer
+
+
+def test_pairs_are_compared_one_by_one() -> None:
+    # 12 and 12 hours are equal, although another answer is 12 minutes.
+    known = ["12 hours", "12 hours", "1/2", "x+1", None, None]
+    answers = ["12", "12 minutes", "0.5", "1+x", "3", None]
+    assert same_answer(known, answers).tolist() == [True, False, True, False, False, False]
+    assert same_answer([], []).tolist() == []
+
+
+def test_flags_count_before_the_known_answer_where_all_have_one() -> None:
+    offsets = np.array([0, 2, 4, 6, 8])
+    grades = grade(
+        ["1", "1", None, None],
+        ["1", "2", "1", "2", "1", "2", "1", "2"],
+        offsets,
+        flags=[False, True, None, True, True, False, None, True],
+    )
+    assert grades.right.tolist() == [False, True, True, False, True, False, False, False]
+    assert grades.known.tolist() == [True, True, True, False]
+    assert grades.undecided == ()
+
+
+def test_without_flags_the_known_answer_decides() -> None:
+    grades = grade(["1/2", None, "7"], ["0.5", None, "7", "7.0", "8"], np.array([0, 2, 3, 5]))
+    assert grades.right.tolist() == [True, False, False, True, False]
+    assert grades.known.tolist() == [True, False, True]
+
+
+def test_a_grade_is_that_of_every_pair() -> None:
+    generator = np.random.default_rng(0)
+    pool = ["1/2", "0.5", "50%", "x", None, "12 hours", "12"]
+    offsets = np.cumsum([0, *generator.integers(0, 5, 60)])
+    known = [pool[i] for i in generator.integers(len(pool), size=60)]
+    answers = [pool[i] for i in generator.integers(len(pool), size=offsets[-1])]
+    repeated = [
+        text for text, size in zip(known, np.diff(offsets), strict=True) for _ in range(size)
+    ]
+    assert grade(known, answers, offsets).right.tolist() == same_answer(repeated, answers).tolist()
