@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.hub import stderr_is_terminal
+from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import offsets_of
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.arguments import Solution, TraceArguments, check_list, check_traces
@@ -173,7 +174,7 @@ class ProcessRewardModel:
         problem: str,
         candidates: Sequence[Solution],
         *,
-        how: str | None = None,
+        how: Aggregation | None = None,
         top_k: int | None = None,
         truncation: Truncation = "error",
     ) -> list[Ranked]:
@@ -224,7 +225,7 @@ class ProcessRewardModel:
         problems: Sequence[str],
         candidates: Sequence[Sequence[Solution]],
         *,
-        how: str | None = None,
+        how: Aggregation | None = None,
         top_k: int | None = None,
         truncation: Truncation = "error",
     ) -> list[list[Ranked]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
-from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
 from stepscore.scoring.arguments import Solution, check_list
 from stepscore.scoring.scores import StepScores, default_aggregate
 
@@ -83,7 +83,7 @@ def check_candidates(call: str, argument: Argument, candidates: object) -> None:
 def rank_scores(
     candidates: Sequence[Sequence[Solution]],
     scores: StepScores,
-    how: str | None,
+    how: Aggregation | None,
     top_k: int | None,
 ) -> list[list[Ranked]]:
     """Order the candidates of each problem, best first; ties keep the order of the input.
@@ -103,7 +103,7 @@ def rank_scores(
     return rankings
 
 
-def _totals(scores: StepScores, how: str | None) -> NDArray[np.float32]:
+def _totals(scores: StepScores, how: Aggregation | None) -> NDArray[np.float32]:
     chosen = default_aggregate(scores.recipe) if how is None else how
     totals = np.array(scores.aggregate(chosen, nan="propagate"))
     # What a candidate lost is unknown, whichever steps the aggregation looks at.

@@ -93,7 +93,7 @@ class StepScores:
         Returns:
             float32 ``[candidates]``, or ``[candidates, len(how)]`` for a list.
         """
-        chosen = cast("Aggregation", default_aggregate(self.recipe)) if how is None else how
+        chosen = default_aggregate(self.recipe) if how is None else how
         reduced: NDArray[np.float32] = aggregate(self.values, self.offsets, chosen, **parameters)
         return reduced
 
@@ -114,6 +114,6 @@ class StepScores:
         )
 
 
-def default_aggregate(recipe: Recipe) -> str:
+def default_aggregate(recipe: Recipe) -> Aggregation:
     """Give the aggregate of a recipe's author, or ``last`` where the author states none."""
-    return recipe.default_aggregate or UNSTATED_AGGREGATION
+    return cast("Aggregation", recipe.default_aggregate or UNSTATED_AGGREGATION)
