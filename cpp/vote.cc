@@ -17,7 +17,9 @@ namespace {
 
 constexpr int64_t kProblemsPerThread = 64;
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
+size_t at(int64_t i) {
+  return static_cast<size_t>(i);
+}
 
 // Why candidate i may not be counted; nothing if it may.
 std::optional<std::string> refusal(const Ballot& ballot, const RuleSet& rules, int64_t i) {
@@ -39,8 +41,7 @@ std::optional<std::string> refusal(const Ballot& ballot, const RuleSet& rules, i
   for (int64_t r = 0; id >= 0 && ballot.unfit == Unfit::kError && r < rules.count; ++r) {
     const Rule& rule = rules.rules[r];
     const bool together = reads_of(rule.kind) == Reads::kColumns;
-    const int64_t count =
-        together ? columns_read(rule, ballot.columns) : ballot.columns;
+    const int64_t count = together ? columns_read(rule, ballot.columns) : ballot.columns;
     const auto column = [&](int64_t s) { return together ? column_read(rule, s) : s; };
     bool left_out = false;
     for (int64_t s = 0; together && s < count; ++s) left_out |= row[column(s)] != row[column(s)];
@@ -235,9 +236,9 @@ void check_columns(const Ballot& ballot, const Rule& rule) {
     check(column >= 0 && column < ballot.columns, "vote: ", name, ": columns must lie in [0, ",
           ballot.columns, "), for the columns of scores; got ", column);
   }
-  check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width, "vote: ", name,
-        ": objective_weights must hold ", width, " numbers, one for each column that it reads; ",
-        "got ", rule.objectives.weight_count);
+  check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width,
+        "vote: ", name, ": objective_weights must hold ", width,
+        " numbers, one for each column that it reads; ", "got ", rule.objectives.weight_count);
 }
 
 }  // namespace

@@ -7,9 +7,8 @@
 namespace stepscore {
 namespace {
 
-constexpr double kLargest = 0x1.fffffffffffffp1023;
-
-// --- how a parameter is set -----------------------------------------------------------------------
+// --- how a parameter is set
+// -----------------------------------------------------------------------
 
 template <class Field>
 void store(Field& field, double number) {
@@ -30,7 +29,8 @@ void set_objectives(RuleDraft& into, std::span<const double> value) {
   objectives.*kCount = static_cast<int64_t>(value.size());
 }
 
-// --- the parameters -------------------------------------------------------------------------------
+// --- the parameters
+// -------------------------------------------------------------------------------
 
 constexpr NumberRange kFinite = {};
 constexpr NumberRange kPositive = {0.0, kInfinity, true, true};
@@ -51,14 +51,15 @@ constexpr const char* kScaleNames[] = {"none", "minmax"};
 using P = VoteParameters;
 using K = ParameterKind;
 // Between the smallest number that 1 - eps can tell from 1, and half.
-constexpr ParameterInfo kClip = {
-    "eps", K::kReal, set_parameter<&P::eps>, kEps, kEps, false, {0x1p-52, 0.5, false, true}};
-constexpr ParameterInfo kColumns = {.name = "columns",
-                                    .kind = K::kCounts,
-                                    .set = set_objectives<&Objectives::columns, &Objectives::column_count>,
-                                    .example = kTwoColumns,
-                                    .required = false,
-                                    .range = {0.0, kInfinity, false, true}};
+constexpr ParameterInfo kClip = {"eps", K::kReal, set_parameter<&P::eps>,     kEps,
+                                 kEps,  false,    {0x1p-52, 0.5, false, true}};
+constexpr ParameterInfo kColumns = {
+    .name = "columns",
+    .kind = K::kCounts,
+    .set = set_objectives<&Objectives::columns, &Objectives::column_count>,
+    .example = kTwoColumns,
+    .required = false,
+    .range = {0.0, kInfinity, false, true}};
 
 constexpr ParameterInfo kOfSoftmax[] = {
     {.name = "temperature",
@@ -90,7 +91,11 @@ constexpr ParameterInfo kOfBorda[] = {
     {"power", K::kCount, set_parameter<&P::power>, kTwo, kOne, false, {1.0, 16.0, false, false}},
 };
 constexpr ParameterInfo kOfHybrid[] = {
-    {.name = "tau", .kind = K::kReal, .set = set_parameter<&P::tau>, .example = kHalf, .range = kShare},
+    {.name = "tau",
+     .kind = K::kReal,
+     .set = set_parameter<&P::tau>,
+     .example = kHalf,
+     .range = kShare},
     {.name = "consensus",
      .kind = K::kChoice,
      .set = set_parameter<&P::consensus>,
@@ -129,7 +134,8 @@ constexpr ParameterInfo kOfObjectives[] = {
     kColumns,
 };
 
-// --- the rules ------------------------------------------------------------------------------------
+// --- the rules
+// ------------------------------------------------------------------------------------
 
 constexpr RuleInfo kRules[] = {
     {RuleKind::kMajority, "majority", Reads::kNothing, ScoreKind::kAny,
@@ -155,7 +161,9 @@ constexpr RuleInfo kRules[] = {
      "the sum of what their scores beat, each to a power", kOfBorda},
     {RuleKind::kHybridMajorityReward, "hybrid_majority_reward", Reads::kColumn, ScoreKind::kFinite,
      "majority where there is consensus up to tau, else the reward of their scores", kOfHybrid},
-    {RuleKind::kWeightedRewardFrequency, "weighted_reward_frequency", Reads::kColumn,
+    {RuleKind::kWeightedRewardFrequency,
+     "weighted_reward_frequency",
+     Reads::kColumn,
      ScoreKind::kFinite,
      "reward_weight times its normalized mean score, and the rest times its share of candidates",
      kOfFrequency,
@@ -175,7 +183,8 @@ constexpr bool stands_in_order() {
 }
 static_assert(stands_in_order(), "a row for every RuleKind, in their order");
 
-// --- reading the table ----------------------------------------------------------------------------
+// --- reading the table
+// ----------------------------------------------------------------------------
 
 const char* noun_of(const ParameterInfo& parameter) {
   const bool ends = parameter.range.high < kInfinity;
@@ -262,9 +271,13 @@ std::string words_for(const ParameterInfo& parameter) {
   return message(noun, range.low_open ? " above " : " of at least ", range.low);
 }
 
-std::span<const RuleInfo> rule_table() { return kRules; }
+std::span<const RuleInfo> rule_table() {
+  return kRules;
+}
 
-const RuleInfo& info_of(RuleKind kind) { return kRules[static_cast<size_t>(kind)]; }
+const RuleInfo& info_of(RuleKind kind) {
+  return kRules[static_cast<size_t>(kind)];
+}
 
 const RuleInfo& info_of(const std::string& name) {
   std::string known;
@@ -275,7 +288,9 @@ const RuleInfo& info_of(const std::string& name) {
   throw InvalidArgument(message("vote: unknown rule '", name, "'; choose from ", known));
 }
 
-Reads reads_of(RuleKind kind) { return info_of(kind).reads; }
+Reads reads_of(RuleKind kind) {
+  return info_of(kind).reads;
+}
 
 ScoreKind scores_of(const Rule& rule) {
   const RuleInfo& info = info_of(rule.kind);
@@ -284,7 +299,9 @@ ScoreKind scores_of(const Rule& rule) {
   return narrowed ? info.narrowing.scores : info.scores;
 }
 
-ScoreRange range_of(const Rule& rule) { return range_of(scores_of(rule)); }
+ScoreRange range_of(const Rule& rule) {
+  return range_of(scores_of(rule));
+}
 
 Rule make_rule(const std::string& name, const std::vector<RuleArgument>& arguments) {
   const RuleInfo& info = info_of(name);
