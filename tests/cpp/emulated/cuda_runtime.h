@@ -232,8 +232,8 @@ cudaError_t resident_blocks(int* blocks, const void* kernel, int threads, size_t
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  // On the heap: with -ftrivial-auto-var-init GCC 12 clears the padding of a large automatic variable
-  // after it is set, and at wrong offsets.
+  // On the heap: with -ftrivial-auto-var-init GCC 12 clears the padding of a large automatic
+  // variable after it is set, and at wrong offsets.
   const auto held =
       std::make_shared<const std::tuple<Parameters...>>(std::forward<Arguments>(arguments)...);
   return emulated::launch(*config, reinterpret_cast<const void*>(kernel),
