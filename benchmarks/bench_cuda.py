@@ -258,10 +258,16 @@ def aggregate(rate: float) -> Iterator[Line]:
 # --- vote -----------------------------------------------------------------------------------
 
 RULES = ["majority", "weighted", "best_of_n"]
-SEVEN = [*RULES, "minmax_weighted", "softmax_weighted", "logodds_weighted", "borda"]
 PREFIXES = [1, 2, 4, 8, 16, 32, 64]
 ANSWERS = 8
 TEMPERATURE = 0.5
+SEVEN = [
+    *RULES,
+    "minmax_weighted",
+    stepscore.Rule("softmax_weighted", temperature=TEMPERATURE),
+    "logodds_weighted",
+    "borda",
+]
 
 
 def by_one_table(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -299,7 +305,7 @@ def by_many_tables(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 def vote() -> Iterator[Line]:
     """A thousand and ten thousand problems of 64 candidates."""
     yield from votes(1_000, {"rule": RULES}, {"dense scatter": by_one_table})
-    options = {"rule": SEVEN, "prefixes": PREFIXES, "temperature": TEMPERATURE}
+    options = {"rule": SEVEN, "prefixes": PREFIXES}
     compiled = torch.compile(by_many_tables)
     for problems in (1_000, 10_000):
         tables = {"dense scatter": by_many_tables, "dense scatter, compiled": compiled}

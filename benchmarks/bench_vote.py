@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import stepscore
+from stepscore import Rule
 
 PROBLEMS, CANDIDATES = 1_000, 64
 RULES = ["majority", "weighted", "best_of_n"]
-SEVEN = [*RULES, "minmax_weighted", "softmax_weighted", "logodds_weighted", "borda"]
 TEMPERATURE = 0.1
+SOFTMAX = Rule("softmax_weighted", temperature=TEMPERATURE)
+SEVEN = [*RULES, "minmax_weighted", SOFTMAX, "logodds_weighted", "borda"]
 PREFIXES = [1, 2, 4, 8, 16, 32, 64]
 
 
@@ -96,12 +98,12 @@ class TestThreeRules:
 @pytest.mark.benchmark(group="vote: 7 rules, 1000 problems x 64 candidates")
 class TestSevenRules:
     def test_stepscore(self, measure: Any, ballot: Any) -> None:
-        measure(lambda: stepscore.vote(*ballot, SEVEN, temperature=TEMPERATURE), [()], rounds=201)
+        measure(lambda: stepscore.vote(*ballot, SEVEN), [()], rounds=201)
 
     def test_python_dictionaries(self, measure: Any, ballot: Any) -> None:
         answers, scores, _ = ballot
         lists = answers.tolist(), scores.tolist()
-        ours = stepscore.vote(*ballot, SEVEN, temperature=TEMPERATURE, prefixes=[5, CANDIDATES])
+        ours = stepscore.vote(*ballot, SEVEN, prefixes=[5, CANDIDATES])
         for at, size in enumerate((5, CANDIDATES)):
             expected = seven_python_votes(*lists, size)
             assert [tuple(row) for row in ours.answer_id[..., at].tolist()] == expected
@@ -113,14 +115,11 @@ class TestPrefixes:
     @pytest.mark.parametrize("prefixes", [None, PREFIXES], ids=["all", "7 prefixes"])
     @pytest.mark.parametrize(
         "rules",
-        [["majority"], ["weighted"], ["softmax_weighted"], ["borda"], RULES, SEVEN],
-        ids=lambda rules: rules[0] if len(rules) == 1 else f"{len(rules)} rules",
+        [["majority"], ["weighted"], [SOFTMAX], ["borda"], RULES, SEVEN],
+        ids=lambda rules: str(rules[0]) if len(rules) == 1 else f"{len(rules)} rules",
     )
     def test_stepscore(self, measure: Any, ballot: Any, rules: Any, prefixes: Any) -> None:
-        taken = {"temperature": TEMPERATURE} if "softmax_weighted" in rules else {}
-        measure(
-            lambda: stepscore.vote(*ballot, rules, prefixes=prefixes, **taken), [()], rounds=101
-        )
+        measure(lambda: stepscore.vote(*ballot, rules, prefixes=prefixes), [()], rounds=101)
 
     def test_seven_rules_seven_calls(self, measure: Any, ballot: Any) -> None:
         answers, scores, offsets = ballot
@@ -130,7 +129,7 @@ class TestPrefixes:
             for n in PREFIXES
         ]
         measure(
-            lambda: [stepscore.vote(*part, SEVEN, temperature=TEMPERATURE) for part in parts],
+            lambda: [stepscore.vote(*part, SEVEN) for part in parts],
             [()],
             rounds=101,
         )

@@ -41,8 +41,8 @@ struct Asked {
   double joint_weights[kMaxJointColumns];
   int16_t joint_columns[kMaxJointColumns];
   int prefixes[kMaxPrefixes];
-  int rule_count, prefix_count;
-  unsigned by_reads[3];      // the rules, by what they read
+  int rule_count, prefix_count, columns;
+  unsigned by_reads[3];     // the rules, by what they read
   ScoreRange column_range;  // the scores that all rules of one column can use
 };
 
@@ -566,7 +566,7 @@ static __device__ __forceinline__ bool read_scores(Problem& problem, const Ballo
       const bool one = reading.reads == Reads::kColumn;
       problem.fits = fitting;
       problem.column_begin = one ? reading.column : 0;
-      problem.column_end = one ? reading.column + 1 : static_cast<int>(ballot.columns);
+      problem.column_end = one ? reading.column + 1 : asked.columns;
       problem.size = problem.before = problem.voters = problem.classes = 0;
       problem.low = kInfinity;
       problem.high = -kInfinity;
@@ -617,8 +617,7 @@ __global__ void __launch_bounds__(kThreads, 6)
     // left out.
     unsigned reading_none = asked.by_reads[static_cast<int>(Reads::kNothing)];
     const unsigned reading_one = asked.by_reads[static_cast<int>(Reads::kColumn)];
-    const int columns = static_cast<int>(ballot.columns);
-    const int lone = reading_one == 0 ? 0 : columns;
+    const int lone = reading_one == 0 ? 0 : asked.columns;
     unsigned reading_some = asked.by_reads[static_cast<int>(Reads::kColumns)];
     for (int turn = 0; turn < lone || reading_none != 0 || reading_some != 0; ++turn) {
       Reading reading{Reads::kColumn, turn, 0, reading_one};
@@ -630,7 +629,7 @@ __global__ void __launch_bounds__(kThreads, 6)
         reading_some &= reading_some - 1;
       }
       const bool is_everyone = read_scores(problem, ballot, asked, reading);
-      if (turn < lone && columns == 1 && is_everyone) {
+      if (turn < lone && asked.columns == 1 && is_everyone) {
         reading.rules |= reading_none;
         reading_none = 0;
       }
@@ -656,6 +655,7 @@ namespace {
 Asked asked_of(const Ballot& ballot, int64_t candidates, const RuleSet& rules) {
   Asked asked{};
   asked.rule_count = static_cast<int>(rules.count);
+  asked.columns = static_cast<int>(ballot.columns);
   asked.column_range = {-kInfinity, kInfinity};
   int used = 0;  // of the places for columns and weights
   for (int64_t r = 0; r < rules.count; ++r) {

@@ -211,6 +211,7 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
 }  // namespace
 
 void bind_vote(py::module_& module) {
+  module.attr("VOTE_WORKSPACE") = backend::kVoteWorkspace;  // numbers per candidate
   if constexpr (backend::kOnHost) module.def("vote_rules", vote_rules);
   module.def("vote", bound_vote, py::arg("answer_ids").none(true), py::arg("scores").none(true),
              py::arg("offsets"), py::arg("rules"), py::arg("ties"), py::arg("drop_nan"),

@@ -11,7 +11,9 @@ namespace {
 
 constexpr int64_t kComparedAll = 256;  // up to here comparing everyone is faster than sorting
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
+size_t at(int64_t i) {
+  return static_cast<size_t>(i);
+}
 
 }  // namespace
 
@@ -31,15 +33,14 @@ void Count::run(int64_t problem, const Reading& reading, std::span<const Counted
   };
   ranks_ = asks_for(RuleKind::kBorda);
   finds_front_ = asks_for(RuleKind::kPareto);
-  weighs_ = std::any_of(counted.begin(), counted.end(), [&](const Counted& c) {
-    return weighs_scores(rules_.rules[c.rule].kind);
-  });
+  weighs_ = std::any_of(counted.begin(), counted.end(),
+                        [&](const Counted& c) { return weighs_scores(rules_.rules[c.rule].kind); });
   start();
   const int64_t size = ballot_.offsets[problem + 1] - ballot_.offsets[problem];
   for (int64_t f = 0; f < ballot_.prefix_count; ++f) {
-    admit(ballot_.prefixes == nullptr ? reading.voters->size()
-                                      : reading.voters->count_before(
-                                            std::min(ballot_.prefixes[f], size)));
+    admit(ballot_.prefixes == nullptr
+              ? reading.voters->size()
+              : reading.voters->count_before(std::min(ballot_.prefixes[f], size)));
     for (const Counted& each : counted) {
       const Rule& rule = rules_.rules[each.rule];
       Sums& sums = sums_[at(each.rule)];
@@ -217,8 +218,8 @@ void Count::weigh_objectives(const Rule& rule, int64_t from, double* weights) co
   for (int64_t k = from; k < admitted_; ++k) {
     weights[k] = 0.0;
     for (int64_t s = 0; s < width; ++s) {
-      weights[k] += objective_of(rows[k * width + s], lows[s], highs[s],
-                                 rule.objectives.weights[s], rule.parameters);
+      weights[k] += objective_of(rows[k * width + s], lows[s], highs[s], rule.objectives.weights[s],
+                                 rule.parameters);
     }
   }
 }
@@ -234,8 +235,7 @@ void Count::score_classes_by(const VoteParameters& parameters, const double* sum
     for (int64_t c = 0; c < class_count_; ++c) {
       add_class(kKind, answer(c), sums[c], parameters, tally_);
     }
-    tally_.consensus =
-        kKind == RuleKind::kHybridMajorityReward && in_consensus(tally_, parameters);
+    tally_.consensus = kKind == RuleKind::kHybridMajorityReward && in_consensus(tally_, parameters);
   }
   for (int64_t c = 0; c < class_count_; ++c) {
     reached_[at(c)] = class_score(kKind, answer(c), sums[c], tally_, parameters);

@@ -7,8 +7,6 @@
 namespace stepscore {
 namespace {
 
-constexpr double kLargest = 0x1.fffffffffffffp1023;
-
 // --- how a parameter is set
 // -----------------------------------------------------------------------
 

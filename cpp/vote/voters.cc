@@ -7,7 +7,9 @@
 namespace stepscore {
 namespace {
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
+size_t at(int64_t i) {
+  return static_cast<size_t>(i);
+}
 
 }  // namespace
 

@@ -246,6 +246,9 @@ def mlp_head(
     out: TensorView,
     queue: Queue,
 ) -> None: ...
+
+VOTE_WORKSPACE: int
+
 def vote_rules() -> list[dict[str, object]]: ...
 def vote(
     answer_ids: TensorView | None,

@@ -86,6 +86,9 @@ def mlp_head(
     out: TensorView,
     queue: Queue,
 ) -> None: ...
+
+VOTE_WORKSPACE: int
+
 def vote(
     answer_ids: TensorView | None,
     scores: TensorView | None,

@@ -17,6 +17,7 @@
 #include "device_probe.h"
 #include "launchers.h"
 #include "testing.h"
+#include "vote/rules.h"
 
 namespace cuda = stepscore::cuda;
 using namespace stepscore;
@@ -509,32 +510,37 @@ TEST(aggregate_of_what_the_cpu_refuses) {
 // --- vote --------------------------------------------------------------------------------------
 
 // By the scores that they can use: any finite ones, shares, and numbers of at most 0.
-const std::vector<Rule> kAnyScores = {Rule::kMajority,
-                                      Rule::kWeighted,
-                                      Rule::kWeightedMean,
-                                      Rule::kBestOfN,
-                                      Rule::kMinmaxWeighted,
-                                      Rule::kSoftmaxWeighted,
-                                      Rule::kBorda,
-                                      Rule::kHybridMajorityReward,
-                                      Rule::kWeightedRewardFrequency,
-                                      Rule::kPareto,
-                                      Rule::kMultiObjective};
-const std::vector<Rule> kShares = {Rule::kLogoddsWeighted, Rule::kLoglikWeighted,
-                                   Rule::kWeightedMean, Rule::kBorda, Rule::kSoftmaxWeighted};
-const std::vector<Rule> kAtMostZero = {Rule::kConfidenceWeighted, Rule::kWeighted,
-                                       Rule::kMinmaxWeighted};
-const std::vector<Rule> kManyColumns = {Rule::kMajority, Rule::kPareto, Rule::kMultiObjective};
+const std::vector<RuleKind> kAnyScores = {RuleKind::kMajority,
+                                          RuleKind::kWeighted,
+                                          RuleKind::kWeightedMean,
+                                          RuleKind::kBestOfN,
+                                          RuleKind::kMinmaxWeighted,
+                                          RuleKind::kSoftmaxWeighted,
+                                          RuleKind::kBorda,
+                                          RuleKind::kHybridMajorityReward,
+                                          RuleKind::kWeightedRewardFrequency,
+                                          RuleKind::kPareto,
+                                          RuleKind::kMultiObjective};
+const std::vector<RuleKind> kShares = {RuleKind::kLogoddsWeighted, RuleKind::kLoglikWeighted,
+                                       RuleKind::kWeightedMean, RuleKind::kBorda,
+                                       RuleKind::kSoftmaxWeighted};
+const std::vector<RuleKind> kAtMostZero = {RuleKind::kConfidenceWeighted, RuleKind::kWeighted,
+                                           RuleKind::kMinmaxWeighted};
+const std::vector<RuleKind> kManyColumns = {RuleKind::kMajority, RuleKind::kPareto,
+                                            RuleKind::kMultiObjective};
 
 // Host arrays; null ones where the ballot has none.
 struct Poll {
   std::vector<int64_t> ids, offsets, prefixes;
   std::vector<double> scores;
-  std::vector<Rule> rules = kAnyScores;
+  std::vector<RuleKind> kinds = kAnyScores;  // each with the parameters that follow
   VoteParameters parameters;
+  Objectives objectives = {.weights = {1.0}, .weight_count = 1};
+  std::vector<Rule> more = {};  // behind them, with their own
   int64_t columns = 1;
   Ties ties = Ties::kFirst;
   bool drop_nan = false;
+  Unfit unfit = Unfit::kError;
   bool has_ids = true, has_scores = true, has_class_scores = true;
 
   int64_t problems() const { return static_cast<int64_t>(offsets.size()) - 1; }
@@ -542,20 +548,26 @@ struct Poll {
   int64_t prefix_count() const {
     return std::max<int64_t>(1, static_cast<int64_t>(prefixes.size()));
   }
-  int64_t votes() const { return static_cast<int64_t>(rules.size()) * prefix_count(); }
-  Ballot ballot(const int64_t* id, const double* score, const int64_t* offset) const {
-    return {has_ids ? id : nullptr,
-            has_scores ? score : nullptr,
-            offset,
-            problems(),
-            ties,
-            drop_nan,
-            columns,
-            prefixes.empty() ? nullptr : prefixes.data(),
-            prefix_count()};
+  std::vector<Rule> rules() const {
+    std::vector<Rule> made;
+    for (const RuleKind kind : kinds) made.push_back({kind, parameters, objectives});
+    made.insert(made.end(), more.begin(), more.end());
+    return made;
   }
-  RuleSet rule_set() const {
-    return {rules.data(), static_cast<int64_t>(rules.size()), parameters};
+  int64_t votes() const {
+    return static_cast<int64_t>(kinds.size() + more.size()) * columns * prefix_count();
+  }
+  Ballot ballot(const int64_t* id, const double* score, const int64_t* offset) const {
+    return {.answer_ids = has_ids ? id : nullptr,
+            .scores = has_scores ? score : nullptr,
+            .offsets = offset,
+            .problems = problems(),
+            .columns = columns,
+            .ties = ties,
+            .drop_nan = drop_nan,
+            .unfit = unfit,
+            .prefixes = prefixes.empty() ? nullptr : prefixes.data(),
+            .prefix_count = prefix_count()};
   }
 };
 
@@ -580,8 +592,10 @@ Votes vote_on_gpu(const Poll& poll, int64_t* fault) {
   const OnDevice<bool> tied(size);
   cuda::FaultCell cell;
   expect_success(cell.open(nullptr));
+  const std::vector<Rule> rules = poll.rules();
   expect_success(cuda::vote(
-      poll.ballot(ids.get(), scores.get(), offsets.get()), poll.candidates(), poll.rule_set(),
+      poll.ballot(ids.get(), scores.get(), offsets.get()), poll.candidates(),
+      {rules.data(), static_cast<int64_t>(rules.size())},
       {winner.get(), answer_id.get(), score.get(), tied.get(), margin.get(), class_scores.get()},
       workspace.get(), cell.get(), nullptr));
   expect_success(cell.read(nullptr, fault));
@@ -603,7 +617,9 @@ Votes vote_on_cpu(const Poll& poll) {
              {},
              {}};
   const std::unique_ptr<bool[]> tied(new bool[size]);
-  vote(poll.ballot(poll.ids.data(), poll.scores.data(), poll.offsets.data()), poll.rule_set(),
+  const std::vector<Rule> rules = poll.rules();
+  vote(poll.ballot(poll.ids.data(), poll.scores.data(), poll.offsets.data()),
+       {rules.data(), static_cast<int64_t>(rules.size())},
        {made.winner.data(), made.answer_id.data(), made.score.data(), tied.get(),
         made.margin.data(), poll.has_class_scores ? made.class_scores.data() : nullptr});
   made.tied.assign(tied.get(), tied.get() + size);
@@ -613,15 +629,17 @@ Votes vote_on_cpu(const Poll& poll) {
 void expect_votes(const Poll& poll, const Votes& got, const Votes& expected) {
   for (size_t i = 0; i < expected.winner.size(); ++i) {
     const int64_t vote = static_cast<int64_t>(i) % poll.votes();
-    EXPECT(got.winner[i] == expected.winner[i] && got.answer_id[i] == expected.answer_id[i] &&
-               same(got.score[i], expected.score[i]) && same(got.margin[i], expected.margin[i]) &&
-               got.tied[i] == expected.tied[i],
-           "problem ", static_cast<int64_t>(i) / poll.votes(), ", ",
-           kRuleNames[static_cast<size_t>(
-               poll.rules[static_cast<size_t>(vote / poll.prefix_count())])],
-           ", prefix ", vote % poll.prefix_count(), ": winner ", got.winner[i], " with ",
-           got.score[i], " by ", got.margin[i], ", not ", expected.winner[i], " with ",
-           expected.score[i], " by ", expected.margin[i]);
+    EXPECT(
+        got.winner[i] == expected.winner[i] && got.answer_id[i] == expected.answer_id[i] &&
+            same(got.score[i], expected.score[i]) && same(got.margin[i], expected.margin[i]) &&
+            got.tied[i] == expected.tied[i],
+        "problem ", static_cast<int64_t>(i) / poll.votes(), ", ",
+        info_of(poll.rules()[static_cast<size_t>(vote / poll.prefix_count() / poll.columns)].kind)
+            .name,
+        ", column ", vote / poll.prefix_count() % poll.columns, ", prefix ",
+        vote % poll.prefix_count(), ": winner ", got.winner[i], " with ", got.score[i], " by ",
+        got.margin[i], ", not ", expected.winner[i], " with ", expected.score[i], " by ",
+        expected.margin[i]);
   }
   for (size_t i = 0; i < expected.class_scores.size(); ++i) {
     EXPECT(same(got.class_scores[i], expected.class_scores[i]), "class_scores[", i, "] of ",
@@ -676,7 +694,16 @@ VoteParameters parameters_of(int turn) {
   given.reward_weight = turn % 2 == 0 ? 0.3 : 1.0;
   given.normalize = static_cast<Normalize>(turn / 2 % 2);
   given.scale = static_cast<Scale>((turn + 1) % 2);
-  for (double& weight : given.objective_weights) weight = uniform(-1.0, 1.0);
+  return given;
+}
+// Of all columns, or of two of them.
+Objectives objectives_of(int64_t columns, bool some = false) {
+  Objectives given;
+  given.weight_count = some ? 2 : columns;
+  for (double& weight : given.weights) weight = uniform(-1.0, 1.0);
+  given.column_count = some ? 2 : 0;
+  given.columns[0] = columns - 1;
+  given.columns[1] = columns / 2;
   return given;
 }
 constexpr int kTurns = 6;
@@ -707,7 +734,7 @@ TEST(vote_with_shares_and_with_log_probabilities) {
     for (const bool shares : {true, false}) {
       const double low = shares ? 0.0 : -3.0, high = shares ? 1.0 : 0.0;
       Poll poll = poll_of(kSizes, turn < 3 ? 5 : 90, low, high);
-      poll.rules = shares ? kShares : kAtMostZero;
+      poll.kinds = shares ? kShares : kAtMostZero;
       poll.parameters = parameters_of(turn);
       poll.ties = turn % 2 == 0 ? Ties::kFirst : Ties::kBestScore;
       if (turn % 2 == 0) poll.prefixes = kPrefixes;
@@ -720,20 +747,55 @@ TEST(vote_with_shares_and_with_log_probabilities) {
 
 TEST(vote_with_several_columns) {
   for (const int64_t columns : {2, 5, 16}) {
-    for (const Scale scale : {Scale::kNone, Scale::kMinmax}) {
+    for (int turn = 0; turn < kTurns; ++turn) {
       Poll poll = poll_of({0, 1, 5, 64, 70, 256, 257}, 9, -0.5, 0.5, columns);
-      poll.rules = kManyColumns;
-      poll.parameters = parameters_of(1);
-      poll.parameters.scale = scale;
+      poll.unfit = Unfit::kNan;  // half of the scores are no shares, nor log probabilities
+      poll.kinds = turn % 2 == 0 ? kAnyScores : kShares;
+      poll.parameters = parameters_of(turn);
+      poll.objectives = objectives_of(columns);
+      const VoteParameters other = parameters_of(turn + 1);
+      const Objectives some = objectives_of(columns, true);
+      poll.more = {{RuleKind::kSoftmaxWeighted, other},
+                   {RuleKind::kConfidenceWeighted, other},
+                   {RuleKind::kPareto, other, some},
+                   {RuleKind::kMultiObjective, other, some},
+                   {RuleKind::kMajority, other}};
+      if (columns == 16 && turn % 2 == 0) poll.kinds.pop_back();  // 32 columns are read together
       vote_equals_the_cpu(poll);
       roughen(poll, -2.0, 2.0);
       drop_some(poll);
-      poll.prefixes = kPrefixes;
+      if (turn < 2) poll.prefixes = kPrefixes;
       vote_equals_the_cpu(poll);
       poll.has_ids = false;
       vote_equals_the_cpu(poll);
     }
   }
+}
+
+TEST(vote_of_columns_that_each_lack_other_candidates) {
+  for (const int64_t size : {40, 300}) {
+    Poll poll = poll_of({size, 3, size}, 6, 0.0, 1.0, 4);
+    poll.kinds = {RuleKind::kMajority, RuleKind::kWeighted, RuleKind::kBestOfN,
+                  RuleKind::kMinmaxWeighted, RuleKind::kPareto};
+    poll.drop_nan = true;
+    poll.prefixes = {1, 7, 33, 280};
+    for (double& score : poll.scores) score = whole(0, 2) == 0 ? kNaN : score;
+    vote_equals_the_cpu(poll);
+    poll.scores.assign(poll.scores.size(), kNaN);
+    vote_equals_the_cpu(poll);
+  }
+}
+
+TEST(vote_of_ties_among_missing_scores) {
+  Poll poll = poll_of({30, 5, 300}, 3, 0.0, 1.0);
+  poll.kinds = {RuleKind::kMajority, RuleKind::kWeighted, RuleKind::kPareto};
+  poll.ties = Ties::kBestScore;
+  poll.drop_nan = true;
+  poll.prefixes = {1, 2, 3, 4, 20};
+  for (double& score : poll.scores) score = whole(0, 1) == 0 ? kNaN : score;
+  vote_equals_the_cpu(poll);
+  poll.kinds = {RuleKind::kMajority};
+  vote_equals_the_cpu(poll);
 }
 
 TEST(vote_without_ids_or_without_scores) {
@@ -744,7 +806,7 @@ TEST(vote_without_ids_or_without_scores) {
   vote_equals_the_cpu(poll);
   poll.has_ids = true;
   poll.has_scores = false;
-  poll.rules = {Rule::kMajority};
+  poll.kinds = {RuleKind::kMajority};
   vote_equals_the_cpu(poll);
   poll.has_ids = false;
   poll.has_class_scores = false;
@@ -752,13 +814,13 @@ TEST(vote_without_ids_or_without_scores) {
 }
 
 TEST(vote_of_every_rule_alone_and_many_times) {
-  for (size_t r = 0; r < std::size(kRuleNames); ++r) {
-    const Rule rule = static_cast<Rule>(r);
-    const bool below = rule == Rule::kConfidenceWeighted;
+  for (int64_t r = 0; r < kRuleKinds; ++r) {
+    const RuleKind kind = static_cast<RuleKind>(r);
+    const bool below = kind == RuleKind::kConfidenceWeighted;
     Poll poll = poll_of({3, 70, 257, 20}, 4, below ? -1.0 : 0.0, below ? 0.0 : 1.0);
     poll.parameters = parameters_of(static_cast<int>(r));
     for (const int64_t times : {int64_t{1}, cuda::kMaxRules}) {
-      poll.rules.assign(static_cast<size_t>(times), rule);
+      poll.kinds.assign(static_cast<size_t>(times), kind);
       vote_equals_the_cpu(poll);
     }
   }
@@ -787,7 +849,7 @@ TEST(vote_of_extreme_ids_and_infinite_scores) {
   const double infinity = std::numeric_limits<double>::infinity();
   Poll poll = poll_of({4, 90, 260}, 3);
   // An infinite score has no place in a sum.
-  poll.rules = {Rule::kMajority, Rule::kBestOfN, Rule::kBorda, Rule::kPareto};
+  poll.kinds = {RuleKind::kMajority, RuleKind::kBestOfN, RuleKind::kBorda, RuleKind::kPareto};
   for (int64_t& id : poll.ids) id = id == 2 ? std::numeric_limits<int64_t>::max() : id;
   for (const double other : {-infinity, infinity}) {
     for (size_t i = 1; i < poll.scores.size(); i += 4)
@@ -808,7 +870,7 @@ TEST(vote_of_scores_near_the_largest_number) {
     Poll poll = poll_of({2, 30, 64, 300}, 40);
     for (double& score : poll.scores) score = whole(0, 1) == 0 ? low : kLargest;
     poll.parameters = parameters_of(turn);
-    poll.parameters.objective_weights[0] = turn < 3 ? 4.0 : -4.0;
+    poll.objectives.weights[0] = turn < 3 ? 4.0 : -4.0;
     poll.ties = turn % 2 == 0 ? Ties::kBestScore : Ties::kFirst;
     poll.prefixes = kPrefixes;
     vote_equals_the_cpu(poll);
@@ -817,9 +879,9 @@ TEST(vote_of_scores_near_the_largest_number) {
 
 TEST(vote_where_a_class_reaches_nan) {
   Poll poll;
-  poll.rules = {Rule::kMultiObjective, Rule::kMajority};
+  poll.kinds = {RuleKind::kMultiObjective, RuleKind::kMajority};
   poll.columns = 2;
-  poll.parameters.objective_weights[0] = poll.parameters.objective_weights[1] = 4.0;
+  poll.objectives = {.weights = {4.0, 4.0}, .weight_count = 2};
   const std::vector<double> plain = {0.25, 0.5}, makes_nan = {kLargest, -kLargest};
   for (int64_t n = 1; n <= 40; ++n) poll.prefixes.push_back(n);
   for (const int first : {0, 1}) {  // whether the first class is the one
@@ -878,22 +940,30 @@ TEST(vote_of_what_the_cpu_refuses) {
                       {0, 5, 9, 18});
       const size_t second = static_cast<size_t>(size);  // where the second problem begins
       vote_leaves_out(with({{second + 4, kNaN}}), {second + 4});
-      poll.rules = kShares;
+      poll.kinds = kShares;
       vote_leaves_out(with({{1, -0.25}, {4, 1.5}}), {1, 4});
-      poll.rules = {Rule::kMajority, Rule::kWeightedRewardFrequency};
+      poll.kinds = {RuleKind::kMajority, RuleKind::kWeightedRewardFrequency};
       poll.parameters.normalize = Normalize::kSum;
       vote_leaves_out(with({{2, -0.25}, {6, kInfinity}}), {2, 6});
-      poll.rules = kAtMostZero;
+      poll.kinds = kAtMostZero;
       for (double& score : poll.scores) score = -score;
       vote_leaves_out(with({{7, 0.125}}), {7});
     }
   }
   Poll poll = poll_of({20, 20}, 4, -0.5, 0.5, 3);
   for (int64_t& id : poll.ids) id = std::max<int64_t>(id, 0);
-  poll.rules = kManyColumns;
+  poll.kinds = {RuleKind::kMajority, RuleKind::kPareto, RuleKind::kMultiObjective};
+  poll.objectives = objectives_of(3);
   poll.scores[7 * 3 + 2] = kNaN;
   poll.scores[30 * 3 + 1] = kInfinity;
   vote_leaves_out(poll, {7, 30});
+  poll.objectives = objectives_of(3, true);  // the last and the one in the middle
+  poll.scores[12 * 3] = kInfinity;
+  vote_leaves_out(poll, {7, 30});
+  poll.kinds.push_back(RuleKind::kWeighted);
+  vote_leaves_out(poll, {7, 12, 30});
+  poll.unfit = Unfit::kNan;
+  vote_leaves_out(poll, {7});
 }
 
 TEST(vote_of_offsets_that_lead_outside) {
@@ -901,7 +971,7 @@ TEST(vote_of_offsets_that_lead_outside) {
   poll.ids = {0, 0, 1, 1, 1};
   poll.scores = {0.5, 0.5, 0.75, 0.5, 0.25};
   poll.offsets = {0, 2, 5, 9, -4, 1};  // the last three lead outside
-  poll.rules = {Rule::kMajority, Rule::kSoftmaxWeighted};
+  poll.kinds = {RuleKind::kMajority, RuleKind::kSoftmaxWeighted};
   int64_t fault = 0;
   const Votes got = vote_on_gpu(poll, &fault);
   EXPECT(fault == 0, "fault ", fault);
@@ -934,7 +1004,7 @@ TEST(vote_writes_to_the_workspace_of_its_own_problem) {
 // Problems beyond shared memory that overlap would write to one place of the workspace.
 TEST(vote_of_large_problems_that_overlap) {
   Poll poll = poll_of({700}, 4);
-  poll.rules = {Rule::kMajority, Rule::kBorda};
+  poll.kinds = {RuleKind::kMajority, RuleKind::kBorda};
   poll.offsets = {0, 500, 100, 700, 3, 20};
   int64_t fault = 0;
   const Votes got = vote_on_gpu(poll, &fault);

@@ -9,43 +9,46 @@ import pytest
 from on_gpu import captured, no_synchronisation, same_bits
 
 import stepscore
+from stepscore import Rule
 
 torch = pytest.importorskip("torch")
 
 RULES = ["majority", "weighted", "best_of_n"]
 # Every rule with several of its parameters, by the scores that it can use.
-FINITE: list[tuple[str, dict[str, Any]]] = [
-    ("majority", {}),
-    ("weighted", {}),
-    ("weighted_mean", {}),
-    ("best_of_n", {}),
-    ("minmax_weighted", {}),
-    ("softmax_weighted", {"temperature": 0.1}),
-    ("softmax_weighted", {"temperature": 3.0}),
-    ("borda", {}),
-    ("borda", {"power": 3}),
+FINITE = [
+    Rule("majority"),
+    Rule("weighted"),
+    Rule("weighted_mean"),
+    Rule("best_of_n"),
+    Rule("minmax_weighted"),
+    Rule("softmax_weighted", temperature=0.1),
+    Rule("softmax_weighted", temperature=3.0),
+    Rule("borda"),
+    Rule("borda", power=3),
     *(
-        ("hybrid_majority_reward", {"tau": tau, "consensus": consensus, "reward": reward})
+        Rule("hybrid_majority_reward", tau=tau, consensus=consensus, reward=reward)
         for tau, consensus in [(0.4, "share"), (0.8, "entropy")]
         for reward in ("max", "mean", "sum")
     ),
-    ("weighted_reward_frequency", {"reward_weight": 0.3, "normalize": "minmax"}),
-    ("pareto", {}),
-    ("multi_objective", {"objective_weights": [0.7], "scale": "none"}),
-    ("multi_objective", {"objective_weights": [-0.7], "scale": "minmax"}),
+    Rule("weighted_reward_frequency", reward_weight=0.3, normalize="minmax"),
+    Rule("pareto"),
+    Rule("multi_objective", objective_weights=[0.7], scale="none"),
+    Rule("multi_objective", objective_weights=[-0.7], scale="minmax"),
 ]
-SHARES: list[tuple[str, dict[str, Any]]] = [
-    ("logodds_weighted", {}),
-    ("logodds_weighted", {"eps": 0.2}),
-    ("loglik_weighted", {"prior": 0.4, "reliability": 0.9, "answers": 5}),
-    ("loglik_weighted", {"prior": 0.6, "reliability": 0.2, "answers": 3, "eps": 0.1}),
-    ("weighted_reward_frequency", {"reward_weight": 0.5, "normalize": "sum"}),
+SHARES = [
+    Rule("logodds_weighted"),
+    Rule("logodds_weighted", eps=0.2),
+    Rule("loglik_weighted", prior=0.4, reliability=0.9, answers=5),
+    Rule("loglik_weighted", prior=0.6, reliability=0.2, answers=3, eps=0.1),
+    Rule("weighted_reward_frequency", reward_weight=0.5, normalize="sum"),
 ]
-SEVEN = {
-    "rule": [*RULES, "minmax_weighted", "softmax_weighted", "logodds_weighted", "borda"],
-    "temperature": 0.5,
-    "power": 2,
-}
+SEVEN = [
+    *RULES,
+    "minmax_weighted",
+    Rule("softmax_weighted", temperature=0.5),
+    "logodds_weighted",
+    Rule("borda", power=2),
+]
 PREFIXES = [1, 2, 4, 8, 16, 32, 64]
 
 
@@ -79,18 +82,18 @@ def test_three_rules(ties: str, answers: int, device: Any) -> None:
 
 
 @pytest.mark.parametrize("answers", [3, 1000])
-@pytest.mark.parametrize(("rule", "options"), [*FINITE, *SHARES, ("confidence_weighted", {})])
-def test_every_rule(rule: str, options: dict[str, Any], answers: int, device: Any) -> None:
+@pytest.mark.parametrize("rule", [*FINITE, *SHARES, Rule("confidence_weighted")], ids=str)
+def test_every_rule(rule: Rule, answers: int, device: Any) -> None:
     for ties in (False, True):
         ids, scores, offsets = ballot([0, 1, 2, 64, 65, 255, 256, 257, 600], answers, ties=ties)
-        if rule == "confidence_weighted":
+        if rule.name == "confidence_weighted":
             scores = -3 * scores
-        elif (rule, options) in FINITE:
+        elif rule in FINITE:
             scores = scores - 0.5
         arrays = (ids, scores, offsets)
-        got = check(device, arrays, rule, **options)
+        got = check(device, arrays, rule)
         assert got.winner.shape == (9,)
-        options = {**options, "ties": "best_score", "class_scores": True}
+        options = {"ties": "best_score", "class_scores": True}
         check(device, arrays, rule, **options)
         prefixes = [1, 3, 32, 33, 64, 100, 256, 257, 1000]
         got = check(device, arrays, rule, prefixes=prefixes, **options)
@@ -98,28 +101,33 @@ def test_every_rule(rule: str, options: dict[str, Any], answers: int, device: An
 
 
 @pytest.mark.parametrize("columns", [1, 2, 16])
-@pytest.mark.parametrize("scale", ["none", "minmax"])
-def test_several_columns(columns: int, scale: str, device: Any) -> None:
+def test_several_columns(columns: int, device: Any) -> None:
     ids, _, offsets = ballot([0, 1, 64, 70, 256, 257], 9)
     random = np.random.default_rng(columns)
     scores = torch.from_numpy(random.integers(-4, 5, (len(ids), columns)) / 8.0)
-    options = {
-        "objective_weights": np.linspace(-1, 1, columns).tolist(),
-        "scale": scale,
-        "nan": "drop",
-        "class_scores": True,
-    }
-    rules = ["majority", "pareto", "multi_objective"]
-    check(device, (ids, scores, offsets), rules, **options)
+    weights = np.linspace(-1, 1, columns)
+    options = {"nan": "drop", "class_scores": True}
+    rules = [
+        "majority",
+        "pareto",
+        Rule("multi_objective", objective_weights=weights, scale="minmax"),
+        Rule("multi_objective", objective_weights=[2], scale="none", columns=[columns - 1]),
+        *SEVEN,
+        Rule("softmax_weighted", temperature=0.1),
+        Rule("confidence_weighted"),
+    ]
+    check(device, (ids, scores, offsets), rules, unfit="nan", **options)
     scores += torch.from_numpy(random.random(scores.shape))
     scores[::11, -1] = float("nan")
-    check(device, (ids, scores, offsets), rules, prefixes=PREFIXES, **options)
+    scores[::7, 0] = float("nan")
+    got = check(device, (ids, scores, offsets), rules, prefixes=PREFIXES, unfit="nan", **options)
+    assert got.winner.shape == (6, len(rules), columns, len(PREFIXES))
 
 
 def test_seven_rules_and_prefixes(device: Any) -> None:
     for ties in (False, True):
         arrays = ballot(np.full(1000, 64), 12, ties=ties)
-        got = check(device, arrays, prefixes=PREFIXES, class_scores=True, **SEVEN)
+        got = check(device, arrays, SEVEN, prefixes=PREFIXES, class_scores=True)
         assert got.winner.shape == (1000, 7, 7)
         assert got.class_scores.shape == (64_000, 7, 7)
 
@@ -129,7 +137,7 @@ def test_more_candidates_than_shared_memory_holds(size: int, device: Any) -> Non
     for ties in ("first", "best_score"):
         arrays = ballot([size, 3, size], 30, ties=True)
         check(device, arrays, ties=ties)
-        check(device, arrays, ties=ties, prefixes=[5, 200, 300], class_scores=True, **SEVEN)
+        check(device, arrays, SEVEN, ties=ties, prefixes=[5, 200, 300], class_scores=True)
 
 
 def test_thousands_of_problems(device: Any) -> None:
@@ -154,7 +162,7 @@ def test_signed_zeros(device: Any) -> None:
     ids, scores, offsets = ballot([1, 5, 70], 4)
     for zeros in (torch.full_like(scores, -0.0), torch.where(scores < 0.5, 0.0, -0.0).double()):
         check(device, (ids, zeros, offsets), class_scores=True)
-        check(device, (ids, zeros, offsets), **SEVEN)
+        check(device, (ids, zeros, offsets), SEVEN)
 
 
 def test_infinite_scores_win_where_nothing_is_added(device: Any) -> None:
@@ -169,15 +177,20 @@ def test_no_problems(device: Any) -> None:
     assert got.class_scores.shape == (0, 3, 2)
 
 
-def test_up_to_sixteen_rules_and_64_prefixes(device: Any) -> None:
+def test_up_to_32_rules_and_64_prefixes(device: Any) -> None:
     arrays = ballot([9, 30], 4)
     moved = [array.to(device) for array in arrays]
-    check(device, arrays, ["majority"] * 16)
+    check(device, arrays, ["majority"] * 32)
     check(device, arrays, prefixes=range(1, 65))
-    with pytest.raises(ValueError, match="vote: at most 16 rules in one call on CUDA; got 17"):
-        stepscore.vote(*moved, ["majority"] * 17)
+    with pytest.raises(ValueError, match="vote: at most 32 rules in one call on CUDA; got 33"):
+        stepscore.vote(*moved, ["majority"] * 33)
     with pytest.raises(ValueError, match="vote: at most 64 prefixes in one call on CUDA; got 65"):
         stepscore.vote(*moved, "majority", prefixes=range(1, 66))
+    wide = torch.zeros((len(arrays[0]), 12), dtype=torch.float64)
+    check(device, (arrays[0], wide, arrays[2]), ["pareto"] * 2)
+    message = "vote: rules that read columns together may read 32 in one call on CUDA; got 36"
+    with pytest.raises(ValueError, match=message):
+        stepscore.vote(moved[0], wide.to(device), moved[2], ["pareto"] * 3)
 
 
 def test_candidates_that_the_cpu_refuses_take_no_part(device: Any) -> None:
@@ -206,7 +219,7 @@ def test_a_checked_call_names_the_candidate(device: Any, monkeypatch: pytest.Mon
 def test_nothing_waits_and_a_graph_replays(device: Any) -> None:
     arrays = ballot([64] * 20 + [300], 9)
     moved = [array.to(device) for array in arrays]
-    options = {"prefixes": PREFIXES, "class_scores": True, **SEVEN}
+    options = {"rule": SEVEN, "prefixes": PREFIXES, "class_scores": True}
     with no_synchronisation():
         stepscore.vote(*moved, **options)
     graph, got = captured(lambda: stepscore.vote(*moved, **options))
@@ -220,7 +233,7 @@ def test_nothing_waits_and_a_graph_replays(device: Any) -> None:
 
 def test_a_batch_equals_its_parts_and_a_run_the_next(device: Any) -> None:
     arrays = ballot(np.random.default_rng(3).integers(0, 90, 200), 6)
-    options = {"prefixes": [4, 90], **SEVEN}
+    options = {"rule": SEVEN, "prefixes": [4, 90]}
     together = check(device, arrays, **options)
     again = check(device, arrays, **options)
     for first, second in zip(together[:5], again[:5], strict=True):

@@ -119,6 +119,7 @@ void vote(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out);
 struct ScoreRange {
   double low, high;
 };
+constexpr double kLargest = 0x1.fffffffffffffp1023;  // the largest that is finite
 ScoreRange range_of(const Rule& rule);
 
 // On which scores a rule depends, and so who takes part.

@@ -17,8 +17,6 @@ from stepscore.ops.vote_rule import Rule as Rule
 from stepscore.ops.vote_rule import RuleName as RuleName
 from stepscore.ops.vote_rule import check_rule_name, whole_number
 
-_WORKSPACE = 5  # numbers per candidate that the kernel keeps of problems beyond its shared memory
-
 Ties: TypeAlias = Literal["first", "best_score"]
 NanPolicy: TypeAlias = Literal["error", "drop"]
 UnfitPolicy: TypeAlias = Literal["error", "nan"]
@@ -275,7 +273,8 @@ def vote(
     dtypes = ("int64", "int64", "float64", "bool", "float64")
     fields = [call.empty(shape, dtype) for dtype in dtypes]
     by_candidate = call.empty((candidates, *shape[1:]), "float64") if class_scores else None
-    workspace = call.empty((candidates, _WORKSPACE), "float64") if call.on_cuda else None
+    per_candidate = call.module.VOTE_WORKSPACE if call.on_cuda else 0
+    workspace = call.empty((candidates, per_candidate), "float64") if call.on_cuda else None
     call.module.vote(
         call.optional_view("answer_ids", answer_ids),
         call.optional_view("scores", scores),

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -77,6 +78,7 @@ inline const dim3& blockDim = emulated::here.threads;
 inline const dim3& gridDim = emulated::here.blocks;
 
 void __syncthreads(emulated::Site site = emulated::Site::current());
+int __syncthreads_or(int predicate, emulated::Site site = emulated::Site::current());
 void __syncwarp(unsigned lanes = 0xffffffffu, emulated::Site site = emulated::Site::current());
 unsigned __ballot_sync(unsigned lanes, bool predicate,
                        emulated::Site site = emulated::Site::current());
@@ -230,9 +232,12 @@ cudaError_t resident_blocks(int* blocks, const void* kernel, int threads, size_t
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  const std::tuple<Parameters...> held(std::forward<Arguments>(arguments)...);
+  // On the heap: with -ftrivial-auto-var-init GCC 12 clears the padding of a large automatic
+  // variable after it is set, and at wrong offsets.
+  const auto held =
+      std::make_shared<const std::tuple<Parameters...>>(std::forward<Arguments>(arguments)...);
   return emulated::launch(*config, reinterpret_cast<const void*>(kernel),
-                          [kernel, held] { std::apply(kernel, held); });
+                          [kernel, held] { std::apply(kernel, *held); });
 }
 
 template <class Kernel>

@@ -64,9 +64,10 @@ constexpr const char* kStateNames[] = {"can run", "waits at __syncthreads",
 struct Thread {
   unsigned index = 0;
   State state = State::kExited;
-  Site site;  // of the barrier
+  Site site;               // of the barrier
+  bool predicate = false;  // that it brings there
   Collective collective;
-  uint64_t result = 0;  // of the collective
+  uint64_t result = 0;  // of the collective, or of the barrier
   std::unique_ptr<Fiber> fiber;
 
   unsigned lane() const { return index % kWarp; }
@@ -105,11 +106,14 @@ class Block {
     }
   }
 
-  void wait_at_barrier(const Site& site) {
+  // Whether the predicate of any thread holds.
+  bool wait_at_barrier(const Site& site, bool predicate = false) {
     Thread& thread = *current_;
     thread.site = site;
+    thread.predicate = predicate;
     thread.state = State::kAtBarrier;
     thread.fiber->pause();
+    return thread.result != 0;
   }
 
   uint64_t meet(const Collective& collective) {
@@ -175,7 +179,12 @@ class Block {
              description_of(thread));
       }
     }
-    for (unsigned t = 0; t < count_; ++t) make_ready(*threads_[t]);
+    const bool holds = std::any_of(threads_.begin(), threads_.begin() + count_,
+                                   [](const auto& thread) { return thread->predicate; });
+    for (unsigned t = 0; t < count_; ++t) {
+      threads_[t]->result = holds ? 1 : 0;
+      make_ready(*threads_[t]);
+    }
   }
 
   [[noreturn]] void stop_for_missing_lane(const Thread& waiting) {
@@ -309,6 +318,10 @@ uint64_t shuffle(unsigned lanes, uint64_t bits, int from, Site site) {
 
 void __syncthreads(emulated::Site site) {
   emulated::block().wait_at_barrier(site);
+}
+
+int __syncthreads_or(int predicate, emulated::Site site) {
+  return emulated::block().wait_at_barrier(site, predicate != 0) ? 1 : 0;
 }
 
 unsigned __ballot_sync(unsigned lanes, bool predicate, emulated::Site site) {
