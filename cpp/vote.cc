@@ -61,6 +61,42 @@ std::optional<InvalidArgument> refusal(const Ballot& ballot, const RuleSet& rule
   return {};
 }
 
+// The range of some scores, and whether one of them is NaN.
+struct Extent {
+  double low = kInfinity, high = -kInfinity;
+  bool missing = false;
+};
+
+// In independent lanes, so that no comparison waits for the one before.
+Extent extent_of(const double* scores, int64_t count) {
+  constexpr int64_t kLanes = 8;
+  double low[kLanes], high[kLanes];
+  int64_t missing[kLanes] = {};
+  std::fill_n(low, kLanes, kInfinity);
+  std::fill_n(high, kLanes, -kInfinity);
+  const int64_t whole = count - count % kLanes;
+  for (int64_t k = 0; k < whole; k += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const double score = scores[k + lane];
+      low[lane] = score < low[lane] ? score : low[lane];
+      high[lane] = score > high[lane] ? score : high[lane];
+      missing[lane] |= score != score ? 1 : 0;
+    }
+  }
+  Extent extent;
+  for (int64_t k = whole; k < count; ++k) {
+    low[0] = scores[k] < low[0] ? scores[k] : low[0];
+    high[0] = scores[k] > high[0] ? scores[k] : high[0];
+    missing[0] |= scores[k] != scores[k] ? 1 : 0;
+  }
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    extent.low = low[lane] < extent.low ? low[lane] : extent.low;
+    extent.high = high[lane] > extent.high ? high[lane] : extent.high;
+    extent.missing |= missing[lane] != 0;
+  }
+  return extent;
+}
+
 // All rules over the problems of one thread, one after the other.
 class Election {
  public:
@@ -69,6 +105,7 @@ class Election {
     for (int64_t r = 0; r < rules.count; ++r) {
       ranges_.push_back(range_of(rules.rules[r]));
       by_reads_[static_cast<size_t>(reads_of(rules.rules[r].kind))].push_back(r);
+      ranks_ |= rules.rules[r].kind == RuleKind::kBorda;
     }
   }
 
@@ -91,8 +128,7 @@ class Election {
     if (!everyone_.read(ids == nullptr ? nullptr : ids + begin_, size)) return false;
     if (ballot_.scores != nullptr && !ballot_.drop_nan) {
       const double* const scores = ballot_.scores + begin_ * ballot_.columns;
-      const auto is_nan = [](double score) { return score != score; };
-      if (std::any_of(scores, scores + size * ballot_.columns, is_nan)) return false;
+      if (extent_of(scores, size * ballot_.columns).missing) return false;
     }
     if (out_.class_scores != nullptr) {
       const int64_t row = rules_.count * ballot_.columns * ballot_.prefix_count;
@@ -140,7 +176,7 @@ class Election {
   }
 
   // The scores of some voters in a column; -1: zeros.
-  void gather(const Voters& voters, int64_t column) {
+  const double* gather(const Voters& voters, int64_t column) {
     const size_t room = at(voters.size() + simd::kComparedTogether);
     if (scores_.size() < room) {
       scores_.resize(room);
@@ -148,33 +184,32 @@ class Election {
     }
     if (column < 0) {
       std::fill_n(scores_.begin(), voters.size(), 0.0);
-      return;
+      return scores_.data();
     }
     const double* const scores = ballot_.scores + begin_ * ballot_.columns + column;
     for (int64_t k = 0; k < voters.size(); ++k) {
       scores_[at(k)] = scores[voters.candidate(k) * ballot_.columns];
     }
+    return scores_.data();
   }
 
   // Leaves its range in low_ and high_.
   Reading read_column(int64_t column) {
-    gather(everyone_, column);
-    low_ = kInfinity;
-    high_ = -kInfinity;
-    bool missing = false;
-    const double* const scores = scores_.data();
-    for (int64_t k = 0; k < everyone_.size(); ++k) {
-      const double score = scores[k];
-      low_ = score < low_ ? score : low_;
-      high_ = score > high_ ? score : high_;
-      missing |= score != score;
-    }
-    if (!missing) return {&everyone_, scores_.data()};
+    const double* const scores =
+        stand_in_a_row() ? ballot_.scores + begin_ : gather(everyone_, column);
+    const Extent extent = extent_of(scores, everyone_.size());
+    low_ = extent.low;
+    high_ = extent.high;
+    if (!extent.missing) return {&everyone_, scores};
+    keep_.resize(std::max(keep_.size(), at(everyone_.size())));
     for (int64_t k = 0; k < everyone_.size(); ++k) keep_[at(k)] = scores[k] == scores[k] ? 1 : 0;
     some_.select(everyone_, keep_.data());
-    gather(some_, column);
-    return {&some_, scores_.data()};
+    return {&some_, gather(some_, column)};
   }
+
+  // Whether the scores of everyone who votes stand in the caller's array as they are counted.
+  // Whoever compares all with all reads some places more than there are.
+  bool stand_in_a_row() const { return ballot_.columns == 1 && everyone_.is_everyone() && !ranks_; }
 
   Reading read_rows(int64_t r, bool& fits) {
     const Rule& rule = rules_.rules[r];
@@ -227,6 +262,7 @@ class Election {
   std::vector<double> scores_, rows_;
   std::vector<char> keep_;
   double low_ = 0.0, high_ = 0.0;
+  bool ranks_ = false;
 };
 
 void check_columns(const Ballot& ballot, const Rule& rule) {

@@ -15,6 +15,30 @@ size_t at(int64_t i) {
   return static_cast<size_t>(i);
 }
 
+// The first class that reached the most, and the most that another reached. A NaN, which a sum that
+// overflows can make, leads where the first class has it and counts nowhere else. Four lanes, so
+// that no comparison waits for the one before.
+std::pair<int64_t, double> best_two(const double* reached, int64_t count) {
+  int64_t leader = 0;
+  if (reached[0] == reached[0]) {
+    double lanes[4] = {reached[0], -kInfinity, -kInfinity, -kInfinity};
+    int64_t c = 1;
+    for (; c + 4 <= count; c += 4) {
+      for (int64_t lane = 0; lane < 4; ++lane) {
+        lanes[lane] = reached[c + lane] > lanes[lane] ? reached[c + lane] : lanes[lane];
+      }
+    }
+    for (; c < count; ++c) lanes[0] = reached[c] > lanes[0] ? reached[c] : lanes[0];
+    double lead = lanes[0];
+    for (const double lane : lanes) lead = lane > lead ? lane : lead;
+    while (reached[leader] != lead) ++leader;
+  }
+  double second[2] = {-kInfinity, -kInfinity};
+  for (int64_t c = 0; c < leader; ++c) second[0] = std::max(second[0], reached[c]);
+  for (int64_t c = leader + 1; c < count; ++c) second[1] = std::max(second[1], reached[c]);
+  return {leader, std::max(second[0], second[1])};
+}
+
 }  // namespace
 
 Count::Count(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out)
@@ -99,14 +123,15 @@ void Count::admit(int64_t voters) {
     totals[count] = 0.0;
     highest[count] = -kInfinity;
   }
+  // Whether a score is the highest so far is as good as random, so nothing branches on it.
   for (int64_t k = admitted_; k < voters; ++k) {
     const int64_t c = classes[k];
     const double score = scores[k];
     const bool better = score > highest[c];
     counts[c] += 1;
     totals[c] += score;
-    highest[c] = better ? score : highest[c];
-    bests[c] = better ? k : bests[c];
+    highest[c] = choose(better, score, highest[c]);
+    bests[c] = choose(better, k, bests[c]);
   }
   for (int64_t k = admitted_; finds_front_ && k < voters; ++k) compare_with_front(k);
   admitted_ = voters;
@@ -261,15 +286,9 @@ void Count::decide(const Rule& rule, const Counted& counted, int64_t prefix) con
   double score = kNaN, margin = kNaN;
   bool tied = false;
   if (counted.fits && class_count_ > 0) {
-    int64_t leader = 0;
-    double lead = reached_[0], second = -kInfinity;
-    for (int64_t c = 1; c < class_count_; ++c) {
-      const double reached = reached_[at(c)];
-      const double behind = reached > lead ? lead : reached;
-      second = behind > second ? behind : second;
-      leader = reached > lead ? c : leader;
-      lead = reached > lead ? reached : lead;
-    }
+    const auto [leader_at, second] = best_two(reached_.data(), class_count_);
+    int64_t leader = leader_at;
+    const double lead = reached_[at(leader)];
     tied = class_count_ > 1 && second == lead;
     for (int64_t c = 0; tied && ballot_.ties == Ties::kBestScore && c < class_count_; ++c) {
       const bool better = highest_[at(c)] > highest_[at(leader)];

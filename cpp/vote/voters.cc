@@ -36,9 +36,7 @@ bool Voters::read(const int64_t* ids, int64_t candidates) {
     return true;
   }
   if (read_dense(ids, candidates)) return true;
-  if (std::any_of(ids, ids + candidates, [](int64_t id) { return id < kNoAnswer; })) return false;
-  read_sparse(ids, candidates);
-  return true;
+  return read_sparse(ids, candidates);
 }
 
 // Where every answer that is new has the next number, as group_answers gives them, the ids are the
@@ -46,15 +44,14 @@ bool Voters::read(const int64_t* ids, int64_t candidates) {
 bool Voters::read_dense(const int64_t* ids, int64_t candidates) {
   int64_t* const firsts = firsts_.data();
   int64_t count = 0;
-  bool is_dense = true, is_complete = true;
+  bool is_complete = true;
   for (int64_t i = 0; i < candidates; ++i) {
     const int64_t id = ids[i];
+    if ((id > count) | (id < kNoAnswer)) return false;
     firsts[count] = i;  // stays where the answer is new
-    is_dense &= (id <= count) & (id >= kNoAnswer);
     is_complete &= id >= 0;
     count += id == count ? 1 : 0;
   }
-  if (!is_dense) return false;
   class_count_ = count;
   is_everyone_ = is_complete;
   if (is_complete) {
@@ -81,7 +78,7 @@ bool Voters::read_dense(const int64_t* ids, int64_t candidates) {
 // Classes are found in an open-addressing table by answer id. A slot is stamped with the problem
 // that it belongs to, so that the table is never cleared. Whether an answer is new is as good as
 // random, so nothing in the loop branches on it.
-void Voters::read_sparse(const int64_t* ids, int64_t candidates) {
+bool Voters::read_sparse(const int64_t* ids, int64_t candidates) {
   size_t slot_count = 16;
   while (slot_count < 2 * at(candidates)) slot_count *= 2;
   const bool stamps_left = ++stamp_ != 0;
@@ -100,7 +97,10 @@ void Voters::read_sparse(const int64_t* ids, int64_t candidates) {
   uint32_t count = 0;
   for (int64_t i = 0; i < candidates; ++i) {
     const int64_t id = ids[i];
-    if (id == kNoAnswer) continue;
+    if (id < 0) {
+      if (id == kNoAnswer) continue;
+      return false;
+    }
     // In practice ids are small and are their own places; others are mixed (Fibonacci).
     const uint64_t key = static_cast<uint64_t>(id);
     size_t place = key <= mask ? key : (key * 0x9e3779b97f4a7c15ull >> 32) & mask;
@@ -120,7 +120,8 @@ void Voters::read_sparse(const int64_t* ids, int64_t candidates) {
   size_ = size;
   class_count_ = count;
   classes_ = classes;
-  is_everyone_ = false;
+  is_everyone_ = size == candidates;
+  return true;
 }
 
 void Voters::select(const Voters& all, const char* keep) {

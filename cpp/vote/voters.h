@@ -16,6 +16,7 @@ class Voters {
   void select(const Voters& all, const char* keep);
 
   int64_t size() const { return size_; }
+  bool is_everyone() const { return is_everyone_; }  // no candidate is left out
   int64_t class_count() const { return class_count_; }
   // The class of each, [size]. Classes are numbered in the order of their first voters.
   const int64_t* classes() const { return classes_; }
@@ -34,7 +35,7 @@ class Voters {
 
   void reserve(int64_t candidates);
   bool read_dense(const int64_t* ids, int64_t candidates);
-  void read_sparse(const int64_t* ids, int64_t candidates);
+  bool read_sparse(const int64_t* ids, int64_t candidates);
 
   int64_t size_ = 0, class_count_ = 0;
   bool is_everyone_ = false;
