@@ -341,8 +341,8 @@ def classifier_prm(folder: Path, config: PretrainedConfig, *, seed: int = 4) -> 
     return TinyPrm(folder, "trl-prm", tokenizer, read)
 
 
-def long_rope_prm(folder: Path, *, turn: int = 64) -> TinyPrm:
-    """Phi3 with other rotary frequencies for a batch that is longer than ``turn``."""
+def long_rope_prm(folder: Path, *, switch_length: int = 64) -> TinyPrm:
+    """Phi3 with other rotary frequencies for a batch that is longer than ``switch_length``."""
     parts = HIDDEN // 4 // 2
     rotary = {
         "type": "longrope",
@@ -350,7 +350,9 @@ def long_rope_prm(folder: Path, *, turn: int = 64) -> TinyPrm:
         "long_factor": [1.0 + part for part in range(parts)],
     }
     config = Phi3Config(
-        **_sizes(pad_token_id=0), rope_scaling=rotary, original_max_position_embeddings=turn
+        **_sizes(pad_token_id=0),
+        rope_scaling=rotary,
+        original_max_position_embeddings=switch_length,
     )
     return classifier_prm(folder, config)
 

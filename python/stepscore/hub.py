@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def silenced_hub(*, progress: bool = False) -> Iterator[None]:
     """Keep transformers and huggingface_hub from printing, and restore their settings.
 
-    What matters of their reports, missing weights above all, is raised as an error here.
+    What matters in their reports, above all missing weights, is raised as an error by the caller.
 
     Args:
         progress: let the bars of downloads be shown.

@@ -309,12 +309,12 @@ def test_padded_rows_are_those_of_the_batch_as_it_is_forwarded(traces, budget):
 
 
 @given(any_traces, budgets, st.none() | st.integers(0, 12), st.randoms(use_true_random=False))
-def test_padded_the_order_of_the_input_does_not_matter(traces, budget, turn, random):
+def test_padded_the_order_of_the_input_does_not_matter(traces, budget, switch, random):
     order = list(range(len(traces)))
     random.shuffle(order)
-    straight = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=turn)
+    straight = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=switch)
     shuffled = plan_padded(
-        *packed([traces[i] for i in order]), token_budget=budget, rope_switch_length=turn
+        *packed([traces[i] for i in order]), token_budget=budget, rope_switch_length=switch
     )
     assert as_fields(shuffled) == as_fields(straight)
     assert shuffled.last_piece.tolist() == straight.last_piece[order].tolist()
@@ -328,15 +328,15 @@ def test_padded_longest_traces_go_first_and_share_batches():
 
 
 @given(any_traces, budgets, st.integers(0, 12))
-def test_no_batch_holds_traces_on_both_sides_of_a_turn(traces, budget, turn):
-    made = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=turn)
+def test_no_batch_holds_traces_on_both_sides_of_the_rope_switch(traces, budget, switch):
+    made = plan_padded(*packed(traces), token_budget=budget, rope_switch_length=switch)
     for batch in range(len(made)):
         pieces = made.pieces(batch)
-        assert len(set(made.lengths[pieces.start : pieces.stop] > turn)) == 1
+        assert len(set(made.lengths[pieces.start : pieces.stop] > switch)) == 1
 
 
 def test_a_turn_cuts_a_batch_that_would_hold_both():
     traces = [[1] * 5, [2] * 4, [3] * 3]
-    for turn, batches in ((None, [0, 3]), (4, [0, 1, 3]), (3, [0, 2, 3]), (9, [0, 3])):
-        made = plan_padded(*packed(traces), token_budget=100, rope_switch_length=turn)
+    for switch, batches in ((None, [0, 3]), (4, [0, 1, 3]), (3, [0, 2, 3]), (9, [0, 3])):
+        made = plan_padded(*packed(traces), token_budget=100, rope_switch_length=switch)
         assert made.batches.tolist() == batches

@@ -118,7 +118,7 @@ def test_a_model_that_cannot_share_says_so_once_and_scores_right(kind, token_bud
 
 @pytest.mark.parametrize("token_budget", [1, 200, 10_000])
 def test_rotary_frequencies_that_turn_with_the_length_are_not_mixed(token_budget, tmp_path):
-    tiny = models.long_rope_prm(tmp_path / "phi", turn=64)
+    tiny = models.long_rope_prm(tmp_path / "phi", switch_length=64)
     with pytest.warns(UserWarning, match="frequencies depend on the longest trace of a batch"):
         prm = stepscore.load(tiny.folder, token_budget=token_budget)
     assert (prm.costs, prm.rope_switch_length) == (None, 64)
@@ -197,7 +197,7 @@ def test_an_obstacle_at_load_is_said_once(tiny, mixed, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("config", "turn"),
+    ("config", "length"),
     [
         ({}, None),
         ({"rope_scaling": None}, None),
@@ -212,8 +212,8 @@ def test_an_obstacle_at_load_is_said_once(tiny, mixed, monkeypatch):
         ({"rope_scaling": "of another kind"}, None),
     ],
 )
-def test_the_length_at_which_a_model_turns(config, turn):
-    assert rope_switch_length(config) == turn
+def test_the_length_at_which_a_model_switches_its_rotary_frequencies(config, length):
+    assert rope_switch_length(config) == length
 
 
 def test_costs_are_those_of_the_size():

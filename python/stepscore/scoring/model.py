@@ -34,7 +34,7 @@ _WORTH_A_BAR = 1.0
 
 @dataclass(frozen=True, eq=False)
 class ProcessRewardModel:
-    """A backbone, the head that reads it, and the recipe that says how; made by `stepscore.load`.
+    """A backbone, a head that reads its hidden states, and a recipe; made by `stepscore.load`.
 
     Attributes:
         name: what it was loaded by.
@@ -117,11 +117,11 @@ class ProcessRewardModel:
     ) -> StepScores:
         """Score every step of every solution; the order is kept.
 
-        Equal calls give equal bits, and so does the same set of solutions in another order. In
-        another company a solution may share its batch with other lengths; matrix products of
-        another shape round differently, so that its scores then agree to about 1e-6 in float32
-        (more in half precision), not bit for bit. From equal hidden states the tail gives equal
-        bits always.
+        Equal calls give equal bits, and so does the same set of solutions in another order.
+        Together with other solutions, a solution may share its batch with traces of other lengths:
+        matrix products of another shape round differently, so that its scores then agree to about
+        1e-6 in float32 (more in half precision), not bit for bit. From equal hidden states the head
+        always gives equal bits.
 
         Args:
             problems: one problem for all solutions, or one each.
@@ -352,7 +352,7 @@ class ProcessRewardModel:
         return StepScores(values, step_offsets, self.recipe, truncated)
 
     def _progress(self, steps: int) -> Any:
-        """A bar for a person who watches a run of more than a moment."""
+        """A progress bar, shown on a terminal where the run takes more than a moment."""
         from tqdm.auto import tqdm
 
         show = stderr_is_terminal() if self.show_progress is None else self.show_progress

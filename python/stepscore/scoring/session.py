@@ -47,8 +47,8 @@ class Session:
     """Traces of some problems that grow step by step; made by `ProcessRewardModel.session`.
 
     A node is a trace up to some step; the roots are the problems. `extend` continues nodes by steps
-    and forwards only the tokens that are new, of all branches together. A fork copies nothing. What
-    is no longer wanted is given back with `free` or `keep`.
+    and forwards only the tokens that are new, those of all branches together. A fork copies
+    nothing. Nodes that are no longer needed are released with `free` or `keep`.
 
     A score is that of `ProcessRewardModel.score` for the whole trace, to about 1e-6 in float32.
 
@@ -102,11 +102,11 @@ class Session:
         return f"Session({self._name!r}, {kept if self._nodes.is_open else 'closed'})"
 
     def begin(self, problems: Sequence[str]) -> list[int]:
-        """Take more problems in, and give their roots.
+        """Add problems, and give their roots.
 
         Raises:
             TypeError, ValueError: problems that cannot be laid out, a closed session; none was
-                taken in.
+                added.
         """
         for index, problem in enumerate(problems):
             fault = check_problem(self._renderer.recipe, problem)
@@ -163,20 +163,20 @@ class Session:
         return np.array(self._nodes[node].scores)
 
     def free(self, nodes: int | Iterable[int]) -> None:
-        """Give nodes back, with all that continues them; freeing one twice is an error."""
+        """Release nodes and all that continues them; releasing one twice is an error."""
         with self._lock:
             for number in [nodes] if isinstance(nodes, int) else list(nodes):
                 self._nodes.free(number)
             self._memory.count()
 
     def keep(self, nodes: Iterable[int]) -> None:
-        """Free all nodes but these, what leads to them, and the roots."""
+        """Release all nodes except these, their ancestors and the roots."""
         with self._lock:
             self._nodes.keep(nodes)
             self._memory.count()
 
     def close(self) -> None:
-        """Give everything back; the session cannot be used after it."""
+        """Release everything; the session cannot be used afterwards."""
         with self._lock:
             self._nodes.close()
             self._memory.count()

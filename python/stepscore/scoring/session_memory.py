@@ -1,4 +1,4 @@
-"""The keys and values of a session, within a limit: least recently used, first dropped."""
+"""The keys and values of a session, within a limit: the least recently used are dropped first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nodes of a session: a forest of traces, each a step behind another one."""
+"""The nodes of a session: a forest of traces that continue each other."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TraceForest:
         return node
 
     def add_root(self, problem: str) -> int:
-        """Take a problem in."""
+        """Add a problem."""
         no_scores, no_tokens = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32)
         return self._add(TraceNode(self._next, None, problem, [], no_scores, no_tokens, None))
 
@@ -97,7 +97,7 @@ class TraceForest:
         return self._add(node)
 
     def free(self, number: object) -> None:
-        """Give a node back, with all that continues it."""
+        """Release a node and all that continues it."""
         node = self[number]
         if node.parent is not None:
             node.parent.children.remove(node)
@@ -109,7 +109,7 @@ class TraceForest:
             node.prefix = None  # now: nodes refer to each other, and would wait for the collector
 
     def keep(self, numbers: Iterable[object]) -> None:
-        """Free all nodes but these, what leads to them, and the roots."""
+        """Release all nodes except these, their ancestors and the roots."""
         kept = {node.number for node in self._nodes.values() if node.parent is None}
         for number in numbers:
             node: TraceNode | None = self[number]
@@ -121,7 +121,7 @@ class TraceForest:
                 self.free(number)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         self.is_open = False
         for node in self._nodes.values():
             node.prefix = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -14,23 +14,23 @@ from stepscore.recipes.layouts.encoding import encode_texts, unwritable
 from stepscore.recipes.recipe import Encoded, Tokenizer
 
 
-class Part(NamedTuple):
-    """Some consecutive tokens of a trace.
+class Parts(NamedTuple):
+    """A trace as consecutive parts.
 
     Attributes:
-        content: a text, which is encoded alone, or token ids.
-        ends_step: whether a step is read at its last token.
+        contents: each a text, which is encoded alone, or token ids.
+        step_ends: the parts at whose last token a step is read, in ascending order.
     """
 
-    content: str | Sequence[int]
-    ends_step: bool = False
+    contents: Sequence[str | Sequence[int]]
+    step_ends: Sequence[int]
 
 
 def pack(
     tokenizer: Tokenizer,
     problems: Sequence[str],
     steps: Sequence[Sequence[str]],
-    parts_of: Callable[[str, Sequence[str]], Iterable[Part]],
+    parts_of: Callable[[str, Sequence[str]], Parts],
     *,
     special_tokens: bool = False,
 ) -> Encoded:
@@ -46,24 +46,26 @@ def pack(
     Raises:
         ValueError: a text that the tokenizer cannot write; the error names its problem or step.
     """
-    traces = [
-        list(parts_of(problem, trace)) for problem, trace in zip(problems, steps, strict=True)
-    ]
-    parts = list(chain.from_iterable(traces))
-    texts = [part.content for part in parts if isinstance(part.content, str)]
+    traces = [parts_of(problem, trace) for problem, trace in zip(problems, steps, strict=True)]
+    parts = list(chain.from_iterable(trace.contents for trace in traces))
+    texts = [part for part in parts if isinstance(part, str)]
     try:
         encoded = iter(encode_texts(tokenizer, texts, special_tokens=special_tokens))
     except InputError as fault:
         raise _in_traces(fault, tokenizer, problems, steps, traces) from fault.__cause__
-    ids = [next(encoded) if isinstance(part.content, str) else part.content for part in parts]
+    ids = [next(encoded) if isinstance(part, str) else part for part in parts]
     offsets = offsets_of([len(part) for part in ids])
-    ends_step = np.fromiter((part.ends_step for part in parts), np.bool_, len(parts))
-    first_part = offsets_of([len(trace) for trace in traces])
+    first_part = offsets_of([len(trace.contents) for trace in traces])
+    step_offsets = offsets_of([len(trace.step_ends) for trace in traces])
+    step_ends = np.fromiter(
+        chain.from_iterable(trace.step_ends for trace in traces), np.int64, int(step_offsets[-1])
+    )
+    step_ends += np.repeat(first_part[:-1], np.diff(step_offsets))
     return Encoded(
         token_ids=np.fromiter(chain.from_iterable(ids), np.int32, int(offsets[-1])),
         offsets=offsets[first_part],
-        positions=offsets[1:][ends_step] - 1,
-        step_offsets=offsets_of([sum(part.ends_step for part in trace) for trace in traces]),
+        positions=offsets[step_ends + 1] - 1,
+        step_offsets=step_offsets,
     )
 
 
@@ -72,12 +74,12 @@ def _in_traces(
     tokenizer: Tokenizer,
     problems: Sequence[str],
     steps: Sequence[Sequence[str]],
-    traces: Sequence[Sequence[Part]],
+    traces: Sequence[Parts],
 ) -> InputError:
     """Say of which problem or step a text is that the tokenizer cannot write."""
     if fault.argument is None or not fault.argument.index:
         return fault
-    texts = offsets_of([sum(isinstance(part.content, str) for part in trace) for trace in traces])
+    texts = offsets_of([sum(isinstance(part, str) for part in trace.contents) for trace in traces])
     [text] = fault.argument.index
     trace = int(np.searchsorted(texts, text, side="right")) - 1
     # A text may hold the problem and all steps: the one that cannot be written alone is at fault.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
-from stepscore.recipes.layouts.packing import Part, pack
+from stepscore.recipes.layouts.packing import Parts, pack
 from stepscore.recipes.layouts.steps import (
     fault_in_step,
     fault_in_step_with_blanks,
@@ -85,17 +85,21 @@ class SeparateParts:
         if self.separator_ids == "last":
             separator_ids = separator_ids[-1:]
 
-        def parts(problem: str, trace: Sequence[str]) -> Iterator[Part]:
-            if bos_id is not None:
-                yield Part([bos_id])
-            yield Part(bos_text + problem + self.problem_end)
+        def parts(problem: str, trace: Sequence[str]) -> Parts:
+            contents: list[str | Sequence[int]] = [] if bos_id is None else [[bos_id]]
+            contents.append(bos_text + problem + self.problem_end)
+            if self.blanks == "dropped":
+                first = len(contents) + 1
+                for step in trace:
+                    contents += (step, separator_ids)
+                return Parts(contents, range(first, len(contents), 2))
+            step_ends = []
             for step in trace:
-                *blanks, text = self._pieces(step)
-                for blank in blanks:
-                    yield from self._text(blank)
-                    yield Part(separator_ids)
-                yield from self._text(text)
-                yield Part(separator_ids, ends_step=True)
+                for text in step.split(self.separator):
+                    # An empty text has no tokens of its own, whatever a tokenizer makes of it.
+                    contents += (text, separator_ids) if text else (separator_ids,)
+                step_ends.append(len(contents) - 1)
+            return Parts(contents, step_ends)
 
         return pack(tokenizer, problems, steps, parts)
 
@@ -113,10 +117,3 @@ class SeparateParts:
         expect_known(recipe, tokenizer, f"the separator {self.separator!r}", ids)
         last = f"the last id of {self.separator!r}"
         expect_published(recipe, tokenizer, last, ids[-1], self.published)
-
-    def _pieces(self, step: str) -> list[str]:
-        return [step] if self.blanks == "dropped" else step.split(self.separator)
-
-    def _text(self, text: str) -> list[Part]:
-        # An empty text has no tokens of its own, whatever a tokenizer makes of it.
-        return [Part(text)] if text else []

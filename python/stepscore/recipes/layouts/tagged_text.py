@@ -11,7 +11,7 @@ import numpy as np
 from stepscore.errors import Argument, InputError
 from stepscore.ops import find_steps
 from stepscore.recipes.layouts.encoding import encode_text
-from stepscore.recipes.layouts.packing import Part, pack
+from stepscore.recipes.layouts.packing import Parts, pack
 from stepscore.recipes.layouts.steps import (
     as_given,
     fault_in_step,
@@ -107,9 +107,10 @@ class TaggedText:
         else:
             self._check_in_context(recipe, tokenizer)
 
-    def _parts(self, problem: str, steps: Sequence[str]) -> list[Part]:
+    def _parts(self, problem: str, steps: Sequence[str]) -> Parts:
         written = [self._written(step, k) for k, step in enumerate(steps, 1)]
-        return [Part(self.before + problem + self.between + self.joiner.join(written) + self.after)]
+        text = self.before + problem + self.between + self.joiner.join(written) + self.after
+        return Parts([text], step_ends=())  # where the tags are is seen in the tokens
 
     def _written(self, step: str, k: int) -> str:
         return self.number(step, k) + self.tag_start + self.tag

@@ -1,4 +1,4 @@
-"""Rendered traces -> step scores: plan, forward, read, and go on with less when memory runs out."""
+"""Packed traces -> step scores: plan, forward, read; with smaller batches where memory runs out."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def smaller_budget(call: str, budget: int, planned: Plan, error: BaseException) -> int:
-    """Half the tokens of the largest batch; raises where that is not worth trying."""
+    """Give half the tokens of the largest batch; raise where that is not worth trying."""
     largest = int(np.diff(planned.batch_rows()).max())
     half = min(budget, largest) // 2
     if half < _LEAST_BUDGET:
@@ -171,7 +171,7 @@ def smaller_budget(call: str, budget: int, planned: Plan, error: BaseException) 
 
 
 def warn_of_budget(call: str, before: int, after: int, stacklevel: int = 5) -> None:
-    """Report the budget that worked, at the line of the caller so many frames up."""
+    """Warn of the budget that worked, at the line of the caller `stacklevel` frames up."""
     warnings.warn(
         f"{call}: batches of {before} tokens did not fit into memory; {after} did; pass "
         f"load(..., token_budget={after})",

@@ -1,4 +1,4 @@
-"""How much memory there is, and what a token's keys and values take of it."""
+"""Free memory, and the bytes that a token's keys and values take."""
 
 from __future__ import annotations
 

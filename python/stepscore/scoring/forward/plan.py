@@ -48,7 +48,7 @@ class Plan:
         last_piece: the piece that holds the last token of each trace; -1 for none ``[traces]``.
         padded: whether the pieces of a batch are rows of equal length, instead of packed.
         given: tokens of all traces.
-        unique: distinct prefixes among them: what no plan can go below.
+        unique: distinct prefixes among them; no plan can forward fewer tokens.
     """
 
     token_ids: NDArray[np.int32]
@@ -115,12 +115,13 @@ def plan(
     starts: Sequence[int] = (0,),
     cache_limit: int | None = None,
 ) -> Plan:
-    """Plan forward passes in which traces share what they have in common.
+    """Plan forward passes in which traces share their prefixes.
 
-    The traces are a trie of runs. A run that several branches hang on is forwarded once, and kept
-    for them, where that is worth a fork; else each branch gets a copy of it. If no run is worth it,
-    each distinct trace is a piece, packed; if only the common beginning of the candidates of a
-    problem is, that is a shared prefix; if all are, a full trie.
+    The traces are a trie of runs: tokens without a fork between them. A run that several branches
+    continue is forwarded once, and its keys and values are kept for them, where that costs less
+    than forwarding a copy of it in each branch. If no run is worth sharing, each distinct trace is
+    a piece, packed; if only the problem is, it is a shared prefix of its candidates; if all are,
+    the plan is a full trie.
 
     The order of the traces of a group does not change the plan.
 
@@ -129,7 +130,8 @@ def plan(
         offsets: where each trace begins and ends ``[traces + 1]``.
         token_budget: the most tokens of a batch; a longer run is cut.
         costs: what sharing saves and costs.
-        groups: as in `stepscore.PrefixTrie`; here, what the traces of one group continue.
+        groups: the traces of each group ``[groups + 1]``; those of one group continue the same
+            prefix, and share nothing with another group. None for one group.
         starts: the position of the first tokens of each group.
         cache_limit: beyond this position nothing is shared, and nothing is cut: then no more than
             this many tokens of a trace are ever kept.
@@ -257,7 +259,7 @@ def _worth_sharing(
     costs: ForwardCosts,
     cache_limit: int | None,
 ) -> NDArray[np.bool_]:
-    """Whether each run is a piece of its own; a run that nothing hangs on always is."""
+    """Say which runs are pieces of their own; a run that nothing continues always is."""
     shared = np.full(len(parents), True)
     # The pieces below a run that would each need a copy of it.
     copies = np.zeros(len(parents), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Whether a model can share prefixes exactly, found by trying, and what sharing costs it."""
+"""Whether a model can share prefixes without changing its results, and what sharing costs."""
 
 from __future__ import annotations
 
