@@ -208,7 +208,7 @@ static __device__ __forceinline__ void count(const Team& team, Problem& problem,
   }
 }
 
-__global__ void __launch_bounds__(kThreads, 6)
+__global__ void __launch_bounds__(kThreads, 5)
     vote_problems(Ballot ballot, int64_t candidates, const __grid_constant__ Asked asked,
                   VoteOutput out, double* workspace, int64_t* fault) {
   __shared__ double held[kNotes * kHeld], held_weights[kWarps][kHeld];
