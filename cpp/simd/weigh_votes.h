@@ -10,20 +10,24 @@ void weigh_scores_by(const double* scores, int64_t count, double low, double hig
   }
 }
 
-inline void weigh_scores(RuleKind rule, const double* scores, int64_t count, double low, double high,
-                         const VoteParameters& parameters, double* weights) {
+inline void weigh_scores(RuleKind rule, const double* scores, int64_t count, double low,
+                         double high, const VoteParameters& parameters, double* weights) {
   switch (rule) {
     case RuleKind::kMinmaxWeighted:
-      return weigh_scores_by<RuleKind::kMinmaxWeighted>(scores, count, low, high, parameters, weights);
+      return weigh_scores_by<RuleKind::kMinmaxWeighted>(scores, count, low, high, parameters,
+                                                        weights);
     case RuleKind::kSoftmaxWeighted:
-      return weigh_scores_by<RuleKind::kSoftmaxWeighted>(scores, count, low, high, parameters, weights);
+      return weigh_scores_by<RuleKind::kSoftmaxWeighted>(scores, count, low, high, parameters,
+                                                         weights);
     case RuleKind::kLogoddsWeighted:
-      return weigh_scores_by<RuleKind::kLogoddsWeighted>(scores, count, low, high, parameters, weights);
+      return weigh_scores_by<RuleKind::kLogoddsWeighted>(scores, count, low, high, parameters,
+                                                         weights);
     case RuleKind::kLoglikWeighted:
-      return weigh_scores_by<RuleKind::kLoglikWeighted>(scores, count, low, high, parameters, weights);
+      return weigh_scores_by<RuleKind::kLoglikWeighted>(scores, count, low, high, parameters,
+                                                        weights);
     default:
       return weigh_scores_by<RuleKind::kConfidenceWeighted>(scores, count, low, high, parameters,
-                                                        weights);
+                                                            weights);
   }
 }
 
