@@ -293,6 +293,28 @@ def bounds_of(parameter: ParameterInfo) -> list[float]:
     return [end + by for end in ends for by in (-step, 0, step)]
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("softmax_weighted", {"temperature": "0.1"}),
+        ("softmax_weighted", {"temperature": b"0.1"}),
+        ("borda", {"power": "2"}),
+        ("multi_objective", {"objective_weights": ["1", "2"], "scale": "none"}),
+        ("multi_objective", {"objective_weights": b"12", "scale": "none"}),
+        ("pareto", {"columns": ["0"]}),
+    ],
+)
+def test_a_text_is_no_number(name: Any, parameters: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=rf"^Rule\('{name}'\): "):
+        Rule(name, **parameters)
+
+
+def test_a_name_is_a_plain_text() -> None:
+    rule = Rule(np.array(["borda"])[0])
+    assert type(rule.name) is str
+    assert repr(rule) == "Rule('borda')"
+
+
 @pytest.mark.parametrize("info", RULES.values(), ids=RULES)
 def test_python_and_the_core_draw_the_same_line(info) -> None:
     for parameter in info.parameters.values():

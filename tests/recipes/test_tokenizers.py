@@ -238,3 +238,12 @@ def test_a_bare_exception_that_no_text_alone_explains_is_an_input_error():
 
     with pytest.raises(InputError, match=r"texts: expected texts that .* write; got too many"):
         encode_texts(Failing(), ["1", "2"])
+
+
+def test_a_text_of_the_recipe_that_cannot_be_written_names_no_argument():
+    backend = Tokenizer(backends.WordLevel({"1": 0}))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    with pytest.raises(InputError, match=r"^expected text .*; got '<extra_0>' ") as caught:
+        qwen_math_prm().check_tokenizer(tokenizer)
+    assert caught.value.argument is None  # who loads a model passes no texts
+    assert Argument("recipe") in caught.value.advice

@@ -186,7 +186,8 @@ class Rule:
             raise InputError(
                 f"one of {', '.join(RULES)}", got=repr(name), argument="name", where="Rule"
             )
-        object.__setattr__(self, "name", name)
+        # A plain text, so that the name of a NumPy array reads the same in repr.
+        object.__setattr__(self, "name", str(name))
         object.__setattr__(self, "_items", tuple(_checked(RULES[name], parameters).items()))
 
     @property
@@ -278,11 +279,14 @@ def _value(parameter: ParameterInfo, value: Any, where: str, advice: str) -> Any
             raise fault(InputError)
         return str(value)
     several = parameter.kind in ("reals", "counts")
-    if several and (isinstance(value, str) or not hasattr(value, "__iter__")):
+    if several and (isinstance(value, str | bytes | bytearray) or not hasattr(value, "__iter__")):
         raise fault(InputTypeError)
     read = whole_number if parameter.kind in ("count", "counts") else float
+    items = list(value) if several else [value]
+    if any(isinstance(item, str | bytes | bytearray) for item in items):
+        raise fault(InputTypeError)  # float would read "0.1" as a number
     try:
-        numbers = [read(item) for item in (value if several else [value])]
+        numbers = [read(item) for item in items]
     except (TypeError, ValueError, OverflowError):
         raise fault(InputTypeError) from None
     if not numbers or not all(map(parameter.allows, numbers)):

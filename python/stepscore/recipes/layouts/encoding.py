@@ -41,8 +41,16 @@ def encode_texts(
 
 
 def encode_text(tokenizer: Tokenizer, text: str, *, special_tokens: bool = False) -> list[int]:
-    """Encode one text."""
-    return encode_texts(tokenizer, [text], special_tokens=special_tokens)[0]
+    """Encode one text, which is the recipe's own.
+
+    Raises:
+        ValueError: the tokenizer cannot write it; the error names no place, since nobody passed it.
+    """
+    try:
+        return encode_texts(tokenizer, [text], special_tokens=special_tokens)[0]
+    except InputError as error:
+        fault = unwritable(tokenizer, text, special_tokens=special_tokens)
+        raise fault or error from error.__cause__
 
 
 def unwritable(
