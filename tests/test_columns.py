@@ -63,6 +63,7 @@ def test_a_column_is_registered(stem: str) -> None:
     assert line in (ROOT / "src" / "core_module.cc").read_text()
     if (ROOT / "cuda" / f"{stem}.cu").is_file():
         assert line in (ROOT / "src" / "cuda_module.cc").read_text()
+    assert f"void bind_{stem}(" in (ROOT / "src" / "bindings.h").read_text()
     build = (ROOT / "CMakeLists.txt").read_text()
     for source in (f"cpp/{stem}.cc", f"src/bind_{stem}.cc", f"cuda/{stem}.cu"):
         assert source in build or not (ROOT / source).is_file(), f"CMake does not build {source}"
@@ -118,6 +119,24 @@ def test_a_column_is_exported_and_specified(stem: str) -> None:
 
 def test_the_columns_of_this_version_are_found() -> None:
     assert {"aggregate", "prefix_trie", "step_boundary", "value_head", "vote"} <= set(STEMS)
+
+
+@pytest.mark.parametrize("stem", [s for s in STEMS if (ROOT / "cuda" / f"{s}.cu").is_file()])
+def test_a_kernel_is_in_every_list(stem: str) -> None:
+    header = (ROOT / "cuda" / "launchers.h").read_text()
+    kernel = (ROOT / "cuda" / f"{stem}.cu").read_text()
+    bindings = (ROOT / "src" / f"bind_{stem}.cc").read_text()
+    on_cpu, on_gpu = ((ROOT / "src" / to / "backend.h").read_text() for to in ("cpu", "cuda"))
+    launcher = re.compile(r"^Status (\w+)\(", re.M)
+    launched = set(launcher.findall(header)) & set(launcher.findall(kernel))
+    assert launched, f"launchers.h has nothing of {stem}.cu"
+    for name in launched:
+        assert f"cuda::{name}(" in on_gpu, f"src/cuda/backend.h does not call {name}"
+    called = set(re.findall(r"\bbackend::(\w+)\(", bindings))
+    assert called, f"bind_{stem}.cc calls no backend"
+    for name in called:
+        assert re.search(rf"\b{name}[(;]", on_cpu), f"src/cpu/backend.h lacks {name}"
+        assert re.search(rf"\b{name}\(", on_gpu), f"src/cuda/backend.h lacks {name}"
 
 
 def test_every_kernel_file_is_built_and_run_by_the_gpu_tests() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import stepscore
 from stepscore import TreeSearch
-from stepscore.ops.tree_search_rules import RULES
+from stepscore.ops.tree_search_rules import SELECTION_RULES
 from stepscore.reference import TreeSearch as Specification
 
 MAX_NODES = 400
@@ -137,7 +137,7 @@ def searching(rule: str, **parameters: Any) -> Step:
 
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
-    *[(rule, {}) for rule in RULES],
+    *[(rule, {}) for rule in SELECTION_RULES],
     ("puct", {"unvisited": "parent", "c_base": 10.0, "discount": 0.9}),
     ("puct", {"unvisited": "least", "backup": "max"}),
     ("puct", {"prior": "softmax_of_value", "unvisited": "value", "evaluate": "leaf"}),
@@ -200,7 +200,7 @@ def test_budgets_orders_and_duplicates_are_the_specification(
         assert state(trees[0]) == state(trees[1]), seed
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SELECTION_RULES)
 def test_a_root_that_was_expanded_by_hand_is_searched_on(rule: str) -> None:
     trees = [TreeSearch(2, max_nodes=MAX_NODES), Specification(2, max_nodes=MAX_NODES)]
     world = World([0, 1], terminals=0.0)
@@ -274,7 +274,7 @@ def world_of_numbers(tree: TreeSearch, **select: Any) -> None:
 
 
 @pytest.mark.parametrize("leaves", [1, 5])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SELECTION_RULES)
 def test_visits_add_up(rule: str, leaves: int) -> None:
     tree = TreeSearch(4, max_nodes=MAX_NODES)
     drive(tree, World([0, 1, 2, 3]), searching(rule, leaves=leaves))

@@ -196,7 +196,7 @@ def test_a_literal_has_the_names_of_the_core(name: str) -> None:
 
 def test_the_names_of_rules_are_those_of_the_core() -> None:
     assert tuple(row["name"] for row in _core.vote_rules()) == get_args(vote.RuleName)
-    assert tuple(rules.RULES) == get_args(rules.RuleName)
+    assert tuple(rules.SELECTION_RULES) == get_args(rules.SelectionRule)
     assert set(rules.DEFAULTS) == set(get_type_hints(rules.Settings))
 
 

@@ -35,7 +35,7 @@ RULES_HELP = "\n".join(
     [
         "\nrules of --rule, with their parameters; [those] can be left out:",
         *(f"  {form}" for form in typed_forms()),
-        "The formulas stand in the manual of stepscore.vote.\n",
+        "The formulas stand in the manual of stepscore.Rule.\n",
     ]
 )
 # (field, its default name, what it holds)

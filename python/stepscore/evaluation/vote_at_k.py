@@ -114,7 +114,7 @@ def vote_at_k(
         >>> vote_at_k(right, answers, None, [0, 3], [1, 2, 3], "majority").mean.round(3)
         array([0.667, 0.667, 1.   ])
 
-    Source: unbiased in the sense of pass@k, derived here; for the rules see `stepscore.vote`.
+    Source: unbiased in the sense of pass@k, derived here; for the rules see `stepscore.Rule`.
     """
     op = "vote_at_k"
     right = read_correct(op, correct)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.files import LineReader
 from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
 from stepscore.jobs.skips import raise_fault
@@ -140,7 +140,6 @@ def _rendered(traces: Any, model: ProcessRewardModel, truncation: Truncation) ->
 
 
 def _arguments() -> Any:
-    from stepscore.errors import Argument
     from stepscore.scoring.arguments import TraceArguments
 
     return TraceArguments(

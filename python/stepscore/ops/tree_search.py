@@ -18,7 +18,7 @@ from stepscore.ops.tree_search_requests import (
     Ids,
     Requests,
 )
-from stepscore.ops.tree_search_rules import Parameters, RuleName, selection
+from stepscore.ops.tree_search_rules import Parameters, SelectionRule, selection
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -285,7 +285,7 @@ class TreeSearch(TreeNodes):
 
     def select(
         self,
-        rule: RuleName,
+        rule: SelectionRule,
         *,
         simulations: int,
         samples: int,

@@ -14,7 +14,7 @@ from stepscore import _core
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-RuleName: TypeAlias = Literal[
+SelectionRule: TypeAlias = Literal[
     "puct",
     "uct",
     "muzero",
@@ -88,7 +88,7 @@ class Settings(Parameters, total=False):
 
 DEFAULTS = cast("Settings", _core.SELECTION_DEFAULTS)
 _UCT: Settings = {"rule": "uct", "prior": "one", "unvisited": "first"}
-RULES: dict[RuleName, Settings] = {
+SELECTION_RULES: dict[SelectionRule, Settings] = {
     "puct": {},
     "uct": {**_UCT, "c": 1.0, "log_factor": 2.0},
     "muzero": {"rule": "muzero", "evaluate": "leaf"},
@@ -112,15 +112,15 @@ RULES: dict[RuleName, Settings] = {
 
 @lru_cache(maxsize=256)
 def selection(
-    rule: RuleName, simulations: int, samples: int, **parameters: Unpack[Parameters]
+    rule: SelectionRule, simulations: int, samples: int, **parameters: Unpack[Parameters]
 ) -> _core.Selection:
     """Give the rule of this name with these parameters changed, as the core takes it."""
-    if rule not in RULES:
-        raise ValueError(f"select: unknown rule {rule!r}; choose from {', '.join(RULES)}")
+    if rule not in SELECTION_RULES:
+        raise ValueError(f"select: unknown rule {rule!r}; choose from {', '.join(SELECTION_RULES)}")
     unknown = parameters.keys() - DEFAULTS.keys()
     if unknown:
         raise ValueError(
             f"select: unknown parameter {min(unknown)!r}; choose from {', '.join(DEFAULTS)}"
         )
-    settings: dict[str, Any] = {**DEFAULTS, **RULES[rule], **parameters}
+    settings: dict[str, Any] = {**DEFAULTS, **SELECTION_RULES[rule], **parameters}
     return _core.Selection(simulations=simulations, samples=samples, **settings)

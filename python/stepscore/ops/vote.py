@@ -156,42 +156,9 @@ def vote(
     r"""Let the candidates of every problem vote for their answers.
 
     The answer with the largest score :math:`s_a` wins. With :math:`C_a` the candidates whose answer
-    is :math:`a`, :math:`v_i` the scores, :math:`N` the number of candidates that take part and
-    :math:`f_a = |C_a| / N`:
-
-    - ``majority``: :math:`|C_a|`
-    - ``weighted``: :math:`\sum_{C_a} v_i`; ``weighted_mean``: :math:`\sum_{C_a} v_i / |C_a|`. Any
-      finite weights will do, negative ones too.
-    - ``best_of_n``: :math:`\max_{C_a} v_i`
-    - ``minmax_weighted``: :math:`\sum_{C_a} (v_i - \min v) / (\max v - \min v)`, the range taken
-      over all candidates of the problem; 1 each where all scores are equal
-    - ``softmax_weighted``: :math:`\sum_{C_a} e^{v_i / T} / \sum_j e^{v_j / T}`, T = `temperature`
-    - ``logodds_weighted``: :math:`\sum_{C_a} \ln \frac{p_i}{1 - p_i}`, p the scores, clipped to
-      ``[eps, 1 - eps]``; `eps` is 1e-7 unless given
-    - ``loglik_weighted``: :math:`\sum_{C_a} [\ln \frac{p_i}{1 - p_i} - \ln \frac{\pi}{1 - \pi} +
-      \ln \frac{q (m - 1)}{1 - q}]`, with :math:`\pi` = `prior` the share of right candidates that p
-      was calibrated on, q = `reliability` the accuracy of one candidate and m = `answers` the
-      number of answers that it may choose from
-    - ``confidence_weighted``: :math:`\sum_{C_a} e^{v_i}`, v the mean log probability of the
-      answer's tokens
-    - ``borda``: :math:`\sum_{C_a} b_i^{power}`, :math:`b_i` the number of candidates with a lower
-      score plus half of those with the same; `power` is 1 unless given
-    - ``hybrid_majority_reward``: majority where there is consensus, else :math:`R_a`, the `reward`
-      ``"max"``, ``"mean"`` or ``"sum"`` of :math:`v_i` over :math:`C_a`. Consensus is, by
-      `consensus`, ``"share"``: :math:`\max_a f_a \ge \tau`, or ``"entropy"``:
-      :math:`-\sum_a f_a \ln f_a / \ln K \le \tau` over K answers; :math:`\tau` = `tau`
-    - ``weighted_reward_frequency``: :math:`w \hat R_a + (1 - w) f_a`, w = `reward_weight`,
-      :math:`\hat R_a` the mean score of the answer, by `normalize` scaled over the answers to
-      [0, 1] (``"minmax"``, 1 each where all are equal) or to the sum 1 (``"sum"``)
-    - ``pareto``: the number of candidates of :math:`C_a` that no other candidate dominates. One
-      dominates another if it is as good in every column of `scores` and better in one.
-    - ``multi_objective``: :math:`\sum_{C_a} \sum_s u_s x_{is}`, u = `objective_weights`, x the
-      columns of `scores`, by `scale` as they are (``"none"``) or each scaled to [0, 1] over the
-      candidates of the problem (``"minmax"``)
-
-    The last two read columns together: all of them, or those whose numbers stand in `columns`. The
-    rules above them read one column, and vote once for each; majority reads none. All sums are
-    taken in float64, in candidate order.
+    is :math:`a` and :math:`v_i` the scores it is :math:`|C_a|` under ``majority`` and
+    :math:`\sum_{C_a} v_i` under ``weighted``; `Rule` has the formula, the parameters and the source
+    of every rule. All sums are taken in float64, in candidate order.
 
     >>> answers, scores = [0, 0, 1], [0.2, 0.3, 0.9]  # one problem, three candidates
     >>> vote(answers, scores, [0, 3], ["majority", "weighted"]).answer_id.tolist()
@@ -239,15 +206,6 @@ def vote(
             ``confidence_weighted`` some of at most 0, ``normalize="sum"`` finite ones of at least
             0, and all others finite ones.
         TypeError: arrays or parameters of the wrong type.
-
-    Source: majority is self-consistency; weighted and best-of-N as in search-and-learn (dictionary
-    order: the first answer to reach the maximum wins); minmax_weighted as in
-    usail-hkust/benchmark_inference_time_computation_LLM; softmax_weighted is CISC. Not compared
-    with an author's code, and therefore explicit in every parameter: logodds_weighted (weights of
-    the particle filters of its_hub), loglik_weighted (derived from the assumptions of
-    arXiv:2510.13918), confidence_weighted (after confidence as a reward, arXiv:2510.13501), borda
-    (not published as a vote over PRM scores), hybrid_majority_reward and weighted_reward_frequency
-    (both after arXiv:2508.01773), pareto and multi_objective (ours).
     """
     call = Call("vote", stream)
     if answer_ids is not None:

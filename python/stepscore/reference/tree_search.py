@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepscore.ops.tree_search_requests import EvaluateRequests, ExpandRequests, Requests
-from stepscore.ops.tree_search_rules import DEFAULTS, RULES, RuleName
+from stepscore.ops.tree_search_rules import DEFAULTS, SELECTION_RULES, SelectionRule
 from stepscore.reference.tree_search_nodes import (
     BUDGETS,
     Node,
@@ -285,10 +285,16 @@ class TreeSearch(TreeNodes):
     # --- selection --------------------------------------------------------------------------
 
     def select(
-        self, rule: RuleName, *, simulations: int, samples: int, leaves: int = 1, **parameters: Any
+        self,
+        rule: SelectionRule,
+        *,
+        simulations: int,
+        samples: int,
+        leaves: int = 1,
+        **parameters: Any,
     ) -> int:
         """See `stepscore.TreeSearch.select`."""
-        self._follow({**DEFAULTS, **RULES[rule], **parameters}, simulations)
+        self._follow({**DEFAULTS, **SELECTION_RULES[rule], **parameters}, simulations)
         self.samples = samples
         return sum(self._simulate(tree, simulations, samples, leaves) for tree in self.trees)
 

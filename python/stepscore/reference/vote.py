@@ -40,7 +40,7 @@ def vote(
         answer_ids: ``[n]``, -1 = takes no part; None: the candidate's index in its problem.
         scores: v, ``[n]`` or ``[n, columns]``; None when only ``majority`` is asked.
         offsets: ``[problems + 1]``.
-        rule: a name, a `Rule`, or a list of them; `stepscore.vote` has the formulas.
+        rule: a name, a `Rule`, or a list of them; `stepscore.Rule` has the formulas.
         ties: ``first`` seen, or ``best_score``: the highest single score, then the first.
         nan: ``error``, or ``drop``: takes no part where the rule reads a NaN.
         unfit: ``error``, or ``nan``: no winner in a problem with scores that the rule cannot use;

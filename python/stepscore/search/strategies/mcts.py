@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from stepscore.ops import TreeSearch
-from stepscore.ops.tree_search_rules import RuleName
+from stepscore.ops.tree_search_rules import SelectionRule
 from stepscore.search.strategies.beams import process_and_outcome
 from stepscore.search.tree import Ids, PendingNodes, Tree
 
@@ -39,7 +39,7 @@ def mcts(
     Source: of the rules, see `stepscore.TreeSearch.select`.
     """
     engine = tree.engine
-    rule = cast("RuleName", select)
+    rule = cast("SelectionRule", select)
     while engine.select(rule, simulations=simulations, samples=m, leaves=leaves, **settings):
         yield
     return _results(tree)
