@@ -7,8 +7,7 @@
 namespace stepscore {
 namespace {
 
-// --- how a parameter is set
-// -----------------------------------------------------------------------
+// --- how a parameter is set ---------------------------------------------------------------------
 
 template <class Field>
 void store(Field& field, double number) {
@@ -29,8 +28,7 @@ void set_objectives(RuleDraft& into, std::span<const double> value) {
   objectives.*kCount = static_cast<int64_t>(value.size());
 }
 
-// --- the parameters
-// -------------------------------------------------------------------------------
+// --- the parameters -----------------------------------------------------------------------------
 
 constexpr NumberRange kFinite = {};
 constexpr NumberRange kPositive = {0.0, kInfinity, true, true};
@@ -134,8 +132,7 @@ constexpr ParameterInfo kOfObjectives[] = {
     kColumns,
 };
 
-// --- the rules
-// ------------------------------------------------------------------------------------
+// --- the rules ----------------------------------------------------------------------------------
 
 constexpr RuleInfo kRules[] = {
     {RuleKind::kMajority, "majority", Reads::kNothing, ScoreKind::kAny,
@@ -183,8 +180,7 @@ constexpr bool stands_in_order() {
 }
 static_assert(stands_in_order(), "a row for every RuleKind, in their order");
 
-// --- reading the table
-// ----------------------------------------------------------------------------
+// --- reading the table --------------------------------------------------------------------------
 
 const char* noun_of(const ParameterInfo& parameter) {
   const bool ends = parameter.range.high < kInfinity;
