@@ -14,12 +14,15 @@ NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
 
 build: .venv/built
 
-.venv/tools: constraints.txt pyproject.toml
+.venv/compilers: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "stepscore needs Python 3.10 or newer: make PYTHON=/path/to/python3.10")'
 	@echo "Installing the development environment into .venv (a few minutes) ..."
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade "pip>=25.1"
 	$(PIP) --group build --group test
+	@touch $@
+
+.venv/tools: .venv/compilers
 	$(PIP) torch
 	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow
 	@touch $@
@@ -37,7 +40,7 @@ test: test-cpp test-python
 test-python: build
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=50
 
-test-cpp: .venv/tools
+test-cpp: .venv/compilers
 	$(CMAKE) --preset tests --log-level=WARNING
 	$(CMAKE) --build --preset tests
 	$(CTEST) --preset tests -j $(WORKERS)
@@ -49,7 +52,7 @@ lint: build
 	$(BIN)/clang-format --dry-run -Werror $(shell find cpp cuda src tests/cpp -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh')
 
 # The C++ tests under address, undefined-behaviour and thread sanitizers.
-sanitize: .venv/tools
+sanitize: .venv/compilers
 	for preset in sanitize sanitize-threads; do \
 	  $(CMAKE) --preset $$preset --log-level=WARNING && $(CMAKE) --build --preset $$preset && \
 	  $(CTEST) --preset $$preset -j $(WORKERS) || exit 1; done
@@ -67,7 +70,7 @@ bench: build
 	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-enable \
 	  --benchmark-group-by=group --benchmark-columns=min,median,rounds
 
-wheel: .venv/tools
+wheel: .venv/compilers
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
