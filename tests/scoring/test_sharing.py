@@ -16,6 +16,8 @@ from transformers import (
     Llama4TextConfig,
     LlamaConfig,
     LlamaModel,
+    MistralConfig,
+    MistralModel,
     MixtralConfig,
     MixtralModel,
     Qwen2Config,
@@ -25,7 +27,7 @@ from transformers import (
 )
 
 import stepscore
-from stepscore.scoring.forward import sharing
+from stepscore.scoring.forward import masked_attention, merged_attention, sharing_check
 from stepscore.scoring.forward.attention import IMPLEMENTATION
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing import forward_costs, rope_switch_length, share_prefixes
@@ -43,7 +45,7 @@ SOLUTIONS = [
 CANNOT = {
     "convolutions": (
         lambda: Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]),
-        "hidden states would differ by",
+        "differ from the stock model's by",
     ),
     "recurrence": (
         lambda: RecurrentGemmaConfig(
@@ -56,7 +58,7 @@ CANNOT = {
             lru_width=models.HIDDEN,
             attention_window_size=64,
         ),
-        "hidden states would differ by",
+        "differ from the stock model's by",
     ),
     "linear-attention": (
         lambda: Qwen3NextConfig(
@@ -72,7 +74,7 @@ CANNOT = {
             linear_key_head_dim=8,
             linear_value_head_dim=8,
         ),
-        "hidden states would differ by",
+        "differ from the stock model's by",
     ),
     "chunks": (
         lambda: Llama4TextConfig(
@@ -151,7 +153,7 @@ def test_who_does_not_share_is_not_warned(tmp_path):
 def test_a_model_that_can_share_does(make, dtype):
     torch.manual_seed(0)
     model = make().eval().to(dtype)
-    assert share_prefixes(model, model.config.to_dict()) is None
+    assert share_prefixes(model, model.config.to_dict()).shared
     assert model.config._attn_implementation == IMPLEMENTATION
 
 
@@ -164,34 +166,61 @@ def test_an_obstacle_restores_the_attention(implementation, monkeypatch):
     torch.manual_seed(0)
     model = LlamaModel(LlamaConfig(**SIZES)).eval()
     model.set_attn_implementation(implementation)
-    real = sharing._probe
     with monkeypatch.context() as patch:
-        patch.setattr(
-            sharing,
-            "_probe",
-            lambda backbone, *, shared: fails() if shared else real(backbone, shared=False),
-        )
-        assert share_prefixes(model, {}) == "KeyError: 'no such state'"
+        patch.setattr(merged_attention, "read_parts", fails)
+        sharing = share_prefixes(model, {})
+    assert (sharing.shared, sharing.reason) == (False, "KeyError: 'no such state'")
     assert model.config._attn_implementation == implementation
     with monkeypatch.context() as patch:
-        patch.setattr(
-            sharing,
-            "_probe",
-            lambda backbone, *, shared: real(backbone, shared=shared) + 0.01 * shared,
-        )
-        assert share_prefixes(model, {}) == "its hidden states would differ by 1.0e-02"
+        patch.setattr(merged_attention, "_merge", lambda *_: None)
+        sharing = share_prefixes(model, {})
+    assert "self_attn differ from the stock model's by up to" in sharing.reason
+    assert sharing.error > sharing.tolerance == 1e-4
     assert model.config._attn_implementation == implementation
-    assert share_prefixes(model, {}) is None
+    assert share_prefixes(model, {}).shared
+
+
+def test_the_windows_are_as_before(monkeypatch):
+    model = MistralModel(MistralConfig(**SIZES, sliding_window=40)).eval()
+    assert share_prefixes(model, {}).shared
+    assert model.config.sliding_window == 40
+    monkeypatch.setattr(masked_attention, "_visible", fails)
+    assert not share_prefixes(model, {}).shared
+    assert model.config.sliding_window == 40
+
+
+def test_a_model_says_what_it_does(tiny):
+    prm = stepscore.load(tiny("trl").folder)
+    assert prm.sharing.shared
+    assert str(prm.sharing).startswith("shares prefixes: rows of layers.")
+    assert repr(prm).endswith("dtype='float32', sharing='prefixes')")
+    prm = stepscore.load(tiny("trl").folder, share=False)
+    assert str(prm.sharing) == "shares nothing: share=False was passed"
+    assert repr(prm).endswith("sharing='nothing: share=False was passed')")
+
+
+def test_numbers_that_overflow_are_not_shared():
+    model = LlamaModel(LlamaConfig(**SIZES)).eval()
+    torch.nn.init.constant_(model.layers[1].mlp.down_proj.weight, float("inf"))
+    sharing = share_prefixes(model, {})
+    assert not sharing.shared
+    assert "layers.1.mlp" in sharing.reason
+
+
+def test_a_model_without_layers_to_compare_does_not_share():
+    model = LlamaModel(LlamaConfig(**SIZES)).eval()
+    model.config.num_hidden_layers = 7
+    assert "decoder layers were not found" in share_prefixes(model, {}).reason
 
 
 def test_an_obstacle_at_load_is_said_once(tiny, mixed, monkeypatch):
-    monkeypatch.setattr(sharing, "hidden_states", fails)
+    monkeypatch.setattr(sharing_check, "hidden_states", fails)
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
         prm = stepscore.load(tiny("trl").folder)
         scores = prm.score(*mixed)
     assert len(said(record)) == 1
-    assert said(record)[0].endswith("KeyError: 'no such state'")
+    assert "KeyError: 'no such state'; its scores are right" in said(record)[0]
     expected = [tiny("trl").read(*trace) for trace in zip(*mixed, strict=True)]
     np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
 

@@ -55,7 +55,10 @@ def bench_forward(
     with LineReader(source) as reader:
         records = parse_records(iter(reader), fields, "solutions", raise_fault)
         model = load()
-        cost = ForwardCost(shared=model.costs is not None)
+        cost = ForwardCost(
+            shared=model.costs is not None,
+            sharing="" if model.sharing is None else model.sharing.reason,
+        )
         warm = False
         for chunk in _chunks(islice(records, limit)):
             try:

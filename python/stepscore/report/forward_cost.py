@@ -48,6 +48,7 @@ class ForwardCost:
         kept_bytes: their memory.
         seconds: of each stage, one after the other.
         shared: whether the model shares prefixes.
+        sharing: why it does or does not.
         bare: the floor.
     """
 
@@ -65,6 +66,7 @@ class ForwardCost:
         default_factory=lambda: {"tokenise": 0.0, "plan": 0.0, "forward": 0.0, "read": 0.0}
     )
     shared: bool = True
+    sharing: str = ""
     bare: BareForward | None = None
 
     @property
@@ -131,4 +133,6 @@ class ForwardCost:
         notes = ["The stages were timed one after the other; scoring tokenises beside the model."]
         if not self.shared:
             notes.append("This model shares nothing: every trace is forwarded whole, padded.")
+        if self.sharing:
+            notes.append(f"Sharing: {self.sharing}.")
         return [*(f"{name:<16}{value:>12}  {what}".rstrip() for name, value, what in rows), *notes]

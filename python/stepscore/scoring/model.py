@@ -22,6 +22,7 @@ from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.head import HeadWeights
 from stepscore.scoring.forward.packed_traces import concatenated_ranges
 from stepscore.scoring.forward.plan import ForwardCosts
+from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.ranking import Ranked, check_candidates, check_ranking, rank_scores
 from stepscore.scoring.render import Rendered, Renderer
 from stepscore.scoring.scores import StepScores
@@ -46,6 +47,7 @@ class ProcessRewardModel:
         max_length: the most tokens of a trace; None for a model without a limit.
         token_budget: the most tokens of a batch, padding included.
         costs: what sharing a prefix saves and costs; None forwards every trace whole, padded.
+        sharing: whether it shares prefixes, and what decided it; None where nobody asked.
         rope_switch_length: the length at which the model changes its rotary frequencies; None for
             most.
         cache_limit: the most tokens of a trace whose keys and values are kept; None for all.
@@ -64,6 +66,7 @@ class ProcessRewardModel:
     rope_switch_length: int | None = None
     cache_limit: int | None = None
     show_progress: bool | None = None
+    sharing: Sharing | None = None
 
     @property
     def device(self) -> torch.device:
@@ -103,9 +106,11 @@ class ProcessRewardModel:
         return Renderer(self.recipe, self.tokenizer, self.max_length)
 
     def __repr__(self) -> str:
+        sharing = "" if self.sharing is None else f", sharing={self.sharing.in_short!r}"
         return (
             f"ProcessRewardModel({self.name!r}, recipe={self.recipe.name!r}, "
-            f"device={str(self.device)!r}, dtype={str(self.dtype).removeprefix('torch.')!r})"
+            f"device={str(self.device)!r}, dtype={str(self.dtype).removeprefix('torch.')!r}"
+            f"{sharing})"
         )
 
     def score(

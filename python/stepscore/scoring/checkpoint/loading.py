@@ -18,7 +18,12 @@ from stepscore.scoring.checkpoint.head import load_head
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
-from stepscore.scoring.forward.sharing import forward_costs, rope_switch_length, share_prefixes
+from stepscore.scoring.forward.sharing import (
+    Sharing,
+    forward_costs,
+    rope_switch_length,
+    share_prefixes,
+)
 from stepscore.scoring.model import ProcessRewardModel
 
 # Tokens of a batch, padding included. On a CPU 512 to 4,096 tokens were about equally fast in the
@@ -98,13 +103,14 @@ def load(
     backbone = load_backbone(checkpoint, dtype=number_format, device=where)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
+    sharing = Sharing(False, "share=False was passed")
     if share:
-        obstacle = share_prefixes(backbone, checkpoint.config)
-        if obstacle is not None:
-            share = False
+        sharing = share_prefixes(backbone, checkpoint.config)
+        if not sharing.shared:
             warnings.warn(
                 f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
-                f"{obstacle}",
+                f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
+                "that is meant",
                 stacklevel=2,
             )
     return ProcessRewardModel(
@@ -116,11 +122,12 @@ def load(
         head=head,
         max_length=length,
         token_budget=_token_budget(token_budget, where),
-        costs=costs if share else None,
+        costs=costs if sharing.shared else None,
         rope_switch_length=rope_switch_length(checkpoint.config),
         # A plan keeps the tokens of one trace, and what its branches have in common, at a time.
-        cache_limit=free_memory(where) // 4 // token_bytes(backbone) if share else None,
+        cache_limit=free_memory(where) // 4 // token_bytes(backbone) if sharing.shared else None,
         show_progress=show_progress,
+        sharing=sharing,
     )
 
 

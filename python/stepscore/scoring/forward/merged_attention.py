@@ -41,7 +41,7 @@ def merge_on_cpu(
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     heads, rows, size = query.shape[1:]
     # Rows outermost: what the next layer wants, and every piece is one block.
-    rows_first = query.new_empty(1, rows, heads, size)
+    rows_first = query.new_empty(1, rows, heads, size, dtype=torch.float32)
     out = rows_first.transpose(1, 2)
     logits = query.new_empty(1, rows, heads, dtype=torch.float32).transpose(1, 2)
     for begin, end in layout.long_pieces:
@@ -52,7 +52,7 @@ def merge_on_cpu(
         states = (state[0][:, index].transpose(0, 1) for state in (query, key, value))
         read, read_logits = attention(*states, 0.0, True, scale=scale)
         to = index[there]
-        out[0][:, to] = read.transpose(0, 1)[:, there]
+        out[0][:, to] = read.transpose(0, 1)[:, there].to(out.dtype)
         logits[0][:, to] = read_logits.transpose(0, 1)[:, there]
     for level in layout.levels:
         for begin, end, parts in level:
@@ -61,7 +61,7 @@ def merge_on_cpu(
                 query[at], *read_parts(parts, layer), 0.0, False, scale=scale
             )
             _merge(out[at], logits[at], before, before_logits)
-    return rows_first
+    return rows_first.to(query.dtype)
 
 
 def merge_on_cuda(
@@ -86,6 +86,8 @@ def merge_on_cuda(
         window_size=(-1, 0),
     )
     logits = _rows_first(logits, out)
+    if layout.levels:
+        out = out.float()
     for level, (rows, *bounds) in zip(layout.levels, layout.level_bounds, strict=True):
         states = [read_parts(parts, layer) for _, _, parts in level]
         prefix_keys, prefix_values = (
@@ -98,17 +100,25 @@ def merge_on_cuda(
         merged, merged_logits = out[rows], logits[rows]
         _merge(merged, merged_logits, before, _rows_first(before_logits, before))
         out[rows], logits[rows] = merged, merged_logits
-    batch: torch.Tensor = out.unsqueeze(0)
+    batch: torch.Tensor = out.unsqueeze(0).to(query.dtype)
     return batch
 
 
 def _merge(
     out: torch.Tensor, logits: torch.Tensor, before: torch.Tensor, before_logits: torch.Tensor
 ) -> None:
-    """Softmax over two parts: weigh each by its share of the summed exponentials, in place."""
-    share = torch.sigmoid(before_logits - logits).unsqueeze(-1).to(out.dtype)
-    torch.lerp(out, before, share, out=out)
-    torch.logaddexp(logits, before_logits, out=logits)
+    """Softmax over two parts: weigh each by its share of the summed exponentials, in place.
+
+    Both weights are float32, each from the joint log-sum-exp, and so is what they sum to: where one
+    part has nearly all, as an attention sink does, the other's weight would lose its digits in
+    bfloat16, or as the rest to one.
+    """
+    joint = torch.logaddexp(logits, before_logits)
+    weight, before_weight = (
+        torch.exp(part - joint).unsqueeze(-1) for part in (logits, before_logits)
+    )
+    out.copy_(out * weight + before * before_weight)
+    logits.copy_(joint)
 
 
 @cache

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from stepscore.ragged import offsets_of, segment_of
-from stepscore.scoring.forward.attention import IMPLEMENTATION
-from stepscore.scoring.forward.forward_pass import hidden_states
-from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
+from stepscore.scoring.forward.plan import ForwardCosts
+from stepscore.scoring.forward.sharing_check import largest_part_error
 
 # What a device does in a second in the matrix products of a batch, and what one more attention call
 # with its merge takes. The CPU's are rounded from runs with 4 threads at hidden sizes of 512 and
@@ -19,10 +17,6 @@ from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
 # nobody has measured. Only the choice of what to share depends on them, never a score's meaning.
 _CPU_FLOPS, _CPU_CALL = 3.7e11, 60e-6
 _GPU_FLOPS, _GPU_CALL = 2e14, 30e-6
-
-# The check's traces continue each other at several depths, and are of several lengths.
-_PROBE_TRACES = ([1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 4, 6, 7, 8], [1, 2, 9], [3, 2, 1, 4])
-_TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 
 
 def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
@@ -51,40 +45,50 @@ def rope_switch_length(config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def share_prefixes(backbone: torch.nn.Module, config: Mapping[str, Any]) -> str | None:
-    """Make a backbone share prefixes, if that changes none of its results; else say why not."""
+@dataclass(frozen=True)
+class Sharing:
+    """Whether a model forwards what traces have in common once, and what decided it.
+
+    Attributes:
+        shared: whether it does.
+        reason: why, in words.
+        error: the largest error of a row of a layer's part against the stock model's: the norm of
+            the difference over the norm of the stock row; None where nothing was compared.
+        tolerance: the error that rounding explains, in the number format of the weights.
+    """
+
+    shared: bool
+    reason: str
+    error: float | None = None
+    tolerance: float | None = None
+
+    @property
+    def in_short(self) -> str:
+        """What is done, and where that is not the usual, why."""
+        return "prefixes" if self.shared else f"nothing: {self.reason}"
+
+    def __str__(self) -> str:
+        return f"shares {'prefixes' if self.shared else 'nothing'}: {self.reason}"
+
+
+def share_prefixes(backbone: torch.nn.Module, config: Mapping[str, Any]) -> Sharing:
+    """Make a backbone share prefixes, if that changes none of its results beyond rounding."""
     if rope_switch_length(config) is not None:
-        return "its rotary frequencies depend on the longest trace of a batch"
+        return Sharing(False, "its rotary frequencies depend on the longest trace of a batch")
     if config.get("attention_chunk_size"):
-        return "it attends in chunks"
+        return Sharing(False, "it attends in chunks")
     stock_attention = backbone.config._attn_implementation  # type: ignore[union-attr]
     try:
-        expected = _probe(backbone, shared=False)
-        backbone.set_attn_implementation(IMPLEMENTATION)  # type: ignore[operator]
-        shared = _probe(backbone, shared=True)
-        tolerance = _TOLERANCE[expected.dtype] * float(expected.abs().max())
-        difference = float((shared - expected).abs().max())
-        if difference <= tolerance:
-            return None
-        reason = f"its hidden states would differ by {difference:.1e}"
+        worst = largest_part_error(backbone)
     # Whatever a model raises that was never meant to be packed.
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-    backbone.set_attn_implementation(stock_attention)  # type: ignore[operator]
-    return reason
-
-
-def _probe(backbone: torch.nn.Module, *, shared: bool) -> torch.Tensor:
-    """Forward a few short traces: the hidden states of all their tokens, in order."""
-    token_ids = np.concatenate([np.array(trace, dtype=np.int32) for trace in _PROBE_TRACES])
-    lengths = np.array([len(trace) for trace in _PROBE_TRACES])
-    offsets = offsets_of(lengths)
-    if shared:
-        every_fork = ForwardCosts(token=1.0, fork=0.0)
-        planned: Plan = plan(token_ids, offsets, token_budget=6, costs=every_fork)
+        decided = Sharing(False, f"{type(error).__name__}: {error}")
     else:
-        planned = plan_padded(token_ids, offsets, token_budget=1)
-    hidden = torch.cat(list(hidden_states(backbone, planned)))
-    positions = np.concatenate([np.arange(length) for length in lengths])
-    rows = planned.rows(segment_of(offsets), positions)
-    return hidden[torch.from_numpy(rows).to(hidden.device)]
+        reason = (
+            f"rows of {worst.part} differ from the stock model's by up to {worst.error:.1e} of "
+            f"their norm, where rounding explains {worst.tolerance:.1e}"
+        )
+        decided = Sharing(worst.explained, reason, worst.error, worst.tolerance)
+    if not decided.shared:
+        backbone.set_attn_implementation(stock_attention)  # type: ignore[operator]
+    return decided
