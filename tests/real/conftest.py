@@ -1,0 +1,57 @@
+"""A real language model with a head, and real solutions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import smollm2
+
+
+@pytest.fixture(scope="session")
+def gsm8k(data: Path) -> list[tuple[str, list[str]]]:
+    """Problems, each with the steps of one of the four published solutions to it."""
+    traces = []
+    with (data / "gsm8k" / "example_model_solutions.jsonl").open() as lines:
+        for line in lines:
+            row = json.loads(line)
+            for solver in (
+                "6b_finetuning",
+                "6b_verification",
+                "175b_finetuning",
+                "175b_verification",
+            ):
+                steps = [step for step in row[solver]["solution"].split("\n") if step.strip()]
+                traces.append((row["question"], steps))
+            if len(traces) == 24:
+                break
+    return traces
+
+
+@pytest.fixture(scope="session")
+def real_prm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2 under a random head with two labels, in the layout of TRL."""
+    if (reason := smollm2.missing()) is not None:
+        pytest.skip(reason)
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from safetensors.torch import load_file, save_file
+
+    source, folder = smollm2.folder(), tmp_path_factory.mktemp("real") / "prm"
+    folder.mkdir()
+    for path in source.glob("*token*.json*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = transformers.AutoConfig.from_pretrained(source).to_dict()
+    config["architectures"] = ["LlamaForTokenClassification"]
+    config["num_labels"] = 2
+    config["stepscore"] = {"recipe": "trl-prm", "separator": "\n"}
+    (folder / "config.json").write_text(json.dumps(config))
+    tensors = load_file(source / "model.safetensors")
+    tensors.pop("lm_head.weight", None)
+    torch.manual_seed(3)
+    size = config["hidden_size"]
+    tensors["score.weight"] = torch.randn(2, size) / (4 * size**0.5)
+    tensors["score.bias"] = torch.zeros(2)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
