@@ -1,10 +1,33 @@
-"""The published layouts by name; a new one is its file and a line here."""
+"""The published layouts by name, and which of them an object has.
+
+A new layout is its file and a line here.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from stepscore.records.convert.gsm8k import GSM8K
 from stepscore.records.convert.layout import Layout
 from stepscore.records.convert.qwen_rm_maj import QWEN_RM_MAJ
+from stepscore.records.convert.records import RECORDS
 from stepscore.records.convert.rewardmath import REWARDMATH
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (GSM8K, QWEN_RM_MAJ, REWARDMATH)}
+# The order decides where an object has two layouts: records carry what they were made from, and
+# data sets carry their texts as messages, too.
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        RECORDS,
+        GSM8K,
+        QWEN_RM_MAJ,
+        REWARDMATH,
+    )
+}
+
+
+def layout_of(content: object) -> Layout | None:
+    """Give the layout that an object has; None where it has none that is known."""
+    if not isinstance(content, Mapping):
+        return None
+    return next((layout for layout in LAYOUTS.values() if layout.matches(content)), None)
