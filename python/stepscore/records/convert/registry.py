@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stepscore.records.convert.bbmistake import BBMISTAKE
+from stepscore.records.convert.fover import FOVER, FOVER_PREDICTIONS
 from stepscore.records.convert.gsm8k import GSM8K
 from stepscore.records.convert.layout import Layout
+from stepscore.records.convert.math_shepherd import MATH_SHEPHERD
+from stepscore.records.convert.openr import OPENR
+from stepscore.records.convert.prm800k import PRM800K
+from stepscore.records.convert.prmbench import PRMBENCH
+from stepscore.records.convert.processbench import PROCESSBENCH
 from stepscore.records.convert.qwen_rm_maj import QWEN_RM_MAJ
 from stepscore.records.convert.records import RECORDS
 from stepscore.records.convert.rewardmath import REWARDMATH
+from stepscore.records.convert.trl_stepwise import TRL_STEPWISE
 
 # The order decides where an object has two layouts: records carry what they were made from, and
 # data sets carry their texts as messages, too.
@@ -22,6 +30,15 @@ LAYOUTS: dict[str, Layout] = {
         GSM8K,
         QWEN_RM_MAJ,
         REWARDMATH,
+        PRM800K,
+        MATH_SHEPHERD,
+        OPENR,
+        PRMBENCH,
+        PROCESSBENCH,
+        BBMISTAKE,
+        FOVER,
+        FOVER_PREDICTIONS,
+        TRL_STEPWISE,
     )
 }
 
