@@ -605,7 +605,7 @@ def test_a_command_names_the_layout_of_a_foreign_file(
     assert main([command, source, "-o", str(out), *model]) == 2
     said = capsys.readouterr().err
     assert "in.jsonl:1: " in said
-    assert f"one of {LAYOUTS[name].title}" in said
+    assert f"got a line of {LAYOUTS[name].title}; " in said
     assert f"type: stepscore convert {source} in.records.jsonl" in said
 
 

@@ -101,7 +101,7 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
     except RecordError as fault:
         layout = layout_of(content) if fault.of_shape else None
         if layout is not None and layout.name != "records":
-            fault = _foreign(layout, place, fields)
+            raise _foreign(layout, place, fields) from None
         raise fault.of_record(place, record_id) from None
     return Record(
         place,
@@ -117,13 +117,14 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
 
 def _foreign(layout: Layout, place: str, fields: Fields) -> RecordError:
     """Name a record of another layout, and the command that converts it."""
-    got = f"one of {layout.title}"
+    got = f"a line of {layout.title}"
     if fields.candidates in layout.steps:
         got = f"the steps of one solution in {quote(fields.candidates)}, as {layout.title} has them"
     return RecordError(
         "a record with candidates, each a whole solution",
         got=got,
         advice=f"type: {convert_command(place.rpartition(':')[0])}",
+        place=place,
     )
 
 

@@ -67,7 +67,7 @@ FOVER = Layout(
 FOVER_PREDICTIONS = Layout(
     "fover_predictions",
     "FoVer's predictions",
-    "results of psunlpgroup/FoVer, which are refused: they do not say which steps belong together",
+    "results of psunlpgroup/FoVer, refused: which steps belong together is lost",
     predicts,
     refuse,
 )

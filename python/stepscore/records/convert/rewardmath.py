@@ -96,7 +96,7 @@ def _pairs(
 REWARDMATH = Layout(
     "rewardmath",
     "RewardMATH's results",
-    "a reward file of kimsh0507/RewardMATH_official: step scores, scores or verdicts on pairs",
+    "results of kimsh0507/RewardMATH_official: step scores, scores or verdicts",
     matches,
     read,
 )

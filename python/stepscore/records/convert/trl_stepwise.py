@@ -45,7 +45,7 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
 TRL_STEPWISE = Layout(
     "trl_stepwise",
     "TRL's stepwise supervision",
-    "data of TRL's PRM trainer: prompt, completions (the steps of one solution), labels",
+    "data of TRL's PRM trainer: prompt, completions (one solution's steps), labels",
     matches,
     read,
     steps=("completions",),
