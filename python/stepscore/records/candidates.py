@@ -25,7 +25,7 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
         candidate = Candidate(text=value)
     elif isinstance(value, dict):
         candidate = Candidate(
-            text=_optional(value, "text", str, field, "a text"),
+            text=_text(value.get("text"), field),
             steps=read_steps(value.get("steps"), field),
             answer=_stated_answer(value, field),
             score=_score(value.get("score"), field),
@@ -70,16 +70,18 @@ def read_answer(value: object, field: FieldPath) -> str | None:
         RecordError: neither a text nor a number, nor a list of one of them.
     """
     if isinstance(value, list) and len(value) == 1:
-        value = value[0]
+        (value,) = value
+    if isinstance(value, str):  # by far the most frequent
+        return value.strip()
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise RecordError(
             "a text or a number", got=quote(value), advice="write it as a string", field=field
         )
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip()
+    return str(value)
 
 
 def read_steps(value: object, field: FieldPath) -> list[str] | None:
@@ -196,16 +198,12 @@ def _correct(value: object, field: FieldPath) -> bool | None:
     )
 
 
-def _optional(value: dict[str, Any], name: str, kind: type, field: FieldPath, expected: str) -> Any:
-    content = value.get(name)
-    if content is not None and not isinstance(content, kind):
-        raise RecordError(
-            expected,
-            got=quote(content),
-            advice="write it so, or leave it out",
-            field=(*field, name),
-        )
-    return content
+def _text(value: object, field: FieldPath) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise RecordError(
+        "a text", got=quote(value), advice="write it so, or leave it out", field=(*field, "text")
+    )
 
 
 def _stated_answer(value: dict[str, Any], field: FieldPath) -> str | None:
