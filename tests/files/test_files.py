@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,6 +36,71 @@ def test_gzip_in_and_out(tmp_path: Path) -> None:
         assert lines.position() == lines.size
 
 
+def test_gzip_by_its_first_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(gzip.compress(b"x\ny\n"))
+    with LineReader(str(path)) as lines:
+        assert [line for _, line in lines] == [b"x\n", b"y\n"]
+    with LineReader(str(path)) as lines:
+        assert b"".join(lines.chunks(3)) == b"x\ny\n"
+
+
+RECORD = '{"id": 1, "candidates": [{"score": 1}]}\n'
+
+
+def parquet() -> bytes:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    sink = io.BytesIO()
+    parquet.write_table(pa.table({"id": [1]}), sink)
+    return sink.getvalue()
+
+
+def zipped() -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("a.jsonl", RECORD)
+    return sink.getvalue()
+
+
+FORMS = {
+    "a Parquet file": (parquet, "pandas.read_parquet"),
+    "a Zstandard file": (lambda: b"\x28\xb5\x2f\xfd\x00", "zstd -dc in.data > in.data.jsonl"),
+    "an xz file": (lambda: lzma.compress(RECORD.encode()), "xz -dc in.data > in.data.jsonl"),
+    "a bzip2 file": (lambda: bz2.compress(RECORD.encode()), "bzip2 -dc in.data > in.data.jsonl"),
+    "a zip archive": (zipped, "unzip -p in.data > in.data.jsonl"),
+}
+
+
+@pytest.mark.parametrize("what", FORMS)
+def test_a_file_without_lines_says_what_it_is(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, command = FORMS[what]
+    monkeypatch.chdir(tmp_path)
+    Path("in.data").write_bytes(make())
+    for read in (list, lambda lines: list(lines.chunks(100))):
+        with LineReader("in.data") as lines, pytest.raises(InputError) as error:
+            read(lines)
+        assert f"in.data: expected JSONL, one JSON object per line; got {what}; type:" in str(
+            error.value
+        )
+        assert command in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_and_the_command_that_mends_it(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my in.txt").write_bytes(RECORD.encode(encoding))
+    with LineReader("my in.txt") as lines, pytest.raises(InputError, match="in UTF-16") as error:
+        list(lines)
+    command = str(error.value).rpartition("type: ")[2]
+    subprocess.run(command, shell=True, check=True)
+    assert Path("my in.jsonl").read_text() == RECORD
+
+
 @pytest.mark.parametrize("damage", ["cut", "no gzip"])
 def test_a_damaged_gzip_file_is_an_input_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "a.gz"
@@ -47,11 +116,10 @@ def test_a_damaged_gzip_file_is_an_input_error(tmp_path: Path, damage: str) -> N
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected an existing file; got none; check the path"):
         LineReader(str(tmp_path / "none"))
-    with (
-        pytest.raises(InputError, match="expected a readable file"),
-        LineReader(str(tmp_path)) as lines,
-    ):
-        list(lines)
+    (tmp_path / "b.jsonl").write_text("x")
+    (tmp_path / "a.jsonl").write_text("x")
+    with pytest.raises(InputError, match=r"got a folder, which holds a.jsonl, b.jsonl; pass one"):
+        LineReader(str(tmp_path))
 
 
 def test_nothing_appears_before_the_end(tmp_path: Path) -> None:

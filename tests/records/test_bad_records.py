@@ -34,14 +34,19 @@ def steps(*scores: Any) -> dict[str, Any]:
 UNREADABLE = [
     (b'{"id": "bad", "problem"', "expected one JSON object per line; got Expecting ':' delimiter"),
     (b"[1, 2]", "expected one JSON object per line; got a list; write"),
-    (b'{"id": NaN}', "got NaN, which JSON does not have (write null)"),
+    (b'{"id": NaN}', "id: expected a text or a whole number; got NaN"),
+    (b'{"id": Infinity}', "got Infinity, which JSON does not have (write null)"),
+    (
+        b'{"id": "bad", "problem": "?", "candidates": [{"text": "a", "text": "b"}]}',
+        'got the key "text" twice in one object in ',
+    ),
+    (b'{"id": "bad", "id": "good"}', 'got the key "id" twice in one object in '),
     (b'{"id": "b\xff"}', "expected UTF-8 text; got byte 0xff at byte 10 of the line; save"),
     (b"[" * 100_000, "brackets nested too deeply"),
     (b'{"id": "\\ud800"}', "got half of a surrogate pair (\\ud800 to \\udfff); repair"),
     (b"\x00\x01", "expected one JSON object per line"),
 ]
 UNSCORABLE = [
-    (solution(id=...), 'expected the field "id"; got "problem", "candidates"; name'),
     (solution(id=1.5), "id: expected a text or a whole number; got 1.5; give"),
     (solution(id=True), "id: expected a text or a whole number; got true; give"),
     (solution(id=""), 'id: expected a text or a whole number; got ""; give'),
@@ -81,8 +86,10 @@ UNSCORABLE = [
         solution(candidates=[{"text": "a", "answer": []}]),
         "candidates[0].answer: expected a text or",
     ),
-    (solution(candidates=[{"text": "a", "correct": 1}]), "candidates[0].correct: expected true or"),
-    (solution(answer=["1"]), 'answer: expected a text or a number; got ["1"]; write'),
+    (solution(candidates=[{"text": "a", "correct": 2}]), "candidates[0].correct: expected true or"),
+    (solution(candidates=[{"text": "a", "correct": "1"}]), "candidates[0].correct: expected true"),
+    (solution(answer=["1", "2"]), 'answer: expected a text or a number; got ["1", "2"]; write'),
+    (solution(answer=[["1"]]), 'answer: expected a text or a number; got ["1"]; write'),
     (
         solution(stepscore={}),
         "stepscore: expected no such field yet, because the result is written to it; got",
@@ -94,7 +101,14 @@ UNVOTABLE = [
     (scored({"score": "1"}), 'candidates[0].score: expected a finite number; got "1"; write'),
     (scored({"score": True}), "candidates[0].score: expected a finite number; got true"),
     (scored({"score": 10**400}), "candidates[0].score: expected a finite number; got 1000"),
-    (b'{"id": "bad", "candidates": [{"score": NaN}]}', "got NaN, which JSON does not have"),
+    (
+        b'{"id": "bad", "candidates": [{"score": NaN}]}',
+        "candidates[0].score: expected a finite number; got NaN",
+    ),
+    (
+        b'{"id": "bad", "candidates": [{"score": 1, "step_scores": [0.5, NaN]}]}',
+        "candidates[0].step_scores[1]: expected a finite number; got NaN",
+    ),
     (b'{"id": "bad", "candidates": [{"score": -Infinity}]}', "got -Infinity, which JSON does"),
     (
         b'{"id": "bad", "candidates": [{"score": 1e999}]}',

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,8 @@ import pytest
 from fake_model import read
 
 from stepscore.cli.main import main
+from stepscore.errors import InputError
+from stepscore.records.convert import LAYOUTS, convert
 
 Write = Callable[..., str]
 
@@ -27,74 +32,131 @@ QWEN = {
     "score": [True, False],
     "pred_score": [[1.5], [-2.0]],
 }
-REWARDMATH = [{"problem": "?", "solution_reference": ["h", "g"], "score": [[0.5, 0.4], [0.1]]}]
+REWARDMATH = {
+    "problem": "?",
+    "solution_reference": ["g", "human_to_GPT-4"],
+    "score": [[0.5, 0.4], [0.1]],
+}
+PAIRS = {
+    "problem": "?",
+    "solution_reference": ["g", "h", "i"],
+    "score": ["A", "A", "tie"],
+    "chosen_position": ["A", "B", "A"],
+}
 
 
-@pytest.mark.parametrize(
-    ("layout", "line", "expected"),
-    [
-        (
-            "gsm8k",
-            GSM8K,
-            {
-                "id": "gsm8k-0",
-                "problem": "?",
-                "candidates": [
-                    {"steps": ["1 + 1 = 3", "A: 3"], "generator": "6b", "correct": False},
-                    {"steps": ["A: 2"], "generator": "175b", "correct": True},
-                ],
-                "answer": "2",
-            },
-        ),
-        (
-            "qwen_rm_maj",
-            QWEN,
-            {
-                "id": 5,
-                "problem": "?",
-                "candidates": [
-                    {"text": "so 2", "answer": "2", "score": 1.5, "correct": True},
-                    {"text": "so 3", "answer": "3", "score": -2.0, "correct": False},
-                ],
-                "answer": "2",
-            },
-        ),
-        (
-            "rewardmath",
-            REWARDMATH,
+@pytest.mark.parametrize("layout", ["gsm8k", "qwen_rm_maj"])
+def test_the_former_spelling_names_the_new_one(
+    layout: str, write: Write, tmp_path: Path, capsys: Any
+) -> None:
+    out = tmp_path / "out.jsonl"
+    source = write(GSM8K if layout == "gsm8k" else QWEN)
+    assert main(["convert", layout, source, "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "1 problems, 2 candidates, 1 of them right" in said.out
+    assert f"--from {layout}" in said.err
+    assert main(["convert", source, str(out)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["convert", source, str(out), "--overwrite"]) == 0
+    assert f"({layout})" in capsys.readouterr().out
+    assert main(["convert", source, str(out), "-o", str(out)]) == 2
+    assert "-o: expected one output" in capsys.readouterr().err
+    assert main(["convert", source]) == 2
+    assert "expected OUT, where the records are written" in capsys.readouterr().err
+
+
+class TestRewardMath:
+    """Who is right is what the file says, never where it stands."""
+
+    def convert(self, write: Write, tmp_path: Path, *problems: Any) -> list[dict[str, Any]]:
+        out = tmp_path / "out.jsonl"
+        convert(write(list(problems)), str(out), overwrite=True)
+        return read(out)
+
+    def test_step_scores(self, write: Write, tmp_path: Path) -> None:
+        assert self.convert(write, tmp_path, REWARDMATH) == [
             {
                 "id": "rewardmath-0",
                 "problem": "?",
                 "candidates": [
-                    {"step_scores": [0.5, 0.4], "generator": "h", "correct": True},
-                    {"step_scores": [0.1], "generator": "g", "correct": False},
+                    {"step_scores": [0.5, 0.4], "generator": "g", "correct": False},
+                    {"step_scores": [0.1], "generator": "human_to_GPT-4", "correct": True},
                 ],
-            },
-        ),
-    ],
-)
-def test_convert(
-    layout: str, line: Any, expected: dict[str, Any], write: Write, tmp_path: Path, capsys: Any
-) -> None:
-    out = tmp_path / "out.jsonl"
-    assert main(["convert", layout, write(line), "-o", str(out)]) == 0
-    assert read(out) == [expected]
-    assert "1 problems, 2 candidates, 1 of them right" in capsys.readouterr().out
-    assert main(["convert", layout, write(line), "-o", str(out)]) == 2
-    assert "--overwrite" in capsys.readouterr().err
+            }
+        ]
+
+    def test_one_number_per_solution(self, write: Write, tmp_path: Path) -> None:
+        (record,) = self.convert(write, tmp_path, {**REWARDMATH, "score": [10, -0.5]})
+        assert record["candidates"] == [
+            {"score": 10, "generator": "g", "correct": False},
+            {"score": -0.5, "generator": "human_to_GPT-4", "correct": True},
+        ]
+
+    def test_verdicts_on_pairs(self, write: Write, tmp_path: Path, capsys: Any) -> None:
+        # The judge said the side of the right solution for the first pair alone.
+        records = self.convert(write, tmp_path, PAIRS)
+        assert [record["id"] for record in records] == [f"rewardmath-0-{i}" for i in range(3)]
+        assert [[c["score"] for c in record["candidates"]] for record in records] == [
+            [1, 0],
+            [0, 1],
+            [0, 0],
+        ]
+        for record, generator in zip(records, "ghi", strict=True):
+            assert [(c["generator"], c["correct"]) for c in record["candidates"]] == [
+                ("human_to_GPT-4", True),
+                (generator, False),
+            ]
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"solution_reference": ["g", "h"]}, 'expected one solution of "human_to_GPT-4"'),
+            ({"solution_reference": ["human_to_GPT-4"] * 2}, "expected one solution of"),
+            ({"score": ["A", "B"]}, "score[0]: expected step scores, a number, or verdicts"),
+            ({"score": [None, 1]}, "score[0]: expected step scores, a number, or verdicts"),
+            ({"score": [True, 1]}, "score[0]: expected step scores, a number, or verdicts"),
+            ({"score": [[1]]}, "expected lists of one length in solution_reference, score; got"),
+            ({**PAIRS, "chosen_position": ["A", "B"]}, "expected lists of one length in solution_"),
+            ({**PAIRS, "chosen_position": ["A", "B", "C"]}, "chosen_position[2]: expected"),
+            ({**PAIRS, "solution_reference": ["g", "h", "human_to_GPT-4"]}, "wrong solutions"),
+        ],
+    )
+    def test_what_cannot_be_read_is_refused(
+        self, changes: dict[str, Any], message: str, write: Write, tmp_path: Path
+    ) -> None:
+        with pytest.raises(InputError) as error:
+            self.convert(write, tmp_path, REWARDMATH, {**REWARDMATH, **changes})
+        assert message in str(error.value)
+        assert "in.jsonl:1, item 1" in str(error.value)
+        assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+    @pytest.mark.parametrize("name", ["Math_Shepherd", "ReasonEval_7B"])
+    def test_the_real_files_in_another_order(
+        self, name: str, data: Path, write: Write, tmp_path: Path
+    ) -> None:
+        problems = json.loads((data / "rewardmath" / f"{name}_reward.json").read_text())
+        for index, problem in enumerate(problems):
+            turn = index % 10
+            for field in ("solution_reference", "score"):
+                problem[field] = problem[field][turn:] + problem[field][:turn]
+        records = self.convert(write, tmp_path, *problems)
+        right = [[c["correct"] for c in r["candidates"]].index(True) for r in records]
+        assert right == [-index % 10 for index in range(483)]
 
 
 @pytest.mark.parametrize(
     ("layout", "line", "message"),
     [
-        ("gsm8k", "{", "in.jsonl:1: expected a JSON object in UTF-8; got"),
-        ("gsm8k", [1], "in.jsonl:1: expected a JSON object; got [1]"),
+        ("gsm8k", "{", "in.jsonl:2: expected JSON in UTF-8; got Expecting property name"),
+        ("gsm8k", [1], "in.jsonl:1, item 0: expected a JSON object; got 1"),
         ("gsm8k", {"question": "?"}, "expected solutions such as 6b_finetuning"),
         ("gsm8k", {**GSM8K, "ground_truth": 2}, "ground_truth: expected a text; got 2"),
         ("gsm8k", {**GSM8K, "6b": {"solution": "x"}}, "6b.is_correct: expected true or false"),
         ("gsm8k", QWEN, "expected solutions such as"),
-        ("gsm8k", b"\xff", "in.jsonl:1: expected a JSON object in UTF-8"),
+        ("gsm8k", b"\xff", "in.jsonl:1: expected JSON in UTF-8; got byte 0xff"),
         ("gsm8k", "", "expected at least one problem; got none"),
+        ("gsm8k", '{"question": 1, "question": 2}', 'got the key "question" twice in one object'),
+        ("gsm8k", "[" * 100_000, "brackets nested too deeply"),
         (
             "qwen_rm_maj",
             {**QWEN, "pred": ["2"]},
@@ -107,20 +169,101 @@ def test_convert(
             json.dumps(QWEN).replace("1.5", "1e999"),
             "problem 5: expected finite numbers; got an infinite one",
         ),
-        ("rewardmath", "[", "expected a JSON list of problems; got Expecting value"),
-        ("rewardmath", {"a": 1}, "expected a JSON list of problems"),
-        ("rewardmath", [1], "in.jsonl, problem 0: expected an object; got 1"),
         (
-            "rewardmath",
-            [{**REWARDMATH[0], "score": [[1]]}],
-            "expected lists of one length in solution_reference, score; got [2, 1]",
+            "qwen_rm_maj",
+            json.dumps(QWEN).replace("1.5", "NaN"),
+            "problem 5: expected finite numbers; got an infinite one, or NaN",
         ),
+        ("rewardmath", "[", "in.jsonl:2: expected JSON in UTF-8; got Expecting value"),
+        ("rewardmath", {"a": 1}, "problem: expected a text; got null"),
+        ("rewardmath", [1], "in.jsonl:1, item 0: expected a JSON object; got 1"),
         ("rewardmath", "", "expected at least one problem; got none"),
+        ("rewardmath", "[]", "expected at least one problem; got none"),
     ],
 )
 def test_another_layout_is_an_error(
     layout: str, line: Any, message: str, write: Write, tmp_path: Path, capsys: Any
 ) -> None:
-    assert main(["convert", layout, write(line), "-o", str(tmp_path / "out")]) == 2
+    out = str(tmp_path / "out")
+    assert main(["convert", write(line), out, "--from", layout]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_an_unknown_layout_shows_its_fields(write: Write, tmp_path: Path, capsys: Any) -> None:
+    assert main(["convert", write({"a": 1, "b": 2}), str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert 'in.jsonl:1: expected an object of a known layout; got the fields "a", "b"' in said
+    assert "--from" in said
+    with pytest.raises(InputError, match="layout: expected one of records, gsm8k"):
+        convert("in", "out", layout="none")
+
+
+RECORDS = [{"id": i, "candidates": [{"answer": "ü\n", "score": i}]} for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(RECORDS, indent=4),
+        json.dumps(RECORDS),
+        "\n".join(json.dumps(record, indent=1) for record in RECORDS),
+        "\r".join(map(json.dumps, RECORDS)),
+        "\r\n\r\n".join(map(json.dumps, RECORDS)) + "\r\n",
+        "".join(map(json.dumps, RECORDS)),
+    ],
+    ids=["list over lines", "list in a line", "over lines", "CR alone", "CR LF", "without ends"],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_records_in_any_form(text: str, packed: bool, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.json", tmp_path / "out.jsonl"
+    raw = b"\xef\xbb\xbf" + text.encode()
+    source.write_bytes(gzip.compress(raw) if packed else raw)
+    convert(str(source), str(out))
+    assert read(out) == RECORDS
+
+
+def test_values_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
+    """Cuts fall everywhere: in texts, escapes, numbers and words."""
+    source, out = tmp_path / "in.json", tmp_path / "out.jsonl"
+    records = [
+        {"id": i, "candidates": [{"score": 1 / 3 + i, "text": 'ü\\"' * 40, "correct": True}] * 900}
+        for i in range(12)
+    ]
+    source.write_text(json.dumps(records))
+    assert source.stat().st_size > 3 * (1 << 20)
+    convert(str(source), str(out))
+    assert read(out) == records
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_a_large_file_is_never_held(tmp_path: Path) -> None:
+    """The peak of a process that converts 30 MB stays near that of one that converts 1 kB."""
+    # The maximum that getrusage gives is that of the process before exec, too.
+    program = (
+        "import re, sys; from stepscore.records.convert import convert;"
+        "convert(sys.argv[1], sys.argv[2]);"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
+    )
+    problem = {
+        "problem": "?" * 200,
+        "solution_reference": ["human_to_GPT-4", *"abcdefghi"],
+        "score": [[0.123456789] * 20] * 10,
+    }
+    peaks = []
+    for count in (1, 10_000):
+        source, out = tmp_path / f"{count}.json", tmp_path / f"{count}.jsonl"
+        source.write_text(json.dumps([problem] * count))
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(source), str(out)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout) / 1024)
+    assert (tmp_path / "10000.json").stat().st_size > 29e6
+    assert peaks[1] - peaks[0] < 12, peaks
+
+
+def test_the_layouts_are_told_apart() -> None:
+    samples = [GSM8K, QWEN, REWARDMATH, PAIRS, RECORDS[0]]
+    found = [[name for name, layout in LAYOUTS.items() if layout.matches(s)] for s in samples]
+    assert found == [["gsm8k"], ["qwen_rm_maj"], ["rewardmath"], ["rewardmath"], ["records"]]

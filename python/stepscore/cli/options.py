@@ -57,10 +57,14 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(
-    parser: argparse.ArgumentParser, what: str = "the JSONL file to write", *, required: bool = True
+    parser: argparse.ArgumentParser,
+    what: str = "the JSONL file to write",
+    *,
+    required: bool = True,
+    dest: str = "output",
 ) -> None:
     """The file that is written."""
-    parser.add_argument("-o", "--output", metavar="OUT", required=required, help=what)
+    parser.add_argument("-o", "--output", metavar="OUT", required=required, help=what, dest=dest)
 
 
 def add_overwrite(parser: argparse.ArgumentParser, what: str = "existing files") -> None:

@@ -11,7 +11,7 @@ from stepscore.errors import Argument
 _FLAGS = {
     "source": "IN",
     "target": "-o",
-    "layout": "LAYOUT",
+    "layout": "--from",
     "scorer": "--model",
     "rules": "--rule",
     "bounded": "--score-range",

@@ -1,6 +1,7 @@
 """Files: lines read one after the other, and output that appears whole or not at all."""
 
 from stepscore.files.lines import LineReader
+from stepscore.files.signatures import command_for, convert_command
 from stepscore.files.whole import WholeFile, check_different
 
-__all__ = ["LineReader", "WholeFile", "check_different"]
+__all__ = ["LineReader", "WholeFile", "check_different", "command_for", "convert_command"]

@@ -10,26 +10,29 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from stepscore.errors import InputError
+from stepscore.files.signatures import GZIP, STDIN, folder_fault, foreign_file
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BUFFER = 1 << 20
 
 
 class LineReader:
-    """The lines of a file, of a gzip file (by its ``.gz``), or of standard input (``-``).
+    """The lines of a file, of a gzip file (by its first bytes), or of standard input (``-``).
 
     Iterating gives (place, bytes) per line, the place as ``file:line``; blank lines are left out.
+    `chunks` gives the same content without regard to lines; a file is read in one of the two ways.
 
     Attributes:
         name: of the file, as messages give it.
         size: its bytes; None for standard input.
 
     Raises:
-        InputError: a file that is missing or cannot be read, also while it is being read.
+        InputError: a file that is missing or cannot be read, also while it is being read; a folder;
+            a file that holds no lines of text, with the command that makes some of it.
     """
 
     def __init__(self, path: str) -> None:
-        self.name = "<stdin>" if path == "-" else path
+        self.name = STDIN if path == "-" else path
         self.size: int | None = None
         self._closes = path != "-"
         if path == "-":
@@ -45,10 +48,12 @@ class LineReader:
             try:
                 self._raw = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - closed by __exit__
                 self.size = os.fstat(self._raw.fileno()).st_size
+            except IsADirectoryError as error:
+                raise folder_fault(path, os.listdir(path)) from error
             except OSError as error:
                 raise _unreadable(self.name, error) from error
         self._lines: Any = self._raw
-        if path.endswith(".gz"):
+        if path.endswith(".gz") or self._begins_as_gzip():
             self._lines = gzip.GzipFile(fileobj=self._raw)
 
     def __enter__(self) -> LineReader:
@@ -66,11 +71,36 @@ class LineReader:
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         try:
             for number, line in enumerate(self._lines, 1):
-                content = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+                content = self._checked(line) if number == 1 else line
                 if content.strip():
                     yield f"{self.name}:{number}", content
         except (OSError, EOFError, zlib.error) as error:
             raise _unreadable(self.name, error) from error
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Give the content in pieces of at most `size` bytes."""
+        try:
+            chunk = self._checked(self._lines.read(size))
+            while chunk:
+                yield chunk
+                chunk = self._lines.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise _unreadable(self.name, error) from error
+
+    def _begins_as_gzip(self) -> bool:
+        # Only a file can be read again from its beginning.
+        if self.size is None or not self._raw.seekable():
+            return False
+        begins = self._raw.read(len(GZIP)) == GZIP
+        self._raw.seek(0)
+        return begins
+
+    def _checked(self, first: bytes) -> bytes:
+        """Give the first bytes without a byte order mark; refuse those of no text."""
+        fault = foreign_file(self.name, first)
+        if fault is not None:
+            raise fault
+        return first.removeprefix(_BYTE_ORDER_MARK)
 
 
 def _unreadable(name: str, error: BaseException) -> InputError:

@@ -25,12 +25,12 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
         candidate = Candidate(text=value)
     elif isinstance(value, dict):
         candidate = Candidate(
-            text=_optional(value, "text", str, field, "a text"),
+            text=_text(value.get("text"), field),
             steps=read_steps(value.get("steps"), field),
             answer=_stated_answer(value, field),
             score=_score(value.get("score"), field),
             step_scores=read_step_scores(value.get("step_scores"), field, allow_null=False),
-            correct=_optional(value, "correct", bool, field, "true or false"),
+            correct=_correct(value.get("correct"), field),
         )
     else:
         raise RecordError(
@@ -38,6 +38,7 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
             got=kind_of(value),
             advice='write the solution as a string, or as {"steps": [...]}',
             field=field,
+            of_shape=True,
         )
     if to_score:
         _check_solution(candidate, field)
@@ -63,20 +64,24 @@ def check_scored(candidates: list[Candidate], fields: Fields) -> None:
 
 
 def read_answer(value: object, field: FieldPath) -> str | None:
-    """Read an answer as text, stripped; a whole number loses its point.
+    """Read an answer as text, stripped; a whole number loses its point, NaN is no answer.
 
     Raises:
-        RecordError: neither a text nor a number.
+        RecordError: neither a text nor a number, nor a list of one of them.
     """
-    if value is None:
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    if isinstance(value, str):  # by far the most frequent
+        return value.strip()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise RecordError(
             "a text or a number", got=quote(value), advice="write it as a string", field=field
         )
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip()
+    return str(value)
 
 
 def read_steps(value: object, field: FieldPath) -> list[str] | None:
@@ -180,16 +185,25 @@ def _check_solution(candidate: Candidate, field: FieldPath) -> None:
             )
 
 
-def _optional(value: dict[str, Any], name: str, kind: type, field: FieldPath, expected: str) -> Any:
-    content = value.get(name)
-    if content is not None and not isinstance(content, kind):
-        raise RecordError(
-            expected,
-            got=quote(content),
-            advice="write it so, or leave it out",
-            field=(*field, name),
-        )
-    return content
+def _correct(value: object, field: FieldPath) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return value == 1
+    raise RecordError(
+        "true or false, also as 1 or 0",
+        got=quote(value),
+        advice="write it so, or leave it out",
+        field=(*field, "correct"),
+    )
+
+
+def _text(value: object, field: FieldPath) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise RecordError(
+        "a text", got=quote(value), advice="write it so, or leave it out", field=(*field, "text")
+    )
 
 
 def _stated_answer(value: dict[str, Any], field: FieldPath) -> str | None:

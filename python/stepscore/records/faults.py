@@ -21,6 +21,8 @@ class RecordError(InputError):
         record_id: the record's id, None where the line did not get that far.
         field: the way to the part at fault, ``("candidates", 0, "score")``; empty for the whole
             record.
+        of_shape: whether a field is missing or holds another kind of thing, as where the record
+            has another layout.
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class RecordError(InputError):
         field: FieldPath = (),
         place: str = "",
         record_id: RecordId | None = None,
+        of_shape: bool = False,
     ) -> None:
         self.place = place
         self.record_id = record_id
         self.field = field
+        self.of_shape = of_shape
         super().__init__(expected, got=got, advice=advice)
         self.where = self._where()
 

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from stepscore.errors import Argument
+from stepscore.files import convert_command
 from stepscore.records.candidates import check_scored, read_answer, read_candidate
+from stepscore.records.convert import Layout, layout_of
 from stepscore.records.earlier import Provenance, read_provenance, with_earlier_scores
 from stepscore.records.faults import RecordError
-from stepscore.records.json_text import kind_of, load_json, quote
-from stepscore.records.record import Candidate, Fields, Record, RecordId
+from stepscore.records.forms import fault_of_form
+from stepscore.records.json_text import kind_of, load_json, quote, without_nan
+from stepscore.records.record import Candidate, Fields, Record, RecordId, field_in
 
 Wanted = Literal["solutions", "scores", "problems"]
 
@@ -49,6 +52,8 @@ def parse_records(
 def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Record:
     """Read one line.
 
+    A record without an id gets the number of its line, in its line, too.
+
     Args:
         line: the bytes of one line.
         place: file and line, for messages.
@@ -58,13 +63,21 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
             ``problems`` when the problem alone is needed; candidates are not looked at.
 
     Raises:
-        RecordError: anything that is missing, of another type, empty or not a finite number.
+        RecordError: anything that is missing, of another type, empty or not a finite number. A
+            record of a published layout is named as one, with the command that converts it.
+        InputError: a file that is no JSONL at all; the message says what it is.
     """
     record_id: RecordId | None = None
+    content: dict[str, Any] = {}
     try:
         text = _decode(line)
-        content = _load_object(text)
-        record_id = _id(content, fields)
+        content = _load_object(text, place)
+        record_id = _line_number(content, place, fields)
+        if record_id is not None:
+            # A later run must find it under the same name, whatever is left out before it.
+            text, content = _with_id(text, record_id), {"id": record_id, **content}
+        else:
+            record_id = _id(content, fields)
         problem = _problem(content, fields, required=wanted != "scores")
         candidates = [] if wanted == "problems" else _candidates(content, fields, wanted)
         earlier = Provenance()
@@ -80,10 +93,15 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
             earlier = read_provenance(result)
             candidates = with_earlier_scores(candidates, result, earlier, fields)
             text = _dump(content)
+        elif "NaN" in text and without_nan(content) != content:
+            text = _dump(content)
         if wanted == "scores":
             check_scored(candidates, fields)
-        answer = read_answer(content.get(fields.answer), (fields.answer,))
+        answer = read_answer(field_in(content, fields.answer)[1], (fields.answer,))
     except RecordError as fault:
+        layout = layout_of(content) if fault.of_shape else None
+        if layout is not None and layout.name != "records":
+            raise _foreign(layout, place, fields) from None
         raise fault.of_record(place, record_id) from None
     return Record(
         place,
@@ -97,6 +115,19 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
     )
 
 
+def _foreign(layout: Layout, place: str, fields: Fields) -> RecordError:
+    """Name a record of another layout, and the command that converts it."""
+    got = f"a line of {layout.title}"
+    if fields.candidates in layout.steps:
+        got = f"the steps of one solution in {quote(fields.candidates)}, as {layout.title} has them"
+    return RecordError(
+        "a record with candidates, each a whole solution",
+        got=got,
+        advice=f"type: {convert_command(place.rpartition(':')[0])}",
+        place=place,
+    )
+
+
 def _decode(line: bytes) -> str:
     try:
         return line.decode("utf-8").strip()
@@ -105,16 +136,18 @@ def _decode(line: bytes) -> str:
         raise RecordError("UTF-8 text", got=byte, advice="save the file as UTF-8") from None
 
 
-def _load_object(text: str) -> dict[str, Any]:
+def _load_object(text: str, place: str) -> dict[str, Any]:
     try:
         content = load_json(text)
     except ValueError as error:
+        _check_form(text, place)
         raise RecordError(
             "one JSON object per line",
             got=f"{error} in {quote(text)}",
             advice="repair the line, or write the file as JSONL",
         ) from None
     if not isinstance(content, dict):
+        _check_form(text, place)
         raise RecordError(
             "one JSON object per line",
             got=kind_of(content),
@@ -130,6 +163,14 @@ def _load_object(text: str) -> dict[str, Any]:
     return content
 
 
+def _check_form(text: str, place: str) -> None:
+    """Refuse a file whose first line shows that it is no JSONL."""
+    name, _, number = place.rpartition(":")
+    fault = fault_of_form(text, name) if number == "1" else None
+    if fault is not None:
+        raise fault
+
+
 def _has_lone_surrogate(content: object) -> bool:
     try:
         json.dumps(content, ensure_ascii=False).encode()
@@ -140,23 +181,37 @@ def _has_lone_surrogate(content: object) -> bool:
 
 def _dump(content: dict[str, Any]) -> str:
     try:
-        return json.dumps(content, ensure_ascii=False, allow_nan=False)
+        return json.dumps(without_nan(content), ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise RecordError(
             "numbers that a float64 can hold", got="a larger one", advice="write it as text"
         ) from None
 
 
+def _line_number(content: dict[str, Any], place: str, fields: Fields) -> int | None:
+    """Give the number of the line as the id of a record that has none, and need not have one."""
+    number = place.rpartition(":")[2]
+    missing = fields.id == Fields.id and fields.id not in content and number.isdecimal()
+    return int(number) if missing else None
+
+
+def _with_id(text: str, record_id: int) -> str:
+    rest = text[1:].lstrip()
+    return f'{{"id": {record_id}{"" if rest == "}" else ", "}{rest}'
+
+
 def _required(content: dict[str, Any], fields: Fields, field: str) -> Any:
     name = getattr(fields, field)
-    if name not in content:
+    there, value = field_in(content, name)
+    if not there:
         present = ", ".join(quote(key) for key in list(content)[:_FIELDS_SHOWN])
         raise RecordError(
             f'the field "{name}"',
             got=present or "an empty object",
             advice=("name it with ", Argument(f"fields.{field}")),
+            of_shape=True,
         )
-    return content[name]
+    return value
 
 
 def _id(content: dict[str, Any], fields: Fields) -> RecordId:
@@ -172,12 +227,16 @@ def _id(content: dict[str, Any], fields: Fields) -> RecordId:
 
 
 def _problem(content: dict[str, Any], fields: Fields, *, required: bool) -> str | None:
-    if fields.problem not in content and not required:
+    if not required and not field_in(content, fields.problem)[0]:
         return None
     value = _required(content, fields, "problem")
     if not isinstance(value, str):
         raise RecordError(
-            "a text", got=quote(value), advice="write it as a string", field=(fields.problem,)
+            "a text",
+            got=quote(value),
+            advice="write it as a string",
+            field=(fields.problem,),
+            of_shape=True,
         )
     return value
 
@@ -190,7 +249,12 @@ def _candidates(content: dict[str, Any], fields: Fields, wanted: Wanted) -> list
             got=quote(values),
             advice="give the record candidates, or leave it out",
             field=(fields.candidates,),
+            of_shape=not isinstance(values, list),
         )
+    # Steps under a name of the caller's would pass for as many short solutions.
+    layout = layout_of(content) if fields.candidates != Fields.candidates else None
+    if layout is not None and fields.candidates in layout.steps:
+        raise RecordError("candidates, each a whole solution", of_shape=True)
     return [
         read_candidate(value, (fields.candidates, index), to_score=wanted == "solutions")
         for index, value in enumerate(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ RecordId = str | int
 @dataclass(frozen=True)
 class Fields:
     """The names of a record's fields; ``result`` is the one that is added.
+
+    A name with dots leads into objects and lists, ``doc.question`` or ``choices.0.text``, unless
+    the record has a field of just that name. The result always stands at the top.
 
     Raises:
         InputError: one name for two of them.
@@ -37,6 +41,29 @@ class Fields:
                     advice="pass another",
                     argument=f"fields.{field}",
                 )
+
+
+def field_in(content: Mapping[str, Any], name: str) -> tuple[bool, Any]:
+    """Look a field up.
+
+    Args:
+        content: a record.
+        name: of the field, or the way to it, as `Fields` says.
+
+    Returns:
+        Whether it is there, and what it holds.
+    """
+    if name in content or "." not in name:
+        return name in content, content.get(name)
+    value: Any = content
+    for part in name.split("."):
+        if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            return False, None
+    return True, value
 
 
 @dataclass(frozen=True, slots=True)

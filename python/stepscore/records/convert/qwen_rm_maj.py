@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepscore.files import LineReader
-from stepscore.records.convert.layout import Layout, list_of, objects, record_of, text_of, wrong
+from stepscore.records.convert.layout import (
+    Layout,
+    Objects,
+    columns_of,
+    has_lists,
+    record_of,
+    text_of,
+    wrong,
+)
 
 _COLUMNS = ("code", "pred", "score", "pred_score")
 
 
-def read(lines: LineReader) -> Iterator[dict[str, Any]]:
+def matches(content: Mapping[str, Any]) -> bool:
+    """Samples in ``code``, and their rewards in ``pred_score``."""
+    return has_lists(content, "code", "pred_score") and "question" in content
+
+
+def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     """Read a file.
 
-    A line holds a question, its answer ``gt``, and in parallel lists the samples' texts ``code``,
-    parsed answers ``pred``, verdicts ``score`` and reward-model scores ``pred_score``.
+    An object holds a question, its answer ``gt``, and in parallel lists the samples' texts
+    ``code``, parsed answers ``pred``, verdicts ``score`` and reward-model scores ``pred_score``.
     """
-    for place, content in objects(lines):
+    for place, content in objects:
         problem = text_of(content, "question", place)
-        columns = [list_of(content, name, place) for name in _COLUMNS]
-        lengths = [len(column) for column in columns]
-        if len(set(lengths)) != 1:
-            raise wrong(f"lists of one length in {', '.join(_COLUMNS)}", lengths, place)
         candidates = [
             {"text": text, "answer": answer, "score": _reward(rewards, place), "correct": correct}
-            for text, answer, correct, rewards in zip(*columns, strict=True)
+            for text, answer, correct, rewards in zip(
+                *columns_of(content, _COLUMNS, place), strict=True
+            )
         ]
         if "idx" not in content:
             raise wrong("the number of the problem", None, place, ("idx",))
@@ -40,7 +51,8 @@ def _reward(rewards: object, place: str) -> Any:
 
 QWEN_RM_MAJ = Layout(
     "qwen_rm_maj",
+    "Qwen2.5-Math's rm_maj_eval",
     "a rm_maj_eval file of QwenLM/Qwen2.5-Math: samples with reward-model scores",
+    matches,
     read,
-    has_scores=True,
 )

@@ -1,0 +1,101 @@
+"""Files that hold no lines of UTF-8 text: what they are, by their first bytes, and what to type."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import PurePath
+
+from stepscore.errors import InputError
+
+STDIN = "<stdin>"
+GZIP = b"\x1f\x8b"
+
+# (the file, the JSONL that is made of it) -> what to type.
+_Command = Callable[[str, str], str]
+
+
+def _with_pandas(reader: str) -> _Command:
+    def command(source: str, out: str) -> str:
+        lines = "orient='records', lines=True"
+        program = f"import pandas; pandas.{reader}({source!r}).to_json({out!r}, {lines})"
+        return f"python -c {shlex.quote(program)}"
+
+    return command
+
+
+def _with(program: str) -> _Command:
+    return lambda source, out: f"{program} {shlex.quote(source)} > {shlex.quote(out)}"
+
+
+_SIGNATURES: tuple[tuple[bytes, str, _Command], ...] = (
+    (b"PAR1", "a Parquet file", _with_pandas("read_parquet")),
+    (b"ARROW1", "an Arrow file", _with_pandas("read_feather")),
+    (GZIP, "a gzip file", _with("gzip -dc")),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file", _with("zstd -dc")),
+    (b"\xfd7zXZ\x00", "an xz file", _with("xz -dc")),
+    (b"BZh", "a bzip2 file", _with("bzip2 -dc")),
+    (b"PK\x03\x04", "a zip archive", _with("unzip -p")),
+    (b"\xff\xfe", "text in UTF-16", _with("iconv -f UTF-16 -t UTF-8")),
+    (b"\xfe\xff", "text in UTF-16", _with("iconv -f UTF-16 -t UTF-8")),
+    (b"{\x00", "text in UTF-16", _with("iconv -f UTF-16LE -t UTF-8")),
+    (b"[\x00", "text in UTF-16", _with("iconv -f UTF-16LE -t UTF-8")),
+    (b"\x00{", "text in UTF-16", _with("iconv -f UTF-16BE -t UTF-8")),
+    (b"\x00[", "text in UTF-16", _with("iconv -f UTF-16BE -t UTF-8")),
+)
+# Endings of a name that say nothing of what is inside, and those of what is turned into JSONL.
+_ENDINGS = (".parquet", ".arrow", ".feather", ".gz", ".zst", ".xz", ".bz2", ".zip",
+            ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt")  # fmt: skip
+
+
+def foreign_file(name: str, first: bytes) -> InputError | None:
+    """Say what a file is that holds no lines of UTF-8 text; None where it seems to hold them.
+
+    Args:
+        name: of the file, as messages give it.
+        first: its first bytes.
+    """
+    for magic, what, command in _SIGNATURES:
+        if first.startswith(magic):
+            return not_lines(name, what, command(*_names(name)))
+    return None
+
+
+def not_lines(name: str, what: str, command: str) -> InputError:
+    """Give the error of a file in another form, with the command that makes JSONL of it."""
+    return InputError(
+        "JSONL, one JSON object per line", got=what, advice=f"type: {command}", where=name
+    )
+
+
+def folder_fault(path: str, files: list[str]) -> InputError:
+    """Give the error of a folder where a file was meant."""
+    shown = ", ".join(sorted(files)[:4]) + (", ..." if len(files) > 4 else "")
+    return InputError(
+        "a readable file",
+        got="a folder" + (f", which holds {shown}" if shown else " without files"),
+        advice="pass one of its files",
+        where=path,
+    )
+
+
+def command_for(name: str, program: str) -> str:
+    """Give the command line of a program that reads the file and writes JSONL to its output."""
+    source, out = _names(name)
+    return f"{program} < {shlex.quote(source)} > {shlex.quote(out)}"
+
+
+def convert_command(name: str) -> str:
+    """Give the command line of ``stepscore convert`` for a file."""
+    return f"stepscore convert {' '.join(map(shlex.quote, _names(name)))}"
+
+
+def _names(name: str) -> tuple[str, str]:
+    """Give the name of the file, and that of the JSONL which is made of it."""
+    if name == STDIN:
+        return "IN", "records.jsonl"
+    base = PurePath(name).name
+    for ending in _ENDINGS:
+        base = base.removesuffix(ending)
+    out = f"{base or 'records'}.jsonl"
+    return name, f"{base}.records.jsonl" if PurePath(name).name == out else out
