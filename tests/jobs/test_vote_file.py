@@ -53,7 +53,35 @@ def test_the_table_counts_who_is_right(write: Write, capsys: pytest.CaptureFixtu
     assert cells["pass@1"][0] == "33.3"  # (1/3 + 2/3 + 0) / 3
     assert cells["majority"][0] == "33.3"
     assert cells["pass@3"][0] == "66.7"
-    assert "Problems with a tie, in which the answer that came first wins: majority 1." in table
+    shares = "Problems with a tie, which count by the share of orders in which it is right"
+    assert f"{shares}: majority 1." in table
+
+
+def test_ties_do_not_reward_the_order_of_the_file(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        record(1, ("a", 0.5), ("b", 0.5), answer="a"),
+        record(2, ("a", 0.5), ("a", 0.1), ("b", 0.5), ("b", 0.2), answer="a"),
+        record(3, ("a", 0.5), ("a", 0.5), answer="a"),
+        record(4, ("b", 0.9), ("a", 0.1), answer="a"),
+    ]
+    flipped = [{**line, "candidates": line["candidates"][::-1]} for line in lines]
+    best = {
+        "share": ("50.0", "50.0"),  # 1/2, 1/2, 1, 0
+        "first": ("75.0", "25.0"),
+        "lose": ("25.0", "25.0"),
+    }
+    majority = {"share": ("62.5", "62.5"), "first": ("75.0", "50.0"), "lose": ("25.0", "25.0")}
+    for ties in ("share", "first", "lose"):
+        for place, order in enumerate((lines, flipped)):
+            assert main(["vote", write(*order), "--ties", ties]) == 0
+            table = capsys.readouterr().out
+            assert f"accuracy in % (ties: {ties})" in table
+            assert rows(table)["score"][2] == best[ties][place]
+            assert rows(table)["score"][0] == majority[ties][place]
+    assert main(["vote", write(*lines)]) == 0
+    assert "(ties: share)" in capsys.readouterr().out
 
 
 def test_flags_count_before_answers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +98,7 @@ def test_only_problems_with_known_answers_are_judged(
 ) -> None:
     assert main(["vote", write(*THREE, record(4, ("z", 1.0)))]) == 0
     table = capsys.readouterr().out
-    assert "accuracy in %, over the 3 problems with known answers" in table
+    assert "accuracy in %, over the 3 problems with known answers (ties: share)" in table
     assert "(1 to 3 each)" in table
     assert rows(table)["score"] == ["33.3", "66.7", "33.3"]
     assert rows(table)["pass@all"][0] == "66.7"
@@ -84,8 +112,11 @@ def test_without_known_answers_the_rules_are_compared(
     table = capsys.readouterr().out
     assert "pass@" not in table
     assert "accuracy" not in table
-    # weighted = majority in 2; best = majority in 0; best = weighted in 1 and 3
-    assert rows(table)["score"] == ["33.3", "0.0", "66.7"]
+    # weighted = majority in 2; best = majority in 0; best = weighted in 1 and 3. All three of 3
+    # tie for the majority, which is theirs in one order of three.
+    assert rows(table)["score"] == ["44.4", "11.1", "66.7"]
+    assert main(["vote", write(*unknown), "--ties", "first"]) == 0
+    assert rows(capsys.readouterr().out)["score"] == ["33.3", "0.0", "66.7"]
 
 
 def test_known_answers_are_compared_by_what_they_mean(
@@ -234,7 +265,12 @@ def test_the_votes_of_a_chunk_are_one_call(
     lines = records("both", seed=7, problems=20, size=4)
     arguments = ["vote", write(*lines), "-o", out, *rules, "--prefixes", "1,2,3"]
     assert main(arguments) == 0
+    # One for every rule whose ties are shared.
+    assert 1 < len(calls) <= 1 + 5
+    calls.clear()
+    arguments += ["--ties", "first", "--overwrite"]
+    assert main(arguments) == 0
     assert len(calls) == 1
     candidates = [len(line["candidates"]) for line in lines]
-    assert main([*arguments, "--overwrite", "--chunk-size", "1"]) == 0
+    assert main([*arguments, "--chunk-size", "1"]) == 0
     assert len(calls) == 1 + len(candidates)
