@@ -130,6 +130,57 @@ def test_known_answers_are_compared_by_what_they_mean(
     assert rows(capsys.readouterr().out)["score"][2] == "75.0"
 
 
+def test_known_answers_are_read_as_solutions_are(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        record(1, ("18", 1.0), answer="\\boxed{18}"),
+        record(2, ("\\boxed{18}", 1.0), answer="5+6=<<5+6=11>>11\n11+7=18\n#### 18"),
+        record(3, ("The answer is 18.", 1.0), answer="$18$"),
+        {"id": 4, "candidates": [{"text": "#### 0.00001", "score": 1.0}], "answer": 0.00001},
+        {"id": 5, "candidates": [{"answer": 2.5e-5, "score": 1.0}], "answer": "0.000025"},
+        {"id": 6, "candidates": [{"answer": 1e22, "score": 1.0}], "answer": "1" + "0" * 22},
+    ]
+    out = tmp_path / "out"
+    assert main(["vote", write(*lines), "-o", str(out)]) == 0
+    assert rows(capsys.readouterr().out)["score"] == ["100.0"] * 3
+    answers = [line["stepscore"]["candidates"][0]["answer"] for line in read(out)]
+    assert answers == ["18", "18", "18", "0.00001", "0.000025", "1" + "0" * 22]
+
+
+def test_known_answers_that_say_nothing_are_counted(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prose = "We add the apples first, then all the pears."
+    lines = [record(n, ("18", 0.9), ("19", 0.1), answer=prose) for n in (1, 2)]
+    assert main(["vote", write(*lines)]) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    assert "2 known answers could not be understood" in table
+    assert prose in table
+    assert "accuracy" not in table
+    assert main(["vote", write(*lines, record(3, ("a", 0.9), ("b", 0.1), answer="a"))]) == 0
+    table = capsys.readouterr().out
+    assert "over the 1 problem with known answers" in table
+    assert rows(table)["score"] == ["50.0", "100.0", "100.0"]
+
+
+def test_none_and_its_kin_are_no_answer(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = ["None", "nan", "[invalid]", "N/A", ""]
+    line = record(1, *((text, 0.9) for text in nothing), ("18", 0.1), answer="18")
+    unknown = record(2, ("18", 0.1), answer="N/A")
+    out = tmp_path / "out"
+    assert main(["vote", write(line, unknown), "-o", str(out)]) == 0
+    table = capsys.readouterr().out
+    assert "over the 1 problem with known answers" in table
+    assert rows(table)["score"] == ["100.0"] * 3
+    assert "5 candidates without an answer took no part" in table
+    results = read(out)[0]["stepscore"]["candidates"]
+    assert [result["answer"] for result in results] == [None] * 5 + ["18"]
+    assert [result["answer_class"] for result in results] == [-1] * 5 + [0]
+
+
 def test_the_result_of_one_record(write: Write, tmp_path: Path) -> None:
     out = tmp_path / "out"
     line = record(1, ("a", 0.9), ("", 5.0), ("b", 0.4), ("b", 0.5))

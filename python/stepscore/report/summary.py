@@ -25,6 +25,8 @@ from stepscore.voting import (
 from stepscore.voting.columns import NEED_PROBABILITIES, usable
 from stepscore.voting.ties import agreements_of, credits_of, level
 
+_SHOWN = 60
+
 
 class Counts:
     """How much was scored."""
@@ -117,6 +119,7 @@ class Summary:
         self._unanswered = 0
         self._without_answers = 0
         self._undecided: set[str] = set()
+        self._unread: list[str] = []
 
     def add(
         self, scores: CandidateScores, answers: Answers, elections: Elections, grades: Grades
@@ -131,6 +134,7 @@ class Summary:
         votes = answerable & (classes >= 0)
         self._unanswered += int(np.count_nonzero(answerable & ~votes))
         self._count_scores(scores.totals[votes])
+        self._unread += grades.unread
         self._undecided.update(answers.groups.undecided, grades.undecided)
         count = np.diff(offsets_of(grades.right)[scores.offsets])[known]
         self._known += int(np.count_nonzero(known))
@@ -241,6 +245,13 @@ class Summary:
             notes.append(
                 f"{counted(self._without_answers, 'problem')} without texts or answers: nothing to "
                 f"count, {rest}"
+            )
+        if self._unread:
+            first = textwrap.shorten(self._unread[0], _SHOWN, placeholder=" ...")
+            notes.append(
+                f"{counted(len(self._unread), 'known answer')} could not be understood (the first: "
+                f"{first!r}), and nobody is judged by them: write the answer alone, in "
+                "\\boxed{...}, or behind ####."
             )
         if self._undecided:
             notes.append(
