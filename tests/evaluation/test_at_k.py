@@ -55,16 +55,16 @@ def verdicts_of(correct, answers) -> dict[int, Fraction]:
 
 def elected(ordered, answers, scores, rule) -> int:
     """The answer of one vote, the first seen of tied ones; -1 = none."""
+    if rule == "best_of_n":  # that of the first candidate with the highest score
+        best = max((i for i in ordered if answers[i] >= 0), key=lambda i: scores[i], default=-1)
+        return answers[best] if best >= 0 else -1
     totals: dict[int, Fraction] = {}
     for i in ordered:
         a = answers[i]
         if a < 0:
             continue
-        if rule == "best_of_n":
-            totals[a] = max(totals.get(a, -Fraction(10**9)), Fraction(scores[i]))
-        else:
-            one = Fraction(scores[i]) if rule == "weighted" else 1
-            totals[a] = totals.get(a, Fraction(0)) + one
+        one = Fraction(scores[i]) if rule == "weighted" else 1
+        totals[a] = totals.get(a, Fraction(0)) + one
     return max(totals, key=totals.__getitem__) if totals else -1
 
 

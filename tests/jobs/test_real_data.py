@@ -11,7 +11,7 @@ import pytest
 from fake_model import read
 
 import stepscore
-from stepscore import reference
+from stepscore import evaluation, reference
 from stepscore.cli.main import main
 
 DATA = Path(os.environ.get("STEPSCORE_DATA") or Path(__file__).parents[2] / ".." / "shared/data")
@@ -60,8 +60,11 @@ def converted(layout: str, source: str, folder: Path) -> Path:
 def test_rewardmath(prm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = converted("rewardmath", f"{prm}_reward.json", tmp_path), tmp_path / "out"
     capsys.readouterr()
-    assert main(["vote", str(source), "-o", str(out)]) == 0
-    table = capsys.readouterr().out
+    tables = {}
+    for ties in ("share", "first", "lose"):
+        assert main(["vote", str(source), "-o", str(out), "--overwrite", "--ties", ties]) == 0
+        tables[ties] = capsys.readouterr().out
+    table = tables["share"]
     assert table.startswith("483 problems, 4,830 candidates (10 each), 29,822 steps\n")
     lines = read(out)
     assert len(lines) == 483
@@ -73,15 +76,24 @@ def test_rewardmath(prm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert (beaten == 9).sum() == won
         assert np.mean(1 / (10 - beaten)) == pytest.approx(mrr, abs=5e-7)
         assert beaten.sum() == pairs
-        # The vote takes the first of tied candidates, here the right one.
-        first = np.mean(scores.argmax(axis=1) == 0)
-        assert cells(table)[how] == ["-", "-", f"{100 * first:.1f}"]
+        # The first of tied candidates is here the right one, which must not count for more.
+        best = scores == scores.max(axis=1, keepdims=True)
+        expected = {
+            "share": np.mean(best[:, 0] / best.sum(axis=1)),
+            "first": np.mean(best[:, 0]),
+            "lose": won / 483,
+        }
+        for ties, share in expected.items():
+            assert cells(tables[ties])[how] == ["-", "-", f"{100 * share:.1f}"]
 
 
 def test_qwen_rm_maj(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = converted("qwen_rm_maj", "math_cot_100.jsonl", tmp_path), tmp_path / "out"
     capsys.readouterr()
-    assert main(["vote", str(source), "-o", str(out)]) == 0
+    assert main(["vote", str(source)]) == 0
+    # In one problem two answers have most candidates, and the first of them is right.
+    assert cells(capsys.readouterr().out)["score"] == ["92.5", "94.0", "94.0"]
+    assert main(["vote", str(source), "-o", str(out), "--ties", "first"]) == 0
     table = cells(capsys.readouterr().out)
     assert table["score"] == ["93.0", "94.0", "94.0"]  # maj@8, weighted, rm@8
     assert table["pass@1"][0] == "91.0"
@@ -114,6 +126,8 @@ def test_qwen_rm_maj_by_every_rule(tmp_path: Path, capsys: pytest.CaptureFixture
     options = [part for rule in ("majority", *rules) for part in ("--rule", rule)]
     arguments = ["vote", str(source), "-o", str(out), *options, "--prefixes", "powers"]
     assert main(arguments) == 0
+    shared = capsys.readouterr().out
+    assert main([*arguments, "--overwrite", "--ties", "first"]) == 0
     printed = capsys.readouterr().out
     first, second = printed.split("first n candidates")
     lines = read(out)
@@ -122,20 +136,28 @@ def test_qwen_rm_maj_by_every_rule(tmp_path: Path, capsys: pytest.CaptureFixture
     flags = np.array([c["correct"] for line in lines for c in line["candidates"]])
     scores = np.array([c["score"] for line in lines for c in line["candidates"]])
     classes = [c["answer_class"] for line in lines for c in line["stepscore"]["candidates"]]
-    expected = []
-    for rule, parameters in rules.items():
+    expected, by_shares = [], []
+    for rule, parameters in {"majority": {}, **rules}.items():
         name = rule.partition(":")[0]
         winner = reference.vote(classes, scores, offsets, name, **parameters).winner
         assert [line["stepscore"]["votes"][rule]["score"]["winner"] for line in lines] == list(
             winner - offsets[:-1]
         )
         expected.append(f"{flags[winner].mean() * 100:.1f}")
+        by = stepscore.Rule(name, **parameters)
+        mean = evaluation.vote_at_k(flags, classes, scores, offsets, 8, by, method="exact").mean
+        by_shares.append(f"{mean[0] * 100:.1f}")
     # The table of many rules goes on below; a row of the second table begins with n.
-    shown = [row for line in first.splitlines() if (row := line.split())[:1] == ["score"]]
-    assert [cell for row in shown for cell in row[1:]] == ["93.0", *expected]
-    assert expected[0] == "94.0"
+    shown, of_shares = (
+        [row for line in text.splitlines() if (row := line.split())[:1] == ["score"]]
+        for text in (first, shared)
+    )
+    assert [cell for row in shown for cell in row[1:]] == expected
+    # What all eight samples would vote for, in random order.
+    assert [cell for row in of_shares for cell in row[1:]] == by_shares
+    assert (expected[:2], by_shares[:2]) == (["93.0", "94.0"], ["92.5", "94.0"])
     below = [row for line in second.splitlines() if (row := line.split())[:1] == ["8"]]
-    assert [cell for row in below for cell in row[1:]] == ["93.0", *expected, "96.0"]
+    assert [cell for row in below for cell in row[1:]] == [*expected, "96.0"]
     alone = [row for line in second.splitlines() if (row := line.split())[:1] == ["1"]]
     single = f"{flags[offsets[:-1]].mean() * 100:.1f}"
     assert {cell for row in alone for cell in row[1:]} == {single}

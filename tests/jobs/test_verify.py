@@ -51,7 +51,8 @@ def test_keys_alone_unless_asked(
     source = write(record("x+1", "y", "1+x", answer="1+x"))
     keys, both = tmp_path / "keys", tmp_path / "both"
     assert main(["vote", source, "-o", str(keys)]) == 0
-    assert "majority                   0.0" in capsys.readouterr().out
+    # Three answers tie, of which one is right.
+    assert "majority                  33.3" in capsys.readouterr().out
     assert main(["vote", source, "-o", str(both), "--verify", "math-verify"]) == 0
     assert "majority                 100.0" in capsys.readouterr().out
     (before,), (after,) = read(keys), read(both)

@@ -53,7 +53,35 @@ def test_the_table_counts_who_is_right(write: Write, capsys: pytest.CaptureFixtu
     assert cells["pass@1"][0] == "33.3"  # (1/3 + 2/3 + 0) / 3
     assert cells["majority"][0] == "33.3"
     assert cells["pass@3"][0] == "66.7"
-    assert "Problems with a tie, in which the answer that came first wins: majority 1." in table
+    shares = "Problems with a tie, which count by the share of orders in which it is right"
+    assert f"{shares}: majority 1." in table
+
+
+def test_ties_do_not_reward_the_order_of_the_file(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        record(1, ("a", 0.5), ("b", 0.5), answer="a"),
+        record(2, ("a", 0.5), ("a", 0.1), ("b", 0.5), ("b", 0.2), answer="a"),
+        record(3, ("a", 0.5), ("a", 0.5), answer="a"),
+        record(4, ("b", 0.9), ("a", 0.1), answer="a"),
+    ]
+    flipped = [{**line, "candidates": line["candidates"][::-1]} for line in lines]
+    best = {
+        "share": ("50.0", "50.0"),  # 1/2, 1/2, 1, 0
+        "first": ("75.0", "25.0"),
+        "lose": ("25.0", "25.0"),
+    }
+    majority = {"share": ("62.5", "62.5"), "first": ("75.0", "50.0"), "lose": ("25.0", "25.0")}
+    for ties in ("share", "first", "lose"):
+        for place, order in enumerate((lines, flipped)):
+            assert main(["vote", write(*order), "--ties", ties]) == 0
+            table = capsys.readouterr().out
+            assert f"accuracy in % (ties: {ties})" in table
+            assert rows(table)["score"][2] == best[ties][place]
+            assert rows(table)["score"][0] == majority[ties][place]
+    assert main(["vote", write(*lines)]) == 0
+    assert "(ties: share)" in capsys.readouterr().out
 
 
 def test_flags_count_before_answers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +98,7 @@ def test_only_problems_with_known_answers_are_judged(
 ) -> None:
     assert main(["vote", write(*THREE, record(4, ("z", 1.0)))]) == 0
     table = capsys.readouterr().out
-    assert "accuracy in %, over the 3 problems with known answers" in table
+    assert "accuracy in %, over the 3 problems with known answers (ties: share)" in table
     assert "(1 to 3 each)" in table
     assert rows(table)["score"] == ["33.3", "66.7", "33.3"]
     assert rows(table)["pass@all"][0] == "66.7"
@@ -84,8 +112,11 @@ def test_without_known_answers_the_rules_are_compared(
     table = capsys.readouterr().out
     assert "pass@" not in table
     assert "accuracy" not in table
-    # weighted = majority in 2; best = majority in 0; best = weighted in 1 and 3
-    assert rows(table)["score"] == ["33.3", "0.0", "66.7"]
+    # weighted = majority in 2; best = majority in 0; best = weighted in 1 and 3. All three of 3
+    # tie for the majority, which is theirs in one order of three.
+    assert rows(table)["score"] == ["44.4", "11.1", "66.7"]
+    assert main(["vote", write(*unknown), "--ties", "first"]) == 0
+    assert rows(capsys.readouterr().out)["score"] == ["33.3", "0.0", "66.7"]
 
 
 def test_known_answers_are_compared_by_what_they_mean(
@@ -97,6 +128,57 @@ def test_known_answers_are_compared_by_what_they_mean(
     wrong = {"id": 4, "answer": "50", "candidates": [{"answer": "50%", "score": 1}]}
     assert main(["vote", write(given, parsed, number, wrong)]) == 0
     assert rows(capsys.readouterr().out)["score"][2] == "75.0"
+
+
+def test_known_answers_are_read_as_solutions_are(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        record(1, ("18", 1.0), answer="\\boxed{18}"),
+        record(2, ("\\boxed{18}", 1.0), answer="5+6=<<5+6=11>>11\n11+7=18\n#### 18"),
+        record(3, ("The answer is 18.", 1.0), answer="$18$"),
+        {"id": 4, "candidates": [{"text": "#### 0.00001", "score": 1.0}], "answer": 0.00001},
+        {"id": 5, "candidates": [{"answer": 2.5e-5, "score": 1.0}], "answer": "0.000025"},
+        {"id": 6, "candidates": [{"answer": 1e22, "score": 1.0}], "answer": "1" + "0" * 22},
+    ]
+    out = tmp_path / "out"
+    assert main(["vote", write(*lines), "-o", str(out)]) == 0
+    assert rows(capsys.readouterr().out)["score"] == ["100.0"] * 3
+    answers = [line["stepscore"]["candidates"][0]["answer"] for line in read(out)]
+    assert answers == ["18", "18", "18", "0.00001", "0.000025", "1" + "0" * 22]
+
+
+def test_known_answers_that_say_nothing_are_counted(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prose = "We add the apples first, then all the pears."
+    lines = [record(n, ("18", 0.9), ("19", 0.1), answer=prose) for n in (1, 2)]
+    assert main(["vote", write(*lines)]) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    assert "2 known answers could not be understood" in table
+    assert prose in table
+    assert "accuracy" not in table
+    assert main(["vote", write(*lines, record(3, ("a", 0.9), ("b", 0.1), answer="a"))]) == 0
+    table = capsys.readouterr().out
+    assert "over the 1 problem with known answers" in table
+    assert rows(table)["score"] == ["50.0", "100.0", "100.0"]
+
+
+def test_none_and_its_kin_are_no_answer(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = ["None", "nan", "[invalid]", "N/A", ""]
+    line = record(1, *((text, 0.9) for text in nothing), ("18", 0.1), answer="18")
+    unknown = record(2, ("18", 0.1), answer="N/A")
+    out = tmp_path / "out"
+    assert main(["vote", write(line, unknown), "-o", str(out)]) == 0
+    table = capsys.readouterr().out
+    assert "over the 1 problem with known answers" in table
+    assert rows(table)["score"] == ["100.0"] * 3
+    assert "5 candidates without an answer took no part" in table
+    results = read(out)[0]["stepscore"]["candidates"]
+    assert [result["answer"] for result in results] == [None] * 5 + ["18"]
+    assert [result["answer_class"] for result in results] == [-1] * 5 + [0]
 
 
 def test_the_result_of_one_record(write: Write, tmp_path: Path) -> None:
@@ -234,7 +316,12 @@ def test_the_votes_of_a_chunk_are_one_call(
     lines = records("both", seed=7, problems=20, size=4)
     arguments = ["vote", write(*lines), "-o", out, *rules, "--prefixes", "1,2,3"]
     assert main(arguments) == 0
+    # One for every rule whose ties are shared.
+    assert 1 < len(calls) <= 1 + 5
+    calls.clear()
+    arguments += ["--ties", "first", "--overwrite"]
+    assert main(arguments) == 0
     assert len(calls) == 1
     candidates = [len(line["candidates"]) for line in lines]
-    assert main([*arguments, "--overwrite", "--chunk-size", "1"]) == 0
+    assert main([*arguments, "--chunk-size", "1"]) == 0
     assert len(calls) == 1 + len(candidates)

@@ -51,11 +51,11 @@ def test_the_table_by_hand(
         "some candidate is right: the ceiling\n",
         "some candidate is right: the ceiling\n"
         "\n"
-        "accuracy in % of the first n candidates, by score\n"
+        "accuracy in % of the first n candidates, by score (ties: share)\n"
         "  n                     majority    weighted   best_of_n      pass@n\n"
         "  1                         33.3        33.3        33.3        33.3\n"
         "  2                         33.3        33.3        33.3        66.7\n"
-        "  4                         33.3        66.7        33.3        66.7\n"
+        "  4                         50.0        66.7        33.3        66.7\n"
         "  (where a problem has fewer than n candidates, all of them vote)\n",
     )
     assert out.read_bytes() == plain.read_bytes()
@@ -110,7 +110,8 @@ def test_accuracy_against_the_reference_on_slices(
 ) -> None:
     records = many(60, 3, known=True)
     options = [part for rule in RULES for part in ("--rule", rule)]
-    arguments = ["vote", write(*lines(records)), *options, "--prefixes", "1,3,4,8,20"]
+    options += ["--ties", "first", "--prefixes", "1,3,4,8,20"]
+    arguments = ["vote", write(*lines(records)), *options]
     assert main([*arguments, "--chunk-size", "100"]) == 0
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 100
@@ -125,7 +126,8 @@ def test_agreement_where_nobody_knows(write: Write, capsys: pytest.CaptureFixtur
     records = many(60, 4, known=False)
     typed = list(RULES)[:3]
     options = [part for rule in typed for part in ("--rule", rule)]
-    assert main(["vote", write(*lines(records)), *options, "--prefixes", "2,5"]) == 0
+    options += ["--ties", "first", "--prefixes", "2,5"]
+    assert main(["vote", write(*lines(records)), *options]) == 0
     printed = capsys.readouterr().out
     assert "how often two rules choose the same answer among the first n candidates" in printed
     assert "pass@" not in printed
@@ -157,7 +159,7 @@ def test_rerank_shows_the_same_table(
     options = ["--prefixes", "powers", "--how", "min"]
     assert main(["rerank", source, "-o", out, "--model", "m", *options]) == 0
     table = capsys.readouterr().out
-    assert second_table(table)[2] == ["2", "0.0", "100.0", "100.0", "100.0"]
+    assert second_table(table)[2] == ["2", "50.0", "100.0", "100.0", "100.0"]
     assert "first n candidates, by min" in table
     assert main(["vote", out, "--prefixes", "powers"]) == 0
     assert capsys.readouterr().out == table

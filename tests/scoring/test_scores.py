@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
 import pytest
 
 import stepscore
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.recipes import trl_prm
 from stepscore.scoring import StepScores
+from stepscore.scoring.ranking import rank_scores
 
 
 @pytest.fixture
@@ -36,8 +39,24 @@ def test_it_aggregates(scores):
     assert scores.aggregate(["min", "last", "prod"]).shape == (3, 3)
     np.testing.assert_array_equal(
         scores.aggregate("softmin", temperature=0.5),
-        stepscore.aggregate(scores.values, scores.offsets, "softmin", temperature=0.5),
+        stepscore.aggregate(
+            scores.values.astype(np.float64), scores.offsets, "softmin", temperature=0.5
+        ),
     )
+
+
+@pytest.mark.parametrize("how", AGGREGATIONS)
+def test_long_traces_do_not_tie(how):
+    """500 steps of .8 and of .81: the product of either is 0 in float32."""
+    values = np.repeat(np.array([0.8, 0.81], np.float32), 500)
+    scores = StepScores(values, np.array([0, 500, 1000]), trl_prm(), np.zeros(2, np.int64))
+    worse, better = scores.aggregate(how)
+    assert 0 < worse < better
+    if how == "prod":
+        logs = [500 * math.log(np.float64(value)) for value in values[[0, 500]]]
+        assert [math.log(worse), math.log(better)] == pytest.approx(logs)
+    (ranking,) = rank_scores([["a", "b"]], scores, how, None)
+    assert [(ranked.index, ranked.score) for ranked in ranking] == [(1, better), (0, worse)]
 
 
 def test_without_the_authors_word_the_last_step_counts(scores):

@@ -9,27 +9,20 @@ from stepscore.voting import AccuracyCounts, parse_rules
 RULES = parse_rules(["majority", "weighted", "pareto"])
 
 
-def test_right_and_equal_winners_are_counted() -> None:
+def test_credit_and_agreement_are_added_up() -> None:
     counts = AccuracyCounts(RULES[:2], settings=1)
-    winner = np.array([[0, 1], [2, 2], [-1, 3], [4, 5]])[:, :, None]
+    credit = np.array([[1, 0], [0.5, 1], [0, 0.25], [1, 1]])[:, :, None]
     exists = np.array([[1, 1], [1, 1], [0, 1], [1, 1]], bool)[:, :, None]
-    right = np.array([True, False, True, False, True, True])
+    agreed = np.array([0, 0.5, 1, 1])[:, None, None]
     known = np.array([True, True, True, False])
-    classes = np.array([0, 1, 0, 0, 0, 0])
     for part in (slice(0, 1), slice(1, 4)):
-        counts.add(
-            winner[part],
-            exists[part],
-            np.zeros_like(exists[part]),
-            np.array([True]),
-            classes,
-            right,
-            known[part],
-        )
-    assert counts.right[:, 0].tolist() == [2, 1]
+        unfit = np.zeros_like(exists[part])
+        counts.add(credit[part], exists[part], unfit, np.array([True]), known[part])
+        counts.compare(agreed[part], exists[part])
+    assert counts.right[:, 0].tolist() == [1.5, 1.25]
     assert counts.judged[:, 0].tolist() == [2, 3]
     assert counts.pairs == [(1, 0)]
-    assert (counts.equal[0, 0], counts.compared[0, 0]) == (2, 3)
+    assert (counts.equal[0, 0], counts.compared[0, 0]) == (1.5, 3)
 
 
 def test_what_means_nothing_is_a_share_of_nothing() -> None:
@@ -38,15 +31,9 @@ def test_what_means_nothing_is_a_share_of_nothing() -> None:
     unfit = np.zeros(shape, bool)
     unfit[0, 1, 0] = True  # weighted could not read the first setting
     scored = np.array([True, True, False])  # the last has no scores
-    counts.add(
-        np.zeros(shape, np.int64),
-        np.ones(shape, bool),
-        unfit,
-        scored,
-        np.array([0]),
-        np.array([True]),
-        np.array([True]),
-    )
+    exists = np.ones(shape, bool)
+    counts.add(np.ones(shape), exists, unfit, scored, np.array([True]))
+    counts.compare(np.ones((1, 3, 3)), exists)
     # majority reads no scores, and pareto has some in another column
     assert counts.judged.tolist() == [[1, 1, 1], [0, 1, 0], [1, 1, 1]]
     assert counts.compared.tolist() == [[0, 1, 0], [1, 1, 1], [0, 1, 0]]

@@ -206,7 +206,7 @@ def test_columns_and_keys_are_named_by_what_was_typed(
     assert capsys.readouterr().out == (
         "1 problem, 3 candidates (3 each)\n"
         "\n"
-        "accuracy in %\n"
+        "accuracy in % (ties: share)\n"
         "                        majority  softmax_weighted  softmax_weighted\n"
         "  aggregation                      temperature=0.1   temperature=1.0\n"
         "  score                      0.0             100.0               0.0\n"
@@ -235,7 +235,8 @@ def test_rules_over_several_columns_have_a_line_of_their_own(
     assert main([*arguments, "-o", str(out)]) == 0
     table = capsys.readouterr().out
     assert "aggregation" not in table  # no rule reads one
-    assert "  pareto                     0.0   over last, mean\n" in table
+    # Of the three candidates with an answer that ties, two have the right one.
+    assert "  pareto                    66.7   over last, mean\n" in table
     assert (
         "  multi_objective          100.0   objective_weights=1:0.1; scale=none; over last, mean\n"
         in table

@@ -70,7 +70,10 @@ def read_answers(
         has_answers = first_true(can_answer, offsets) >= 0
         for place, answer in zip(unread, extract_answers(read), strict=True):
             texts[place] = answer
-    return Answers(texts, group_equal(texts, offsets, verify=verify), has_answers)
+    groups = group_equal(texts, offsets, verify=verify)
+    # What says that there is no answer, such as N/A, is none.
+    given = [text if group >= 0 else None for text, group in zip(texts, groups.ids, strict=True)]
+    return Answers(given, groups, has_answers)
 
 
 def group_equal(

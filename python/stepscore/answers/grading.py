@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.answers.classes import Verifier, group_equal
+from stepscore.answers.stated import not_understood, stated_answers
 from stepscore.ragged import first_true, segment_of
 
 _FLAGS = {None: -1, False: 0, True: 1}
@@ -23,11 +24,13 @@ class Grades:
         right: whether each candidate is, bool ``[candidates]``; False where it is not known.
         known: for which problems it is known, bool ``[problems]``.
         undecided: the answers, or pairs of them, that the verifier gave no verdict on in time.
+        unread: the known answers that could not be understood; nothing is known by them.
     """
 
     right: NDArray[np.bool_]
     known: NDArray[np.bool_]
     undecided: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def same_answer(
@@ -66,7 +69,8 @@ def grade(
     """Tell which candidates are right, for the problems of which it is known.
 
     Args:
-        known: the right answer of each problem, ``[problems]``; None where nobody knows it.
+        known: the right answer of each problem, or a text that states it, ``[problems]``; None
+            where nobody knows it.
         answers: of each candidate, ``[candidates]``; None where it gives none.
         offsets: where the candidates of each problem begin and end, ``[problems + 1]``.
         flags: whether a candidate is right, from elsewhere, ``[candidates]``. They count before the
@@ -76,6 +80,7 @@ def grade(
     Raises:
         InputError: a verifier that does not start.
     """
+    known = stated_answers(known)
     problem_of = segment_of(offsets)
     has_answer = np.array([answer is not None for answer in known], np.bool_)
     flagged = np.zeros(len(has_answer), np.bool_)
@@ -84,9 +89,14 @@ def grade(
         read = np.fromiter(map(_FLAGS.__getitem__, flags), np.int8)
         flagged = first_true(read < 0, offsets) < 0
         right = (read > 0) & flagged[problem_of]
+    unread = [
+        problem for problem in not_understood(known, answers, offsets) if not flagged[problem]
+    ]
+    has_answer[unread] = False
     compared = np.flatnonzero((has_answer & ~flagged)[problem_of])
     right[compared], undecided = _compare(known, answers, problem_of[compared], compared, verify)
-    return Grades(right, has_answer | flagged, undecided)
+    texts = tuple(known[p] or "" for p in unread)
+    return Grades(right, has_answer | flagged, undecided, texts)
 
 
 def _compare(

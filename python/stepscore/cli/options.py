@@ -18,6 +18,7 @@ from stepscore.voting import (
     parse_rules,
 )
 from stepscore.voting.rules import typed_forms
+from stepscore.voting.settings import TIE_CREDITS
 
 if TYPE_CHECKING:
     from stepscore.scoring.truncation import Truncation
@@ -202,6 +203,14 @@ def add_votes(parser: argparse.ArgumentParser) -> None:
         help="the aggregations that pareto (default: all) and multi_objective read together",
     )
     votes.add_argument(
+        "--ties",
+        choices=TIE_CREDITS,
+        default="share",
+        help="what the tables credit where the order of the candidates decides: share, how often "
+        "the rule is right over all their orders (default); first, whether it is right in the "
+        "order of the file; lose, whether it is right in every order",
+    )
+    votes.add_argument(
         "--verify",
         choices=("none", "math-verify"),
         default="none",
@@ -270,7 +279,7 @@ def votes_of(arguments: argparse.Namespace) -> VoteSettings:
     rules = parse_rules(arguments.rule) if arguments.rule else DEFAULT_RULES
     objectives = parse_objectives(arguments.objectives, rules)
     if arguments.verify == "none":
-        return VoteSettings(rules, objectives)
+        return VoteSettings(rules, objectives, tie_credit=arguments.ties)
     # Only here: most votes need no processes and no database of verdicts.
     from stepscore import verifier
 
@@ -281,7 +290,7 @@ def votes_of(arguments: argparse.Namespace) -> VoteSettings:
             advice='type: pip install "stepscore[math]"',
             argument=Argument("verify", "math-verify"),
         )
-    return VoteSettings(rules, objectives, arguments.verify)
+    return VoteSettings(rules, objectives, arguments.verify, arguments.ties)
 
 
 def prefixes_of(arguments: argparse.Namespace) -> tuple[int, ...]:

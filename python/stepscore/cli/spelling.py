@@ -18,6 +18,7 @@ _FLAGS = {
     "truncation": "--truncate",
     "record_id": "--explain",
     "parameters": "--set",
+    "tie_credit": "--ties",
 }
 # Settings whose flag says more, or less, than the value.
 _SETTINGS: dict[tuple[str, Any], str] = {

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stepscore.ops import Rule, VoteResult, vote
 from stepscore.ops.vote import NanPolicy, Ties
 from stepscore.seeds import GOLDEN, finalize
+from stepscore.voting.leaders import SHOWS_BEST
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -137,15 +138,18 @@ def _blocks(count: int, size: int) -> Iterator[slice]:
 def _in_any_order(election: Election, rows: Int, otherwise: Float) -> Float:
     """Give the verdict on the first seen of tied answers, averaged over the orders of each row.
 
-    The answer of the first seen of all candidates with a tied answer wins, so that each of these
-    has the same chance; which they are shows when each candidate in turn is put first.
+    Of all candidates that decide when they are seen first each has the same chance; which they are
+    shows when each candidate in turn is put first.
     """
     k = rows.shape[1]
     orders = np.array([[first, *range(first), *range(first + 1, k)] for first in range(k)])
     result = np.empty(len(rows))
     for block in _blocks(len(rows), k * k):
-        answer = election.hold(rows[block][:, orders]).answer_id.reshape(-1, k)
-        wins = answer == election.answer_ids[rows[block]]
+        votes = election.hold(rows[block][:, orders])
+        if election.rule.name in SHOWS_BEST:
+            wins = votes.answer_id.reshape(-1, k) == election.answer_ids[rows[block]]
+        else:
+            wins = (votes.winner == k * np.arange(len(votes.winner))).reshape(-1, k)
         right = (wins * election.verdicts[rows[block]]).sum(axis=1)
         # Sums that are equal in one order of addition only may leave no winner: then the first.
         times = wins.sum(axis=1)

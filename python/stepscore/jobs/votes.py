@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stepscore.answers import Answers, Grades, grade, read_answers
+from stepscore.answers import Answers, Grades, grade, read_answers, stated_answers
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.voting import DEFAULT_SETTINGS, Elections, VoteSettings, elect
 
@@ -65,7 +65,11 @@ def vote_on(
 def answers_of(scored: ScoredRecords, settings: VoteSettings) -> Answers:
     """Read the answer of every candidate: the file's, else an earlier run's, else the text's."""
     candidates = [candidate for record in scored.records for candidate in record.candidates]
-    stated = [c.earlier_answer if c.answer is None else c.answer for c in candidates]
+    given = stated_answers([candidate.answer for candidate in candidates])
+    stated = [
+        candidate.earlier_answer if answer is None else answer
+        for candidate, answer in zip(candidates, given, strict=True)
+    ]
     if None not in stated:
         return read_answers(stated, (), scored.scores.offsets, verify=settings.verify)
     # Steps that the recipe has split are free of step tags.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 from stepscore.records.faults import FieldPath, RecordError
@@ -64,7 +65,9 @@ def check_scored(candidates: list[Candidate], fields: Fields) -> None:
 
 
 def read_answer(value: object, field: FieldPath) -> str | None:
-    """Read an answer as text, stripped; a whole number loses its point, NaN is no answer.
+    """Read an answer as text, stripped; a number is written out: 12.0 as 12, 1e-05 as 0.00001.
+
+    A list of one answer is that answer, and NaN is none.
 
     Raises:
         RecordError: neither a text nor a number, nor a list of one of them.
@@ -79,9 +82,10 @@ def read_answer(value: object, field: FieldPath) -> str | None:
         raise RecordError(
             "a text or a number", got=quote(value), advice="write it as a string", field=field
         )
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)
+    if isinstance(value, float):
+        digits = format(Decimal(repr(value)), "f")
+        return digits.removesuffix(".0") if value else "0"
+    return str(value).strip()
 
 
 def read_steps(value: object, field: FieldPath) -> list[str] | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.answers import Answers, Grades
+from stepscore.answers import Grades
 from stepscore.ragged import first_true
 from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
-from stepscore.report.table import percent, table
+from stepscore.report.table import WIDTH, percent, table
 from stepscore.voting import AccuracyCounts, CandidateScores, Elections, VoteSettings
 from stepscore.voting.rules import POWERS
 
@@ -25,23 +27,37 @@ class PrefixTable:
     def __init__(self, settings: VoteSettings, how: str, sizes: tuple[int, ...]) -> None:
         self.sizes = sizes
         self._rules = settings.rules
+        self._ties = settings.tie_credit
         self._how = how
         self._counts = AccuracyCounts(self._rules, len(sizes))
         self._known = 0
         self._any = np.zeros(len(sizes), dtype=np.int64)
 
     def add(
-        self, scores: CandidateScores, answers: Answers, elections: Elections, grades: Grades
+        self,
+        scores: CandidateScores,
+        elections: Elections,
+        grades: Grades,
+        credit: NDArray[np.float64],
+        agreed: NDArray[np.float64] | None,
     ) -> None:
-        """Count some problems, whose elections were held for `sizes` too."""
-        column = scores.columns.index(self._how)
-        winner = elections.winner[:, :, column, list(elections.size_at)]
+        """Count some problems, whose elections were held for `sizes` too.
+
+        Args:
+            scores, elections, grades: of the problems.
+            credit: see `credits_of`.
+            agreed: see `agreements_of`; None where nobody asks.
+        """
+        column, sizes = scores.columns.index(self._how), list(elections.size_at)
+        shape = (scores.problems, len(self._rules), len(sizes))
         # What a rule can read of a problem does not depend on n.
-        exists = np.broadcast_to(elections.exists[:, :, column, None], winner.shape)
-        unfit = np.broadcast_to(elections.unfit[:, :, column, None], winner.shape)
-        some = np.full(len(self.sizes), not np.isnan(scores.totals[:, column]).all())
+        exists = np.broadcast_to(elections.exists[:, :, column, None], shape)
+        unfit = np.broadcast_to(elections.unfit[:, :, column, None], shape)
+        some = np.full(len(sizes), not np.isnan(scores.totals[:, column]).all())
         right, known = grades.right, grades.known
-        self._counts.add(winner, exists, unfit, some, answers.classes, right, known)
+        self._counts.add(credit[:, :, column, sizes], exists, unfit, some, known)
+        if agreed is not None:
+            self._counts.compare(agreed[:, :, column, sizes], exists)
         self._known += int(known.sum())
         first = _first_right(right, scores.offsets)[known, None]
         self._any += (first < np.array(self.sizes)).sum(axis=0)
@@ -57,7 +73,7 @@ class PrefixTable:
         width = len(f"{sizes[-1]:,}")
         headings: list[tuple[str, ...]]
         if self._known:
-            title = f"accuracy in % of the first n candidates, by {self._how}"
+            title = f"accuracy in % of the first n candidates, by {self._how} (ties: {self._ties})"
             headings = [*(rule.heading for rule in self._rules), ("pass@n",)]
             every = range(len(self._rules))
             cells = [
@@ -67,14 +83,14 @@ class PrefixTable:
         else:
             title = (
                 "how often two rules choose the same answer among the first n candidates, in %, "
-                f"by {self._how}"
+                f"by {self._how} (ties: {self._ties})"
             )
             headings = agreement_headings(self._counts, self._rules)
             cells = [agreement_cells(self._counts, at) for at in range(len(sizes))]
         rows = [(f"{size:>{width},}", row) for size, row in zip(sizes, cells, strict=True)]
         if not headings:
             return []
-        lines = [title, *table(f"{'n':>{width}}", headings, rows)]
+        lines = [*textwrap.wrap(title, WIDTH), *table(f"{'n':>{width}}", headings, rows)]
         if fewest < sizes[-1]:
             lines.append("  (where a problem has fewer than n candidates, all of them vote)")
         return lines

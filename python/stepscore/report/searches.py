@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepscore.answers import same_answer
+from stepscore.answers import same_answer, stated_answers
 from stepscore.records import Record, quote
 from stepscore.report.table import counted
 from stepscore.search import SearchResult
@@ -34,7 +34,7 @@ class SearchSummary:
         """Count what was found for some records."""
         self.problems += len(records)
         self._answered += sum(answer is not None for answer in result.answers)
-        known = [record.answer for record in records]
+        known = stated_answers([record.answer for record in records])
         self._known += sum(answer is not None for answer in known)
         self._right += int(same_answer(known, result.answers).sum())
         for model, count in result.calls.items():

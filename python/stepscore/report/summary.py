@@ -23,6 +23,9 @@ from stepscore.voting import (
     objectives_of,
 )
 from stepscore.voting.columns import NEED_PROBABILITIES, usable
+from stepscore.voting.ties import agreements_of, credits_of, level
+
+_SHOWN = 60
 
 
 class Counts:
@@ -99,6 +102,7 @@ class Summary:
         self.counts = Counts()
         self._columns = tuple(columns)
         self._rules = settings.rules
+        self._ties = settings.tie_credit
         self._objectives = objectives_of(settings, columns, bounded=bounded)
         self._bounded = bounded
         self._prefixes = prefixes
@@ -115,6 +119,7 @@ class Summary:
         self._unanswered = 0
         self._without_answers = 0
         self._undecided: set[str] = set()
+        self._unread: list[str] = []
 
     def add(
         self, scores: CandidateScores, answers: Answers, elections: Elections, grades: Grades
@@ -122,30 +127,29 @@ class Summary:
         """Count some problems."""
         self.counts.add(scores)
         classes, known = answers.classes, grades.known
-        self._tied += elections.tied[..., -1].sum(axis=0)
+        self._tied += level(elections, scores.offsets)[..., -1].sum(axis=0)
         self._without_answers += int(np.count_nonzero(~answers.has_answers))
         sizes = np.diff(scores.offsets)
         answerable = np.repeat(answers.has_answers, sizes)
         votes = answerable & (classes >= 0)
         self._unanswered += int(np.count_nonzero(answerable & ~votes))
         self._count_scores(scores.totals[votes])
+        self._unread += grades.unread
         self._undecided.update(answers.groups.undecided, grades.undecided)
         count = np.diff(offsets_of(grades.right)[scores.offsets])[known]
         self._known += int(np.count_nonzero(known))
         self._mean += float((count / sizes[known]).sum())
         self._any += int(np.count_nonzero(count))
         has_scores = np.asarray((~np.isnan(scores.totals)).any(axis=0))
-        self._counts.add(
-            elections.winner[..., -1],
-            elections.exists,
-            elections.unfit,
-            has_scores,
-            classes,
-            grades.right,
-            known,
-        )
+        credit = credits_of(scores, elections, grades.right, known, self._ties)
+        self._counts.add(credit[..., -1], elections.exists, elections.unfit, has_scores, known)
+        agreed = None
+        if not self._known:  # else the table is one of accuracy
+            pairs = self._counts.pairs
+            agreed = agreements_of(scores, elections, classes, pairs, self._ties)
+            self._counts.compare(agreed[..., -1], elections.exists)
         if self._prefixes is not None:
-            self._prefixes.add(scores, answers, elections, grades)
+            self._prefixes.add(scores, elections, grades, credit, agreed)
 
     def _count_scores(self, totals: NDArray[np.float64]) -> None:
         """Count the scores of candidates that vote, all and negative, in each column."""
@@ -169,7 +173,7 @@ class Summary:
         title = "accuracy in %"
         if known < self.counts.problems:
             title += f", over the {counted(known, 'problem')} with known answers"
-        lines = [title]
+        lines = textwrap.wrap(f"{title} (ties: {self._ties})", WIDTH)
         by_column = [r for r, rule in enumerate(self._rules) if not rule.reads_columns]
         if by_column:
             rows = [
@@ -212,7 +216,10 @@ class Summary:
                 "The file knows no right answers, and one rule has none to agree with: add another "
                 f"{self._spell(Argument('rule'))}."
             ]
-        title = "The file knows no right answers; how often two rules choose the same answer, in %"
+        title = (
+            "The file knows no right answers; how often two rules choose the same answer, in % "
+            f"(ties: {self._ties})"
+        )
         rows = [(name, agreement_cells(self._counts, c)) for c, name in enumerate(self._columns)]
         return [title, *table("aggregation", headings, rows)]
 
@@ -224,7 +231,7 @@ class Summary:
                 for index, rule in enumerate(self._rules)
                 if self._tied[index].any()
             )
-            notes.append(f"Problems with a tie, in which the answer that came first wins: {ties}.")
+            notes.append(self._tie_note(ties))
         if self._unanswered:
             notes.append(
                 f"{counted(self._unanswered, 'candidate')} without an answer took no part."
@@ -238,6 +245,13 @@ class Summary:
             notes.append(
                 f"{counted(self._without_answers, 'problem')} without texts or answers: nothing to "
                 f"count, {rest}"
+            )
+        if self._unread:
+            first = textwrap.shorten(self._unread[0], _SHOWN, placeholder=" ...")
+            notes.append(
+                f"{counted(len(self._unread), 'known answer')} could not be understood (the first: "
+                f"{first!r}), and nobody is judged by them: write the answer alone, in "
+                "\\boxed{...}, or behind ####."
             )
         if self._undecided:
             notes.append(
@@ -258,6 +272,14 @@ class Summary:
                 "The step scores are no probabilities: aggregations that need [0, 1] are left out."
             )
         return notes + self._unfit_notes()
+
+    def _tie_note(self, ties: str) -> str:
+        if self._ties == "first":
+            return f"Problems with a tie, in which what came first wins: {ties}."
+        of_all = "it is right" if self._known else "both agree"
+        if self._ties == "lose":
+            return f"Problems with a tie, which count only if {of_all} in every order: {ties}."
+        return f"Problems with a tie, which count by the share of orders in which {of_all}: {ties}."
 
     def _unfit_notes(self) -> list[str]:
         """Say which rules have no use for which aggregations, and why."""

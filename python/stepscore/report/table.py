@@ -71,7 +71,8 @@ def row(
 
 def percent(part: float, whole: float) -> str:
     """Write a share, or that there is none."""
-    return f"{100 * part / whole:.1f}" if whole else NOTHING
+    # Shares of ties are added in the order of the file; what that rounds must not show.
+    return f"{round(100 * part / whole, 9):.1f}" if whole else NOTHING
 
 
 def counted(number: int, noun: str) -> str:

@@ -103,7 +103,7 @@ def rank_scores(
     return rankings
 
 
-def _totals(scores: StepScores, how: Aggregation | None) -> NDArray[np.float32]:
+def _totals(scores: StepScores, how: Aggregation | None) -> NDArray[np.float64]:
     chosen = default_aggregate(scores.recipe) if how is None else how
     totals = np.array(scores.aggregate(chosen, nan="propagate"))
     # What a candidate lost is unknown, whichever steps the aggregation looks at.
@@ -114,7 +114,7 @@ def _totals(scores: StepScores, how: Aggregation | None) -> NDArray[np.float32]:
 def _ranked(
     solutions: Sequence[Solution],
     step_scores: Sequence[NDArray[np.float32]],
-    totals: NDArray[np.float32],
+    totals: NDArray[np.float64],
     top_k: int | None,
 ) -> list[Ranked]:
     # NaN sorts last, and a stable sort keeps ties in the order of the input.

@@ -82,8 +82,10 @@ class StepScores:
 
     def aggregate(
         self, how: Aggregation | Sequence[Aggregation] | None = None, **parameters: Any
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float64]:
         """Reduce every candidate's step scores to one number; see `stepscore.aggregate`.
+
+        In float64: a product of hundreds of scores is none in float32, where all of them tie at 0.
 
         Args:
             how: a name, or a list of names; None takes the recipe's default, and ``last`` where the
@@ -91,10 +93,11 @@ class StepScores:
             parameters: those of `stepscore.aggregate`; after a truncation, ``nan="propagate"``.
 
         Returns:
-            float32 ``[candidates]``, or ``[candidates, len(how)]`` for a list.
+            float64 ``[candidates]``, or ``[candidates, len(how)]`` for a list.
         """
         chosen = default_aggregate(self.recipe) if how is None else how
-        reduced: NDArray[np.float32] = aggregate(self.values, self.offsets, chosen, **parameters)
+        values = self.values.astype(np.float64)
+        reduced: NDArray[np.float64] = aggregate(values, self.offsets, chosen, **parameters)
         return reduced
 
     def to_arrow(self) -> pyarrow.LargeListArray:

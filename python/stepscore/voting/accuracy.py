@@ -22,10 +22,11 @@ class AccuracyCounts:
         settings: how many settings there are.
 
     Attributes:
-        right: problems whose winner is right, int64 ``[rules, settings]``.
+        right: how often the winner is right, float64 ``[rules, settings]``: problems, and the
+            shares of those in which the order of the candidates decides.
         pairs: the rules that are compared: up to three each with each, and more each with the
             first.
-        equal: problems in which both choose the same answer, int64 ``[pairs, settings]``.
+        equal: how often both choose the same answer, float64 ``[pairs, settings]``.
         unfit: where a rule had scores before it that it does not read, bool ``[rules, settings]``.
     """
 
@@ -33,8 +34,8 @@ class AccuracyCounts:
         others = range(len(rules)) if len(rules) <= _MOST_COMPARED else range(1)
         self.pairs = [(a, b) for b in others for a in range(b + 1, len(rules))]
         shape, compared = (len(rules), settings), (len(self.pairs), settings)
-        self.right = np.zeros(shape, np.int64)
-        self.equal = np.zeros(compared, np.int64)
+        self.right = np.zeros(shape)
+        self.equal = np.zeros(compared)
         self.unfit = np.zeros(shape, np.bool_)
         self._reads_scores = np.array([rule.reads_scores for rule in rules], np.bool_)
         self._reads_columns = np.array([rule.reads_columns for rule in rules], np.bool_)
@@ -44,33 +45,36 @@ class AccuracyCounts:
 
     def add(
         self,
-        winner: NDArray[np.int64],
+        credit: NDArray[np.float64],
         exists: NDArray[np.bool_],
         unfit: NDArray[np.bool_],
         scored: NDArray[np.bool_],
-        classes: NDArray[np.int64],
-        right: NDArray[np.bool_],
         known: NDArray[np.bool_],
     ) -> None:
-        """Count the votes of some problems.
+        """Count how right the rules are in some problems.
 
         Args:
-            winner, exists, unfit: as in `Elections`, ``[problems, rules, settings]``.
+            credit: see `credits_of`, ``[problems, rules, settings]``.
+            exists, unfit: as in `Elections`, ``[problems, rules, settings]``.
             scored: under which settings there are any scores, ``[settings]``.
-            classes: of each candidate, -1 = no answer.
-            right: whether each candidate is right.
-            known: of which problems that is known, ``[problems]``.
+            known: of which problems it is known who is right, ``[problems]``.
         """
         self.unfit |= unfit.any(axis=0)
         self._scored |= scored
-        # The last element stands for no winner, which is neither right nor an answer.
-        self.right += np.append(right, False)[winner[known]].sum(axis=0)
+        self.right += credit[known].sum(axis=0)
         self._judged += exists[known].sum(axis=0)
-        answer = np.append(classes, -1)[winner]
+
+    def compare(self, agreed: NDArray[np.float64], exists: NDArray[np.bool_]) -> None:
+        """Count how often the rules agree in some problems, which are added as well.
+
+        Args:
+            agreed: see `agreements_of`, ``[problems, pairs, settings]``.
+            exists: as in `Elections`, ``[problems, rules, settings]``.
+        """
         for pair, (a, b) in enumerate(self.pairs):
             both = exists[:, a] & exists[:, b]
             self._compared[pair] += both.sum(axis=0)
-            self.equal[pair] += (both & (answer[:, a] == answer[:, b])).sum(axis=0)
+            self.equal[pair] += (both * agreed[:, pair]).sum(axis=0)
 
     @property
     def judged(self) -> NDArray[np.int64]:

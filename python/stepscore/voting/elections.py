@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.ops import vote
+from stepscore.ops import Rule, vote
 from stepscore.ops.vote_rule import ScoreNeeds
 from stepscore.ragged import segment_of
 from stepscore.voting.columns import usable
@@ -37,6 +37,10 @@ class Elections:
         exists: whether the vote means something: there are answers to count, and the rule has a use
             for the column, bool ``[problems, rules, columns]``.
         size_at: where each of the sizes that were asked for stands on the last axis.
+        sizes: of the last axis, ascending.
+        ids: the answer of each candidate as it was voted on, int64 ``[candidates]``: its class, or
+            where nothing can be counted an answer of its own.
+        rules: as they were voted by, each with the columns that it reads together.
     """
 
     winner: NDArray[np.int64]
@@ -47,6 +51,9 @@ class Elections:
     unfit: NDArray[np.bool_]
     exists: NDArray[np.bool_]
     size_at: tuple[int, ...]
+    sizes: tuple[int, ...]
+    ids: NDArray[np.int64]
+    rules: tuple[Rule, ...]
 
 
 def elect(
@@ -87,11 +94,12 @@ def elect(
     if not has_answers.all():
         alone = ~has_answers[segment_of(scores.offsets)]
         ids = np.where(alone, np.arange(len(classes)), classes)
+    rules = tuple(rule.over(read) for rule in settings.rules)
     result = vote(
         ids,
         scores.totals,
         scores.offsets,
-        [rule.over(read) for rule in settings.rules],
+        rules,
         nan="drop",
         unfit="nan",
         prefixes=[*smaller, largest],
@@ -115,6 +123,9 @@ def elect(
         unfit,
         exists,
         size_at,
+        (*smaller, largest),
+        ids,
+        rules,
     )
 
 

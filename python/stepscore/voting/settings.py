@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 from stepscore.errors import Argument, InputError
 from stepscore.voting.columns import usable
 from stepscore.voting.rules import DEFAULT_RULES, TypedRule
+
+TieCredit: TypeAlias = Literal["share", "first", "lose"]
+TIE_CREDITS: tuple[TieCredit, ...] = get_args(TieCredit)
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,16 @@ class VoteSettings:
             that the scores have.
         verify: what decides on answers whose keys differ; None lets the keys alone decide, so that
             a table does not depend on what else is installed.
+        tie_credit: what a rule is credited with where the order of the candidates decides:
+            ``"share"``, how often it is right over all their orders, so that no file is favoured
+            for its order; ``"first"``, whether it is right in the order of the file; ``"lose"``,
+            whether it is right in every order. Winners are those of the file's order in any case.
     """
 
     rules: tuple[TypedRule, ...] = DEFAULT_RULES
     objectives: tuple[str, ...] | None = None
     verify: Literal["math-verify"] | None = None
+    tie_credit: TieCredit = "share"
 
 
 DEFAULT_SETTINGS = VoteSettings()
