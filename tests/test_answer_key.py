@@ -598,6 +598,9 @@ POOL = [
     "1 minute",
     "2",
     "2 cm",
+    "1/7",
+    "0.142857142857143",
+    "0.1428571428571",
     "",
     None,
 ]
@@ -617,7 +620,7 @@ def test_groups_are_the_reference(problems, verify):
     plain = group_answers(texts, offsets, extract=False, verify=verify)
     assert plain.tolist() == got.ids.tolist()
     # First seen first.
-    for begin, end in pairwise(offsets):
+    for begin, end in pairwise(offsets.tolist()):
         seen = dict.fromkeys(i for i in got.ids[begin:end].tolist() if i >= 0)
         assert list(seen) == list(range(len(seen)))
 
@@ -644,8 +647,35 @@ def test_a_function_sees_only_what_the_keys_leave_open():
     got = group_answers(answers, [0, 7], extract=False, verify=verify, explain=True)
     assert got.ids.tolist() == [0, 1, 0, 1, 0, -1, 2]
     assert got.decided.tolist() == ["first", "first", "verify", "key", "key", "none", "first"]
-    assert asked == [("1", r"\cos 0")]  # and "5" is compared with numbers alone
+    # Each pair, in both directions until one is enough; but numbers are different without it.
+    both = [{"2", r"\cos 0"}] * 2 + [{"5", r"\cos 0"}] * 2
+    assert list(map(set, asked)) == [{"1", r"\cos 0"}, *both]
     assert isinstance(got, AnswerGroups)
+
+
+@given(st.lists(st.sampled_from(POOL), max_size=9), st.randoms(use_true_random=False))
+def test_classes_do_not_depend_on_the_order_of_candidates(answers, rng):
+    shuffled = list(range(len(answers)))
+    rng.shuffle(shuffled)
+    for verify in (None, same_words, lambda a, b: abs(len(a) - len(b)) < 2):
+        ids = group_answers(answers, [0, len(answers)], extract=False, verify=verify)
+        other = group_answers(
+            [answers[i] for i in shuffled], [0, len(answers)], extract=False, verify=verify
+        )
+        for a, i in enumerate(shuffled):
+            assert [ids[i] == ids[j] for j in shuffled] == [other[a] == o for o in other]
+
+
+def test_a_connected_group_joins_only_if_all_its_pairs_agree():
+    def near(a: str, b: str) -> bool:
+        return abs(len(a) - len(b)) < 2
+
+    def ids(*answers: str) -> list[int]:
+        return group_answers(answers, [0, len(answers)], extract=False, verify=near).tolist()
+
+    assert ids("x", "xy") == [0, 0]
+    assert ids("x", "xy", "xyz") == [0, 1, 2]
+    assert ids("x", "xy", "xyz", "xyzxyz", "xyzxyzx") == [0, 1, 2, 3, 3]
 
 
 def test_an_error_of_the_function_is_raised():
@@ -664,6 +694,7 @@ def test_an_error_of_the_function_is_raised():
             "verify must be 'auto', 'math-verify', None or a function",
         ),
         ({"timeout": 0}, ValueError, "timeout must be above 0 seconds; got 0"),
+        ({"budget": 0}, ValueError, "budget must be above 0 seconds; got 0"),
         ({"workers": 0}, ValueError, "workers must be at least 1; got 0"),
         ({"cache": "x", "verify": None}, ValueError, "cache keeps the verdicts of math-verify"),
     ],

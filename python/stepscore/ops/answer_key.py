@@ -48,21 +48,17 @@ math-verify rounds decimals (0.333333 = 1/3) and takes 50% for 50 as well; the k
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterable
-from itertools import pairwise
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays import Call, DeviceError, num_threads
+from stepscore.arrays import Call, DeviceError
+from stepscore.ops.answer_key_verify import OpenClasses, Verify, ask_math_verify
 
 _DECIDED = np.array(["none", "first", "key", "text", "unit", "verify"])  # as answer_key.h has them
-_FIRST, _VERIFIED = 1, 5
-
-Verify = Callable[[str, str], bool]
 
 
 class AnswerGroups(NamedTuple):
@@ -74,7 +70,7 @@ class AnswerGroups(NamedTuple):
             key is that of the first; ``"text"``, the same, but the answer was not understood;
             ``"unit"``, a number joined the same number with a unit; ``"verify"``, the verifier
             said so.
-        undecided: answers, and pairs ``a = b``, on which the verifier ran into its time limit.
+        undecided: answers, and pairs ``a = b``, on which the verifier ran into a time limit.
     """
 
     ids: NDArray[np.int64]
@@ -138,6 +134,7 @@ def group_answers(
     extract: bool = ...,
     verify: Literal["auto", "math-verify"] | Verify | None = ...,
     timeout: float = ...,
+    budget: float = ...,
     workers: int | None = ...,
     cache: str | os.PathLike[str] | None = ...,
     explain: Literal[False] = ...,
@@ -150,6 +147,7 @@ def group_answers(
     extract: bool = ...,
     verify: Literal["auto", "math-verify"] | Verify | None = ...,
     timeout: float = ...,
+    budget: float = ...,
     workers: int | None = ...,
     cache: str | os.PathLike[str] | None = ...,
     explain: Literal[True],
@@ -161,6 +159,7 @@ def group_answers(
     extract: bool = True,
     verify: Literal["auto", "math-verify"] | Verify | None = "auto",
     timeout: float = 5.0,
+    budget: float = 60.0,
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     explain: bool = False,
@@ -169,9 +168,16 @@ def group_answers(
 
     First by key, see `answer_keys`. A number without a unit joins the same number with one, if the
     problem knows just one unit for it: 12 and 12 hours, but neither where there are 12 minutes as
-    well. Then a verifier compares the classes that are left, through their first answers, but never
-    two that were understood: those count as different. It is asked in both directions, and one is
-    enough.
+    well. Then a verifier compares the classes that are left, each pair of them through the shortest
+    of their answers, in both directions, of which one is enough. A group that this connects becomes
+    one class if all its pairs agree; else its classes stay apart. So classes do not depend on the
+    order of the candidates.
+
+    Two answers that were understood are different without a question; but a decimal of 12 digits
+    or more joins the value that it rounds, ``0.142857142857143`` and 1/7. math-verify is asked
+    about the values that are stated, and nothing where it may err: not about an equation and a
+    number, a base, a unit, a series, ``A`` and ``a``, or words; see `stepscore.verifier.question`.
+    Of numbers below 1 it has to find the first six digits equal, of others six places.
 
     Args:
         texts: solutions, or answers, of all candidates ``[n]``; None has no answer.
@@ -183,6 +189,8 @@ def group_answers(
         timeout: seconds that math-verify may take to parse one answer, or to compare two. Then its
             process is killed, a RuntimeWarning names the answer, it is never asked again in this
             call, and the answer stays in a class of its own.
+        budget: seconds that it may take for all answers of a problem. Pairs that are left then
+            stay apart; a RuntimeWarning counts them, and `undecided` names them.
         workers: processes of math-verify at most, one problem each at a time; None: `num_threads`.
             A process parses an answer once, and lives on for later calls.
         cache: a file that keeps the verdicts of math-verify, made if there is none.
@@ -193,8 +201,8 @@ def group_answers(
         With `explain` an `AnswerGroups`.
 
     Raises:
-        ValueError: offsets that do not fit; an unknown `verify`; a `timeout` or `workers` not above
-            0; a `cache` without math-verify, or that is no such file.
+        ValueError: offsets that do not fit; an unknown `verify`; a `timeout`, `budget` or
+            `workers` not above 0; a `cache` without math-verify, or that is no such file.
         TypeError: something else than str or None; the message names the first.
         ImportError: ``verify="math-verify"`` where it is not installed.
 
@@ -210,19 +218,19 @@ def group_answers(
     offsets = call.integers("offsets", offsets)
     if call.on_cuda:
         raise DeviceError("group_answers: offsets is on a GPU; pass it on the CPU")
-    _check_verifier(verify, timeout, workers, cache)
+    _check_verifier(verify, timeout, budget, workers, cache)
     ids, decided = np.empty(len(candidates), np.int64), np.empty(len(candidates), np.int64)
     views = (_core.TensorView.of_numpy(ids), _core.TensorView.of_numpy(decided))
     _core.group_answers(candidates, call.view("offsets", offsets), extract, *views)
     undecided: tuple[str, ...] = ()
     if verify is not None:
-        unresolved = _Unresolved(candidates, np.asarray(offsets), extract, ids, decided)
+        apart = OpenClasses(candidates, np.asarray(offsets), extract, ids, decided)
         if callable(verify):
             equal = verify
-            for problem in unresolved.problems:
-                unresolved.merge(*problem, lambda a, b: bool(equal(a, b)) or bool(equal(b, a)))
-        elif unresolved.problems and (verify == "math-verify" or _is_installed()):
-            undecided = _ask_math_verify(unresolved, workers, timeout, cache)
+            for problem in apart.problems:
+                apart.merge(*problem, lambda a, b: bool(equal(a, b)) or bool(equal(b, a)))
+        elif apart.problems and (verify == "math-verify" or _is_installed()):
+            undecided = ask_math_verify(apart, workers, timeout, budget, cache)
     return AnswerGroups(ids, _DECIDED[decided], undecided) if explain else ids
 
 
@@ -233,7 +241,11 @@ def _texts(op: str, texts: Iterable[str | None]) -> tuple[str | None, ...]:
 
 
 def _check_verifier(
-    verify: Any, timeout: float, workers: int | None, cache: str | os.PathLike[str] | None
+    verify: Any,
+    timeout: float,
+    budget: float,
+    workers: int | None,
+    cache: str | os.PathLike[str] | None,
 ) -> None:
     by_name = isinstance(verify, str) and verify in ("auto", "math-verify")
     if not (by_name or verify is None or callable(verify)):
@@ -245,8 +257,9 @@ def _check_verifier(
         raise ValueError(
             "group_answers: cache keeps the verdicts of math-verify; drop it, or verify"
         )
-    if not timeout > 0:
-        raise ValueError(f"group_answers: timeout must be above 0 seconds; got {timeout}")
+    for name, seconds in (("timeout", timeout), ("budget", budget)):
+        if not seconds > 0:
+            raise ValueError(f"group_answers: {name} must be above 0 seconds; got {seconds}")
     if workers is not None and workers < 1:
         raise ValueError(f"group_answers: workers must be at least 1; got {workers}")
     if verify == "math-verify" and not _is_installed():
@@ -260,94 +273,3 @@ def _is_installed() -> bool:
     from stepscore import verifier
 
     return verifier.installed()
-
-
-class _Unresolved:
-    """The problems in which a verifier may find what the keys have not."""
-
-    def __init__(
-        self,
-        texts: tuple[str | None, ...],
-        offsets: NDArray[np.int64],
-        extract: bool,
-        ids: NDArray[np.int64],
-        decided: NDArray[np.int64],
-    ) -> None:
-        self._offsets, self._ids, self._decided = offsets, ids, decided
-        self._firsts = np.flatnonzero(decided == _FIRST)
-        first_texts = tuple(texts[i] for i in self._firsts)
-        keys = _core.answer_keys(first_texts, extract)
-        self._resolved = [key is not None and not key.startswith("text:") for key in keys]
-        self._answers = _core.extract_answers(first_texts) if extract else list(first_texts)
-        # Where in _firsts each problem begins and ends.
-        ends = np.searchsorted(self._firsts, offsets)
-        self.problems = [
-            (problem, range(begin, end))
-            for problem, (begin, end) in enumerate(pairwise(ends.tolist()))
-            if end - begin > 1 and not all(self._resolved[begin:end])
-        ]
-
-    def merge(self, problem: int, classes: range, same: Verify) -> None:
-        """Compare the classes of a problem, and number what is left anew."""
-        speakers: list[int] = []  # of each new class: an answer that was understood, or the first
-        renumbered = np.empty(len(classes), np.int64)
-        merged = np.zeros(len(classes), np.bool_)
-        for number, this in enumerate(classes):
-            into = next(
-                (
-                    group
-                    for group, other in enumerate(speakers)
-                    if not (self._resolved[this] and self._resolved[other])
-                    and same(self._answers[other] or "", self._answers[this] or "")
-                ),
-                None,
-            )
-            renumbered[number] = len(speakers) if into is None else into
-            if into is None:
-                speakers.append(this)
-                continue
-            merged[number] = True
-            if self._resolved[this]:
-                speakers[into] = this
-        here = slice(self._offsets[problem], self._offsets[problem + 1])
-        ids, decided = self._ids[here], self._decided[here]
-        answered = ids >= 0
-        decided[answered & merged[ids]] = _VERIFIED
-        ids[answered] = renumbered[ids[answered]]
-
-
-def _ask_math_verify(
-    problems: _Unresolved,
-    workers: int | None,
-    timeout: float,
-    cache: str | os.PathLike[str] | None,
-) -> tuple[str, ...]:
-    # Costs as much as the rest of `import stepscore`.
-    from concurrent.futures import ThreadPoolExecutor
-
-    from stepscore.verifier import MathVerify
-
-    verifier = MathVerify(timeout, cache)
-
-    def merge(problem: tuple[int, range]) -> None:
-        with verifier.comparison() as same:
-            problems.merge(*problem, same)
-
-    try:
-        at_once = min(workers or num_threads(), len(problems.problems))
-        if at_once > 1:
-            with ThreadPoolExecutor(at_once) as threads:
-                list(threads.map(merge, problems.problems))
-        else:
-            list(map(merge, problems.problems))
-    finally:
-        verifier.close()
-    hung = tuple(verifier.hung)
-    if hung:
-        warnings.warn(
-            f"group_answers: math-verify gave no verdict within {timeout:g} s on {len(hung)} "
-            f"answer(s), which stay apart: {', '.join(map(repr, hung[:3]))}",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return hung

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stepscore.ops.answer_key import AnswerGroups
 from stepscore.reference.answer_key_extraction import WHITE, stated_answer, trim
+from stepscore.reference.answer_key_groups import agreed, by_key
 from stepscore.reference.answer_key_numbers import NotUnderstoodError, spell
 from stepscore.reference.answer_key_reader import Reader
 
@@ -40,7 +41,7 @@ def answer_keys(texts: Iterable[str | None], *, extract: bool = True) -> list[st
     """See `stepscore.answer_keys`."""
     if extract:
         texts = extract_answers(texts)
-    return [None if text is None else _key(text) for text in texts]
+    return [None if text is None else _key(text)[0] for text in texts]
 
 
 def group_answers(
@@ -53,51 +54,34 @@ def group_answers(
 ) -> NDArray[np.int64] | AnswerGroups:
     """See `stepscore.group_answers`; with a function as the only verifier."""
     answers = extract_answers(texts) if extract else list(texts)
-    keys = answer_keys(answers, extract=False)
-    ids = np.full(len(keys), -1)
-    decided = np.full(len(keys), "none", dtype="<U6")
+    read = [(None, None) if answer is None else _key(answer) for answer in answers]
+    ids = np.full(len(read), -1)
+    decided = np.full(len(read), "none", dtype="<U6")
     for begin, end in pairwise(np.asarray(offsets).tolist()):
-        classes: dict[str, int] = {}
-        units: dict[str, set[str]] = {}
-        for known in filter(None, keys[begin:end]):
-            if " [" in known and not known.startswith("text:"):
-                units.setdefault(known.partition(" [")[0], set()).add(known)
-        speakers: list[tuple[str, bool]] = []  # answer, and whether it was understood
-        for i in range(begin, end):
-            key, answer = keys[i], answers[i]
-            if key is None or answer is None:
+        keys = [key for key, _ in read[begin:end]]
+        groups = by_key(keys, [bare for _, bare in read[begin:end]])
+        order = list(dict.fromkeys(filter(None, groups)))
+        members: dict[str, list[tuple[str, str]]] = {group: [] for group in order}
+        for group, key, answer in zip(groups, keys, answers[begin:end], strict=True):
+            if group and key and answer is not None:
+                members[group].append((key, answer))
+        first = list(range(len(order)))
+        if verify is not None:
+            first = agreed(list(members.values()), verify)
+        number = {at: place for place, at in enumerate(dict.fromkeys(first))}
+        for i, (group, key) in enumerate(zip(groups, keys, strict=True), begin):
+            if group is None or key is None:
                 continue
-            if key in classes:
-                opened = next(j for j in range(begin, i) if keys[j] == key)
-                how = "text" if key.startswith("text:") else "key"
-                ids[i] = classes[key]
-                decided[i] = decided[opened] if decided[opened] != "first" else how
-                continue
-            # The other spelling of the same number, without or with its only unit.
-            bare = key.partition(" [")[0]
-            only = units.get(bare, set())
-            twin = bare if key != bare else next(iter(only), "")
-            resolved = not key.startswith("text:")
-            group = None
-            if resolved and len(only) == 1 and twin in classes:
-                group, how = classes[twin], "unit"
-                if decided[next(j for j in range(begin, i) if keys[j] == twin)] == "verify":
-                    how = "verify"
-            elif verify is not None:
-                how = "verify"
-                for number, (other, understood) in enumerate(speakers):
-                    if not (resolved and understood) and (
-                        verify(other, answer) or verify(answer, other)
-                    ):
-                        group = number
-                        if resolved:
-                            speakers[number] = (answer, True)
-                        break
-            if group is None:
-                group, how = len(speakers), "first"
-                speakers.append((answer, resolved))
-            classes[key] = ids[i] = group
-            decided[i] = how
+            at = order.index(group)
+            ids[i] = number[first[at]]
+            if first[at] != at:
+                decided[i] = "verify"
+            elif i == begin + groups.index(group):
+                decided[i] = "first"
+            elif key != members[group][0][0]:
+                decided[i] = "unit"
+            else:
+                decided[i] = "text" if key.startswith("text:") else "key"
     return AnswerGroups(ids, decided, ()) if explain else ids
 
 
@@ -105,20 +89,22 @@ def _extract(text: str) -> str | None:
     answer = stated_answer(text.strip(WHITE))
     if answer is not None:
         return answer
-    key = _key(text)
+    key = _key(text)[0]
     return None if key is None or key.startswith("text:") else trim(text)
 
 
-def _key(answer: str) -> str | None:
+def _key(answer: str) -> tuple[str | None, str | None]:
+    """Give the key, and that of the number without its unit or percent sign."""
     text = trim(answer).removesuffix(".")
     if not text:
-        return None
+        return None, None
     try:
         if text.count("$") % 2:  # money
             raise NotUnderstoodError
-        return _value(text)
+        key = _value(text)
     except (NotUnderstoodError, ZeroDivisionError, IndexError, OverflowError):
-        return "text:" + " ".join(text.split())
+        return "text:" + " ".join(text.split()), None
+    return key, key.partition(" [")[0] if " [" in key else None
 
 
 def _value(text: str) -> str:

@@ -18,6 +18,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from stepscore.verifier.questions import RULES
+
 _SCRIPT = Path(__file__).with_name("worker.py")
 _START = 120.0  # seconds to import SymPy on a busy machine
 _MOST_PARSED = 20_000  # answers that a process may hold before it is replaced
@@ -115,7 +117,7 @@ class _Verdicts:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._lock = Lock()
-        self._verifier = f"math-verify {version('math-verify')}"
+        self._verifier = f"math-verify {version('math-verify')}, rules {RULES}"
         self._file = sqlite3.connect(path, timeout=60, check_same_thread=False)
         try:
             self._file.execute("create table if not exists verdicts (pair text primary key, same)")
@@ -147,25 +149,39 @@ class _Verdicts:
 
 
 class Comparison:
-    """Compares answers for one thread; in a process of its own, from the first question on."""
+    """Compares the answers of one problem for one thread; in a process from the first question on.
+
+    Attributes:
+        seconds: what the problem has left.
+    """
 
     def __init__(self, verifier: MathVerify) -> None:
         self._verifier = verifier
         self._process: _Process | None = None
+        self.seconds = verifier.budget
 
-    def __call__(self, a: str, b: str) -> bool:
-        """Tell whether one verifies the other; False where there is no verdict in time."""
+    def __call__(self, a: str, b: str, shown: tuple[str, str] | None = None) -> bool:
+        """Tell whether one verifies the other; False where there is no verdict in time.
+
+        Args:
+            a, b: two answers, in the words of `stepscore.verifier.question`.
+            shown: the answers as they were given, for `MathVerify.undecided`.
+        """
         verifier = self._verifier
         known = verifier.verdicts.get(a, b) if verifier.verdicts is not None else None
         if known is not None:
             return known
-        for answer in (a, b):
-            if answer in verifier.hung or self._parse(answer) is None:
-                verifier.hung.setdefault(answer)
+        shown = shown or (a, b)
+        for answer, name in zip((a, b), shown, strict=True):
+            if answer in verifier.hung or (self._parse(answer) is None and self.seconds > 0):
+                verifier.hung.setdefault(answer, name)
                 return False
-        same = self._ask(["compare", a, b])
+        same = None if self.seconds <= 0 else self._ask(["compare", a, b])
         if same is None:
-            verifier.blame(a, b)
+            if self.seconds > 0:
+                verifier.blame(a, b, shown)
+            else:
+                verifier.unasked.setdefault(" = ".join(shown))
             return False
         verifier.proven.update((a, b))
         if verifier.verdicts is not None:
@@ -191,13 +207,16 @@ class Comparison:
         return done
 
     def _ask(self, question: list[str]) -> bool | None:
+        if self.seconds <= 0:
+            return None
         if self._process is None:
             try:
                 self._process = _idle.pop()  # one step, so two threads never get the same
             except IndexError:
                 self._process = _Process()
+        begin = time.monotonic()  # that a process starts costs the problem nothing
         try:
-            return self._process.ask(question, self._verifier.timeout)
+            return self._process.ask(question, min(self._verifier.timeout, self.seconds))
         except TimeoutError:
             self._process.kill()
             self._process = None
@@ -206,6 +225,8 @@ class Comparison:
             self._process.kill()
             self._process = None
             raise
+        finally:
+            self.seconds -= time.monotonic() - begin
 
 
 class MathVerify:
@@ -213,34 +234,46 @@ class MathVerify:
 
     Args:
         timeout: seconds that one question may take.
+        budget: seconds that all questions of a problem may take.
         cache: a file that keeps the verdicts; None for none.
 
     Attributes:
-        hung: answers, and pairs ``a = b``, that ran into the time limit, in order.
+        hung: what ran into the time limit, an answer as it was asked or a pair, and how it was
+            given, in order.
+        unasked: pairs ``a = b`` for which the problem had no time left, in order.
     """
 
-    def __init__(self, timeout: float, cache: str | os.PathLike[str] | None) -> None:
-        self.timeout = timeout
+    def __init__(self, timeout: float, budget: float, cache: str | os.PathLike[str] | None) -> None:
+        self.timeout, self.budget = timeout, budget
         self.verdicts = None if cache is None else _Verdicts(cache)
-        self.hung: dict[str, None] = {}
+        self.hung: dict[str, str] = {}
+        self.unasked: dict[str, None] = {}
         self.proven: set[str] = set()  # answers that some comparison got through with
         self._struck: set[str] = set()  # answers of a pair that hung
 
-    def blame(self, a: str, b: str) -> None:
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The answers, and pairs ``a = b``, that there is no verdict on."""
+        return tuple(dict.fromkeys([*self.hung.values(), *self.unasked]))
+
+    def blame(self, a: str, b: str, shown: tuple[str, str]) -> None:
         """Note whose fault it is that a comparison hung, so that no answer costs it over and over.
 
         It is that of the answer which never got through one; or else which hangs a second time.
         """
+        names = dict(zip((a, b), shown, strict=True))
         suspects = [answer for answer in (a, b) if answer not in self.proven]
         if len(suspects) != 1:
             suspects = [answer for answer in (a, b) if answer in self._struck]
-        for name in suspects or [f"{a} = {b}"]:
-            self.hung.setdefault(name)
+        for answer in suspects:
+            self.hung.setdefault(answer, names[answer])
+        if not suspects:
+            self.hung.setdefault(f"{a} = {b}", " = ".join(shown))
         self._struck.update((a, b))
 
     @contextmanager
     def comparison(self) -> Iterator[Comparison]:
-        """Lend what compares, for one thread."""
+        """Lend what compares the answers of one problem, for one thread."""
         comparison = Comparison(self)
         try:
             yield comparison
