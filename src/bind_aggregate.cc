@@ -29,6 +29,7 @@ void bound_aggregate(const TensorView& values, const TensorView& offsets,
   check(out.shape[0] == segments && width == count, "aggregate", "out", " must have shape [",
         segments, ", ", count, "]; got ", shape_of(out));
   if (out.rank == 2) check_contiguous_rows("aggregate", "out", out);
+  check_apart("aggregate", out, {&values, &offsets});
   AggregateOptions options;
   options.empty = empty.has_value() ? EmptyPolicy::kValue : EmptyPolicy::kError;
   options.empty_value = empty.value_or(kNaN);

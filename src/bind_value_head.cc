@@ -36,6 +36,10 @@ void check_out(const char* op, const TensorView& out, int64_t rows, int64_t widt
   check_contiguous_rows(op, "out", out);
 }
 
+const TensorView* given(const std::optional<TensorView>& view) {
+  return view.has_value() ? &*view : nullptr;
+}
+
 Activation activation_of(const char* op, const std::string& name, int64_t outputs) {
   const Activation activation = named<Activation>(op, "activation", name, kActivations);
   check(activation != Activation::kDifference || outputs == 2, op, "activation",
@@ -51,6 +55,7 @@ void bound_value_head(const TensorView& hidden, const TensorView& weight,
   const Layer layer = layer_of("value_head", weight, bias, hidden.shape[1], "hidden");
   const Activation kind = activation_of("value_head", activation, layer.weight.rows);
   check_out("value_head", out, rows.count, activated_width(kind, layer.weight.rows));
+  check_apart("value_head", out, {&hidden, &weight, given(bias), given(positions)});
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
   backend::value_head(rows, layer, kind, pointer<float>(out), queue);
@@ -72,6 +77,8 @@ void bound_mlp_head(const TensorView& hidden,
   const Activation kind = activation_of("mlp_head", activation, width);
   const Inner between = named<Inner>("mlp_head", "inner", inner, kInner);
   check_out("mlp_head", out, rows.count, activated_width(kind, width));
+  check_apart("mlp_head", out, {&hidden, given(positions)});
+  for (const auto& [weight, bias] : layers) check_apart("mlp_head", out, {&weight, given(bias)});
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.
   py::gil_scoped_release unlocked;
   backend::mlp_head(rows, checked.data(), static_cast<int64_t>(checked.size()), between, kind,

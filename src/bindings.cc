@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "backend.h"
 
@@ -49,6 +50,19 @@ TensorView view_of(const py::array& array) {
   return view;
 }
 
+// The bytes from the first to behind the last that a view reaches; none where it has no items.
+std::pair<uintptr_t, uintptr_t> extent_of(const TensorView& view) {
+  const int64_t item = item_size(view.dtype);
+  int64_t low = 0, high = item;
+  for (int d = 0; d < view.rank; ++d) {
+    if (view.shape[d] == 0) return {0, 0};
+    const int64_t reach = (view.shape[d] - 1) * view.stride[d] * item;
+    (reach < 0 ? low : high) += reach;
+  }
+  const auto data = reinterpret_cast<uintptr_t>(view.data);
+  return {data + static_cast<uintptr_t>(low), data + static_cast<uintptr_t>(high)};
+}
+
 }  // namespace
 
 void bind_tensor_view(py::module_& module) {
@@ -71,7 +85,10 @@ void bind_tensor_view(py::module_& module) {
            }),
            py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("stride"))
       .def_static("of_numpy", view_of, py::arg("array").noconvert())
-      .def_property_readonly("dtype", [](const TensorView& view) { return name_of(view.dtype); });
+      .def_property_readonly("dtype", [](const TensorView& view) { return name_of(view.dtype); })
+      .def_property_readonly("shape", [](const TensorView& view) {
+        return py::tuple(py::cast(std::vector<int64_t>(view.shape, view.shape + view.rank)));
+      });
 }
 
 void bind_queue(py::module_& module) {
@@ -139,6 +156,18 @@ void check_view(const char* op, const char* argument, const TensorView& view, in
   check(view.shape[last] <= 1 || view.stride[last] == 1, op, argument,
         " must be contiguous in its last dimension (stride 1, got ", view.stride[last],
         "); pass a contiguous copy of it");
+}
+
+void check_apart(const char* op, const TensorView& out,
+                 std::initializer_list<const TensorView*> inputs) {
+  const auto [begin, end] = extent_of(out);
+  for (const TensorView* input : inputs) {
+    if (input == nullptr) continue;
+    const auto [first, last] = extent_of(*input);
+    check(end <= first || last <= begin || begin == end || first == last, op, "out",
+          " must share no memory with the inputs, which are read while it is written; pass an "
+          "array of its own");
+  }
 }
 
 void check_contiguous_rows(const char* op, const char* argument, const TensorView& view) {

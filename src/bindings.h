@@ -45,6 +45,10 @@ std::string shape_of(const TensorView& view);
 void check_view(const char* op, const char* argument, const TensorView& view, int rank,
                 std::initializer_list<DType> dtypes);
 
+// `out` shares no byte with any of the inputs: what is written would be read again. Null: no input.
+void check_apart(const char* op, const TensorView& out,
+                 std::initializer_list<const TensorView*> inputs);
+
 // Rows follow each other without a gap.
 void check_contiguous_rows(const char* op, const char* argument, const TensorView& view);
 

@@ -403,6 +403,9 @@ def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
     with pytest.raises(ValueError, match="OPENAI_API_KEY must be printable ASCII"):
         EndpointPolicy("http://host/v1", "m")
+    wrong: Any = b"sk-secret"
+    with pytest.raises(TypeError, match=r"api_key must be a str; got bytes$"):
+        EndpointPolicy("http://host/v1", "m", api_key=wrong)
 
 
 def test_the_key_follows_no_redirect(server: Server) -> None:
@@ -418,7 +421,9 @@ def test_the_key_follows_no_redirect(server: Server) -> None:
         ("localhost:8000", {}, "url must begin with http:// or https://"),
         ("http://me:secret@host/v1", {}, "url must hold no user name, password or query"),
         ("http://host/v1?key=secret", {}, "url must hold no user name, password or query"),
-        ("http://host:99999/v1", {}, "Port out of range"),
+        ("http://host:99999/v1", {}, "a port of 1 to 65535"),
+        ("http://host:secret/v1", {}, "a port of 1 to 65535"),
+        ("http://me:secret@ho\u2100st/v1", {}, "url must be one that can be read"),
         ("http://host", {"concurrency": 0}, "concurrency must be at least 1"),
         ("http://host", {"timeout": 0}, "timeout above 0"),
         ("http://host", {"stop": ("",)}, "stop must hold at least one text"),

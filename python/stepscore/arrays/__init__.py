@@ -3,6 +3,7 @@
 - ``call``: one call of an op: where it runs, and its arguments
 - ``foreign``: arrays of torch, CuPy, JAX, and of no framework at all
 - ``stream``: the CUDA stream of a call
+- ``memory``: whether a tensor has any
 - ``host``: arrays of ops that run on the CPU alone
 - ``device``: which compiled module is usable here
 """

@@ -19,6 +19,7 @@ from stepscore.arrays.foreign import (
     is_cuda_array,
     is_torch,
 )
+from stepscore.arrays.memory import memory_fault
 from stepscore.arrays.stream import stream_handle, torch_stream
 
 Name = TypeVar("Name", bound=str)
@@ -53,6 +54,7 @@ class Call:
         if is_torch(value):
             self._check_tensor(argument, value)
             self._place(argument, value, value.device.index if value.is_cuda else None)
+            self._check_memory(argument, value)
             if not value.is_neg():
                 return value
             with self.on_stream():
@@ -95,8 +97,10 @@ class Call:
         """What the core is given. The caller keeps `value` alive."""
         try:
             if is_torch(value):
-                name = dtype_name(value)
-                return _core.TensorView(value.data_ptr(), name, value.shape, value.stride())
+                pointer = value.data_ptr()
+                if not pointer:
+                    self._check_memory(argument, value)
+                return _core.TensorView(pointer, dtype_name(value), value.shape, value.stride())
             if isinstance(value, (DeviceArray, BorrowedArray)):
                 return value.view
             return _core.TensorView.of_numpy(value)
@@ -119,7 +123,10 @@ class Call:
         if is_torch(self._like):
             torch = sys.modules["torch"]
             with self.on_stream():
-                return torch.empty(shape, dtype=getattr(torch, dtype), device=self._like.device)
+                new = torch.empty(shape, dtype=getattr(torch, dtype), device=self._like.device)
+            if type(new) is not torch.Tensor:  # as under FakeTensorMode, where arrays are none
+                self._check_memory("the result", new)
+            return new
         if self.on_cuda:
             try:
                 return DeviceArray(shape, dtype, self.queue, self._stream)
@@ -237,10 +244,10 @@ class Call:
     def _check_tensor(self, argument: str, tensor: Any) -> None:
         torch = sys.modules["torch"]
         if not (tensor.is_cpu or tensor.is_cuda):
-            raise DeviceError(
-                f"{self.op}: {argument} is on {tensor.device}; pass its .cpu() to compute on the "
-                "CPU"
-            )
+            advice = "pass its .cpu() to compute on the CPU"
+            if tensor.is_meta:
+                advice = "there it has a shape and no data; pass one that has been loaded"
+            raise DeviceError(f"{self.op}: {argument} is on {tensor.device}; {advice}")
         if tensor.requires_grad and torch.is_grad_enabled():
             raise ValueError(
                 f"{self.op}: {argument} requires grad, but {self.op} has no backward pass; call it "
@@ -251,6 +258,11 @@ class Call:
                 f"{self.op}: {argument} must be a dense tensor of numbers; got {tensor.dtype}, "
                 f"{tensor.layout}"
             )
+
+    def _check_memory(self, argument: str, tensor: Any) -> None:
+        fault = memory_fault(tensor)
+        if fault is not None:
+            raise TypeError(f"{self.op}: {argument} must be a tensor with memory; got {fault}")
 
 
 def _device_name(device: int | None) -> str:

@@ -117,3 +117,11 @@ class BorrowedArray:
         self.device = self._array.device
         self.shape = tuple(value.shape)
         self.dtype = self.view.dtype
+        # A kernel would follow the pointer of an array that is elsewhere, or smaller.
+        said = value.__dlpack_device__()[1], self.shape
+        if said != (self.device, self.view.shape):
+            raise TypeError(
+                f"expected an array that lends what it says, {list(said[1])} on cuda:{said[0]}; "
+                f"got {list(self.view.shape)} on "
+                + ("another device" if self.device < 0 else f"cuda:{self.device}")
+            )

@@ -15,11 +15,19 @@ from stepscore.cli import bench, convert, demo, rerank, score, search, vote
 from stepscore.cli.config import with_config
 from stepscore.cli.spelling import flag_of
 from stepscore.cli.terminal import OutputError, complain, silence_output
+from stepscore.credentials import masked
 from stepscore.errors import InputError
 
 BAD_INPUT = 2
 UNWRITABLE = 1
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+
+class _Parser(argparse.ArgumentParser):
+    """Shows no key that was typed where none belongs."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(masked(message))
 
 
 class Command(Protocol):
@@ -104,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="stepscore",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import stepscore
 from stepscore.cli.options import unescaped
 from stepscore.cli.spelling import flag_of
+from stepscore.credentials import described, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
 from stepscore.jobs.search import Models
@@ -141,8 +142,9 @@ def _not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) 
     if isinstance(error, ModuleNotFoundError):
         return torch_missing(error)
     if not isinstance(error, InputError):
-        kind = "" if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: "
-        return InputError("a model that can be loaded", got=f"{kind}{error}", argument=option)
+        plain = isinstance(error, (ValueError, TypeError))
+        got = text_of(error) if plain else described(error)
+        return InputError("a model that can be loaded", got=got, argument=option)
     name = "" if error.argument is None else error.argument.name
     if options.get(name, name) == option.name:
         return error.at(where="", argument=option)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from stepscore.credentials import masked
 from stepscore.errors import InputError
 from stepscore.jobs.files import Report
 
@@ -43,8 +44,8 @@ def say(lines: Sequence[str]) -> None:
 
 def complain(line: str) -> None:
     """Write a line to standard error."""
-    # What could not be decoded must not make the message about it fail.
-    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    # An argument may be a URL with a password. What could not be decoded becomes an escape.
+    print(masked(line), file=sys.stderr)
 
 
 def tell(report: Report, arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepscore.credentials import described, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.records import Fields, Record, RecordError
 
@@ -26,7 +27,7 @@ def fault_of(error: Exception, record: Record, fields: Fields) -> RecordError:
         "text that the model's tokenizer can encode"
         if type(error) is Exception
         else "candidates that the model can score",
-        got=str(error),
+        got=text_of(error),
         advice="leave the candidate out, or use another model",
         place=record.place,
         record_id=record.id,
@@ -53,7 +54,7 @@ def model_failure(place: str, deed: str, error: RuntimeError) -> InputError:
     """
     return InputError(
         f"the model to {deed} the records from here",
-        got=f"{type(error).__name__}: {error}",
+        got=described(error),
         advice=("if memory ran out, pass a smaller ", Argument("token_budget")),
         where=place,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stepscore.answers import same_answer
+from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
 from stepscore.files import LineReader
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
@@ -218,7 +219,7 @@ def _search(
     except InputError as error:
         raise error.at(where="") from error  # who searches a file has called no function
     except (ValueError, TypeError) as error:
-        raise InputError("arguments that fit the search", got=str(error)) from error
+        raise InputError("arguments that fit the search", got=text_of(error)) from error
     if not any(each.traces for each in result):
         reasons = [each.status for each in result if each.status != "done"]
         if reasons:

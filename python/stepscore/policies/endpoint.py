@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from stepscore.credentials import remember
 from stepscore.policies.posts import EndpointError, Posts
 from stepscore.policies.requests import Continuation, ExpandRequest
 
@@ -66,7 +67,7 @@ class EndpointPolicy:
         logprobs: bool = True,
         extra: dict[str, Any] | None = None,
     ) -> None:
-        parts = urlsplit(url)
+        parts = _parts(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError(
                 f"EndpointPolicy: url must begin with http:// or https:// and name a host; got "
@@ -96,6 +97,8 @@ class EndpointPolicy:
         self._logprobs = logprobs
         self._extra = dict(extra or {})
         key = _key(api_key)
+        if key:
+            remember(key)
         self._posts = Posts(self.url, key, concurrency, timeout, retries, backoff)
 
     def __repr__(self) -> str:
@@ -170,8 +173,23 @@ class EndpointPolicy:
         )
 
 
+def _parts(url: str) -> SplitResult:
+    """Take a URL apart; what Python says of one that it cannot read may quote a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # is read when it is asked for
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(
+            "EndpointPolicy: url must be one that can be read, with a port of 1 to 65535 if any; "
+            "got something else, which is not shown; pass one such as 'http://localhost:8000/v1'"
+        ) from None
+    return parts
+
+
 def _key(api_key: str | None) -> str | None:
     key = os.environ.get(KEY_VARIABLE) if api_key is None else api_key
+    if key is not None and not isinstance(key, str):
+        raise TypeError(f"EndpointPolicy: api_key must be a str; got {type(key).__name__}")
     if key and not (key.isascii() and key.isprintable() and key == key.strip()):
         what = KEY_VARIABLE if api_key is None else "api_key"
         raise ValueError(

@@ -19,6 +19,8 @@ except ModuleNotFoundError as error:
         'EndpointPolicy needs httpx; type: pip install "stepscore[hf]"', name=error.name
     ) from error
 
+from stepscore.credentials import masked
+
 Reply = TypeVar("Reply")
 
 _REPEATED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
@@ -142,7 +144,7 @@ class Posts:
             with anyio.move_on_after(min(wait, _LONGEST_WAIT)):
                 await down.wait()
         attempts = "" if attempt == 0 else f" ({attempt + 1} attempts)"
-        raise EndpointError(f"POST {self.url}: {self._without_key(reason)}{attempts}")
+        raise EndpointError(f"POST {self.url}: {masked(reason)}{attempts}")
 
     async def _attempt(self, client: httpx.AsyncClient, body: bytes) -> bytes:
         """Send a request once; gives the content of the answer."""
@@ -170,13 +172,11 @@ class Posts:
             raise _FaultError(f"an answer of more than {_MOST_BYTES:,} bytes")
         return bytes(content)
 
-    def _quote(self, content: bytes | bytearray) -> str:
+    @staticmethod
+    def _quote(content: bytes | bytearray) -> str:
         """The beginning of an answer, on one line."""
-        lines = self._without_key(content.decode("utf-8", "replace")).strip().splitlines()
+        lines = masked(content.decode("utf-8", "replace")).strip().splitlines()
         return lines[0][:_QUOTED] if lines else "an empty answer"
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self.key, "***") if self.key else text
 
 
 @functools.cache

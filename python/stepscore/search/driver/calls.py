@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from stepscore.credentials import text_of
 from stepscore.policies.requests import Continuation, ExpandRequest
 from stepscore.search.requests import ScoreRequest
 
@@ -171,7 +172,9 @@ def _call(
 
 
 def _describe(error: Exception) -> str:
+    """What a model did, in one line; all that is kept of its errors comes from here."""
+    # Keys are masked before the text is cut: a line may end inside one.
+    first = (text_of(error).splitlines() or [""])[0]
     if isinstance(error, UnusableError):
-        return str(error)
-    first = (str(error).splitlines() or [""])[0]
+        return first
     return f"raised {type(error).__name__}: {first}" if first else f"raised {type(error).__name__}"
