@@ -227,13 +227,31 @@ def step_beam(
 
 def outcome_beam(
     w: World, width: int, beams: int, depth: int, beta: float, beta_on: str = "process",
-    how: str = "mean",
+    how: str = "mean", duplicates: str = "keep", finished: str = "compete",
 ) -> list[Node]:  # fmt: skip
     def value(node: Node) -> float:
         g, h = reduced(node, how), node.outcome
         return h + beta * g if beta_on == "process" else g + beta * h
 
-    return step_beam(w, width, beams, depth, value=value)
+    if finished == "leave":
+        return step_beam(w, width, beams, depth, duplicates=duplicates, value=value)
+    kept = [w.root]
+    for level in range(depth):
+        again = width if level == 0 else width // beams
+        drawn = [
+            c for node in kept for c in ([node] * again if node.ended else w.draw(node, again))
+        ]
+        drawn = ranked(w.score(drawn), value)
+        if duplicates == "drop":
+            texts = [node.response for node in drawn]
+            first = [texts.index(node.response) == i for i, node in enumerate(drawn)]
+            drawn = [n for n, f in zip(drawn, first, strict=True) if f] + [
+                n for n, f in zip(drawn, first, strict=True) if not f
+            ]
+        kept = drawn[:beams]
+        if all(node.ended for node in kept):
+            break
+    return list(dict.fromkeys(kept))
 
 
 def dvts(w: World, n: int, m: int, depth: int, how: str = "last", lookahead: int = 0) -> list[Node]:
@@ -348,27 +366,27 @@ def adaptive_beam(
     w: World, n: int, width: int, every: int, depth: int, adapt: str = "k",
     confidence: float = 0.99,
 ) -> list[Node]:  # fmt: skip
-    beams, samples, ended = [w.root], n, []
-    for _ in range(depth):
-        nodes = [c for node in beams for c in w.draw(node, samples)]
+    beams, samples = [w.root], n
+    for level in range(depth):
+        nodes = [c for node in beams for c in ([node] if node.ended else w.draw(node, samples))]
         for _ in range(every - 1):
             nodes = [w.one_step(node) for node in nodes]
         w.score(nodes)
-        ended += [node for node in nodes if node.ended]
-        live = ranked([node for node in nodes if not node.ended], lambda node: node.scores[-1])
-        if not live:
-            beams = []
-            break
-        beams, samples = live[: n // width], width
+        if level == depth - 1:
+            return nodes
+        best = ranked(nodes, lambda node: node.scores[-1])
+        beams, samples = best[: n // width], width
         if adapt == "k":
             for k in range(1, len(beams) + 1):
-                if k * width >= needed(live[k - 1].scores[-1], confidence):
+                if k * width >= needed(best[k - 1].scores[-1], confidence):
                     beams = beams[:k]
                     break
         else:
             worst = min(node.scores[-1] for node in beams)
             samples = min(needed(worst, confidence, n // width), width)
-    return ended + beams
+        if all(node.ended for node in beams):
+            break
+    return beams
 
 
 def reward_sampling(w: World, n: int, m: int, beta: float, depth: int) -> list[Node]:
@@ -526,10 +544,8 @@ def feynman_kac(
             if p.chosen is not p.node:
                 p.known.append(p.node.scores[-1])
             weights.append(g(p, last))
-        draws = last
-        if not last:
-            ess = sum(weights) ** 2 / sum(x * x for x in weights)
-            draws = threshold is None or ess < threshold * n
+        ess = sum(weights) ** 2 / sum(x * x for x in weights)
+        draws = threshold is None or ess < threshold * n
         for p, weight in zip(current, weights, strict=True):
             p.chosen = p.node
             p.product *= weight if draws and potential != "" else 1.0

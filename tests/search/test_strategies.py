@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import plain
@@ -24,6 +25,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("step_beam", {"width": 5, "beams": 1, "depth": 4, "duplicates": "keep"}),
     ("step_beam", {"width": 12, "beams": 4, "how": "mean"}),
     ("outcome_beam", {"beta_on": "outcome", "beta": 2.0, "how": "min"}),
+    ("outcome_beam", {"duplicates": "drop"}),
+    ("outcome_beam", {"finished": "leave", "duplicates": "drop"}),
     ("dvts", {"lookahead": 0, "how": "min"}),
     ("dvts", {"n": 8, "m": 2, "lookahead": 2}),
     ("lookahead_beam", {"lookahead": 3, "alpha": 1.0}),
@@ -64,25 +67,37 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 RULES = {"self_consistency": "majority", "omega_prm": "majority", "adaptive_n": "weighted",
-         "rebase": "weighted"}  # fmt: skip
+         "rebase": "weighted", "blocks": "weighted"}  # fmt: skip
 
 
 def name(value: Any) -> str:
     return value if isinstance(value, str) else "-".join(f"{k}={v}" for k, v in value.items())
 
 
-def winner(nodes: list[plain.Node], how: str, rule: str) -> plain.Node:
+def worth(strategy: str, settings: dict[str, Any], how: str) -> Callable[[plain.Node], float]:
+    """By what the strategy chooses: f where it knows the outcome, else the process."""
+    beta, by_outcome = settings.get("beta"), settings.get("beta_on", "process") == "outcome"
+    if strategy == "best_first":
+        by_outcome = settings.get("beta_on", "outcome") == "outcome"
+    if strategy not in ("outcome_beam", "best_first") or beta is None:
+        return lambda node: plain.reduced(node, how)
+    if by_outcome:
+        return lambda node: plain.reduced(node, how) + beta * node.outcome
+    return lambda node: node.outcome + beta * plain.reduced(node, how)
+
+
+def winner(nodes: list[plain.Node], value: Callable[[plain.Node], float], rule: str) -> plain.Node:
     """The first node of the answer that wins, or the best there is."""
     with_answer = [node for node in nodes if node.answer is not None]
     if not with_answer:
-        score = {node: plain.reduced(node, how) if node.scores else -math.inf for node in nodes}
+        score = {node: value(node) if node.scores else -math.inf for node in nodes}
         return max(nodes, key=lambda node: (node.ended, score[node]))
     if rule == "best_of_n":
-        return max(with_answer, key=lambda node: plain.reduced(node, how))
+        return max(with_answer, key=value)
     sums: dict[str, float] = {}
     for node in with_answer:
         assert node.answer is not None
-        weight = 1.0 if rule == "majority" else plain.reduced(node, how)
+        weight = 1.0 if rule == "majority" else value(node)
         sums[node.answer] = sums.get(node.answer, 0.0) + weight
     best = max(sums, key=lambda answer: sums[answer])
     return next(node for node in with_answer if node.answer == best)
@@ -124,7 +139,8 @@ def test_equals_plain_python(strategy: str, changes: dict[str, Any], digits: int
             how = settings.get(
                 "how", {"outcome_beam": "mean", "refine": "min"}.get(strategy, "last")
             )
-            expected_winner = winner(candidates, how, RULES.get(strategy, "best_of_n"))
+            chooses_by = worth(strategy, settings, how)
+            expected_winner = winner(candidates, chooses_by, RULES.get(strategy, "best_of_n"))
             assert one.traces[one.winner].node == expected_winner.number
             assert one.answer == expected_winner.answer
             ended += expected_winner.ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from stepscore.ops.vote import RuleName
 from stepscore.search.result import Trace
 from stepscore.search.tree import Ids, Reals, Tree
 
+ScoreChoice: TypeAlias = Literal["process", "value"]
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -24,28 +26,62 @@ class Choice:
         how: makes one score of a candidate's steps, a name of `stepscore.aggregate`.
         rule: of the vote.
         has_outcome: whether a second scorer knows the outcome of candidates.
+        by: which score a rule reads that reads one: ``"process"``, what `how` makes; ``"value"``,
+            the second scorer's; None: the strategy's own, such as the f of `outcome_beam`, and
+            where it has none the process score.
     """
 
     how: str
     rule: Rule
     has_outcome: bool
+    by: ScoreChoice | None = None
+
+    def worth(self, tree: Tree, candidates: Ids) -> Reals:
+        """The one score by which a candidate is judged, ``[candidates]``."""
+        if self.by == "value":
+            return tree.outcome[candidates]
+        process = tree.values(candidates, self.how)
+        strategy = tree.worth[candidates]
+        # Within a problem all are judged by the same: a root has no f, and does not win by it.
+        judges = tree.count(candidates[~np.isnan(strategy)])[tree.problem(candidates)] > 0
+        return np.where(judges, strategy, process) if self.by is None else process
 
     def scores(self, tree: Tree, candidates: Ids) -> Reals:
         """What the rule reads, ``[candidates]`` or ``[candidates, columns]``."""
-        process = tree.values(candidates, self.how)
         if self.rule.info.reads != "columns":
-            return process
+            return self.worth(tree, candidates)
+        process = tree.values(candidates, self.how)
         columns = [process, tree.outcome[candidates]] if self.has_outcome else [process]
         return np.stack(columns, axis=1)
 
+    def words(self) -> str:
+        """Which score it is, for a message."""
+        return "of the second scorer" if self.by == "value" else f"by how={self.how!r}"
 
-def read_choice(how: str, rule: RuleName | Rule, *, has_outcome: bool) -> Choice:
+
+def read_choice(
+    how: str, rule: RuleName | Rule, *, has_outcome: bool, by: ScoreChoice | None = None
+) -> Choice:
     """Refuse what no vote can be held by, before any model works.
 
     Raises:
         InputError: an unknown aggregation or rule, a parameter of the rule that is missing, or that
-            does not fit the columns there are.
+            does not fit the columns there are; a second scorer that shall choose and is not there.
     """
+    if by is not None and by not in get_args(ScoreChoice):
+        raise InputError(
+            f"one of {', '.join(get_args(ScoreChoice))}, or None",
+            got=repr(by),
+            argument="choose",
+            where="search",
+        )
+    if by == "value" and not has_outcome:
+        raise InputError(
+            "a second scorer, because choose='value' lets it choose",
+            got="none",
+            argument="value",
+            where="search",
+        )
     if how not in AGGREGATIONS:
         raise InputError(
             f"one of {', '.join(AGGREGATIONS)}", got=repr(how), argument="how", where="search"
@@ -54,7 +90,15 @@ def read_choice(how: str, rule: RuleName | Rule, *, has_outcome: bool) -> Choice
         raise InputTypeError(
             "a name or a Rule", got=f"{rule!r:.60}", argument="rule", where="search"
         )
-    choice = Choice(how, _named(rule) if isinstance(rule, str) else rule, has_outcome)
+    choice = Choice(how, _named(rule) if isinstance(rule, str) else rule, has_outcome, by)
+    if by is not None and choice.rule.info.reads != "column":
+        raise InputError(
+            "a rule that reads one score, which `choose` names",
+            got=f"{choice.rule.name!r}",
+            advice=("pass another rule, or no ", Argument("choose")),
+            argument="rule",
+            where="search",
+        )
     columns = 1 + has_outcome
     try:
         if choice.rule.info.reads == "columns":
@@ -108,7 +152,7 @@ class Elected:
         return self.traces[self.winner].text if self.winner >= 0 else ""
 
 
-def choose(tree: Tree, candidates: Ids, choice: Choice) -> list[Elected]:
+def elect(tree: Tree, candidates: Ids, choice: Choice) -> list[Elected]:
     """Let the candidates of every problem choose.
 
     Complete traces with an answer vote. Where there is none, the best complete trace wins, else the
@@ -120,12 +164,13 @@ def choose(tree: Tree, candidates: Ids, choice: Choice) -> list[Elected]:
     candidates = tree.join(candidates[tree.engine.depth[candidates] > 0])
     offsets = tree.offsets(candidates)
     scores, complete = tree.values(candidates, choice.how), tree.ended(candidates)
+    worth = choice.worth(tree, candidates)
     answers = tree.answers(candidates)
-    winners = _elect(tree, candidates, choice)
+    winners = _winners(tree, candidates, choice)
     values, value_offsets = tree.step_scores(candidates)
     steps = [tree.steps(node) for node in candidates.tolist()]
     numbers = (candidates % tree.engine.max_nodes).tolist()
-    ranked = np.where(np.isnan(scores), -np.inf, scores)
+    ranked = np.where(np.isnan(worth), -np.inf, worth)
     elected = []
     for problem in range(len(tree.problems)):
         begin, end = int(offsets[problem]), int(offsets[problem + 1])
@@ -140,6 +185,7 @@ def choose(tree: Tree, candidates: Ids, choice: Choice) -> list[Elected]:
                 answers[i],
                 bool(complete[i]),
                 numbers[i],
+                float(worth[i]),
             )
             for i in range(begin, end)
         ]
@@ -147,7 +193,7 @@ def choose(tree: Tree, candidates: Ids, choice: Choice) -> list[Elected]:
     return elected
 
 
-def _elect(tree: Tree, candidates: Ids, choice: Choice) -> NDArray[np.int64]:
+def _winners(tree: Tree, candidates: Ids, choice: Choice) -> NDArray[np.int64]:
     """The winner of every problem; -1 where nobody takes part."""
     rule, offsets, ids = choice.rule, tree.offsets(candidates), tree.answer_ids(candidates)
     scores = choice.scores(tree, candidates)
@@ -173,7 +219,7 @@ def _refuse_unfit(scores: Any, ids: Ids, offsets: Ids, winners: Ids, choice: Cho
         if outside.size:
             raise InputError(
                 f"{needs.words}, which {choice.rule.name} reads",
-                got=f"{outside[0]:g} by how={choice.how!r}",
+                got=f"{outside[0]:g} {choice.words()}",
                 advice=("pass another rule, or another ", Argument("how")),
                 argument="rule",
                 where="search",

@@ -18,7 +18,7 @@ from stepscore.search.arguments import (
     read_problems,
     read_strategy,
 )
-from stepscore.search.choice import Choice, read_choice
+from stepscore.search.choice import Choice, ScoreChoice, read_choice
 from stepscore.search.driver import Group, problem_keys
 from stepscore.search.strategies import REGISTRY
 from stepscore.search.tree import Ids, Sampling, Tree
@@ -102,6 +102,7 @@ def read_plan(
     *,
     how: str | None,
     rule: RuleName | Rule | None,
+    choose: ScoreChoice | None,
     has_outcome: bool,
     sampling: Sampling,
     samples: Any,
@@ -117,7 +118,9 @@ def read_plan(
     """
     name, run, bound = read_strategy(strategy, how, parameters)
     usual = REGISTRY[name].rule if name in REGISTRY else "best_of_n"
-    choice = read_choice(how or bound.get("how", "last"), rule or usual, has_outcome=has_outcome)
+    choice = read_choice(
+        how or bound.get("how", "last"), rule or usual, has_outcome=has_outcome, by=choose
+    )
     texts = read_problems(problems)
     limits = read_limits(len(texts), samples, tokens, prm_tokens, max_nodes)
     check_least("seed", seed, 0)

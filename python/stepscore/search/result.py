@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, SupportsIndex, overload
@@ -23,6 +24,8 @@ class Trace:
         answer: its final answer; None: it has none, or has not ended.
         complete: whether it has ended.
         node: its last node's number in the problem's tree.
+        worth: by what it was chosen or not: `score`, unless the strategy has a score of its own or
+            `choose` names another; NaN without any.
     """
 
     steps: list[str]
@@ -31,6 +34,7 @@ class Trace:
     answer: str | None
     complete: bool
     node: int
+    worth: float = math.nan
 
     @property
     def text(self) -> str:
@@ -202,6 +206,7 @@ class SearchResult(Sequence[ProblemResult]):
         for row in rows:
             for trace in row["traces"]:
                 trace["score"] = _number(trace["score"])
+                trace["worth"] = _number(trace["worth"])
         return rows
 
 

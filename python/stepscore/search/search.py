@@ -12,7 +12,7 @@ from stepscore.ops import Rule
 from stepscore.ops.vote import RuleName
 from stepscore.policies.requests import Policy
 from stepscore.search.arguments import Strategy, check_least, check_timeout, read_sampling
-from stepscore.search.choice import Choice, choose
+from stepscore.search.choice import Choice, ScoreChoice, elect
 from stepscore.search.driver import Driver, Group, Journal
 from stepscore.search.plan import read_plan
 from stepscore.search.requests import Judge, Scorer
@@ -39,6 +39,7 @@ def search(
     stop: Sequence[str] = (),
     how: str | None = None,
     rule: RuleName | Rule | None = None,
+    choose: ScoreChoice | None = None,
     groups: int = 1,
     retries: int = 2,
     timeout: float | None = None,
@@ -76,6 +77,10 @@ def search(
             `stepscore.Rule` with its parameters; None: the strategy's own. ``pareto`` and
             ``multi_objective`` read together the process score, which `how` makes, and behind it
             the outcome score, where there is `value`; where there is none, the process score alone.
+        choose: the score that the rule reads, where it reads one: ``"process"``, what `how` makes
+            of the step scores; ``"value"``, that of the second scorer, whatever the strategy; None:
+            the strategy's own, which is f in `outcome_beam` and `best_first`, and the process score
+            in most others.
         groups: 1: all problems in one call. More: the problems are dealt into groups, and while the
             policy works for one the scorer works for another; each has calls of its own.
         retries: how often a call that failed is repeated, before the request at fault is given up.
@@ -102,6 +107,7 @@ def search(
         parameters,
         how=how,
         rule=rule,
+        choose=choose,
         has_outcome=value is not None,
         sampling=read_sampling(temperature, max_tokens, max_step_tokens, stop),
         samples=samples,
@@ -135,7 +141,7 @@ def _results(
         tree, engine = group.tree, group.tree.engine
         spent = (engine.samples_used, engine.tokens_used, engine.prm_tokens_used, group.seconds)
         costs = [ProblemCosts(*row) for row in zip(*(c.tolist() for c in spent), strict=True)]
-        for problem, elected in enumerate(choose(tree, group.candidates, choice)):
+        for problem, elected in enumerate(elect(tree, group.candidates, choice)):
             result = ProblemResult(
                 tree.problems[problem],
                 elected.answer,

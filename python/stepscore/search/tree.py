@@ -57,6 +57,7 @@ class Tree:
         keys: of their random numbers, int64 ``[problems]``.
         roots: their roots, ``[problems]``.
         outcome: what the second scorer says of a node, ``[nodes]``; NaN without one.
+        worth: by what the strategy chooses among its candidates, ``[nodes]``; NaN: by the score.
         batch: number of the first node that was drawn by the same request, ``[nodes]``.
         own_text: node -> what was generated there.
         own_steps: node -> its steps, where they are not one: a rollout's, or none where nothing was
@@ -72,6 +73,7 @@ class Tree:
         self.roots = engine.roots
         self.default_sampling = self.sampling = sampling
         self.outcome = np.full(len(engine.value), np.nan)
+        self.worth = np.full(len(engine.value), np.nan)
         self.batch = np.full(len(engine.value), -1)
         self.own_text: dict[int, str] = {}
         self.own_steps: dict[int, list[str]] = {}

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from stepscore.search.budget import adaptive_k, adaptive_m
-from stepscore.search.strategies.parameters import check_multiple, check_probabilities
+from stepscore.search.strategies.beams import in_their_place
+from stepscore.search.strategies.parameters import (
+    check_choice,
+    check_multiple,
+    check_probabilities,
+)
 from stepscore.search.tree import PendingNodes, Tree
 
 
@@ -23,42 +28,51 @@ def adaptive_beam(
 
     With :math:`N(p) = \lceil \ln(1 - q) / \ln(1 - p) \rceil`, see `stepscore.search.adaptive_k`
     and `adaptive_m`: ``adapt="k"`` keeps the fewest beams k with k width >= N(s_k) and continues
-    each `width` times; ``"m"`` keeps n / width and continues each as often as the worst needs.
+    each `width` times; ``"m"`` keeps n / width and continues each as often as the worst needs;
+    ``"both"`` keeps as many as the first and continues each as often as the second.
+
+    A beam that has ended keeps its score and its place: it is chosen or not like the others, counts
+    in k and in the worst score, and draws nothing. A problem's search ends when all its beams have
+    ended.
 
     Args:
         tree: of the problems.
         n: continuations in a round at most, a multiple of `width`.
         width: continuations of a beam at most.
         every: steps between two choices.
-        depth: choices.
-        adapt: ``"k"`` or ``"m"``.
+        depth: rounds of so many steps; of the last one all beams are candidates.
+        adapt: ``"k"``, ``"m"`` or ``"both"``.
         confidence: q.
 
-    Source: instance-adaptive scaling (prm-calibration), with its defaults; its scores are low
-    quantiles of a calibrated model.
+    Source: instance-adaptive scaling (young-j-park/prm-calibration), with its defaults, its
+    interleave_K and interleave_M; its scores are low quantiles of a calibrated model. Ties: the
+    first, as there.
     """
     check_multiple(n=n, width=width)
-    k_max = n // width
-    beams, samples, ended = tree.roots, np.full(len(tree.roots), n), tree.join()
-    for _ in range(depth):
-        children = yield from tree.expand(beams, samples)
-        for _ in range(every - 1):
-            children = yield from tree.advance(children)
-        children = yield from tree.score(children)
-        if not len(children):
+    check_choice("adapt", adapt, ("k", "m", "both"))
+    limits = {"k_max": n // width, "m_max": width}
+    beams, samples = tree.roots, np.full(len(tree.roots), n)
+    for level in range(depth):
+        moving = tree.moving(beams)
+        if not moving.any():
             break
-        done = tree.ended(children)
-        ended = tree.join(ended, children[done], tree.idle(beams, children))
-        live = children[~done]
-        values = tree.values(live)
+        live = beams[moving]
+        children = yield from tree.expand(live, samples[moving])
+        drawn = in_their_place(tree, live, children)
+        for _ in range(every - 1):
+            drawn = yield from tree.advance(drawn)
+        drawn = yield from tree.score(drawn)
+        values = tree.values(drawn)
         check_probabilities(values)
-        offsets, limits = tree.offsets(live), {"k_max": k_max, "m_max": width}
-        if adapt == "k":
-            k = adaptive_k(values, offsets, confidence=confidence, **limits)
-            beams = tree.best(live, k)
-            samples = np.full(len(beams), width)
-        else:
-            beams = tree.best(live, k_max)
+        if level == depth - 1:
+            return tree.join(beams[~moving], drawn)
+        kept = np.full(len(tree.roots), n // width)
+        if adapt != "m":
+            kept = adaptive_k(values, tree.offsets(drawn), confidence=confidence, **limits)
+        drawn = tree.best(drawn, kept)
+        beams = tree.join(beams[~moving], drawn)
+        samples = np.full(len(beams), width)
+        if adapt != "k":
             m = adaptive_m(tree.values(beams), tree.offsets(beams), confidence=confidence, **limits)
             samples = m[tree.problem(beams)]
-    return tree.join(ended, beams)
+    return beams

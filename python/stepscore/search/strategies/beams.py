@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from stepscore.errors import InputError
-from stepscore.search.strategies.parameters import check_multiple
+from stepscore.ops.frontier import drop_duplicates
+from stepscore.search.strategies.parameters import check_choice, check_multiple
 from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
 
@@ -88,11 +91,11 @@ def step_beam(
     depth: int = 10,
     how: str = "last",
     duplicates: str = "drop",
+    finished: str = "leave",
 ) -> PendingNodes:
-    """Beam search with shrinking width: every beam that ends leaves one place less.
+    """Beam search by steps: the root draws `width` steps, later each beam draws width / beams.
 
-    The root draws `width` steps, later each beam draws width / beams; the best of them, as many as
-    there are beams that have not ended, go on.
+    The best of them go on, as many as there are places.
 
     Args:
         tree: of the problems.
@@ -101,24 +104,25 @@ def step_beam(
         depth: rounds at most.
         how: makes the score of a trace of those of its steps; ties: the first.
         duplicates: ``"drop"``: of equal traces the first stays; ``"keep"``: all.
+        finished: ``"leave"``: a beam that ends leaves one place less; ``"compete"``: it stays in
+            the beam with its score, as in `outcome_beam`.
 
-    Source: c-o-tts (RyanLiu112/compute-optimal-tts) with its defaults; ``beams=1, width=5, depth=4,
-    duplicates="keep"`` is the step-level beam search of AlphaMath (Super_MARIO, its B1 and B2).
+    Source: ``"leave"`` is c-o-tts (RyanLiu112/compute-optimal-tts) with its defaults; ``beams=1,
+    width=5, depth=4, duplicates="keep"`` is the step-level beam search of AlphaMath (Super_MARIO,
+    its B1 and B2). ``finished="compete", duplicates="keep", width=20, beams=4``, with the values of
+    an outcome model as scores, is that of OVM (FreedomIntelligence/OVM).
     """
-    check_multiple(width=width, beams=beams)
-    live, ended = tree.roots, tree.join()
-    for level in range(depth):
-        children = yield from tree.grow(live, width if level == 0 else width // beams)
-        if not len(children):
-            break
-        live = tree.idle(live, children)
-        if duplicates == "drop":
-            children = tree.distinct(children)
-        places = beams - tree.count(ended)
-        kept = tree.best(children, places, tree.values(children, how))
-        ended = tree.join(ended, kept[tree.ended(kept)])
-        live = tree.join(live, kept[~tree.ended(kept)])
-    return tree.join(ended, live)
+    return (
+        yield from _by_levels(
+            tree,
+            width,
+            beams,
+            depth,
+            lambda nodes: tree.values(nodes, how),
+            duplicates=duplicates,
+            finished=finished,
+        )
+    )
 
 
 def outcome_beam(
@@ -130,39 +134,127 @@ def outcome_beam(
     beta: float = 1.0,
     beta_on: str = "process",
     how: str = "mean",
+    duplicates: str = "keep",
+    finished: str = "compete",
 ) -> PendingNodes:
-    r"""Beam search by process and outcome: :math:`f = h + \beta g`.
+    r"""Beam search by process and outcome: :math:`f = h + \beta g`; f chooses the answer too.
 
     With h the `outcome` of a trace by the second scorer and g the aggregate of its step scores.
 
     Args:
         tree: of the problems.
         width: continuations in a round, a multiple of `beams`.
-        beams: traces wanted; one that ends leaves one place less.
+        beams: traces that go on, the best first; ties: the first.
         depth: rounds at most.
-        beta: weight.
+        beta: weight; 0 is OVM, whose outcome model is the second scorer.
         beta_on: ``"process"``, as written; ``"outcome"``: :math:`f = g + \beta h`, as in A*.
         how: makes g of the step scores.
+        duplicates: ``"keep"``: equal traces take a place each; ``"drop"``: a repeated one only
+            where there are fewer others than places.
+        finished: ``"compete"``: a trace that has ended stays in the beam: in the next round it
+            stands width / beams times among the continuations, with its f, and the search of a
+            problem ends when all its beams have ended. ``"leave"``: it is set aside and leaves one
+            place less.
 
-    Source: BiRM (chenwxOggai/BiRM): defaults as in the code; its scripts use beta 1.5, 3.0 and 3.5.
-    ``beta_on="outcome"`` follows the description of others.
+    Source: BiRM (chenwxOggai/BiRM), which took its loop over from OVM: defaults as in the code,
+    where `duplicates` is its ``dedup_mode``; its scripts use beta 1.5, 3.0 and 3.5. There the best
+    f of the last beams wins even where that trace has not ended; here one that has ended wins
+    before it. ``beta_on="outcome"`` follows the description of others, ``finished="leave"`` nobody.
     """
+
+    def worth(nodes: Ids) -> Reals:
+        tree.worth[nodes] = process_and_outcome(tree, nodes, beta, beta_on, how)
+        return tree.worth[nodes]
+
+    return (
+        yield from _by_levels(
+            tree, width, beams, depth, worth, duplicates=duplicates, finished=finished
+        )
+    )
+
+
+def _by_levels(
+    tree: Tree,
+    width: int,
+    beams: int,
+    depth: int,
+    value: Callable[[Ids], Reals],
+    *,
+    duplicates: str,
+    finished: str,
+) -> PendingNodes:
+    """Level by level the best continuations, as many as there are beams, go on."""
     check_multiple(width=width, beams=beams)
+    check_choice("duplicates", duplicates, ("keep", "drop"))
+    check_choice("finished", finished, ("compete", "leave"))
+    if finished == "leave":
+        return (yield from _finished_leave(tree, width, beams, depth, value, duplicates))
+    live = tree.roots
+    for level in range(depth):
+        moving = tree.moving(live)
+        if not moving.any():
+            break
+        samples = width if level == 0 else width // beams
+        children = yield from tree.grow(live[moving], samples)
+        drawn = in_their_place(tree, live[moving], children, copies=samples)
+        values = value(drawn)
+        if duplicates == "drop":
+            kept = _best_distinct(tree, drawn, beams, values)
+        else:
+            kept = tree.best(drawn, beams, values)
+        live = tree.join(live[~moving], kept)
+    return once_each(live)
+
+
+def _finished_leave(
+    tree: Tree,
+    width: int,
+    beams: int,
+    depth: int,
+    value: Callable[[Ids], Reals],
+    duplicates: str,
+) -> PendingNodes:
     live, ended = tree.roots, tree.join()
     for level in range(depth):
         children = yield from tree.grow(live, width if level == 0 else width // beams)
         if not len(children):
             break
         live = tree.idle(live, children)
-        children = tree.distinct(children)
-        kept = tree.best(
-            children,
-            beams - tree.count(ended),
-            process_and_outcome(tree, children, beta, beta_on, how),
-        )
+        if duplicates == "drop":
+            children = tree.distinct(children)
+        kept = tree.best(children, beams - tree.count(ended), value(children))
         ended = tree.join(ended, kept[tree.ended(kept)])
         live = tree.join(live, kept[~tree.ended(kept)])
     return tree.join(ended, live)
+
+
+def _best_distinct(tree: Tree, nodes: Ids, k: int, values: Reals) -> Ids:
+    """The best of different traces; where there are fewer than k, the best repeated ones too."""
+    first = np.zeros(len(nodes), bool)
+    first[drop_duplicates(tree.texts(nodes), tree.offsets(nodes))[0]] = True
+    kept = tree.best(nodes[first], k, values[first])
+    return tree.join(kept, tree.best(nodes[~first], k - tree.count(kept), values[~first]))
+
+
+def in_their_place(tree: Tree, beams: Ids, children: Ids, *, copies: int = 1) -> Ids:
+    """The children of every beam where it stood; of one that has ended, itself so many times.
+
+    A beam whose continuations all failed is gone; one whose problem has no budget left stays.
+    """
+    drawn: dict[int, list[int]] = {}
+    for child, parent in zip(children.tolist(), tree.engine.parent[children].tolist(), strict=True):
+        drawn.setdefault(parent, []).append(child)
+    stay = dict.fromkeys(tree.idle(beams, children).tolist(), 1)
+    stay.update(dict.fromkeys(beams[tree.ended(beams)].tolist(), copies))
+    after = [
+        node for beam in beams.tolist() for node in drawn.get(beam, [beam] * stay.get(beam, 0))
+    ]
+    return np.array(after, np.int64)
+
+
+def once_each(nodes: Ids) -> Ids:
+    """The nodes without repetitions, in their order."""
+    return np.array(list(dict.fromkeys(nodes.tolist())), np.int64)
 
 
 def process_and_outcome(tree: Tree, nodes: Ids, beta: float, beta_on: str, how: str) -> Reals:

@@ -61,7 +61,7 @@ def best_first(
     the outcome by the second scorer.
 
     A trace that has ended is a result when it is the best of all that is open, as in A*; the search
-    ends with `beams` results.
+    ends with `beams` results, among which f chooses the answer.
 
     Args:
         tree: of the problems.
@@ -94,6 +94,7 @@ def best_first(
             new = tree.values(children, how)
         else:
             new = process_and_outcome(tree, children, beta, beta_on, how)
+            tree.worth[children] = new
         keep = ~np.isin(waiting, best)
         nodes = np.concatenate([waiting[keep], children])
         order = np.argsort(nodes)

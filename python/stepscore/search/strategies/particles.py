@@ -173,18 +173,21 @@ def feynman_kac(
     depth: int = 40,
     every: int = 1,
     threshold: float | None = None,
+    reward_min: float = 0.0,
+    final: str = "reward",
 ) -> PendingNodes:
     r"""Particles drawn by the potentials of Feynman-Kac steering.
 
     With :math:`\lambda` the strength and :math:`r_t` the score at the t-th choice:
 
-    - ``diff``: :math:`e^{\lambda (r_t - r_{t-1})}`, :math:`r_0 = 0`
+    - ``diff``: :math:`e^{\lambda (r_t - r_{t-1})}`
     - ``max``: :math:`e^{\lambda \max_s r_s}`
     - ``add``: :math:`e^{\lambda \sum_s r_s}`
     - ``rt``: :math:`e^{\lambda r_t}`
 
-    clamped to at most 1e10. At the last choice the latter three have
-    :math:`e^{\lambda r_t} / \prod_s G_s`, over the potentials of the choices before.
+    clamped to at most 1e10, and all alike where all are 0, with :math:`r_0` = `reward_min` among
+    the :math:`r_s`. At the last choice the latter three have
+    :math:`e^{\lambda r_t} / \prod_s G_s`, over the potentials of the choices before that drew.
 
     Args:
         tree: of the problems.
@@ -194,17 +197,22 @@ def feynman_kac(
         depth: steps.
         every: steps between choices; the last is when all particles of a problem have ended.
         threshold: draw only where the effective sample size is below this share of n; else the
-            particles stay, and this choice counts for nothing. None: always.
+            particles stay, and this choice counts for nothing, be it the last. None: always.
+        reward_min: :math:`r_0`.
+        final: what stands for :math:`r_t` at the last choice: ``"reward"``, the reward itself, as
+            in the paper; ``"running"``, with ``max`` and ``add`` their maximum and sum, as in the
+            code.
 
-    Source: Feynman-Kac steering (zacharyhorvitz/Fk-Diffusion-Steering), which has 0.5 n for the
-    threshold. Unverified: taken from diffusion models to steps of reasoning; there all particles
-    end together.
+    Source: Feynman-Kac steering (arXiv 2501.06848, zacharyhorvitz/Fk-Diffusion-Steering), whose
+    code has 0.5 n for the threshold and 0 for :math:`r_0`. Unverified: taken from diffusion models
+    to steps of reasoning; there all particles end together.
     """
     check_choice("potential", potential, _POTENTIALS)
+    check_choice("final", final, ("reward", "running"))
     # Of every node: what its potentials know of the path, their product, and whether it was chosen.
     memory = np.full(len(tree.engine.value), np.nan)
     product, counted = np.ones(len(memory)), np.zeros(len(memory), bool)
-    memory[tree.roots] = -np.inf if potential == "max" else 0.0
+    memory[tree.roots] = reward_min
     moving, resting = tree.replicate(tree.roots, n), tree.join()
     for t in range(1, depth + 1):
         moving = yield from tree.step(moving)
@@ -224,19 +232,21 @@ def feynman_kac(
         known = np.where(due, known, past)
         power = strength * (known - past if potential == "diff" else known)
         if potential != "diff":
-            power = np.where(last, strength * reward - np.log(product[moving]), power)
+            end = known if final == "running" else reward
+            power = np.where(last, strength * end - np.log(product[moving]), power)
         gain = np.where(chosen, np.exp(np.minimum(power, _MOST_LOG_POTENTIAL)), 1.0)
+        problem = tree.problem(moving)
+        gain[(np.bincount(problem, gain, len(tree.roots)) == 0)[problem]] = 1.0
         memory[moving], counted[moving] = known, counted[moving] | due
         offsets = tree.offsets(moving)
         drawing = tree.count(moving[chosen]) > 0
         if threshold is not None:
-            few = effective_sample_size(gain, offsets) < threshold * n
-            drawing &= few | (tree.count(moving[last]) > 0)
+            drawing &= effective_sample_size(gain, offsets) < threshold * n
         drawn, _ = resample(
             gain, offsets, np.where(drawing, n, 0), seed=tree.seed, keys=tree.keys, draw=t
         )
-        product[moving] *= np.where(drawing[tree.problem(moving)], gain, 1.0)
-        moving = tree.join(moving[drawn], moving[~drawing[tree.problem(moving)]])
+        product[moving] *= np.where(drawing[problem], gain, 1.0)
+        moving = tree.join(moving[drawn], moving[~drawing[problem]])
         still = ~tree.moving(moving)
         resting, moving = tree.join(resting, moving[still]), moving[~still]
         if not len(moving):

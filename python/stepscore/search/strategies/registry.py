@@ -52,7 +52,7 @@ REGISTRY: Mapping[str, StrategyInfo] = MappingProxyType(
             StrategyInfo(dvts),
             StrategyInfo(lookahead_beam),
             StrategyInfo(rebase, rule="weighted"),
-            StrategyInfo(blocks),
+            StrategyInfo(blocks, rule="weighted"),
             StrategyInfo(early_rejection),
             StrategyInfo(adaptive_beam),
             StrategyInfo(reward_sampling),

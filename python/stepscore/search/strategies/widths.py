@@ -72,7 +72,7 @@ def blocks(
     """Block-wise search by value: n / width traces draw `width` blocks each, the best go on.
 
     Of the continuations of a problem as many are kept as were continued; a trace that ends is
-    frozen in its place.
+    frozen in its place. In the end the answers vote with the values of their traces.
 
     Args:
         tree: of the problems.
@@ -81,8 +81,8 @@ def blocks(
         block: tokens of a block.
         depth: blocks of a response at most; the source has 16,384 / 4,096.
 
-    Source: value-guided search (kaiwenw/value-guided-search), with its defaults; ties there are
-    unspecified, here the first.
+    Source: value-guided search (arXiv 2505.17373, kaiwenw/value-guided-search), with its defaults
+    and its weighted majority vote; ties there are unspecified, here the first.
     """
     check_multiple(n=n, width=width)
     traces = tree.replicate(tree.roots, n // width)
