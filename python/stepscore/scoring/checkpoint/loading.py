@@ -121,6 +121,7 @@ def load(
         # A plan keeps the tokens of one trace, and what its branches have in common, at a time.
         cache_limit=free_memory(where) // 4 // token_bytes(backbone) if share else None,
         show_progress=show_progress,
+        load_again=(load, checkpoint.address),
     )
 
 
