@@ -36,6 +36,7 @@ class Row:
         head: the head's modules in the checkpoint, and the outputs of each.
         score: tokenizer, outputs of the head at one place -> the score.
         detected: whether class, head and tokenizer tell the recipe.
+        takes_separator: whether a step of a list may hold the separator.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class Row:
     head: tuple[tuple[str, int], ...]
     score: Callable[[PreTrainedTokenizerFast, torch.Tensor], torch.Tensor]
     detected: bool = True
+    takes_separator: bool = False
 
 
 def probability(outputs: int, index: int) -> Callable[..., torch.Tensor]:
@@ -118,7 +120,8 @@ ROWS = {
         {
             "a\nb\n\nc\n\n": ["a\nb", "c"],
             "\n\n a\n\n  \n\nb": [" a", "b"],
-            "a\n\n\nb": ["a", "\nb"],
+            "a\n\n\nb": ["a", "b"],
+            "\n  \n  a\n  \n\n\nb \n": ["  a", "b "],
             "": [],
         },
         Qwen2Config,
@@ -134,6 +137,8 @@ ROWS = {
             "Step 1: a ки\nStep 2: b ки": ["Step 1: a", "Step 2: b"],
             "Step 1: a ки\nStep 2: b\nc": ["Step 1: a", "Step 2: b\nc"],
             "a\n\nb \n": ["a", "b"],
+            "Step 1: a\nmore\n\nStep 2: b": ["Step 1: a\nmore", "Step 2: b"],
+            "руки: a\nb": ["руки: a", "b"],
         },
         MistralConfig,
         "MistralForCausalLM",
@@ -160,11 +165,12 @@ ROWS = {
         trl_prm(),
         models.byte_level_tokenizer,
         trl,
-        {"a\n\nb\n": ["a", "b"]},
+        {"a\n\nb\n": ["a", "b"], " a \n \n\nb": [" a ", "b"]},
         Qwen2Config,
         "Qwen2ForTokenClassification",
         (("score", 2),),
         probability(2, 1),
+        takes_separator=True,
     ),
     "trl-prm, blank line": Row(
         trl_prm("\n\n"),
@@ -176,6 +182,7 @@ ROWS = {
         (("score", 2),),
         probability(2, 1),
         detected=False,
+        takes_separator=True,
     ),
     "trl-prm, full stop": Row(
         trl_prm(".\n"),
@@ -187,5 +194,6 @@ ROWS = {
         (("score", 2),),
         probability(2, 1),
         detected=False,
+        takes_separator=True,
     ),
 }

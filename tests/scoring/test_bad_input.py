@@ -57,9 +57,7 @@ def test_types_are_refused(problems, solutions, message, loaded):
         ("qwen", "We add <extra_0> 3.", "without '<extra_0>'"),
         ("shepherd", "We add ки 3.", "without 'ки'"),
         ("skywork", "We add 3.\nThe sum is 7.", r"without '\\n', .*blank lines may"),
-        ("skywork", "We add 3.\n", r"without '\\n', .*blank lines may"),
-        ("trl", "We add 3.\nThe sum is 7.", r"without '\\n'"),
-        ("trl-blank-line", "We add 3.\n\nThe sum", r"without '\\n\\n'"),
+        ("qwen", "We add <|im_start|>3.", r"without '<\|im_start\|>', which is a mark of"),
     ],
 )
 def test_a_step_with_the_separator_is_refused(kind, step, message, loaded):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepscore.scoring import model
+from stepscore.scoring import score_traces
 from stepscore.scoring.arguments import Traces
 from stepscore.scoring.chunks import chunk_traces, prefetched
 
@@ -132,7 +132,7 @@ def short_chunks(monkeypatch):
         cuts.append(chunk_traces(traces, characters=0))
         return cuts[-1]
 
-    monkeypatch.setattr(model, "chunk_traces", cut)
+    monkeypatch.setattr(score_traces, "chunk_traces", cut)
     return cuts
 
 

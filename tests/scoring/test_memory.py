@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from stepscore.scoring import model
+from stepscore.scoring import score_traces
 from stepscore.scoring.chunks import chunk_traces
 from stepscore.scoring.forward import forward_pass, prefix_cache
 from stepscore.scoring.forward.key_values import Segment
@@ -226,7 +226,9 @@ def test_a_deep_trie_keeps_one_branch(loaded, segments):
 
 
 def test_several_chunks_find_the_budget_once(loaded, mixed, limit, monkeypatch):
-    monkeypatch.setattr(model, "chunk_traces", lambda traces: chunk_traces(traces, characters=300))
+    monkeypatch.setattr(
+        score_traces, "chunk_traces", lambda traces: chunk_traces(traces, characters=300)
+    )
     problems, solutions = mixed
     prm = replace(loaded("trl"), token_budget=1000)
     expected = prm.score(problems, solutions)

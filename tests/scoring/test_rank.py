@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stepscore.scoring import Ranked, model
+from stepscore.scoring import Ranked, score_traces
 
 CANDIDATES = [
     "We add 3 and 4.\nThe sum is 7.",
@@ -100,7 +100,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_a_bar_is_shown_when_a_person_watches(show_progress, stream, shown, loaded, monkeypatch):
-    monkeypatch.setattr(model, "_WORTH_A_BAR", 0.0)
+    monkeypatch.setattr(score_traces, "_WORTH_A_BAR", 0.0)
     monkeypatch.setattr(sys, "stderr", stream())
     prm = replace(loaded("trl"), token_budget=1, show_progress=show_progress)
     candidates = [f"The sum is {total}." for total in range(12)]
@@ -112,14 +112,14 @@ def test_a_bar_is_shown_when_a_person_watches(show_progress, stream, shown, load
 
 
 def test_no_bar_for_a_short_run(loaded, monkeypatch):
-    monkeypatch.setattr(model, "_WORTH_A_BAR", 3600.0)
+    monkeypatch.setattr(score_traces, "_WORTH_A_BAR", 3600.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     loaded("trl").rank("What?", CANDIDATES)
     assert sys.stderr.getvalue() == ""
 
 
 def test_a_bar_that_was_asked_for_does_not_wait(loaded, monkeypatch):
-    monkeypatch.setattr(model, "_WORTH_A_BAR", 3600.0)
+    monkeypatch.setattr(score_traces, "_WORTH_A_BAR", 3600.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     replace(loaded("trl"), show_progress=True).rank("What?", CANDIDATES)
     assert "10/10" in sys.stderr.getvalue()

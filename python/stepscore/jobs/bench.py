@@ -135,7 +135,7 @@ def _checked(records: list[Record], model: ProcessRewardModel) -> Any:
         for record in records
         for candidate in record.candidates
     ]
-    return check_traces(_arguments(), model.recipe, problems, solutions)
+    return check_traces(_arguments(), model.reader, problems, solutions)
 
 
 def _rendered(traces: Any, model: ProcessRewardModel, truncation: Truncation) -> PackedTraces:

@@ -161,7 +161,7 @@ class Recipe:
         tokenisation: ``joint`` when a trace is encoded as one text, ``separate`` when its parts are
             encoded alone and joined as ids. A fact about the model, never a choice of the caller:
             the two differ around a full stop and a newline.
-        separator: the text that ends a step in the model's input; no step may contain it.
+        separator: the text that ends a step in the model's input.
         head: the head's weights.
         activation: what turns the head's outputs into scores.
         column: the output that is the score.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
-from stepscore.recipes import Recipe
+from stepscore.scoring.score_options import OnBad
+from stepscore.scoring.solution_reader import SolutionReader
 
 Solution = str | Sequence[str]
 
@@ -74,13 +75,22 @@ def addressed(fault: InputError, call: str, argument: Argument | None) -> InputE
 
 @dataclass(frozen=True)
 class Traces:
-    """Checked input: one problem and its steps per trace."""
+    """Checked input: one problem and its steps per trace.
+
+    Attributes:
+        problems: one per trace.
+        steps: of each trace; none of one that is skipped.
+        skipped: trace -> why it cannot be scored.
+        stripped: trace -> the tokens that were removed at its end, where there were some.
+    """
 
     problems: Sequence[str]
     steps: Sequence[Sequence[str]]
+    skipped: dict[int, InputError] = field(default_factory=dict)
+    stripped: dict[int, int] = field(default_factory=dict)
 
     def take(self, traces: NDArray[np.int64]) -> Traces:
-        """Some of them."""
+        """Some of them, as texts alone."""
         return Traces([self.problems[i] for i in traces], [self.steps[i] for i in traces])
 
 
@@ -96,26 +106,21 @@ def check_list(call: str, argument: Argument, value: object, items: str) -> None
         )
 
 
-def check_problem(recipe: Recipe, problem: object) -> InputError | None:
-    """Say why a problem cannot be laid out, or give None."""
-    if not isinstance(problem, str):
-        return InputTypeError("a text", got=type(problem).__name__, advice="pass a str")
-    return recipe.fault_in_problem(problem)
-
-
 def check_traces(
     arguments: TraceArguments,
-    recipe: Recipe,
+    reader: SolutionReader,
     problems: Sequence[str],
     solutions: Sequence[Solution],
+    on_bad: OnBad = "error",
 ) -> Traces:
-    """Check problems and solutions, one problem each, and split the solutions into steps.
+    """Check problems and solutions, one problem each, and read the solutions as steps.
 
     Args:
         arguments: whom the messages speak to.
-        recipe: splits texts, and knows what a step may not contain.
+        reader: gives the steps, and knows what a text may not contain.
         problems: one per solution.
         solutions: each a text or its steps.
+        on_bad: whether a solution that cannot be read is an error, or has no steps.
 
     Raises:
         TypeError: a problem, a solution or a step of another type.
@@ -125,42 +130,35 @@ def check_traces(
     for trace, problem in enumerate(problems):
         if trace and problem is problems[trace - 1]:
             continue
-        fault = check_problem(recipe, problem)
+        fault = reader.fault_in_problem(problem)
         if fault is not None:
             raise arguments.problem_fault(trace, fault)
-    steps = [_steps(arguments, recipe, solution, trace) for trace, solution in enumerate(solutions)]
-    return Traces(problems, steps)
+    skipped: dict[int, InputError] = {}
+    stripped: dict[int, int] = {}
+    every: list[list[str]] = []
+    for trace, solution in enumerate(solutions):
+        try:
+            steps, removed = _steps(arguments, reader, solution, trace)
+        except InputError as fault:
+            if on_bad == "error":
+                raise
+            skipped[trace] = fault
+            steps, removed = [], 0
+        every.append(steps)
+        if removed:
+            stripped[trace] = removed
+    return Traces(problems, every, skipped, stripped)
 
 
-def _steps(arguments: TraceArguments, recipe: Recipe, solution: object, trace: int) -> list[str]:
-    if isinstance(solution, str):
-        steps = recipe.split(solution)
-    elif isinstance(solution, (list, tuple)):
-        steps = list(solution)
-    else:
-        raise InputTypeError(
-            "a text or a list of steps",
-            got=type(solution).__name__,
-            advice="pass a str or a list of str",
-            argument=arguments.solution(trace),
-            where=arguments.call,
-        )
-    if not steps:
-        raise InputError(
-            "at least one step",
-            got=repr(solution),
-            advice="leave empty solutions out",
-            argument=arguments.solution(trace),
-            where=arguments.call,
-        )
+def _steps(
+    arguments: TraceArguments, reader: SolutionReader, solution: object, trace: int
+) -> tuple[list[str], int]:
+    try:
+        steps, removed = reader.steps_of(solution)
+    except InputError as fault:
+        raise addressed(fault, arguments.call, arguments.solution(trace)) from None
     for number, step in enumerate(steps):
-        fault = _step_fault(recipe, step)
-        if fault is not None:
-            raise arguments.step_fault(trace, number, fault)
-    return steps
-
-
-def _step_fault(recipe: Recipe, step: object) -> InputError | None:
-    if not isinstance(step, str):
-        return InputTypeError("a text", got=type(step).__name__, advice="pass a str")
-    return recipe.fault_in_step(step)
+        fault_in_step = reader.fault_in_step(step)
+        if fault_in_step is not None:
+            raise arguments.step_fault(trace, number, fault_in_step)
+    return steps, removed

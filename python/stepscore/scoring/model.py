@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
-from stepscore.hub import stderr_is_terminal
 from stepscore.ops.aggregate import Aggregation
-from stepscore.ragged import offsets_of
 from stepscore.recipes import Recipe, Tokenizer
-from stepscore.scoring.arguments import Solution, TraceArguments, check_list, check_traces
-from stepscore.scoring.chunks import chunk_traces, prefetched
+from stepscore.scoring.arguments import Solution, TraceArguments, check_list
+from stepscore.scoring.copying import deep_copy, to_load_again
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.head import HeadWeights
-from stepscore.scoring.forward.packed_traces import concatenated_ranges
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing import Sharing
-from stepscore.scoring.ranking import Ranked, check_candidates, check_ranking, rank_scores
-from stepscore.scoring.render import Rendered, Renderer
+from stepscore.scoring.ranking import (
+    Ranked,
+    check_candidates,
+    check_problems_and_candidates,
+    check_ranking,
+    rank_scores,
+)
+from stepscore.scoring.render import Renderer
+from stepscore.scoring.reserved_tokens import ReservedTokens
+from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
+from stepscore.scoring.score_traces import progress_bar, score_traces
 from stepscore.scoring.scores import StepScores
 from stepscore.scoring.session import Session
-from stepscore.scoring.truncation import Truncation, check_truncation
-
-# Seconds: a bar that appears and vanishes at once tells nobody anything.
-_WORTH_A_BAR = 1.0
+from stepscore.scoring.solution_reader import SolutionReader
+from stepscore.scoring.truncation import Truncation
 
 
 @dataclass(frozen=True, eq=False)
 class ProcessRewardModel:
     """A backbone, a head that reads its hidden states, and a recipe; made by `stepscore.load`.
+
+    A copy by `copy.deepcopy` has weights of its own. A pickle holds no weights, but what to load
+    again, and loading it loads that. In a fork of the process that loaded it a model does not
+    score, because the threads of torch do not survive a fork; start the process with ``spawn``.
 
     Attributes:
         name: what it was loaded by.
@@ -52,6 +60,8 @@ class ProcessRewardModel:
             most.
         cache_limit: the most tokens of a trace whose keys and values are kept; None for all.
         show_progress: True or False; None shows a bar when a person watches a long run.
+        load_again: a function that loads it, and the name for it; None for a model made by hand.
+        process: the process that can score with it.
     """
 
     name: str
@@ -67,6 +77,10 @@ class ProcessRewardModel:
     cache_limit: int | None = None
     show_progress: bool | None = None
     sharing: Sharing | None = None
+    load_again: tuple[Callable[..., ProcessRewardModel], str] | None = field(
+        default=None, repr=False
+    )
+    process: int = field(default_factory=os.getpid, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -98,7 +112,13 @@ class ProcessRewardModel:
             self.costs,
             self.rope_switch_length,
             self.cache_limit,
+            self.process,
         )
+
+    @cached_property
+    def reader(self) -> SolutionReader:
+        """What turns texts into steps, and knows which texts cannot be read."""
+        return SolutionReader(self.recipe, ReservedTokens.of(self.tokenizer))
 
     @property
     def renderer(self) -> Renderer:
@@ -119,6 +139,9 @@ class ProcessRewardModel:
         solutions: Sequence[Solution],
         *,
         truncation: Truncation = "error",
+        on_bad: OnBad = "error",
+        special_tokens: SpecialTokens = "strip_end",
+        nan: NonFinite = "error",
     ) -> StepScores:
         """Score every step of every solution; the order is kept.
 
@@ -134,14 +157,24 @@ class ProcessRewardModel:
             truncation: ``error`` refuses a trace longer than the model's positions. ``steps``
                 leaves out the steps that end past them: they get NaN, `StepScores.truncated` counts
                 them, and one warning is given.
+            on_bad: ``error`` refuses a solution that cannot be scored: an empty one, an empty step,
+                a text that holds a mark of the model's input, a trace that is too long. ``keep``
+                keeps its place without scores, and `StepScores.skipped` says why.
+            special_tokens: ``strip_end`` removes tokens that end a turn or a text, such as
+                ``<|im_end|>``, where they end a solution, and `StepScores.stripped` counts them;
+                ``error`` refuses them there, too. Other special tokens of the tokenizer are refused
+                everywhere; what it does not flag as special, such as ``<think>``, is text.
+            nan: ``error`` refuses a score that is no finite number; ``propagate`` gives it.
 
         Returns:
             As many scores as steps; nothing for no solutions.
 
         Raises:
             TypeError: an argument of another type.
-            ValueError: counts that do not match, a solution without steps, an empty step, a step
-                that contains the separator, a trace that is too long. The error names the place.
+            ValueError: counts that do not match, a solution that cannot be scored, a problem that
+                holds a mark of the model's input, a score that is not finite. The error names the
+                place.
+            RuntimeError: in a fork of the process that loaded the model.
 
         Examples:
             >>> import stepscore
@@ -152,6 +185,7 @@ class ProcessRewardModel:
             >>> [(values > 0.5).tolist() for values in scores]
             [[True, True], [True, False]]
         """
+        options = ScoreOptions(truncation, on_bad, special_tokens, nan)
         check_list("score", Argument("solutions"), solutions, "each item a text or a list of steps")
 
         def solution(trace: int, *step: int) -> Argument:
@@ -159,7 +193,7 @@ class ProcessRewardModel:
 
         if isinstance(problems, str):
             arguments = TraceArguments("score", lambda _: Argument("problems"), solution)
-            return self._score(arguments, [problems] * len(solutions), solutions, truncation)
+            return self._score(arguments, [problems] * len(solutions), solutions, options)
         check_list("score", Argument("problems"), problems, "one text per solution, or a text")
         if len(problems) != len(solutions):
             raise InputError(
@@ -172,7 +206,7 @@ class ProcessRewardModel:
         arguments = TraceArguments(
             "score", lambda trace: Argument("problems", index=(trace,)), solution
         )
-        return self._score(arguments, problems, solutions, truncation)
+        return self._score(arguments, problems, solutions, options)
 
     def rank(
         self,
@@ -182,6 +216,9 @@ class ProcessRewardModel:
         how: Aggregation | None = None,
         top_k: int | None = None,
         truncation: Truncation = "error",
+        on_bad: OnBad = "error",
+        special_tokens: SpecialTokens = "strip_end",
+        nan: NonFinite = "error",
     ) -> list[Ranked]:
         r"""Order the candidates of one problem, best first; ties keep the order of the input.
 
@@ -191,7 +228,8 @@ class ProcessRewardModel:
             how: one of the aggregations of `stepscore.aggregate`; None takes the recipe's default,
                 and ``last`` where the model's author states none.
             top_k: how many to return; None returns all.
-            truncation: as in `score`; a candidate with steps left out gets NaN and comes last.
+            truncation, on_bad, special_tokens, nan: as in `score`; a candidate with steps left out,
+                or without scores, gets NaN and comes last.
 
         Raises:
             TypeError, ValueError: as in `score`; no candidates; an unknown ``how``; a ``top_k``
@@ -221,7 +259,8 @@ class ProcessRewardModel:
             lambda _: Argument("problem"),
             lambda trace, *step: Argument("candidates", index=(trace, *step)),
         )
-        scores = self._score(arguments, [problem] * len(candidates), candidates, truncation)
+        options = ScoreOptions(truncation, on_bad, special_tokens, nan)
+        scores = self._score(arguments, [problem] * len(candidates), candidates, options)
         [ranking] = rank_scores([candidates], scores, how, top_k)
         return ranking
 
@@ -233,13 +272,16 @@ class ProcessRewardModel:
         how: Aggregation | None = None,
         top_k: int | None = None,
         truncation: Truncation = "error",
+        on_bad: OnBad = "error",
+        special_tokens: SpecialTokens = "strip_end",
+        nan: NonFinite = "error",
     ) -> list[list[Ranked]]:
         """Order the candidates of every problem, as `rank` does; all are forwarded together.
 
         Args:
             problems: the problems.
             candidates: for each problem, its solutions.
-            how, top_k, truncation: as in `rank`.
+            how, top_k, truncation, on_bad, special_tokens, nan: as in `rank`.
 
         Raises:
             TypeError, ValueError: as in `rank`; counts that do not match.
@@ -254,20 +296,7 @@ class ProcessRewardModel:
             [[1, 0], [0]]
         """
         check_ranking("rank_many", how, top_k)
-        check_list("rank_many", Argument("problems"), problems, "one text per problem")
-        check_list(
-            "rank_many", Argument("candidates"), candidates, "one list of candidates per problem"
-        )
-        if len(problems) != len(candidates):
-            raise InputError(
-                f"one list per problem ({len(problems)})",
-                got=str(len(candidates)),
-                advice="pass a list of candidates for each problem",
-                argument="candidates",
-                where="rank_many",
-            )
-        for index, solutions in enumerate(candidates):
-            check_candidates("rank_many", Argument("candidates", index=(index,)), solutions)
+        check_problems_and_candidates("rank_many", problems, candidates)
         places = [
             (index, place)
             for index, solutions in enumerate(candidates)
@@ -282,11 +311,18 @@ class ProcessRewardModel:
             arguments,
             [problems[index] for index, _ in places],
             [candidates[index][place] for index, place in places],
-            truncation,
+            ScoreOptions(truncation, on_bad, special_tokens, nan),
         )
         return rank_scores(candidates, scores, how, top_k)
 
-    def session(self, problems: str | Sequence[str], *, memory_limit: int | None = None) -> Session:
+    def session(
+        self,
+        problems: str | Sequence[str],
+        *,
+        memory_limit: int | None = None,
+        special_tokens: SpecialTokens = "strip_end",
+        nan: NonFinite = "error",
+    ) -> Session:
         """Open a session, in which traces grow step by step and only new tokens are forwarded.
 
         Args:
@@ -294,6 +330,8 @@ class ProcessRewardModel:
             memory_limit: the most bytes of keys and values that are kept; beyond it those not used
                 for longest are dropped, and computed again when they are wanted. None takes half of
                 the memory that is free now.
+            special_tokens, nan: as in `score`; the end of the steps that one call of
+                `Session.extend` adds to a trace is the end of a solution.
 
         Raises:
             TypeError, ValueError: problems that cannot be laid out, a limit below 1.
@@ -317,54 +355,41 @@ class ProcessRewardModel:
                 argument="memory_limit",
                 where="session",
             )
+        ScoreOptions(special_tokens=special_tokens, nan=nan).check("session")
         return Session(
-            self.engine, self.renderer, problems, name=self.name, memory_limit=memory_limit
+            self.engine,
+            replace(self.reader, special_tokens=special_tokens),
+            self.renderer,
+            problems,
+            name=self.name,
+            memory_limit=memory_limit,
+            nan=nan,
         )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ProcessRewardModel:
+        twin: ProcessRewardModel = deep_copy(self, memo)
+        return twin
+
+    def __reduce__(self) -> Any:
+        return to_load_again(self)
 
     def _score(
         self,
         arguments: TraceArguments,
         problems: Sequence[str],
         solutions: Sequence[Solution],
-        truncation: Truncation,
+        options: ScoreOptions,
     ) -> StepScores:
-        check_truncation(arguments.call, truncation)
-        traces = check_traces(arguments, self.recipe, problems, solutions)
-        step_offsets = offsets_of([len(steps) for steps in traces.steps])
-        values = np.full(step_offsets[-1], np.nan, dtype=np.float32)
-        truncated = np.zeros(len(traces.steps), dtype=np.int64)
-        if not traces.steps:
-            return StepScores(values, step_offsets, self.recipe, truncated)
-        engine, renderer = self.engine, self.renderer
-
-        def render(chunk: NDArray[np.int64]) -> Rendered:
-            return renderer.render(arguments.take(chunk), traces.take(chunk), truncation)
-
-        with self._progress(len(values)) as bar:
-            for chunk, rendered in prefetched(render, chunk_traces(traces)):
-                truncated[chunk] = rendered.truncated
-                # A trace's steps are left out from its end only: the read ones are its first ones.
-                read = np.diff(rendered.traces.step_offsets)
-                steps = concatenated_ranges(step_offsets[chunk], read)
-                values[steps] = engine.read(arguments.call, rendered.traces, bar.update)
-        if truncated.any():
-            warnings.warn(
-                f"{arguments.call}: {truncated.sum()} steps of {np.count_nonzero(truncated)} "
-                f"solutions end past the model's {self.max_length} positions and were not scored "
-                "(NaN)",
-                stacklevel=3,
-            )
-        return StepScores(values, step_offsets, self.recipe, truncated)
-
-    def _progress(self, steps: int) -> Any:
-        """A progress bar, shown on a terminal where the run takes more than a moment."""
-        from tqdm.auto import tqdm
-
-        show = stderr_is_terminal() if self.show_progress is None else self.show_progress
-        return tqdm(
-            total=steps,
-            unit="step",
-            desc=f"score {self.name}",
-            disable=not show,
-            delay=0 if self.show_progress else _WORTH_A_BAR,
+        options.check(arguments.call)
+        engine = self.engine
+        engine.check_process(arguments.call)
+        return score_traces(
+            arguments,
+            replace(self.reader, special_tokens=options.special_tokens),
+            self.renderer,
+            engine,
+            problems,
+            solutions,
+            options,
+            partial(progress_bar, self.name, self.show_progress),
         )

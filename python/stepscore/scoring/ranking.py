@@ -22,7 +22,7 @@ class Ranked:
 
     Attributes:
         index: its place in the list that was ranked.
-        score: its aggregated score; NaN when steps were left out.
+        score: its aggregated score; NaN when steps were left out, or when it could not be scored.
         text: the candidate; one given as steps is joined by newlines.
         step_scores: one per step.
     """
@@ -80,6 +80,24 @@ def check_candidates(call: str, argument: Argument, candidates: object) -> None:
         )
 
 
+def check_problems_and_candidates(call: str, problems: object, candidates: object) -> None:
+    """Refuse what is no list of problems with a list of candidates for each."""
+    check_list(call, Argument("problems"), problems, "one text per problem")
+    check_list(call, Argument("candidates"), candidates, "one list of candidates per problem")
+    assert isinstance(problems, (list, tuple))
+    assert isinstance(candidates, (list, tuple))
+    if len(problems) != len(candidates):
+        raise InputError(
+            f"one list per problem ({len(problems)})",
+            got=str(len(candidates)),
+            advice="pass a list of candidates for each problem",
+            argument="candidates",
+            where=call,
+        )
+    for index, solutions in enumerate(candidates):
+        check_candidates(call, Argument("candidates", index=(index,)), solutions)
+
+
 def rank_scores(
     candidates: Sequence[Sequence[Solution]],
     scores: StepScores,
@@ -126,4 +144,6 @@ def _ranked(
 
 
 def _text(solution: Solution) -> str:
-    return solution if isinstance(solution, str) else "\n".join(solution)
+    if isinstance(solution, (list, tuple)):
+        return "\n".join(map(str, solution))
+    return str(solution)  # whatever was kept as a candidate that cannot be scored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from stepscore.ragged import offsets_of
 from stepscore.recipes import Encoded, Recipe, Tokenizer
 from stepscore.scoring.arguments import TraceArguments, Traces
 from stepscore.scoring.forward.packed_traces import PackedTraces, concatenated_ranges
+from stepscore.scoring.score_options import OnBad
 from stepscore.scoring.truncation import Truncation
 
 _PASS_TRUNCATION = (
@@ -28,10 +29,12 @@ class Rendered:
     Attributes:
         traces: each cut after the last token that is read, with the steps that are read.
         truncated: the steps of each trace that are not read, int64 ``[traces]``.
+        skipped: trace -> why nothing of it is read; it is there without tokens.
     """
 
     traces: PackedTraces
     truncated: NDArray[np.int64]
+    skipped: dict[int, InputError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,11 @@ class Renderer:
     max_length: int | None
 
     def render(
-        self, arguments: TraceArguments, traces: Traces, truncation: Truncation | None
+        self,
+        arguments: TraceArguments,
+        traces: Traces,
+        truncation: Truncation | None,
+        on_bad: OnBad = "error",
     ) -> Rendered:
         """Encode traces and cut each after the last step that is read.
 
@@ -62,14 +69,12 @@ class Renderer:
             truncation: ``error`` refuses a trace whose last step ends past the limit; ``steps``
                 leaves out the steps that end past it; None refuses, too, for a call that has no
                 such argument.
+            on_bad: whether a trace that is refused is an error, or is skipped.
 
         Raises:
             ValueError: a trace past the limit, a text that the tokenizer cannot write.
         """
-        try:
-            encoded = self.recipe.encode(self.tokenizer, traces.problems, traces.steps)
-        except InputError as error:
-            raise arguments.encoding_fault(error) from error.__cause__
+        encoded, good, skipped = self._encode(arguments, traces, on_bad)
         starts = encoded.offsets[:-1]
         counts = np.diff(encoded.step_offsets)
         positions = encoded.positions - np.repeat(starts, counts)
@@ -77,34 +82,64 @@ class Renderer:
         if self.max_length is not None:
             fits = positions < self.max_length
             if truncation != "steps" and not fits.all():
-                advice = "leave it out" if truncation is None else _PASS_TRUNCATION
-                raise _too_long(arguments, encoded, positions, self.max_length, advice)
+                advice: Words = "leave it out" if truncation is None else _PASS_TRUNCATION
+                # The last position of a trace is its length less one; every trace has a step.
+                lengths = positions[encoded.step_offsets[1:] - 1] + 1
+                long = np.flatnonzero(lengths > self.max_length)
+                for trace in long.tolist():
+                    more = len(long) if on_bad == "error" else 1
+                    argument = arguments.solution(int(good[trace]))
+                    fault = self._too_long(int(lengths[trace]), more, advice)
+                    fault = fault.at(where=arguments.call, argument=argument)
+                    if on_bad == "error":
+                        raise fault
+                    skipped[int(good[trace])] = fault
+                fits = np.repeat(lengths <= self.max_length, counts)
         read = np.add.reduceat(fits, encoded.step_offsets[:-1], dtype=np.int64)
-        step_offsets = offsets_of(read)
         positions = positions[fits]
+        last = offsets_of(read)[1:]
         lengths = np.zeros(len(starts), dtype=np.int64)
-        some = read > 0
-        lengths[some] = positions[step_offsets[1:][some] - 1] + 1
+        lengths[read > 0] = positions[last[read > 0] - 1] + 1
         token_ids = encoded.token_ids[concatenated_ranges(starts, lengths)]
-        packed = PackedTraces(token_ids, offsets_of(lengths), positions, step_offsets)
-        return Rendered(packed, counts - read)
+        every_length, every_read, every_count = np.zeros((3, len(traces.steps)), dtype=np.int64)
+        every_length[good], every_read[good], every_count[good] = lengths, read, counts
+        truncated = every_count - every_read
+        truncated[list(skipped)] = 0
+        packed = PackedTraces(
+            token_ids, offsets_of(every_length), positions, offsets_of(every_read)
+        )
+        return Rendered(packed, truncated, skipped)
 
+    def _encode(
+        self, arguments: TraceArguments, traces: Traces, on_bad: OnBad
+    ) -> tuple[Encoded, NDArray[np.int64], dict[int, InputError]]:
+        """Encode the traces that can be; say which these are, and why the others cannot."""
+        everything = np.arange(len(traces.steps), dtype=np.int64)
+        try:
+            encoded = self.recipe.encode(self.tokenizer, traces.problems, traces.steps)
+            return encoded, everything, {}
+        except InputError as error:
+            if on_bad == "error":
+                raise arguments.encoding_fault(error) from error.__cause__
+        skipped: dict[int, InputError] = {}
+        for trace in everything:
+            here = everything[trace : trace + 1]
+            alone = traces.take(here)
+            try:
+                self.recipe.encode(self.tokenizer, alone.problems, alone.steps)
+            except InputError as error:
+                fault = arguments.take(here).encoding_fault(error)
+                if error.argument is None or error.argument.name != "steps":
+                    raise fault from error.__cause__
+                skipped[int(trace)] = fault
+        good = np.setdiff1d(everything, list(skipped))
+        rest = traces.take(good)
+        return self.recipe.encode(self.tokenizer, rest.problems, rest.steps), good, skipped
 
-def _too_long(
-    arguments: TraceArguments,
-    encoded: Encoded,
-    positions: NDArray[np.int64],
-    limit: int,
-    advice: Words,
-) -> InputError:
-    # The last position of a trace is its length less one; every trace has a step.
-    lengths = positions[encoded.step_offsets[1:] - 1] + 1
-    long = np.flatnonzero(lengths > limit)
-    more = f" ({len(long)} such traces)" if len(long) > 1 else ""
-    return InputError(
-        f"at most {limit} tokens (the model's positions) together with its problem",
-        got=f"{lengths[long[0]]} tokens{more}",
-        advice=advice,
-        argument=arguments.solution(int(long[0])),
-        where=arguments.call,
-    )
+    def _too_long(self, length: int, traces: int, advice: Words) -> InputError:
+        more = f" ({traces} such traces)" if traces > 1 else ""
+        return InputError(
+            f"at most {self.max_length} tokens (the model's positions) together with its problem",
+            got=f"{length} tokens{more}",
+            advice=advice,
+        )

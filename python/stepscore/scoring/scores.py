@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import InputTypeError
+from stepscore.errors import InputError, InputTypeError
 from stepscore.ops import aggregate
 from stepscore.ops.aggregate import Aggregation
 from stepscore.recipes import Recipe
@@ -29,6 +29,9 @@ class StepScores:
         offsets: where each candidate begins and ends, int64 [candidates + 1].
         recipe: how they were read.
         truncated: the steps of each candidate that were left out, int64 [candidates].
+        skipped: candidate -> why it could not be scored; it has no steps here.
+        stripped: candidate -> the tokens that were removed because they ended it, such as
+            ``<|im_end|>``, where there were some.
 
     Examples:
         >>> import numpy as np
@@ -49,13 +52,19 @@ class StepScores:
     offsets: NDArray[np.int64]
     recipe: Recipe
     truncated: NDArray[np.int64]
+    skipped: Mapping[int, InputError] = field(default_factory=dict)
+    stripped: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        steps = f"{len(self)} candidates, {len(self.values)} steps"
-        return f"StepScores({steps}, recipe={self.recipe.name!r})"
+        parts = [f"{len(self)} candidates, {len(self.values)} steps"]
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} skipped")
+        if self.stripped:
+            parts.append(f"{len(self.stripped)} without the tokens that ended them")
+        return f"StepScores({', '.join(parts)}, recipe={self.recipe.name!r})"
 
     def __getitem__(self, candidate: int) -> NDArray[np.float32]:
         try:

@@ -12,20 +12,17 @@ from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.ragged import offsets_of
-from stepscore.scoring.arguments import (
-    TraceArguments,
-    Traces,
-    addressed,
-    check_problem,
-    check_traces,
-)
+from stepscore.scoring.arguments import TraceArguments, addressed, check_traces
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.render import Renderer
+from stepscore.scoring.score_options import NonFinite
+from stepscore.scoring.score_traces import check_finite
 from stepscore.scoring.scores import StepScores
 from stepscore.scoring.session_branches import Branch, BranchScores, forward_branches
 from stepscore.scoring.session_memory import KeyValueMemory, MemoryLimitError, SessionStats
 from stepscore.scoring.session_nodes import TraceForest, TraceNode
+from stepscore.scoring.solution_reader import SolutionReader
 
 __all__ = ["Branches", "MemoryLimitError", "Session", "SessionStats"]
 
@@ -71,13 +68,17 @@ class Session:
     def __init__(
         self,
         engine: Engine,
+        reader: SolutionReader,
         renderer: Renderer,
         problems: Sequence[str],
         *,
         name: str,
         memory_limit: int | None,
+        nan: NonFinite,
     ) -> None:
         self._engine = engine
+        self._reader = reader
+        self._nan = nan
         self._renderer = renderer
         self._name = name
         self._lock = Lock()
@@ -109,7 +110,7 @@ class Session:
                 added.
         """
         for index, problem in enumerate(problems):
-            fault = check_problem(self._renderer.recipe, problem)
+            fault = self._reader.fault_in_problem(problem)
             if fault is not None:
                 raise addressed(fault, "session", Argument("problems", index=(index,)))
         with self._lock:
@@ -129,30 +130,37 @@ class Session:
         Raises:
             TypeError: an argument of another type.
             ValueError: a closed session, a node that is not there or was freed, an empty step, a
-                step that contains the separator, a trace that is too long; `MemoryLimitError`: a
-                branch that alone needs more than the memory limit. The message names the place;
-                nothing was changed.
+                step that contains the separator, a trace that is too long, a score that is not
+                finite; `MemoryLimitError`: a branch that alone needs more than the memory limit.
+                The message names the place; nothing was changed.
+            RuntimeError: in a fork of the process that loaded the model.
         """
+        self._engine.check_process("extend")
         with self._lock:
             parents, added = self._branches_of(nodes, steps)
             whole = [[*node.steps, *new] for node, new in zip(parents, added, strict=True)]
-            branches = self._rendered(parents, whole, steps)
+            arguments = self._arguments(parents, steps)
+            branches, whole, stripped = self._rendered(arguments, parents, whole)
             results = self._read(branches)
+            offsets = offsets_of([len(result.scores) for result in results])
+            values = np.concatenate(
+                [np.zeros(0, dtype=np.float32), *(result.scores for result in results)]
+            )
+            none = np.zeros(len(results), dtype=np.int64)
+            if self._nan == "error":
+                first = [len(node.steps) for node in parents]
+                check_finite(arguments, values, offsets, none, first)
             children = []
             for branch, all_steps, result in zip(branches, whole, results, strict=True):
-                scores = np.concatenate([branch.parent.scores, result.scores])
+                known = np.concatenate([branch.parent.scores, result.scores])
                 children.append(
                     self._nodes.add_child(
-                        branch.parent, all_steps, scores, branch.token_ids, result.prefix
+                        branch.parent, all_steps, known, branch.token_ids, result.prefix
                     )
                 )
             self._memory.count()
-        offsets = offsets_of([len(result.scores) for result in results])
-        values = np.concatenate(
-            [np.zeros(0, dtype=np.float32), *(result.scores for result in results)]
-        )
-        none = np.zeros(len(children), dtype=np.int64)
-        return Branches(children, StepScores(values, offsets, self._renderer.recipe, none))
+        scores = StepScores(values, offsets, self._renderer.recipe, none, {}, stripped)
+        return Branches(children, scores)
 
     def steps(self, node: int) -> list[str]:
         """The steps of a trace, from the root to a node."""
@@ -217,9 +225,9 @@ class Session:
                 )
         return [self._nodes[number] for number in numbers], [list(new) for new in added]
 
-    def _rendered(
-        self, parents: Sequence[TraceNode], whole: list[list[str]], steps: str | Sequence[Any]
-    ) -> list[Branch]:
+    def _arguments(
+        self, parents: Sequence[TraceNode], steps: str | Sequence[Any]
+    ) -> TraceArguments:
         def solution(trace: int, *step: int) -> Argument:
             if isinstance(steps, str) or isinstance(steps[trace], str):
                 step = ()
@@ -227,13 +235,16 @@ class Session:
             new = [number - len(parents[trace].steps) for number in step]
             return Argument("steps", index=(trace, *new))
 
+        return TraceArguments("extend", lambda trace: Argument("nodes", index=(trace,)), solution)
+
+    def _rendered(
+        self, arguments: TraceArguments, parents: Sequence[TraceNode], whole: list[list[str]]
+    ) -> tuple[list[Branch], list[list[str]], dict[int, int]]:
+        """The branches, their steps as they are read, and the tokens that were removed there."""
         if not parents:
-            return []
-        arguments = TraceArguments(
-            "extend", lambda trace: Argument("nodes", index=(trace,)), solution
-        )
-        recipe = self._renderer.recipe
-        traces: Traces = check_traces(arguments, recipe, [node.problem for node in parents], whole)
+            return [], [], {}
+        problems = [node.problem for node in parents]
+        traces = check_traces(arguments, self._reader, problems, whole)
         packed = self._renderer.render(arguments, traces, None).traces
         branches = []
         for index, parent in enumerate(parents):
@@ -241,7 +252,7 @@ class Session:
             first, last = packed.step_offsets[index : index + 2]
             positions = packed.positions[first + len(parent.steps) : last]
             branches.append(Branch(index, parent, tokens, positions))
-        return branches
+        return branches, [list(steps) for steps in traces.steps], traces.stripped
 
     def _read(self, branches: Sequence[Branch]) -> list[BranchScores]:
         """Forward the new tokens of branches: all together, or by halves where they must."""

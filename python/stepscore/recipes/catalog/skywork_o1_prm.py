@@ -17,8 +17,8 @@ def skywork_o1_prm() -> Recipe:
     The author's code also writes a step id for every blank line, and scores it, although there is
     nothing to judge. Here the blank lines are written as the author writes them, so that the model
     sees the same tokens, but they are no steps: they stand in front of the step that follows. A
-    step may therefore begin with blank lines; a newline anywhere else in it is an error. Blank
-    lines after the last step are dropped.
+    step may therefore begin with blank lines; a newline elsewhere in its text is an error. Blank
+    lines behind a step of a list, or behind the last step of a text, are dropped.
 
     Source: SkyworkAI/skywork-o1-prm-inference.
 

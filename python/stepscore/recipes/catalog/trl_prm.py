@@ -14,7 +14,9 @@ def trl_prm(separator: str = TRL_SEPARATOR) -> Recipe:
     ids = [BOS, if the tokenizer has one] + enc(problem), then for every step enc(step) +
     enc(separator), every part encoded alone and without special tokens; nothing stands between
     problem and first step. A step is read at the last token of its separator, as the trainer labels
-    it. The author states no aggregate.
+    it; a step of a list may therefore contain the separator. A solution given as one text is split
+    at every separator, and blank steps and blank lines around a step go. The author states no
+    aggregate.
 
     Args:
         separator: the trainer's ``step_separator``. A checkpoint does not say which one it was

@@ -10,10 +10,12 @@ from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.packing import Parts, pack
 from stepscore.recipes.layouts.steps import (
-    fault_in_step,
+    fault_in_empty_step,
     fault_in_step_with_blanks,
     split_at,
     split_with_blanks,
+    unix_lines,
+    without_blanks_behind,
 )
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
 from stepscore.recipes.recipe import Encoded, Tokenizer
@@ -25,7 +27,8 @@ class SeparateParts:
 
     ids = bos + enc(problem + problem_end) + [enc(step) + enc(separator) for every step]
 
-    Encoded together, a full stop and the newline behind it may become one token.
+    Encoded together, a full stop and the newline behind it may become one token. Windows line ends
+    are read as newlines, in problems and in steps.
 
     Attributes:
         separator: ends a step.
@@ -33,9 +36,11 @@ class SeparateParts:
             its ``text``, which is encoded with the problem.
         problem_end: stands behind the problem.
         separator_ids: whether ``all`` ids of the separator are written, or the ``last`` one alone.
-        blanks: what happens to blank text between separators. ``dropped``: it is no step.
-            ``written``: it is no step either, but is written with its separator, in front of the
-            step that follows; a step may then begin with it.
+        blanks: what happens to blank text between the separators of a solution that is one text.
+            ``dropped``: it is no step; a step that is given as such may hold the separator, because
+            where it is read does not depend on it. ``written``: it is no step either, but is
+            written with its separator, in front of the step that follows; a step may then begin
+            with it, and may hold the separator nowhere else but behind it, where it goes.
         published: published vocabulary -> the last id of the separator in it.
 
     Raises:
@@ -71,8 +76,9 @@ class SeparateParts:
 
     def fault_in_step(self, step: str) -> InputError | None:
         """Say why a step cannot be laid out, or give None."""
-        fault = fault_in_step if self.blanks == "dropped" else fault_in_step_with_blanks
-        return fault(step, self.separator)
+        if self.blanks == "dropped":
+            return fault_in_empty_step(step)
+        return fault_in_step_with_blanks(unix_lines(step), self.separator)
 
     def encode(
         self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
@@ -87,15 +93,16 @@ class SeparateParts:
 
         def parts(problem: str, trace: Sequence[str]) -> Parts:
             contents: list[str | Sequence[int]] = [] if bos_id is None else [[bos_id]]
-            contents.append(bos_text + problem + self.problem_end)
+            contents.append(bos_text + unix_lines(problem) + self.problem_end)
             if self.blanks == "dropped":
                 first = len(contents) + 1
                 for step in trace:
-                    contents += (step, separator_ids)
+                    contents += (unix_lines(step), separator_ids)
                 return Parts(contents, range(first, len(contents), 2))
             step_ends = []
             for step in trace:
-                for text in step.split(self.separator):
+                lines = without_blanks_behind(unix_lines(step), self.separator)
+                for text in lines.split(self.separator):
                     # An empty text has no tokens of its own, whatever a tokenizer makes of it.
                     contents += (text, separator_ids) if text else (separator_ids,)
                 step_ends.append(len(contents) - 1)

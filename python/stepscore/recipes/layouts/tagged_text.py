@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,12 +14,14 @@ from stepscore.errors import Argument, InputError
 from stepscore.ops import find_steps
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.packing import Parts, pack
+from stepscore.recipes.layouts.step_numbers import as_given
 from stepscore.recipes.layouts.steps import (
-    as_given,
-    fault_in_step,
+    fault_in_empty_step,
     fault_in_text,
+    shorten,
     split_at,
     split_at_tags_or_lines,
+    unix_lines,
 )
 from stepscore.recipes.layouts.vocabulary import (
     expect_known,
@@ -34,13 +38,17 @@ class TaggedText:
 
     text = before + problem + between + joiner.join(step + tag_start + tag, ...) + after
 
+    Windows line ends are read as newlines, in problems and in steps. Where the tag is an ordinary
+    token, a word that contains it is none: ``руки`` holds no tag ``ки``. A step is then stripped,
+    because a space before the tag would make another token of it.
+
     Attributes:
         tag: ends a step in the model's input; neither a problem nor a step may contain it.
         between: stands between the problem and the first step.
         before, joiner, tag_start, after: see above.
         number: step and its number, from 1 -> how the step is written.
-        split_at: where a solution given as one text is split; None splits it at its tags, or at
-            newlines when it has none, and strips the steps.
+        split_at: where a solution given as one text is split; None splits it at its tags, else in
+            front of every ``Step n:``, else at newlines, and strips the steps.
         special_tokens: whether the tokenizer adds its own, such as BOS.
         added: entries that must be added tokens of the tokenizer, the tag among them. Without any
             the tag must be one ordinary token, the same alone and behind a step.
@@ -69,16 +77,17 @@ class TaggedText:
     def split(self, text: str) -> list[str]:
         """Split a solution given as one text into its steps."""
         if self.split_at is None:
-            return split_at_tags_or_lines(text, self.tag)
+            return split_at_tags_or_lines(text, self._tag_alone)
         return split_at(text, self.split_at)
 
     def fault_in_problem(self, problem: str) -> InputError | None:
         """Say why a problem cannot be laid out, or give None."""
-        return fault_in_text(problem, "problem", self.tag)
+        return fault_in_text(problem, "problem", self._reserved, self.tag)
 
     def fault_in_step(self, step: str) -> InputError | None:
         """Say why a step cannot be laid out, or give None."""
-        return fault_in_step(step, self.tag)
+        empty = fault_in_empty_step(step)
+        return empty or fault_in_text(step, "step", self._reserved, self.tag)
 
     def encode(
         self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
@@ -87,17 +96,12 @@ class TaggedText:
         encoded = pack(tokenizer, problems, steps, self._parts, special_tokens=self.special_tokens)
         tag_id = self._tag_id(tokenizer)
         positions, step_offsets = find_steps(encoded.token_ids, encoded.offsets, tag_id)
-        for trace, (tags, expected) in enumerate(
-            zip(np.diff(step_offsets), map(len, steps), strict=True)
-        ):
-            if tags != expected:
-                raise InputError(
-                    f"{expected} tokens {self.tag!r} (id {tag_id}), one for each step",
-                    got=str(tags),
-                    advice=f"check that neither the problem nor a step holds {self.tag!r}, and "
-                    "that the tokenizer is the checkpoint's own",
-                    argument=Argument("steps", index=(trace,)),
-                )
+        counts = np.fromiter(map(len, steps), np.int64, len(steps))
+        wrong = np.flatnonzero(np.diff(step_offsets) != counts)
+        if len(wrong):
+            trace = int(wrong[0])
+            found = int(step_offsets[trace + 1] - step_offsets[trace])
+            raise self._fault_in_tags(tokenizer, trace, problems[trace], steps[trace], found)
         return Encoded(encoded.token_ids, encoded.offsets, positions, step_offsets)
 
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
@@ -107,13 +111,54 @@ class TaggedText:
         else:
             self._check_in_context(recipe, tokenizer)
 
+    @cached_property
+    def _tag_alone(self) -> re.Pattern[str]:
+        """The tag, but for words that contain it."""
+        tag = re.escape(self.tag)
+        return re.compile(tag if self.added else rf"(?<!\w){tag}(?!\w)")
+
+    @cached_property
+    def _reserved(self) -> re.Pattern[str]:
+        """What neither a problem nor a step may contain."""
+        if not self.added:
+            return self._tag_alone
+        return re.compile("|".join(map(re.escape, self.added)))
+
+    def _fault_in_tags(
+        self, tokenizer: Tokenizer, trace: int, problem: str, steps: Sequence[str], found: int
+    ) -> InputError:
+        """Say which text of a trace brings tokens of the tag with it."""
+        tag_id = self._tag_id(tokenizer)
+        texts = [("problem", problem, Argument("problems", index=(trace,)))]
+        texts += [
+            ("step", step, Argument("steps", index=(trace, k))) for k, step in enumerate(steps)
+        ]
+        for what, text, argument in texts:
+            if tag_id in encode_text(tokenizer, text, special_tokens=self.special_tokens):
+                return InputError(
+                    f"a {what} without the token {self.tag!r} (id {tag_id}), which ends a step in "
+                    "the model's input",
+                    got=shorten(text),
+                    advice="write that word in another way",
+                    argument=argument,
+                )
+        return InputError(
+            f"{len(steps)} tokens {self.tag!r} (id {tag_id}), one for each step",
+            got=str(found),
+            advice=f"check that neither the problem nor a step holds {self.tag!r}, and that the "
+            "tokenizer is the checkpoint's own",
+            argument=Argument("steps", index=(trace,)),
+        )
+
     def _parts(self, problem: str, steps: Sequence[str]) -> Parts:
         written = [self._written(step, k) for k, step in enumerate(steps, 1)]
-        text = self.before + problem + self.between + self.joiner.join(written) + self.after
+        start = self.before + unix_lines(problem) + self.between
+        text = start + self.joiner.join(written) + self.after
         return Parts([text], step_ends=())  # where the tags are is seen in the tokens
 
     def _written(self, step: str, k: int) -> str:
-        return self.number(step, k) + self.tag_start + self.tag
+        step = unix_lines(step)
+        return self.number(step if self.added else step.strip(), k) + self.tag_start + self.tag
 
     def _tag_id(self, tokenizer: Tokenizer) -> int:
         return encode_text(tokenizer, self.tag, special_tokens=self.special_tokens)[-1]

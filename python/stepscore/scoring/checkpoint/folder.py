@@ -45,6 +45,12 @@ class Checkpoint:
     files: Mapping[str, Path]
     wrapped: Mapping[str, str]
 
+    @property
+    def address(self) -> str:
+        """What finds it from any working directory: a folder's whole path, else its name."""
+        is_folder = self.revision is None and self.folder != LAB
+        return str(self.folder.resolve()) if is_folder else self.name
+
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of every tensor, from the files' headers alone."""

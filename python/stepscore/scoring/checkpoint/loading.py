@@ -128,6 +128,7 @@ def load(
         cache_limit=free_memory(where) // 4 // token_bytes(backbone) if sharing.shared else None,
         show_progress=show_progress,
         sharing=sharing,
+        load_again=(load, checkpoint.address),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ class Engine:
         rope_switch_length: the length at which the model changes its rotary frequencies; None for
             most.
         cache_limit: the most tokens of a trace whose keys and values are kept.
+        process: the process that can run it: threads of torch do not survive a fork.
     """
 
     backbone: torch.nn.Module
@@ -42,6 +44,21 @@ class Engine:
     costs: ForwardCosts | None
     rope_switch_length: int | None
     cache_limit: int | None = None
+    process: int = field(default_factory=os.getpid)
+
+    def check_process(self, call: str) -> None:
+        """Refuse to wait in a fork for threads that it does not have.
+
+        Raises:
+            RuntimeError: another process than that of the model.
+        """
+        if os.getpid() != self.process:
+            raise RuntimeError(
+                f"{call}: expected the process that loaded the model ({self.process}); got a fork "
+                f"of it ({os.getpid()}), in which torch would wait forever for threads that it "
+                "lost; load the model in this process, or start it with "
+                'multiprocessing.get_context("spawn")'
+            )
 
     @property
     def device(self) -> torch.device:
@@ -170,7 +187,7 @@ def smaller_budget(call: str, budget: int, planned: Plan, error: BaseException) 
     return half
 
 
-def warn_of_budget(call: str, before: int, after: int, stacklevel: int = 5) -> None:
+def warn_of_budget(call: str, before: int, after: int, stacklevel: int = 6) -> None:
     """Warn of the budget that worked, at the line of the caller `stacklevel` frames up."""
     warnings.warn(
         f"{call}: batches of {before} tokens did not fit into memory; {after} did; pass "

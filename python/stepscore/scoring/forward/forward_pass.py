@@ -55,7 +55,7 @@ def _packed(backbone: torch.nn.Module, plan: Plan, batch: int, layout: Layout) -
     lengths = plan.lengths[pieces.start : pieces.stop]
     positions = np.arange(begin, end) + np.repeat(shift, lengths)
     device = _device(backbone)
-    with laid_out(layout):
+    with laid_out(layout), _number_format_of(backbone):
         hidden: torch.Tensor = backbone(
             input_ids=_to(device, plan.token_ids[None, begin:end].astype(np.int64)),
             position_ids=_to(device, positions[None]),
@@ -75,10 +75,16 @@ def _padded(backbone: torch.nn.Module, plan: Plan, batch: int) -> torch.Tensor:
     rows = np.full((len(pieces), plan.widths[pieces.start]), _FILL, dtype=np.int64)
     for row, piece in zip(rows, pieces, strict=True):
         row[: plan.lengths[piece]] = plan.token_ids[plan.offsets[piece] : plan.offsets[piece + 1]]
-    hidden: torch.Tensor = backbone(
-        input_ids=_to(_device(backbone), rows), use_cache=False
-    ).last_hidden_state
+    with _number_format_of(backbone):
+        hidden: torch.Tensor = backbone(
+            input_ids=_to(_device(backbone), rows), use_cache=False
+        ).last_hidden_state
     return hidden.flatten(0, 1)
+
+
+def _number_format_of(backbone: torch.nn.Module) -> torch.autocast:
+    """Compute in the format that the model was loaded in, whatever its caller computes in."""
+    return torch.autocast(_device(backbone).type, enabled=False)
 
 
 def _to(device: torch.device, values: NDArray[np.int64]) -> torch.Tensor:

@@ -6,6 +6,9 @@ processors of other makers than its own. Both are part of torch.
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import torch
 
 # Rows of a typical batch: the layout is chosen for them, and right for any other number.
@@ -27,6 +30,14 @@ class PackedLinear(torch.nn.Module):
             rows, self.weight, self.bias, "none", [], ""
         )
         return out
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
+        """Copy all but the packed weight, which nothing can change and torch cannot copy."""
+        twin = PackedLinear.__new__(PackedLinear)
+        memo[id(self)] = twin
+        memo[id(self.weight)] = self.weight
+        twin.__dict__ = {key: copy.deepcopy(value, memo) for key, value in vars(self).items()}
+        return twin
 
     def extra_repr(self) -> str:
         """What `torch.nn.Linear` says of itself."""
