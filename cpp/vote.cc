@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "simd/leaf_loops.h"
+#include "simd/level.h"
 #include "stepscore/check.h"
 #include "stepscore/parallel.h"
 #include "vote/count.h"
@@ -61,51 +62,31 @@ std::optional<InvalidArgument> refusal(const Ballot& ballot, const RuleSet& rule
   return {};
 }
 
-// The range of some scores, and whether one of them is NaN.
-struct Extent {
-  double low = kInfinity, high = -kInfinity;
-  bool missing = false;
-};
-
-// In independent lanes, so that no comparison waits for the one before.
-Extent extent_of(const double* scores, int64_t count) {
-  constexpr int64_t kLanes = 8;
-  double low[kLanes], high[kLanes];
-  int64_t missing[kLanes] = {};
-  std::fill_n(low, kLanes, kInfinity);
-  std::fill_n(high, kLanes, -kInfinity);
-  const int64_t whole = count - count % kLanes;
-  for (int64_t k = 0; k < whole; k += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      const double score = scores[k + lane];
-      low[lane] = score < low[lane] ? score : low[lane];
-      high[lane] = score > high[lane] ? score : high[lane];
-      missing[lane] |= score != score ? 1 : 0;
-    }
-  }
-  Extent extent;
-  for (int64_t k = whole; k < count; ++k) {
-    low[0] = scores[k] < low[0] ? scores[k] : low[0];
-    high[0] = scores[k] > high[0] ? scores[k] : high[0];
-    missing[0] |= scores[k] != scores[k] ? 1 : 0;
-  }
-  for (int64_t lane = 0; lane < kLanes; ++lane) {
-    extent.low = low[lane] < extent.low ? low[lane] : extent.low;
-    extent.high = high[lane] > extent.high ? high[lane] : extent.high;
-    extent.missing |= missing[lane] != 0;
-  }
-  return extent;
-}
-
 // All rules over the problems of one thread, one after the other.
 class Election {
  public:
   Election(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out)
-      : ballot_(ballot), rules_(rules), out_(out), count_(ballot, rules, out) {
+      : ballot_(ballot),
+        rules_(rules),
+        out_(out),
+        loops_(simd::leaf_loops()),
+        count_(ballot, rules, out) {
     for (int64_t r = 0; r < rules.count; ++r) {
-      ranges_.push_back(range_of(rules.rules[r]));
-      by_reads_[static_cast<size_t>(reads_of(rules.rules[r].kind))].push_back(r);
-      ranks_ |= rules.rules[r].kind == RuleKind::kBorda;
+      const Rule& rule = rules.rules[r];
+      const Counted counted{r, 0, ballot.columns};
+      const Reads reads = reads_of(rule.kind);
+      ranges_.push_back(range_of(rule));
+      ranks_ |= weighs_by(rule.kind) == WeighsBy::kRanks;
+      if (reads == Reads::kNothing) reading_none_.add(rule, counted);
+      if (reads == Reads::kColumns) reading_some_.push_back(counted);
+      if (reads != Reads::kColumn) continue;
+      reading_one_.add(rule, counted);
+      fits_all_.low = std::max(fits_all_.low, ranges_.back().low);
+      fits_all_.high = std::min(fits_all_.high, ranges_.back().high);
+    }
+    with_none_ = reading_one_;
+    for (const Counted& counted : reading_none_.counted) {
+      with_none_.add(rules.rules[counted.rule], counted);
     }
   }
 
@@ -126,9 +107,15 @@ class Election {
     const int64_t size = ballot_.offsets[problem + 1] - begin_;
     const int64_t* const ids = ballot_.answer_ids;
     if (!everyone_.read(ids == nullptr ? nullptr : ids + begin_, size)) return false;
-    if (ballot_.scores != nullptr && !ballot_.drop_nan) {
+    const size_t room = at(size + simd::kComparedTogether);
+    if (scores_.size() < room) {
+      scores_.resize(room);
+      keep_.resize(room);
+    }
+    if (!ballot_.drop_nan && ballot_.scores != nullptr && !looks_at_all_scores()) {
+      double low = 0.0, high = 0.0;
       const double* const scores = ballot_.scores + begin_ * ballot_.columns;
-      if (extent_of(scores, size * ballot_.columns).missing) return false;
+      if (loops_.survey_scores(scores, size * ballot_.columns, &low, &high)) return false;
     }
     if (out_.class_scores != nullptr) {
       const int64_t row = rules_.count * ballot_.columns * ballot_.prefix_count;
@@ -137,84 +124,92 @@ class Election {
     return read_columns() && read_columns_together();
   }
 
+  // Whether read_columns meets the scores of all candidates, and so every NaN.
+  bool looks_at_all_scores() const {
+    return !reading_one_.counted.empty() && everyone_.is_everyone();
+  }
+
   // Rules that read one column, each column by itself. Those that read nothing are counted along
   // with the first where nobody is left out.
   bool read_columns() {
-    const std::vector<int64_t>& reading_none = rules_that(Reads::kNothing);
-    bool counted_none = reading_none.empty();
-    const int64_t columns = rules_that(Reads::kColumn).empty() ? 0 : ballot_.columns;
+    bool counted_none = reading_none_.counted.empty();
+    const int64_t columns = reading_one_.counted.empty() ? 0 : ballot_.columns;
     for (int64_t c = 0; c < columns; ++c) {
-      const Reading reading = read_column(c);
-      counted_.clear();
-      for (const int64_t r : rules_that(Reads::kColumn)) {
-        const ScoreRange& range = ranges_[at(r)];
-        counted_.push_back({r, c, c + 1, low_ >= range.low && high_ <= range.high});
-        if (!counted_.back().fits && ballot_.unfit == Unfit::kError) return false;
+      Reading reading = read_column(c);
+      const bool is_everyone = reading.voters == &everyone_;
+      if (!is_everyone && !ballot_.drop_nan) return false;
+      const bool takes_none = !counted_none && is_everyone;
+      Batch& batch = takes_none ? with_none_ : reading_one_;
+      for (size_t i = 0; i < reading_one_.counted.size(); ++i) {
+        Counted& counted = batch.counted[i];
+        counted.column_begin = c;
+        counted.column_end = c + 1;
+        counted.fits = all_fit_ || fits(ranges_[at(counted.rule)]);
+        if (!counted.fits && ballot_.unfit == Unfit::kError) return false;
       }
-      if (!counted_none && reading.voters == &everyone_) {
-        for (const int64_t r : reading_none) counted_.push_back({r, 0, ballot_.columns});
-        counted_none = true;
-      }
-      count_.run(problem_, reading, counted_);
+      counted_none |= takes_none;
+      reading.batch = &batch;
+      count_.run(problem_, reading);
     }
     if (counted_none) return true;
-    counted_.clear();
-    for (const int64_t r : reading_none) counted_.push_back({r, 0, ballot_.columns});
-    gather(everyone_, ballot_.ties == Ties::kBestScore ? 0 : -1);
-    count_.run(problem_, {&everyone_, scores_.data()}, counted_);
+    const bool breaks_ties = ballot_.ties == Ties::kBestScore;
+    const double* const scores = breaks_ties ? gather(everyone_, 0) : zeros(everyone_);
+    count_.run(problem_, {.voters = &everyone_, .scores = scores, .batch = &reading_none_});
     return true;
   }
+
+  bool fits(const ScoreRange& range) const { return low_ >= range.low && high_ <= range.high; }
 
   bool read_columns_together() {
-    for (const int64_t r : rules_that(Reads::kColumns)) {
-      Counted counted{r, 0, ballot_.columns};
-      const Reading reading = read_rows(r, counted.fits);
-      if (!counted.fits && ballot_.unfit == Unfit::kError) return false;
-      count_.run(problem_, reading, {&counted, 1});
+    for (const Counted& counted : reading_some_) {
+      const Rule& rule = rules_.rules[counted.rule];
+      Reading reading = read_rows(rule);
+      Batch batch;
+      batch.add(rule, counted);
+      batch.counted[0].fits = fits(ranges_[at(counted.rule)]);
+      if (!batch.counted[0].fits && ballot_.unfit == Unfit::kError) return false;
+      reading.batch = &batch;
+      count_.run(problem_, reading);
     }
     return true;
   }
 
-  // The scores of some voters in a column; -1: zeros.
-  const double* gather(const Voters& voters, int64_t column) {
-    const size_t room = at(voters.size() + simd::kComparedTogether);
-    if (scores_.size() < room) {
-      scores_.resize(room);
-      keep_.resize(room);
-    }
-    if (column < 0) {
-      std::fill_n(scores_.begin(), voters.size(), 0.0);
-      return scores_.data();
-    }
-    const double* const scores = ballot_.scores + begin_ * ballot_.columns + column;
-    for (int64_t k = 0; k < voters.size(); ++k) {
-      scores_[at(k)] = scores[voters.candidate(k) * ballot_.columns];
-    }
+  const double* zeros(const Voters& voters) {
+    std::fill_n(scores_.begin(), voters.size(), 0.0);
     return scores_.data();
   }
 
-  // Leaves its range in low_ and high_.
-  Reading read_column(int64_t column) {
-    const double* const scores =
-        stand_in_a_row() ? ballot_.scores + begin_ : gather(everyone_, column);
-    const Extent extent = extent_of(scores, everyone_.size());
-    low_ = extent.low;
-    high_ = extent.high;
-    if (!extent.missing) return {&everyone_, scores};
-    keep_.resize(std::max(keep_.size(), at(everyone_.size())));
-    for (int64_t k = 0; k < everyone_.size(); ++k) keep_[at(k)] = scores[k] == scores[k] ? 1 : 0;
-    some_.select(everyone_, keep_.data());
-    return {&some_, gather(some_, column)};
+  // The scores of some voters in a column.
+  const double* gather(const Voters& voters, int64_t column) {
+    const double* const scores = ballot_.scores + begin_ * ballot_.columns + column;
+    if (ballot_.columns == 1 && voters.is_everyone() && !ranks_) return scores;
+    double* const gathered = scores_.data();
+    if (voters.is_everyone()) {
+      for (int64_t k = 0; k < voters.size(); ++k) gathered[k] = scores[k * ballot_.columns];
+    } else {
+      for (int64_t k = 0; k < voters.size(); ++k) {
+        gathered[k] = scores[voters.candidate(k) * ballot_.columns];
+      }
+    }
+    return gathered;
   }
 
-  // Whether the scores of everyone who votes stand in the caller's array as they are counted.
-  // Whoever compares all with all reads some places more than there are.
-  bool stand_in_a_row() const { return ballot_.columns == 1 && everyone_.is_everyone() && !ranks_; }
+  // Leaves whether all rules can use it in all_fit_, else its range in low_ and high_.
+  Reading read_column(int64_t column) {
+    const double* const scores = gather(everyone_, column);
+    const int64_t size = everyone_.size();
+    all_fit_ = loops_.lie_within(scores, size, fits_all_.low, fits_all_.high);
+    if (all_fit_ || !loops_.survey_scores(scores, size, &low_, &high_)) {
+      return {.voters = &everyone_, .scores = scores};
+    }
+    for (int64_t k = 0; k < size; ++k) keep_[at(k)] = scores[k] == scores[k] ? 1 : 0;
+    some_.select(everyone_, keep_.data());
+    return {.voters = &some_, .scores = gather(some_, column)};
+  }
 
-  Reading read_rows(int64_t r, bool& fits) {
-    const Rule& rule = rules_.rules[r];
+  // Leaves the range of all that the rule reads in low_ and high_.
+  Reading read_rows(const Rule& rule) {
     const int64_t width = columns_read(rule, ballot_.columns);
-    gather(everyone_, -1);
     bool missing = false;
     for (int64_t k = 0; k < everyone_.size(); ++k) {
       const double* const row = row_of(everyone_, k);
@@ -228,41 +223,48 @@ class Election {
     }
     if (missing) some_.select(everyone_, keep_.data());
     const Voters& voters = missing ? some_ : everyone_;
-    rows_.resize(at(voters.size() * width));
-    for (int64_t k = 0; k < voters.size(); ++k) {
-      const double* const row = row_of(voters, k);
-      for (int64_t s = 0; s < width; ++s) {
-        const double score = row[column_read(rule, s)];
-        rows_[at(k * width + s)] = score;
-        fits &= score >= ranges_[at(r)].low && score <= ranges_[at(r)].high;
-      }
+    const int64_t stride = voters.size() + simd::kComparedTogether;
+    if (rows_.size() < at(width * stride)) rows_.resize(at(width * stride));
+    low_ = kInfinity;
+    high_ = -kInfinity;
+    for (int64_t s = 0; s < width; ++s) {
+      double* const column = rows_.data() + s * stride;
+      const int64_t from = column_read(rule, s);
+      for (int64_t k = 0; k < voters.size(); ++k) column[k] = row_of(voters, k)[from];
+      double low = 0.0, high = 0.0;
+      loops_.survey_scores(column, voters.size(), &low, &high);
+      low_ = std::min(low_, low);
+      high_ = std::max(high_, high);
     }
-    if (ballot_.ties == Ties::kBestScore) gather(voters, 0);
-    return {&voters, scores_.data(), rows_.data(), width};
+    return {.voters = &voters,
+            .scores = ballot_.ties == Ties::kBestScore ? gather(voters, 0) : zeros(voters),
+            .rows = rows_.data(),
+            .stride = stride,
+            .width = width};
   }
 
   const double* row_of(const Voters& voters, int64_t k) const {
     return ballot_.scores + (begin_ + voters.candidate(k)) * ballot_.columns;
   }
 
-  const std::vector<int64_t>& rules_that(Reads reads) const {
-    return by_reads_[static_cast<size_t>(reads)];
-  }
-
   const Ballot& ballot_;
   const RuleSet& rules_;
   const VoteOutput& out_;
+  const simd::LeafLoops& loops_;
   Count count_;
-  std::vector<ScoreRange> ranges_;    // of the rules
-  std::vector<int64_t> by_reads_[3];  // the rules, by what they read
-  std::vector<Counted> counted_;
+  std::vector<ScoreRange> ranges_;              // of the rules
+  bool ranks_ = false;                          // whether one of them ranks the scores
+  ScoreRange fits_all_{-kInfinity, kInfinity};  // what all rules of one column can use
+  // The rules by what they read; and those of one column and of none.
+  Batch reading_none_, reading_one_, with_none_;
+  std::vector<Counted> reading_some_;
 
   int64_t problem_ = 0, begin_ = 0;
   Voters everyone_, some_;
   std::vector<double> scores_, rows_;
   std::vector<char> keep_;
+  bool all_fit_ = false;
   double low_ = 0.0, high_ = 0.0;
-  bool ranks_ = false;
 };
 
 void check_columns(const Ballot& ballot, const Rule& rule) {
@@ -280,7 +282,8 @@ void check_columns(const Ballot& ballot, const Rule& rule) {
   }
   check(rule.kind != RuleKind::kMultiObjective || rule.objectives.weight_count == width, "vote",
         About{"rule"}, name, ": objective_weights must hold ", width,
-        " numbers, one for each column that it reads; ", "got ", rule.objectives.weight_count);
+        width == 1 ? " number" : " numbers", ", one for each column that it reads; got ",
+        rule.objectives.weight_count);
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ namespace {
 
 Status refuse_capture(Stream stream, const char* refusal) {
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  const Status asked = status_of(cudaStreamIsCapturing(native(stream), &capture));
-  if (asked.error != nullptr || capture == cudaStreamCaptureStatusNone) return asked;
+  const Status status = status_of(cudaStreamIsCapturing(native(stream), &capture));
+  if (status.error != nullptr || capture == cudaStreamCaptureStatusNone) return status;
   return {refusal};
 }
 

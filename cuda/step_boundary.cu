@@ -36,18 +36,18 @@ static __device__ bool matches(const Id* tokens, const Wanted& wanted) {
   return true;
 }
 
-// Calls found(position) on every lane; false when a position lies outside the sequence.
-template <class Id, class Found>
+// Calls report(position) on every lane; false when a position lies outside the sequence.
+template <class Id, class Report>
 static __device__ bool for_each_boundary(const Id* token_ids, int64_t begin, int64_t end,
                                          const Wanted& wanted, const BoundaryOptions& options,
-                                         const int64_t* window, Found found) {
+                                         const int64_t* window, Report report) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t stop = end - wanted.length + 1;
   int64_t previous_end = -1;
   bool inside = true;
   for (int64_t block = begin; block < stop; block += kWarp) {
-    const int64_t own = block + lane;
-    unsigned bits = __ballot_sync(kAllLanes, own < stop && matches(token_ids + own, wanted));
+    const int64_t start = block + lane;
+    unsigned bits = __ballot_sync(kAllLanes, start < stop && matches(token_ids + start, wanted));
     for (; bits != 0; bits &= bits - 1) {
       const int64_t i = block + __ffs(static_cast<int>(bits)) - 1;
       if (i < previous_end) continue;  // overlaps the match before
@@ -61,7 +61,7 @@ static __device__ bool for_each_boundary(const Id* token_ids, int64_t begin, int
       if (position < begin || position >= end) {
         inside = false;
       } else {
-        found(position);
+        report(position);
       }
     }
   }

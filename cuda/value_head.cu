@@ -287,13 +287,13 @@ struct Device {
   int shared_bytes = 0;  // that a block may ask for
 };
 
-cudaError_t current_device(Device& found) {
+cudaError_t current_device(Device& properties) {
   int device = 0;
   cudaError_t error = cudaGetDevice(&device);
   if (error != cudaSuccess) return error;
-  error = cudaDeviceGetAttribute(&found.processors, cudaDevAttrMultiProcessorCount, device);
+  error = cudaDeviceGetAttribute(&properties.processors, cudaDevAttrMultiProcessorCount, device);
   if (error != cudaSuccess) return error;
-  return cudaDeviceGetAttribute(&found.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+  return cudaDeviceGetAttribute(&properties.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
                                 device);
 }
 

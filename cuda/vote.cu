@@ -48,7 +48,7 @@ static __device__ __forceinline__ void open(Problem& problem, const Ballot& ball
 }
 
 // Whether the CPU would raise at candidate i, whose answer is `id`.
-static __device__ __forceinline__ bool is_refused(const Ballot& ballot, const Asked& asked,
+static __device__ __forceinline__ bool is_refused(const Ballot& ballot, const VotePlan& plan,
                                                   int64_t id, int64_t i) {
   if (id < kNoAnswer) return true;
   if (ballot.scores == nullptr) return false;
@@ -56,19 +56,19 @@ static __device__ __forceinline__ bool is_refused(const Ballot& ballot, const As
   bool missing = false, outside = false;
   for (int64_t c = 0; c < ballot.columns; ++c) {
     missing |= row[c] != row[c];
-    outside |= (row[c] < asked.column_range.low) | (row[c] > asked.column_range.high);
+    outside |= (row[c] < plan.column_range.low) | (row[c] > plan.column_range.high);
   }
   if (missing && !ballot.drop_nan) return true;
   if (id == kNoAnswer || ballot.unfit == Unfit::kNan) return false;
-  for (unsigned left = asked.by_reads[static_cast<int>(Reads::kColumns)]; left != 0;
+  for (unsigned left = plan.by_reads[static_cast<int>(Reads::kColumns)]; left != 0;
        left &= left - 1) {
     const int r = __ffs(left) - 1;
-    const Joint& joint = asked.joints[r];
+    const Joint& joint = plan.joints[r];
     bool takes_part = true, fits = true;
     for (int s = 0; s < joint.width; ++s) {
-      const double score = row[joint.columns < 0 ? s : asked.joint_columns[joint.columns + s]];
+      const double score = row[joint.columns < 0 ? s : plan.joint_columns[joint.columns + s]];
       takes_part &= score == score;
-      fits &= !((score < asked.ranges[r].low) | (score > asked.ranges[r].high));
+      fits &= !((score < plan.ranges[r].low) | (score > plan.ranges[r].high));
     }
     outside |= takes_part && !fits;
   }
@@ -90,12 +90,12 @@ static __device__ __forceinline__ void find_firsts(const double* ids, int total,
 
 // The classes of all candidates that have an answer.
 static __device__ __forceinline__ void find_classes(const Problem& problem, const Ballot& ballot,
-                                                    const Asked& asked, int64_t* fault) {
+                                                    const VotePlan& plan, int64_t* fault) {
   double* const ids = problem.sums();  // whose place is free
   for (int i = static_cast<int>(threadIdx.x); i < problem.total; i += kThreads) {
     const int64_t candidate = problem.begin + i;
     const int64_t id = ballot.answer_ids == nullptr ? i : ballot.answer_ids[candidate];
-    const bool refused = is_refused(ballot, asked, id, candidate);
+    const bool refused = is_refused(ballot, plan, id, candidate);
     if (refused) report_fault(fault, candidate);
     ids[i] = bits_as<double>(refused ? kNoAnswer : id);
   }
@@ -113,8 +113,8 @@ struct Reading {
 // Of one candidate: the score that counts, and whether it is there. One that is missing breaks no
 // tie where nothing is read.
 static __device__ __forceinline__ double score_of(const Problem& problem, const Ballot& ballot,
-                                                  const Asked& asked, const Reading& reading, int i,
-                                                  bool& there) {
+                                                  const VotePlan& plan, const Reading& reading,
+                                                  int i, bool& there) {
   there = true;
   if (ballot.scores == nullptr) return 0.0;
   const double* const row = ballot.scores + (problem.begin + i) * ballot.columns;
@@ -123,7 +123,7 @@ static __device__ __forceinline__ double score_of(const Problem& problem, const 
     return row[reading.column];
   }
   if (reading.reads == Reads::kColumns) {
-    const Rows rows = rows_of(problem, ballot, asked, reading.rule);
+    const Rows rows = rows_of(problem, ballot, plan, reading.rule);
     for (int s = 0; s < rows.width; ++s) there &= rows.at(i, s) == rows.at(i, s);
   }
   if (ballot.columns > 1) return 0.0;
@@ -133,7 +133,7 @@ static __device__ __forceinline__ double score_of(const Problem& problem, const 
 // The range of what a reading reads, over all of the problem. By one warp, which knows it in every
 // lane.
 static __device__ __forceinline__ ScoreRange range_read(const Problem& problem,
-                                                        const Ballot& ballot, const Asked& asked,
+                                                        const Ballot& ballot, const VotePlan& plan,
                                                         const Reading& reading) {
   double low = kInfinity, high = -kInfinity;
   for (int i = own_lane(); i < problem.total; i += kWarp) {
@@ -142,7 +142,7 @@ static __device__ __forceinline__ ScoreRange range_read(const Problem& problem,
       widen(low, high, problem.scores()[i], problem.scores()[i]);
       continue;
     }
-    const Rows rows = rows_of(problem, ballot, asked, reading.rule);
+    const Rows rows = rows_of(problem, ballot, plan, reading.rule);
     for (int s = 0; s < rows.width; ++s) widen(low, high, rows.at(i, s), rows.at(i, s));
   }
   share_range(low, high);
@@ -151,12 +151,12 @@ static __device__ __forceinline__ ScoreRange range_read(const Problem& problem,
 
 // Fetches the scores and settles who takes part. True where that is everyone who has an answer.
 static __device__ __forceinline__ bool read_scores(Problem& problem, const Ballot& ballot,
-                                                   const Asked& asked, const Reading& reading) {
+                                                   const VotePlan& plan, const Reading& reading) {
   double* const ids = problem.sums();
   bool leaves_out = false;
   for (int i = static_cast<int>(threadIdx.x); i < problem.total; i += kThreads) {
     bool there = true;
-    const double score = score_of(problem, ballot, asked, reading, i, there);
+    const double score = score_of(problem, ballot, plan, reading, i, there);
     const int answer = problem.everyone()[i];
     const bool votes = there && answer >= 0;
     leaves_out |= answer >= 0 && !there;
@@ -167,16 +167,16 @@ static __device__ __forceinline__ bool read_scores(Problem& problem, const Ballo
   leaves_out = __syncthreads_or(leaves_out) != 0;
   if (leaves_out) find_firsts(ids, problem.total, problem.answers());
   if (threadIdx.x < kWarp) {
-    const ScoreRange range = range_read(problem, ballot, asked, reading);
+    const ScoreRange range = range_read(problem, ballot, plan, reading);
     const int lane = own_lane();
-    const bool fits = lane >= asked.rule_count || reading.reads == Reads::kNothing ||
-                      !(range.low < asked.ranges[lane].low || range.high > asked.ranges[lane].high);
+    const bool fits = lane >= plan.rule_count || reading.reads == Reads::kNothing ||
+                      !(range.low < plan.ranges[lane].low || range.high > plan.ranges[lane].high);
     const unsigned fitting = __ballot_sync(kAllLanes, fits);
     if (lane == 0) {
-      const bool one = reading.reads == Reads::kColumn;
+      const bool by_column = reading.reads == Reads::kColumn;
       problem.fits = fitting;
-      problem.column_begin = one ? reading.column : 0;
-      problem.column_end = one ? reading.column + 1 : asked.columns;
+      problem.column_begin = by_column ? reading.column : 0;
+      problem.column_end = by_column ? reading.column + 1 : plan.columns;
       problem.size = problem.before = problem.voters = problem.classes = 0;
       problem.low = kInfinity;
       problem.high = -kInfinity;
@@ -188,12 +188,12 @@ static __device__ __forceinline__ bool read_scores(Problem& problem, const Ballo
 
 // Counts some rules, a set, under all prefixes.
 static __device__ __forceinline__ void count(const Team& team, Problem& problem,
-                                             const Ballot& ballot, const Asked& asked,
+                                             const Ballot& ballot, const VotePlan& plan,
                                              unsigned rules, double* weights,
                                              const VoteOutput& out) {
   const int thread = static_cast<int>(threadIdx.x);
-  for (int f = 0; f < asked.prefix_count; ++f) {
-    const int prefix = asked.prefixes[f];
+  for (int f = 0; f < plan.prefix_count; ++f) {
+    const int prefix = plan.prefixes[f];
     if (thread < kWarp) admit(problem, prefix < problem.total ? prefix : problem.total);
     __syncthreads();
     add_candidates(problem);
@@ -202,14 +202,14 @@ static __device__ __forceinline__ void count(const Team& team, Problem& problem,
     for (unsigned left = rules; left != 0; left &= left - 1) {
       if (turn-- > 0) continue;
       turn = kThreads / team.size - 1;
-      count_rule(team, problem, ballot, asked, __ffs(left) - 1, weights, out, f);
+      count_rule(team, problem, ballot, plan, __ffs(left) - 1, weights, out, f);
     }
     __syncthreads();
   }
 }
 
 __global__ void __launch_bounds__(kThreads, 5)
-    vote_problems(Ballot ballot, int64_t candidates, const __grid_constant__ Asked asked,
+    vote_problems(Ballot ballot, int64_t candidates, const __grid_constant__ VotePlan plan,
                   VoteOutput out, double* workspace, int64_t* fault) {
   __shared__ double held[kNotes * kHeld], held_weights[kWarps][kHeld];
   __shared__ Problem problem;
@@ -221,14 +221,14 @@ __global__ void __launch_bounds__(kThreads, 5)
     const bool holds = problem.total <= kHeld;
     const Team team = holds ? Team{own_lane(), kWarp} : Team{thread, kThreads};
     double* const weights = holds ? held_weights[thread / kWarp] : problem.weights();
-    find_classes(problem, ballot, asked, fault);
+    find_classes(problem, ballot, plan, fault);
 
     // Where there is one column, rules that read nothing are counted along with it if nobody is
     // left out.
-    unsigned reading_none = asked.by_reads[static_cast<int>(Reads::kNothing)];
-    const unsigned reading_one = asked.by_reads[static_cast<int>(Reads::kColumn)];
-    const int lone = reading_one == 0 ? 0 : asked.columns;
-    unsigned reading_some = asked.by_reads[static_cast<int>(Reads::kColumns)];
+    unsigned reading_none = plan.by_reads[static_cast<int>(Reads::kNothing)];
+    const unsigned reading_one = plan.by_reads[static_cast<int>(Reads::kColumn)];
+    const int lone = reading_one == 0 ? 0 : plan.columns;
+    unsigned reading_some = plan.by_reads[static_cast<int>(Reads::kColumns)];
     for (int turn = 0; turn < lone || reading_none != 0 || reading_some != 0; ++turn) {
       Reading reading{Reads::kColumn, turn, 0, reading_one};
       if (turn >= lone && reading_none != 0) {
@@ -238,12 +238,12 @@ __global__ void __launch_bounds__(kThreads, 5)
         reading = {Reads::kColumns, 0, __ffs(reading_some) - 1, reading_some & (0u - reading_some)};
         reading_some &= reading_some - 1;
       }
-      const bool is_everyone = read_scores(problem, ballot, asked, reading);
-      if (turn < lone && asked.columns == 1 && is_everyone) {
+      const bool is_everyone = read_scores(problem, ballot, plan, reading);
+      if (turn < lone && plan.columns == 1 && is_everyone) {
         reading.rules |= reading_none;
         reading_none = 0;
       }
-      count(team, problem, ballot, asked, reading.rules, weights, out);
+      count(team, problem, ballot, plan, reading.rules, weights, out);
     }
   }
 }
@@ -262,39 +262,39 @@ int joint_columns(const RuleSet& rules, int64_t columns) {
 
 namespace {
 
-Asked asked_of(const Ballot& ballot, int64_t candidates, const RuleSet& rules) {
-  Asked asked{};
-  asked.rule_count = static_cast<int>(rules.count);
-  asked.columns = static_cast<int>(ballot.columns);
-  asked.column_range = {-kInfinity, kInfinity};
+VotePlan plan_of(const Ballot& ballot, int64_t candidates, const RuleSet& rules) {
+  VotePlan plan{};
+  plan.rule_count = static_cast<int>(rules.count);
+  plan.columns = static_cast<int>(ballot.columns);
+  plan.column_range = {-kInfinity, kInfinity};
   int used = 0;  // of the places for columns and weights
   for (int64_t r = 0; r < rules.count; ++r) {
     const Rule& rule = rules.rules[r];
     const Reads reads = reads_of(rule.kind);
     const ScoreRange range = range_of(rule);
-    asked.kinds[r] = rule.kind;
-    asked.parameters[r] = rule.parameters;
-    asked.ranges[r] = range;
-    asked.by_reads[static_cast<int>(reads)] |= 1u << r;
+    plan.kinds[r] = rule.kind;
+    plan.parameters[r] = rule.parameters;
+    plan.ranges[r] = range;
+    plan.by_reads[static_cast<int>(reads)] |= 1u << r;
     if (reads == Reads::kColumn) {
-      ScoreRange& all = asked.column_range;
+      ScoreRange& all = plan.column_range;
       all.low = range.low > all.low ? range.low : all.low;
       all.high = range.high < all.high ? range.high : all.high;
     }
     if (reads != Reads::kColumns) continue;
     const int width = static_cast<int>(columns_read(rule, ballot.columns));
-    asked.joints[r] = {width, rule.objectives.column_count == 0 ? -1 : used, used};
+    plan.joints[r] = {width, rule.objectives.column_count == 0 ? -1 : used, used};
     for (int s = 0; s < width; ++s, ++used) {
-      asked.joint_columns[used] = static_cast<int16_t>(column_read(rule, s));
-      asked.joint_weights[used] = rule.objectives.weights[s];
+      plan.joint_columns[used] = static_cast<int16_t>(column_read(rule, s));
+      plan.joint_weights[used] = rule.objectives.weights[s];
     }
   }
-  asked.prefix_count = static_cast<int>(ballot.prefix_count);
+  plan.prefix_count = static_cast<int>(ballot.prefix_count);
   for (int64_t f = 0; f < ballot.prefix_count; ++f) {
     const int64_t size = ballot.prefixes == nullptr ? candidates : ballot.prefixes[f];
-    asked.prefixes[f] = static_cast<int>(size < 0x7fffffff ? size : 0x7fffffff);
+    plan.prefixes[f] = static_cast<int>(size < 0x7fffffff ? size : 0x7fffffff);
   }
-  return asked;
+  return plan;
 }
 
 }  // namespace
@@ -309,11 +309,11 @@ Status vote(const Ballot& ballot, int64_t candidates, const RuleSet& rules, cons
     if (filled.error != nullptr) return filled;
   }
   if (ballot.problems == 0) return {};
-  const Asked asked = asked_of(ballot, candidates, rules);
+  const VotePlan plan = plan_of(ballot, candidates, rules);
   constexpr size_t kOthers = sizeof(Ballot) + sizeof(VoteOutput) + 4 * sizeof(int64_t);
-  static_assert(sizeof(Asked) + kOthers <= 4096, "what every driver takes");
+  static_assert(sizeof(VotePlan) + kOthers <= 4096, "what every driver takes");
   return launch(vote_problems, blocks_for(ballot.problems, 1), kThreads, 0, native(stream), ballot,
-                candidates, asked, out, workspace, fault);
+                candidates, plan, out, workspace, fault);
 }
 
 }  // namespace stepscore::cuda

@@ -32,11 +32,11 @@ std::vector<double> numbers_of(const ParameterInfo& parameter, const py::handle&
   if (parameter.kind != ParameterKind::kChoice) return {value.cast<double>()};
   const std::string word = value.cast<std::string>();
   const auto& choices = parameter.choices;
-  const auto is_it = [&](const char* choice) { return word == choice; };
-  const auto found = std::find_if(choices.begin(), choices.end(), is_it);
-  check(found != choices.end(), "vote", About{"rule"}, parameter.name, " must be ",
+  const auto is_word = [&](const char* choice) { return word == choice; };
+  const auto chosen = std::find_if(choices.begin(), choices.end(), is_word);
+  check(chosen != choices.end(), "vote", About{"rule"}, parameter.name, " must be ",
         words_for(parameter), "; got '", word, "'");
-  return {static_cast<double>(found - choices.begin())};
+  return {static_cast<double>(chosen - choices.begin())};
 }
 
 Rule rule_of(const NamedRule& named) {
@@ -67,7 +67,7 @@ const char* name_of(ScoreKind scores) {
 
 py::object value_of(const ParameterInfo& parameter, std::span<const double> numbers) {
   if (numbers.empty()) return py::none();
-  const auto one = [&](double number) -> py::object {
+  const auto object_of = [&](double number) -> py::object {
     switch (parameter.kind) {
       case ParameterKind::kChoice:
         return py::str(parameter.choices[static_cast<size_t>(number)]);
@@ -78,9 +78,9 @@ py::object value_of(const ParameterInfo& parameter, std::span<const double> numb
         return py::float_(number);
     }
   };
-  if (!is_list(parameter)) return one(numbers[0]);
+  if (!is_list(parameter)) return object_of(numbers[0]);
   py::tuple values(numbers.size());
-  for (size_t i = 0; i < numbers.size(); ++i) values[i] = one(numbers[i]);
+  for (size_t i = 0; i < numbers.size(); ++i) values[i] = object_of(numbers[i]);
   return values;
 }
 
@@ -125,6 +125,8 @@ std::vector<Fields> vote_rules() {
     fields["reads"] = name_of(info.reads);
     fields["scores"] = described(info.scores);
     fields["parameters"] = parameters;
+    // Under any parameters, and so without the help of a tally.
+    fields["argmax"] = is_argmax(info.kind, Tally{.consensus = true}, VoteParameters{});
     const Narrowing& narrowing = info.narrowing;
     fields["narrowed"] = py::none();
     if (narrowing.applies != nullptr) {
@@ -161,7 +163,10 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
     ballot.answer_ids = pointer<const int64_t>(*answer_ids);
   }
   if (scores.has_value()) {
-    check_view("vote", "scores", *scores, scores->rank == 2 ? 2 : 1, {DType::kFloat64});
+    check(scores->rank == 1 || scores->rank == 2, "vote", "scores",
+          " must have 1 dimension, or 2 with columns; got ", scores->rank, ", shape ",
+          shape_of(*scores));
+    check_view("vote", "scores", *scores, scores->rank, {DType::kFloat64});
     // An empty tensor has no address, and null says that there are no scores.
     static const double kNothing = 0.0;
     ballot.scores = scores->shape[0] == 0 ? &kNothing : pointer<const double>(*scores);
@@ -169,6 +174,7 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
   }
   const int64_t n = answer_ids.has_value() ? answer_ids->shape[0] : scores->shape[0];
   check(!scores.has_value() || scores->shape[0] == n, "vote", "scores", " must have shape [", n,
+        scores.has_value() && scores->rank == 2 ? message(", ", ballot.columns) : "",
         "] to match answer_ids; got ", scores.has_value() ? shape_of(*scores) : "none");
   ballot.problems = check_offsets("vote", offsets, "candidates", n);
   ballot.offsets = pointer<const int64_t>(offsets);

@@ -293,6 +293,7 @@ SPECS = [
     (Rule("logodds_weighted", eps=0.01), "probability"),
     (Rule("loglik_weighted", prior=0.3, reliability=0.6, answers=4), "probability"),
     (Rule("confidence_weighted"), "negative"),
+    (Rule("crew"), "probability"),
     (Rule("borda"), "any"),
     (Rule("borda", power=3), "any"),
     *[
@@ -366,13 +367,70 @@ def assert_elects(got, expected, rounded: bool):
     ids=str,
 )
 def test_every_rule_is_the_dictionary(rule, kind, ties):
-    # 47 of these: 100,000 elections with ties, invalid answers, empty problems and, where the rule
+    # 49 of these: 100,000 elections with ties, invalid answers, empty problems and, where the rule
     # takes them, negative scores.
     answers, scores, offsets = some_ballot(kind, 2200, seed=len(rule.name) + len(ties))
     options = {"ties": ties, "class_scores": True}
     got = stepscore.vote(answers, scores, offsets, rule, **options)
     plain = answers.tolist(), scores.tolist(), offsets.tolist()
     assert_elects(got, reference.vote(*plain, rule, **options), is_rounded(rule))
+
+
+ARGMAX = [
+    Rule("best_of_n"),
+    Rule("crew"),
+    Rule(HMR, tau=1.0, consensus="share", reward="max"),  # consensus is a single answer
+]
+
+
+def first_best(answers, scores):
+    """The first of the candidates with an answer that has the highest score; -1 = nobody."""
+    takes_part = answers >= 0
+    return int(np.argmax(np.where(takes_part, scores, -np.inf))) if takes_part.any() else -1
+
+
+@pytest.mark.parametrize("ties", ["first", "best_score"])
+@pytest.mark.parametrize("rule", ARGMAX, ids=str)
+def test_a_maximum_over_candidates_is_an_argmax(rule, ties):
+    # The answer of the winner need not be the first that was seen, nor the first that ties.
+    sizes = [2, 5, 100]
+    differs = 0
+    for seed, most in ((5, 9), (6, 90)):
+        answers, scores, offsets = some_ballot("probability", 1000, seed, most)
+        got = stepscore.vote(answers, scores, offsets, rule, ties=ties, prefixes=sizes)
+        for p, (begin, end) in enumerate(pairwise(offsets)):
+            for f, size in enumerate(sizes):
+                inside = slice(begin, min(end, begin + size))
+                ids = answers[inside]
+                if rule.name == HMR and len(set(ids[ids >= 0])) == 1:
+                    continue
+                best = first_best(ids, scores[inside])
+                assert got.winner[p, f] == (begin + best if best >= 0 else -1)
+                if best < 0:
+                    continue
+                assert got.answer_id[p, f] == ids[best]
+                assert got.score[p, f] == scores[inside][best]
+                tied = ids[(ids >= 0) & (scores[inside] == got.score[p, f])]
+                assert got.tied[p, f] == (len(set(tied)) > 1)
+                differs += ids[best] != next(i for i in ids if i in set(tied))
+    assert differs > 100
+
+
+def test_an_argmax_in_every_column():
+    answers = [7, 8, 7, -1]
+    scores = np.array([[0.1, 0.5], [0.9, 0.0], [0.9, 0.5], [1.0, 1.0]])
+    got = stepscore.vote(answers, scores, [0, 4], ARGMAX)
+    assert got.winner.tolist() == [[[1, 0]] * 3]
+    assert got.answer_id.tolist() == [[[8, 7]] * 3]
+    scores[1, 0] = np.nan
+    got = stepscore.vote(answers, scores, [0, 4], "best_of_n", nan="drop")
+    assert got.winner.tolist() == [[2, 0]]
+
+
+def test_an_argmax_of_zeros_has_the_sign_of_the_first():
+    got = check([3, 4, 3], [-1.0, -0.0, 0.0], [0, 3], "best_of_n", class_scores=True)
+    assert got.winner.tolist() == [1]
+    assert np.signbit(got.score[0])
 
 
 def assert_is_alone(got, alone, inside, offsets, at):
@@ -762,7 +820,7 @@ FAULTS = {
     "objective weights of columns": (
         lambda: stepscore.vote(A, np.zeros((3, 2)), [0, 3], objectives(1, 1, columns=[1])),
         ValueError,
-        "vote: multi_objective: objective_weights must hold 1 numbers, one for each column that",
+        "vote: multi_objective: objective_weights must hold 1 number, one for each column that",
     ),
     "best_score of columns": (
         lambda: stepscore.vote(A, [[1, 2], [3, 4], [5, 6]], [0, 3], "pareto", ties="best_score"),
@@ -822,7 +880,7 @@ FAULTS = {
     "scores rank": (
         lambda: stepscore.vote(A, [[S]], [0, 3], "weighted"),
         ValueError,
-        "vote: scores must have 1 dimension; got shape [1, 1, 3]",
+        "vote: scores must have 1 dimension, or 2 with columns; got 3, shape [1, 1, 3]",
     ),
     "scores of text": (
         lambda: stepscore.vote(A, ["a", "b", "c"], [0, 3], "weighted"),

@@ -28,6 +28,7 @@ ROUNDED = [
     Rule("logodds_weighted"),
     Rule("loglik_weighted", prior=0.5, reliability=0.6, answers=5),
     Rule("confidence_weighted"),
+    Rule("crew"),
     Rule(HMR, tau=0.7, consensus="entropy", reward="sum"),
 ]
 EXACT = [

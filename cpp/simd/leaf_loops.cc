@@ -22,6 +22,7 @@ namespace {
 #include "simd/find_id.h"
 #include "simd/multiply_tile.h"
 #include "simd/reduce_segments.h"
+#include "simd/count_votes.h"
 #include "simd/weigh_votes.h"
 
 }  // namespace
@@ -37,8 +38,16 @@ const LeafLoops kLeafLoops = {
     reduce_segments<double>,
     finish_segments<float>,
     finish_segments<double>,
+    find_classes,
+    lie_within,
+    survey_scores,
+    add_votes,
+    lead_cells,
     weigh_scores,
     compare_scores,
+    find_dominated,
+    score_classes,
+    find_voter,
 };
 
 }  // namespace stepscore::simd::STEPSCORE_LEVEL

@@ -26,6 +26,29 @@ constexpr int64_t padded_width(int64_t width) {
   return (width + kDotLanes - 1) / kDotLanes * kDotLanes;
 }
 
+// What is added up of a class, side by side and in the order of Reaches.
+struct alignas(32) ClassCell {
+  double count, sum, best_score, unused;
+};
+
+// The same of all classes, one array each.
+struct ClassArrays {
+  const double* counts;
+  const double* sums;
+  const double* best_scores;
+  int64_t count;
+};
+
+// The first class with the highest score, and the highest score of the others, -infinity without
+// others. A sum that overflows can make a NaN: it leads where the first class has it, and counts
+// nowhere else.
+struct Lead {
+  int64_t at;
+  double score, second;
+};
+constexpr int64_t kCellLeads = 3;  // of a ClassCell
+constexpr int64_t kAnyClass = -1;
+
 struct LeafLoops {
   // z[i, c] = sum_j hidden[positions[first + i], j] * weight[c, j] for i in [0, count), in float32,
   // one multiplication and one addition per element. positions null: row first + i.
@@ -60,6 +83,25 @@ struct LeafLoops {
   void (*finish_float64)(const Statistics* statistics, int64_t count, const Reduction* reductions,
                          int64_t reduction_count, double empty, double* out);
 
+  // Whether ids are classes already: kNoAnswer, or where an answer is new the next number. Returns
+  // the number of classes, or -1 where ids are not; firsts[c] is the first place of class c, and
+  // `missing` is whether there is a kNoAnswer. firsts: [count + kComparedTogether].
+  int64_t (*find_classes)(const int64_t* ids, int64_t count, int64_t* firsts, bool* missing);
+
+  // Whether all scores lie in [low, high].
+  bool (*lie_within)(const double* scores, int64_t count, double low, double high);
+
+  // The range of the scores that are no NaN, and whether there is a NaN.
+  bool (*survey_scores)(const double* scores, int64_t count, double* low, double* high);
+
+  // Adds the voters [from, to) to their classes.
+  void (*add_votes)(const int64_t* classes, const double* scores, int64_t from, int64_t to,
+                    ClassCell* cells);
+
+  // Who leads by each of what is added up; there is a class. kComparedTogether cells behind the
+  // last are written to.
+  void (*lead_cells)(ClassCell* cells, int64_t count, Lead* leads);  // [kCellLeads]
+
   // weights[k] = weight_of(rule, scores[k], low, high, parameters)
   void (*weigh_scores)(RuleKind rule, const double* scores, int64_t count, double low, double high,
                        const VoteParameters& parameters, double* weights);
@@ -69,6 +111,21 @@ struct LeafLoops {
   // equal. scores and lower hold a multiple of kComparedTogether numbers.
   void (*compare_scores)(const double* scores, int64_t known, int64_t count, int64_t* lower,
                          int64_t* twice);
+
+  // dominated[k]: whether one of the first `count` voters is as good as voter k in every column and
+  // better in one; for k < known it holds what is true among the first `known`. A column of
+  // `scores` is a row here, [width, stride], and holds a multiple of kComparedTogether numbers.
+  void (*find_dominated)(const double* scores, int64_t stride, int64_t width, int64_t known,
+                         int64_t count, char* dominated);
+
+  // reached[c] = class_score(rule, ...), and the class in the lead. All arrays hold a multiple of
+  // kComparedTogether numbers.
+  Lead (*score_classes)(RuleKind rule, const ClassArrays& classes, const double* weights,
+                        const Tally& tally, const VoteParameters& parameters, double* reached);
+
+  // The first of `count` voters of a class, or of kAnyClass, with a score; `count` without one.
+  int64_t (*find_voter)(const int64_t* classes, const double* scores, int64_t count,
+                        int64_t voter_class, double score);
 };
 
 }  // namespace stepscore::simd

@@ -1,8 +1,6 @@
 #include "vote/count.h"
 
 #include <algorithm>
-#include <array>
-#include <utility>
 
 #include "simd/level.h"
 
@@ -15,31 +13,18 @@ size_t at(int64_t i) {
   return static_cast<size_t>(i);
 }
 
-// The first class that reached the most, and the most that another reached. A NaN, which a sum that
-// overflows can make, leads where the first class has it and counts nowhere else. Four lanes, so
-// that no comparison waits for the one before.
-std::pair<int64_t, double> best_two(const double* reached, int64_t count) {
-  int64_t leader = 0;
-  if (reached[0] == reached[0]) {
-    double lanes[4] = {reached[0], -kInfinity, -kInfinity, -kInfinity};
-    int64_t c = 1;
-    for (; c + 4 <= count; c += 4) {
-      for (int64_t lane = 0; lane < 4; ++lane) {
-        lanes[lane] = reached[c + lane] > lanes[lane] ? reached[c + lane] : lanes[lane];
-      }
-    }
-    for (; c < count; ++c) lanes[0] = reached[c] > lanes[0] ? reached[c] : lanes[0];
-    double lead = lanes[0];
-    for (const double lane : lanes) lead = lane > lead ? lane : lead;
-    while (reached[leader] != lead) ++leader;
-  }
-  double second[2] = {-kInfinity, -kInfinity};
-  for (int64_t c = 0; c < leader; ++c) second[0] = std::max(second[0], reached[c]);
-  for (int64_t c = leader + 1; c < count; ++c) second[1] = std::max(second[1], reached[c]);
-  return {leader, std::max(second[0], second[1])};
-}
-
 }  // namespace
+
+void Batch::add(const Rule& rule, const Counted& each) {
+  const WeighsBy by = weighs_by(rule.kind);
+  counted.push_back(each);
+  range |= by == WeighsBy::kRange || by == WeighsBy::kHighest;
+  ranks |= by == WeighsBy::kRanks;
+  front |= by == WeighsBy::kFront;
+  const bool added_up = reaches(rule.kind) != Reaches::kOther;
+  leads |= added_up;
+  arrays |= !added_up;
+}
 
 Count::Count(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out)
     : ballot_(ballot),
@@ -48,56 +33,38 @@ Count::Count(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out)
       loops_(simd::leaf_loops()),
       sums_(at(rules.count)) {}
 
-void Count::run(int64_t problem, const Reading& reading, std::span<const Counted> counted) {
+void Count::run(int64_t problem, const Reading& reading) {
   problem_ = problem;
   reading_ = reading;
-  const auto asks_for = [&](RuleKind kind) {
-    return std::any_of(counted.begin(), counted.end(),
-                       [&](const Counted& c) { return rules_.rules[c.rule].kind == kind; });
-  };
-  ranks_ = asks_for(RuleKind::kBorda);
-  finds_front_ = asks_for(RuleKind::kPareto);
-  weighs_ = std::any_of(counted.begin(), counted.end(),
-                        [&](const Counted& c) { return weighs_scores(rules_.rules[c.rule].kind); });
   start();
+  const Voters& voters = *reading.voters;
   const int64_t size = ballot_.offsets[problem + 1] - ballot_.offsets[problem];
   for (int64_t f = 0; f < ballot_.prefix_count; ++f) {
-    admit(ballot_.prefixes == nullptr
-              ? reading.voters->size()
-              : reading.voters->count_before(std::min(ballot_.prefixes[f], size)));
-    for (const Counted& each : counted) {
-      const Rule& rule = rules_.rules[each.rule];
-      Sums& sums = sums_[at(each.rule)];
-      if (each.fits) {
-        add_weights(rule, sums);
-        score_classes(rule, sums);
-      }
-      decide(rule, each, f);
-      if (each.fits && out_.class_scores != nullptr) write_class_scores(each, f);
-    }
+    const bool whole = ballot_.prefixes == nullptr || ballot_.prefixes[f] >= size;
+    admit(whole ? voters.size() : voters.count_before(ballot_.prefixes[f]));
+    for (const Counted& counted : reading.batch->counted) decide(counted, f);
   }
 }
 
 void Count::start() {
-  const size_t size = at(reading_.voters->size());
-  if (reached_.size() < size) {
-    counts_.resize(size);
-    bests_.resize(size);
-    totals_.resize(size);
-    highest_.resize(size);
-    reached_.resize(size);
-    dominated_.resize(size);
-    lower_.resize(size + simd::kComparedTogether);
-    twice_points_.resize(size);
+  const size_t size = at(reading_.voters->size()), room = size + simd::kComparedTogether;
+  if (scores_.size() < room) {
+    for (std::vector<double>* of_classes : {&counts_, &totals_, &highest_, &scores_}) {
+      of_classes->resize(room);
+    }
+    cells_.resize(room);
+    dominated_.resize(room);
+    lower_.resize(room);
+    twice_points_.resize(room);
     for (Sums& sums : sums_) {
-      sums.weights.resize(size);
-      sums.by_class.resize(size);
+      sums.weights.resize(room);
+      sums.by_class.resize(room);
     }
   }
   admitted_ = class_count_ = 0;
   low_ = kInfinity;
   high_ = -kInfinity;
-  if (ranks_ && size > at(kComparedAll)) {
+  if (reading_.batch->ranks && size > at(kComparedAll)) {
     order_.resize(size);
     for (size_t k = 0; k < size; ++k) order_[k] = {reading_.scores[k], static_cast<int64_t>(k)};
     std::sort(order_.begin(), order_.end(),
@@ -109,92 +76,82 @@ void Count::start() {
 void Count::admit(int64_t voters) {
   weighed_ = admitted_;
   weighed_classes_ = class_count_;
-  const int64_t* const classes = reading_.voters->classes();
-  const int64_t* const firsts = reading_.voters->firsts();
-  const double* const scores = reading_.scores;
-  int64_t* const counts = counts_.data();
-  int64_t* const bests = bests_.data();
-  double* const totals = totals_.data();
-  double* const highest = highest_.data();
-  int64_t count = class_count_;
-  for (; count < reading_.voters->class_count() && firsts[count] < voters; ++count) {
-    counts[count] = 0;
-    bests[count] = firsts[count];
-    totals[count] = 0.0;
-    highest[count] = -kInfinity;
+  const Voters& all = *reading_.voters;
+  if (voters == all.size()) {
+    class_count_ = all.class_count();
+  } else {
+    while (class_count_ < all.class_count() && all.firsts()[class_count_] < voters) ++class_count_;
   }
-  // Whether a score is the highest so far is as good as random, so nothing branches on it.
-  for (int64_t k = admitted_; k < voters; ++k) {
-    const int64_t c = classes[k];
-    const double score = scores[k];
-    const bool better = score > highest[c];
-    counts[c] += 1;
-    totals[c] += score;
-    highest[c] = choose(better, score, highest[c]);
-    bests[c] = choose(better, k, bests[c]);
+  // Some too many, so that the loop ends where it can be predicted.
+  for (int64_t c = weighed_classes_; c < class_count_; c += simd::kComparedTogether) {
+    std::fill_n(cells_.data() + c, simd::kComparedTogether,
+                simd::ClassCell{0.0, 0.0, -kInfinity, 0.0});
   }
-  for (int64_t k = admitted_; finds_front_ && k < voters; ++k) compare_with_front(k);
+  loops_.add_votes(all.classes(), reading_.scores, admitted_, voters, cells_.data());
   admitted_ = voters;
-  class_count_ = count;
-  if (ranks_) rank_voters();
-  if (!weighs_) return;
-  const double low = low_, high = high_;
-  for (int64_t k = weighed_; k < voters; ++k) {
-    low_ = scores[k] < low_ ? scores[k] : low_;
-    high_ = scores[k] > high_ ? scores[k] : high_;
+  const Batch& batch = *reading_.batch;
+  if (batch.leads && class_count_ > 0) loops_.lead_cells(cells_.data(), class_count_, leads_);
+  if (batch.arrays) spread_cells();
+  if (batch.front) {
+    loops_.find_dominated(reading_.rows, reading_.stride, reading_.width, weighed_, admitted_,
+                          dominated_.data());
   }
-  low_moved_ = low != low_;
-  high_moved_ = high != high_;
+  if (batch.ranks) rank_voters();
+  if (!batch.range) return;
+  double low = 0.0, high = 0.0;
+  loops_.survey_scores(reading_.scores + weighed_, admitted_ - weighed_, &low, &high);
+  low_moved_ = low < low_;
+  high_moved_ = high > high_;
+  low_ = std::min(low_, low);
+  high_ = std::max(high_, high);
 }
 
-// Dominance is transitive: whoever an earlier candidate dominated may be left aside.
-void Count::compare_with_front(int64_t k) {
-  const int64_t width = reading_.width;
-  const double* own = reading_.rows + k * width;
-  char* const dominated = dominated_.data();
-  dominated[k] = 0;
-  for (int64_t j = 0; j < k; ++j) {
-    if (dominated[j] != 0) continue;
-    const double* other = reading_.rows + j * width;
-    if (dominates(other, own, width)) {
-      dominated[k] = 1;
-      return;
-    }
-    dominated[j] = dominates(own, other, width) ? 1 : 0;
+void Count::spread_cells() {
+  const simd::ClassCell* const cells = cells_.data();
+  double* const counts = counts_.data();
+  double* const totals = totals_.data();
+  double* const highest = highest_.data();
+  for (int64_t c = 0; c < class_count_; ++c) {
+    counts[c] = cells[c].count;
+    totals[c] = cells[c].sum;
+    highest[c] = cells[c].best_score;
   }
 }
 
 // Whether the weights of voters that were weighed for a shorter prefix are different now.
 bool Count::weights_change(const Rule& rule) const {
-  switch (rule.kind) {
-    case RuleKind::kMinmaxWeighted:
+  switch (weighs_by(rule.kind)) {
+    case WeighsBy::kRange:
       return low_moved_ || high_moved_;
-    case RuleKind::kSoftmaxWeighted:
+    case WeighsBy::kHighest:
       return high_moved_;
-    case RuleKind::kMultiObjective:
+    case WeighsBy::kColumns:
       return rule.parameters.scale == Scale::kMinmax;
+    case WeighsBy::kRanks:
+    case WeighsBy::kFront:
+      return true;
     default:
-      return rule.kind == RuleKind::kBorda || rule.kind == RuleKind::kPareto;
+      return false;
   }
 }
 
 void Count::add_weights(const Rule& rule, Sums& sums) {
+  const WeighsBy by = weighs_by(rule.kind);
+  if (by == WeighsBy::kNone) return;
   const bool again = weights_change(rule);
   const int64_t from = again ? 0 : weighed_;
   double* const weights = sums.weights.data();
-  if (weighs_scores(rule.kind)) {
-    loops_.weigh_scores(rule.kind, reading_.scores + from, admitted_ - from, low_, high_,
-                        rule.parameters, weights + from);
-  } else if (rule.kind == RuleKind::kBorda) {
+  if (by == WeighsBy::kRanks) {
     for (int64_t k = 0; k < admitted_; ++k) {
       weights[k] = borda_weight(twice_points_[at(k)], rule.parameters.power);
     }
-  } else if (rule.kind == RuleKind::kPareto) {
+  } else if (by == WeighsBy::kFront) {
     for (int64_t k = 0; k < admitted_; ++k) weights[k] = dominated_[at(k)] != 0 ? 0.0 : 1.0;
-  } else if (rule.kind == RuleKind::kMultiObjective) {
+  } else if (by == WeighsBy::kColumns) {
     weigh_objectives(rule, from, weights);
   } else {
-    return;  // the rule reads the classes alone
+    loops_.weigh_scores(rule.kind, reading_.scores + from, admitted_ - from, low_, high_,
+                        rule.parameters, weights + from);
   }
   double* const by_class = sums.by_class.data();
   const int64_t* const classes = reading_.voters->classes();
@@ -228,80 +185,90 @@ void Count::walk_order() {
 }
 
 void Count::weigh_objectives(const Rule& rule, int64_t from, double* weights) const {
-  const int64_t width = reading_.width;
-  const double* const rows = reading_.rows;
-  double lows[kMaxObjectives] = {}, highs[kMaxObjectives] = {};
-  const bool scaled = rule.parameters.scale == Scale::kMinmax;
-  for (int64_t s = 0; scaled && s < width; ++s) {
-    lows[s] = kInfinity;
-    highs[s] = -kInfinity;
-    for (int64_t k = 0; k < admitted_; ++k) {
-      lows[s] = std::min(lows[s], rows[k * width + s]);
-      highs[s] = std::max(highs[s], rows[k * width + s]);
+  std::fill(weights + from, weights + admitted_, 0.0);
+  for (int64_t s = 0; s < reading_.width; ++s) {
+    const double* const column = reading_.rows + s * reading_.stride;
+    double low = 0.0, high = 0.0;
+    if (rule.parameters.scale == Scale::kMinmax) {
+      loops_.survey_scores(column, admitted_, &low, &high);
     }
-  }
-  for (int64_t k = from; k < admitted_; ++k) {
-    weights[k] = 0.0;
-    for (int64_t s = 0; s < width; ++s) {
-      weights[k] += objective_of(rows[k * width + s], lows[s], highs[s], rule.objectives.weights[s],
-                                 rule.parameters);
+    for (int64_t k = from; k < admitted_; ++k) {
+      weights[k] += objective_of(column[k], low, high, rule.objectives.weights[s], rule.parameters);
     }
   }
 }
 
-template <RuleKind kKind>
-void Count::score_classes_by(const VoteParameters& parameters, const double* sums) {
-  const auto answer = [&](int64_t c) {
-    const size_t i = at(c);
-    return AnswerClass{0, 0, bests_[i], counts_[i], totals_[i], highest_[i]};
-  };
+// In the order of the classes.
+void Count::tally_classes(const Rule& rule, const Sums& sums) {
   tally_ = Tally{admitted_, class_count_};
-  if (compares_classes(kKind)) {
-    for (int64_t c = 0; c < class_count_; ++c) {
-      add_class(kKind, answer(c), sums[c], parameters, tally_);
-    }
-    tally_.consensus = kKind == RuleKind::kHybridMajorityReward && in_consensus(tally_, parameters);
-  }
+  if (!compares_classes(rule.kind)) return;
   for (int64_t c = 0; c < class_count_; ++c) {
-    reached_[at(c)] = class_score(kKind, answer(c), sums[c], tally_, parameters);
+    const size_t i = at(c);
+    const AnswerClass answer{0, 0, 0, counts_[i], totals_[i], highest_[i]};
+    add_class(rule.kind, answer, sums.by_class[i], rule.parameters, tally_);
   }
+  tally_.consensus =
+      rule.kind == RuleKind::kHybridMajorityReward && in_consensus(tally_, rule.parameters);
 }
 
-template <size_t... kIndices>
-constexpr auto Count::scorers(std::index_sequence<kIndices...>) {
-  return std::array{&Count::score_classes_by<static_cast<RuleKind>(kIndices)>...};
-}
-
-void Count::score_classes(const Rule& rule, const Sums& sums) {
-  static constexpr auto kScorers = scorers(std::make_index_sequence<kRuleKinds>());
-  (this->*kScorers[static_cast<size_t>(rule.kind)])(rule.parameters, sums.by_class.data());
+void Count::decide(const Counted& counted, int64_t prefix) {
+  simd::Lead lead{kNoWinner, kNaN, kNaN};
+  if (counted.fits && class_count_ > 0) {
+    const Rule& rule = rules_.rules[counted.rule];
+    const Reaches quantity = reaches(rule.kind);
+    if (quantity != Reaches::kOther) {
+      const int64_t q = static_cast<int64_t>(quantity);
+      lead = leads_[q];
+      reached_ = {&cells_[0].count + q, sizeof(simd::ClassCell) / sizeof(double)};
+    } else {
+      Sums& sums = sums_[at(counted.rule)];
+      add_weights(rule, sums);
+      tally_classes(rule, sums);
+      lead = loops_.score_classes(rule.kind,
+                                  {counts_.data(), totals_.data(), highest_.data(), class_count_},
+                                  sums.by_class.data(), tally_, rule.parameters, scores_.data());
+      reached_ = {scores_.data(), 1};
+    }
+    if (out_.class_scores != nullptr) write_class_scores(counted, prefix);
+  }
+  write(counted, prefix, lead);
 }
 
 int64_t Count::place(int64_t item, int64_t rule, int64_t column, int64_t prefix) const {
   return ((item * rules_.count + rule) * ballot_.columns + column) * ballot_.prefix_count + prefix;
 }
 
-void Count::decide(const Rule& rule, const Counted& counted, int64_t prefix) const {
+// The voter who stands for the class in the lead. Of classes that tie, the first leads.
+int64_t Count::winner_of(const Rule& rule, const simd::Lead& lead) const {
+  const Voters& voters = *reading_.voters;
+  if (is_argmax(rule.kind, tally_, rule.parameters)) {
+    return loops_.find_voter(voters.classes(), reading_.scores, admitted_, simd::kAnyClass,
+                             lead.score);
+  }
+  int64_t leader = lead.at;
+  const bool by_score = ballot_.ties == Ties::kBestScore && lead.second == lead.score;
+  for (int64_t c = leader + 1; by_score && c < class_count_; ++c) {
+    const bool better = cells_[at(c)].best_score > cells_[at(leader)].best_score;
+    leader = reached_[c] == lead.score && better ? c : leader;
+  }
+  if (!shows_best(rule.kind, tally_, rule.parameters)) return voters.firsts()[leader];
+  return loops_.find_voter(voters.classes(), reading_.scores, admitted_, leader,
+                           cells_[at(leader)].best_score);
+}
+
+void Count::write(const Counted& counted, int64_t prefix, const simd::Lead& lead) const {
   int64_t winner = kNoWinner, answer_id = kNoAnswer;
   double score = kNaN, margin = kNaN;
   bool tied = false;
-  if (counted.fits && class_count_ > 0) {
-    const auto [leader_at, second] = best_two(reached_.data(), class_count_);
-    int64_t leader = leader_at;
-    const double lead = reached_[at(leader)];
-    tied = class_count_ > 1 && second == lead;
-    for (int64_t c = 0; tied && ballot_.ties == Ties::kBestScore && c < class_count_; ++c) {
-      const bool better = highest_[at(c)] > highest_[at(leader)];
-      leader = reached_[at(c)] == lead && better ? c : leader;
-    }
-    const Voters& voters = *reading_.voters;
+  if (lead.at >= 0) {
     const int64_t begin = ballot_.offsets[problem_];
-    const int64_t first = voters.candidate(voters.firsts()[leader]);
-    const bool by_best = shows_best(rule.kind, tally_, rule.parameters);
-    winner = begin + (by_best ? voters.candidate(bests_[at(leader)]) : first);
-    answer_id = ballot_.answer_ids == nullptr ? first : ballot_.answer_ids[begin + first];
-    score = reached_[at(leader)];
-    margin = margin_of(lead, second, class_count_ > 1);
+    const int64_t voter = winner_of(rules_.rules[counted.rule], lead);
+    const int64_t candidate = reading_.voters->candidate(voter);
+    winner = begin + candidate;
+    answer_id = ballot_.answer_ids == nullptr ? candidate : ballot_.answer_ids[winner];
+    score = reached_[reading_.voters->classes()[voter]];
+    tied = class_count_ > 1 && lead.second == lead.score;
+    margin = margin_of(lead.score, lead.second, class_count_ > 1);
   }
   for (int64_t column = counted.column_begin; column < counted.column_end; ++column) {
     const int64_t to = place(problem_, counted.rule, column, prefix);
@@ -316,7 +283,7 @@ void Count::decide(const Rule& rule, const Counted& counted, int64_t prefix) con
 void Count::write_class_scores(const Counted& counted, int64_t prefix) const {
   const int64_t begin = ballot_.offsets[problem_];
   for (int64_t k = 0; k < admitted_; ++k) {
-    const double reached = reached_[at(reading_.voters->classes()[k])];
+    const double reached = reached_[reading_.voters->classes()[k]];
     const int64_t candidate = begin + reading_.voters->candidate(k);
     for (int64_t column = counted.column_begin; column < counted.column_end; ++column) {
       out_.class_scores[place(candidate, counted.rule, column, prefix)] = reached;

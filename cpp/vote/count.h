@@ -1,7 +1,6 @@
 // Counts the votes of one problem at a time, for rules that read the same scores.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "simd/leaf_loops.h"
@@ -10,19 +9,30 @@
 
 namespace stepscore {
 
-// Who votes, and with what. The scores are those of the voters, in their order.
-struct Reading {
-  const Voters* voters;
-  const double* scores;  // a multiple of kComparedTogether; zeros where no single column is read
-  const double* rows = nullptr;  // [voters, width], of a rule that reads columns together
-  int64_t width = 0;
-};
-
-// A rule that reads them, and the columns whose results it decides.
+// A rule, and the columns whose results it decides.
 struct Counted {
   int64_t rule;
   int64_t column_begin, column_end;
   bool fits = true;  // false: it cannot use a score of the problem, and has no winner
+};
+
+// Rules that read the same scores, and what they need beside the votes by class.
+struct Batch {
+  std::vector<Counted> counted;
+  bool range = false, ranks = false, front = false, leads = false, arrays = false;
+
+  void add(const Rule& rule, const Counted& each);
+};
+
+// Who votes, with which scores, and under which rules. The scores are those of the voters, in their
+// order; arrays hold a multiple of kComparedTogether numbers where a rule ranks them.
+struct Reading {
+  const Voters* voters;
+  const double* scores;          // zeros where no single column is read
+  const double* rows = nullptr;  // of a rule that reads columns together: a row is a column,
+  int64_t stride = 0;            // [width, stride]
+  int64_t width = 0;
+  const Batch* batch = nullptr;
 };
 
 // Under all rules over the first candidates, then over some more of them. What an earlier prefix
@@ -32,13 +42,19 @@ class Count {
  public:
   Count(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out);
 
-  void run(int64_t problem, const Reading& reading, std::span<const Counted> counted);
+  void run(int64_t problem, const Reading& reading);
 
  private:
   // Of one rule.
   struct Sums {
     std::vector<double> weights;   // of the voters
     std::vector<double> by_class;  // of the weights
+  };
+  // What the classes reach.
+  struct Reached {
+    const double* scores;
+    int64_t stride;
+    double operator[](int64_t c) const { return scores[c * stride]; }
   };
   struct Ranked {
     double score;
@@ -47,18 +63,16 @@ class Count {
 
   void start();
   void admit(int64_t voters);
-  void compare_with_front(int64_t k);
+  void spread_cells();
   bool weights_change(const Rule& rule) const;
   void add_weights(const Rule& rule, Sums& sums);
   void rank_voters();
   void walk_order();
   void weigh_objectives(const Rule& rule, int64_t from, double* weights) const;
-  template <RuleKind kKind>
-  void score_classes_by(const VoteParameters& parameters, const double* sums);
-  template <size_t... kIndices>
-  static constexpr auto scorers(std::index_sequence<kIndices...>);
-  void score_classes(const Rule& rule, const Sums& sums);
-  void decide(const Rule& rule, const Counted& counted, int64_t prefix) const;
+  void tally_classes(const Rule& rule, const Sums& sums);
+  void decide(const Counted& counted, int64_t prefix);
+  int64_t winner_of(const Rule& rule, const simd::Lead& lead) const;
+  void write(const Counted& counted, int64_t prefix, const simd::Lead& lead) const;
   void write_class_scores(const Counted& counted, int64_t prefix) const;
   int64_t place(int64_t item, int64_t rule, int64_t column, int64_t prefix) const;
 
@@ -70,14 +84,15 @@ class Count {
   // Of the reading at hand.
   int64_t problem_ = 0;
   Reading reading_{};
-  bool ranks_ = false, finds_front_ = false, weighs_ = false;
   std::vector<Sums> sums_;  // [rules]
 
   // Of the classes.
-  std::vector<int64_t> counts_, bests_;  // how many voters, and the first with the highest score
-  std::vector<double> totals_, highest_;
-  std::vector<double> reached_;  // under the rule at hand
-  Tally tally_;                  // likewise
+  std::vector<simd::ClassCell> cells_;
+  std::vector<double> counts_, totals_, highest_;
+  simd::Lead leads_[simd::kCellLeads];
+  std::vector<double> scores_;  // under the rule at hand, as are the next two
+  Reached reached_;
+  Tally tally_;
 
   std::vector<int64_t> lower_, twice_points_;  // see compare_scores
   std::vector<Ranked> order_;

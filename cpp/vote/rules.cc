@@ -154,6 +154,8 @@ constexpr RuleInfo kRules[] = {
      kOfLoglik},
     {RuleKind::kConfidenceWeighted, "confidence_weighted", Reads::kColumn,
      ScoreKind::kLogProbability, "the sum of exp of their scores, which are log probabilities"},
+    {RuleKind::kCrew, "crew", Reads::kColumn, ScoreKind::kProbability,
+     "the highest of their scores, which are mean token probabilities of the answer"},
     {RuleKind::kBorda, "borda", Reads::kColumn, ScoreKind::kAny,
      "the sum of what their scores beat, each to a power", kOfBorda},
     {RuleKind::kHybridMajorityReward, "hybrid_majority_reward", Reads::kColumn, ScoreKind::kFinite,
@@ -209,7 +211,8 @@ void check_value(const RuleInfo& info, const ParameterInfo& parameter,
       parameter.kind == ParameterKind::kReals || parameter.kind == ParameterKind::kCounts;
   const size_t most = several ? kMaxObjectives : 1;
   check(!value.empty() && value.size() <= most, "vote", About{"rule"}, info.name, ": ",
-        parameter.name, " must hold 1 to ", most, " numbers; got ", value.size());
+        parameter.name, " must hold ", several ? message("1 to ", most, " numbers") : "1 number",
+        "; got ", value.size());
   for (const double number : value) {
     check(lies_in(parameter.range, number), "vote", About{"rule"}, info.name, ": ", parameter.name,
           " must be ", words_for(parameter), "; got ", number);

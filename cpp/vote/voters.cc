@@ -1,7 +1,9 @@
 #include "vote/voters.h"
 
 #include <algorithm>
+#include <bit>
 
+#include "simd/level.h"
 #include "stepscore/vote.h"
 
 namespace stepscore {
@@ -13,6 +15,8 @@ size_t at(int64_t i) {
 
 }  // namespace
 
+Voters::Voters() : loops_(simd::leaf_loops()) {}
+
 int64_t Voters::count_before(int64_t candidate) const {
   if (is_everyone_) return std::min(candidate, size_);
   const auto end = candidates_.begin() + size_;
@@ -20,18 +24,18 @@ int64_t Voters::count_before(int64_t candidate) const {
 }
 
 void Voters::reserve(int64_t candidates) {
-  if (own_classes_.size() >= at(candidates)) return;
-  own_classes_.resize(at(candidates));
+  if (firsts_.size() >= at(candidates) + simd::kComparedTogether) return;
+  numbered_.resize(at(candidates));
   candidates_.resize(at(candidates));
-  firsts_.resize(at(candidates) + 1);  // a place behind the last class
+  firsts_.resize(at(candidates) + simd::kComparedTogether);
 }
 
 bool Voters::read(const int64_t* ids, int64_t candidates) {
   reserve(candidates);
   if (ids == nullptr) {
-    for (int64_t i = 0; i < candidates; ++i) own_classes_[at(i)] = firsts_[at(i)] = i;
+    for (int64_t i = 0; i < candidates; ++i) numbered_[at(i)] = firsts_[at(i)] = i;
     size_ = class_count_ = candidates;
-    classes_ = own_classes_.data();
+    classes_ = numbered_.data();
     is_everyone_ = true;
     return true;
   }
@@ -42,32 +46,22 @@ bool Voters::read(const int64_t* ids, int64_t candidates) {
 // Where every answer that is new has the next number, as group_answers gives them, the ids are the
 // classes.
 bool Voters::read_dense(const int64_t* ids, int64_t candidates) {
-  int64_t* const firsts = firsts_.data();
-  int64_t count = 0;
-  bool is_complete = true;
-  for (int64_t i = 0; i < candidates; ++i) {
-    const int64_t id = ids[i];
-    if ((id > count) | (id < kNoAnswer)) return false;
-    firsts[count] = i;  // stays where the answer is new
-    is_complete &= id >= 0;
-    count += id == count ? 1 : 0;
-  }
-  class_count_ = count;
-  is_everyone_ = is_complete;
-  if (is_complete) {
-    size_ = candidates;
-    classes_ = ids;
-    return true;
-  }
-  int64_t* const classes = own_classes_.data();
+  if (candidates > 0 && ids[0] > 0) return false;  // whoever is first has answer 0 or none
+  bool missing = false;
+  class_count_ = loops_.find_classes(ids, candidates, firsts_.data(), &missing);
+  if (class_count_ < 0) return false;
+  is_everyone_ = !missing;
+  size_ = candidates;
+  classes_ = ids;
+  if (is_everyone_) return true;
+  int64_t* const classes = numbered_.data();
   int64_t* const voters = candidates_.data();
-  int64_t size = 0;
-  count = 0;
+  int64_t size = 0, class_count = 0;
   for (int64_t i = 0; i < candidates; ++i) {
     classes[size] = ids[i];
     voters[size] = i;
-    firsts[count] = size;
-    count += ids[i] == count ? 1 : 0;
+    firsts_[at(class_count)] = size;
+    class_count += ids[i] == class_count ? 1 : 0;
     size += ids[i] >= 0 ? 1 : 0;
   }
   size_ = size;
@@ -88,11 +82,12 @@ bool Voters::read_sparse(const int64_t* ids, int64_t candidates) {
   }
   // Locals: the compiler must assume that a store to a slot may change a member.
   Slot* const slots = slots_.data();
-  int64_t* const classes = own_classes_.data();
+  int64_t* const classes = numbered_.data();
   int64_t* const voters = candidates_.data();
   int64_t* const firsts = firsts_.data();
   const uint64_t stamp = stamp_;
   const size_t mask = slots_.size() - 1;
+  const int shift = std::countl_zero(uint64_t{mask});
   int64_t size = 0;
   uint32_t count = 0;
   for (int64_t i = 0; i < candidates; ++i) {
@@ -101,9 +96,10 @@ bool Voters::read_sparse(const int64_t* ids, int64_t candidates) {
       if (id == kNoAnswer) continue;
       return false;
     }
-    // In practice ids are small and are their own places; others are mixed (Fibonacci).
+    // In practice ids are small and are their own places; of others the highest bits of a product
+    // (Fibonacci hashing), on which all bits of an id have a say.
     const uint64_t key = static_cast<uint64_t>(id);
-    size_t place = key <= mask ? key : (key * 0x9e3779b97f4a7c15ull >> 32) & mask;
+    size_t place = key <= mask ? key : key * 0x9e3779b97f4a7c15ull >> shift;
     while ((slots[place].mark >> 32 == stamp) & (slots[place].id != id)) {
       place = (place + 1) & mask;
     }
@@ -136,11 +132,11 @@ void Voters::select(const Voters& all, const char* keep) {
       firsts_[at(class_count_)] = size_;
       number = class_count_++;
     }
-    own_classes_[at(size_)] = number;
+    numbered_[at(size_)] = number;
     candidates_[at(size_)] = all.candidate(k);
     ++size_;
   }
-  classes_ = own_classes_.data();
+  classes_ = numbered_.data();
   is_everyone_ = false;
 }
 

@@ -4,10 +4,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "simd/leaf_loops.h"
+
 namespace stepscore {
 
 class Voters {
  public:
+  Voters();
+
   // All candidates with an answer; `ids` null: each is an answer of its own. False: an id is below
   // kNoAnswer. `ids` must outlive the use of these voters.
   bool read(const int64_t* ids, int64_t candidates);
@@ -37,10 +41,11 @@ class Voters {
   bool read_dense(const int64_t* ids, int64_t candidates);
   bool read_sparse(const int64_t* ids, int64_t candidates);
 
+  const simd::LeafLoops& loops_;
   int64_t size_ = 0, class_count_ = 0;
   bool is_everyone_ = false;
   const int64_t* classes_ = nullptr;
-  std::vector<int64_t> own_classes_, candidates_, firsts_;
+  std::vector<int64_t> numbered_, candidates_, firsts_;
   std::vector<Slot> slots_;
   uint32_t stamp_ = 0;
 };

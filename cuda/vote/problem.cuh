@@ -23,7 +23,7 @@ struct Joint {
 };
 
 // What the kernel is told, in the 4 KB that every driver allows for parameters.
-struct Asked {
+struct VotePlan {
   VoteParameters parameters[kMaxRules];
   ScoreRange ranges[kMaxRules];
   RuleKind kinds[kMaxRules];
@@ -99,8 +99,12 @@ static __device__ __forceinline__ void share_range(double& low, double& high) {
 
 static __device__ __forceinline__ AnswerClass class_at(const Problem& problem, int c) {
   const int best = problem.bests()[c];
-  return {
-      0, problem.firsts()[c], best, problem.counts()[c], problem.sums()[c], problem.scores()[best]};
+  return {0,
+          problem.firsts()[c],
+          best,
+          static_cast<double>(problem.counts()[c]),
+          problem.sums()[c],
+          problem.scores()[best]};
 }
 
 // Lets the candidates before `until` take part, beside those that do already. By one warp.

@@ -8,11 +8,11 @@ namespace stepscore::cuda {
 namespace {
 
 static __device__ __forceinline__ double points_of(const Problem& problem, int i, int64_t power) {
-  const double own = problem.scores()[i];
+  const double score = problem.scores()[i];
   int twice = -1;  // nobody is equal to itself
   for (int j = 0; j < problem.size; ++j) {
     const double other = problem.scores()[j];
-    twice += static_cast<int>(other < own) + static_cast<int>(other <= own);
+    twice += static_cast<int>(other < score) + static_cast<int>(other <= score);
   }
   return borda_weight(twice, power);
 }
@@ -31,11 +31,11 @@ struct Rows {
 };
 
 static __device__ __forceinline__ Rows rows_of(const Problem& problem, const Ballot& ballot,
-                                               const Asked& asked, int r) {
-  const Joint& joint = asked.joints[r];
+                                               const VotePlan& plan, int r) {
+  const Joint& joint = plan.joints[r];
   return {ballot.scores + problem.begin * ballot.columns, ballot.columns, joint.width,
-          joint.columns < 0 ? nullptr : asked.joint_columns + joint.columns,
-          asked.joint_weights + joint.weights};
+          joint.columns < 0 ? nullptr : plan.joint_columns + joint.columns,
+          plan.joint_weights + joint.weights};
 }
 
 // As good in every column, and better in one.
@@ -79,19 +79,19 @@ static __device__ __forceinline__ void weigh_objectives(const Team& team, const 
 }
 
 static __device__ __forceinline__ void weigh(const Team& team, const Problem& problem,
-                                             const Ballot& ballot, const Asked& asked, int r,
+                                             const Ballot& ballot, const VotePlan& plan, int r,
                                              double* weights) {
-  const RuleKind rule = asked.kinds[r];
-  const VoteParameters& parameters = asked.parameters[r];
+  const RuleKind rule = plan.kinds[r];
+  const VoteParameters& parameters = plan.parameters[r];
   if (rule == RuleKind::kMultiObjective) {
-    return weigh_objectives(team, problem, rows_of(problem, ballot, asked, r), parameters, weights);
+    return weigh_objectives(team, problem, rows_of(problem, ballot, plan, r), parameters, weights);
   }
   for (int i = team.rank; i < problem.size; i += team.size) {
     if (problem.answers()[i] < 0) continue;
     if (rule == RuleKind::kBorda) {
       weights[i] = points_of(problem, i, parameters.power);
     } else if (rule == RuleKind::kPareto) {
-      weights[i] = is_dominated(problem, i, rows_of(problem, ballot, asked, r)) ? 0.0 : 1.0;
+      weights[i] = is_dominated(problem, i, rows_of(problem, ballot, plan, r)) ? 0.0 : 1.0;
     } else {
       weights[i] = weight_of(rule, problem.scores()[i], problem.low, problem.high, parameters);
     }
@@ -144,7 +144,7 @@ static __device__ __forceinline__ Tally tally_of(const Problem& problem, RuleKin
   share_range(tally.mean_low, tally.mean_high);
 #pragma unroll
   for (int apart = kWarp / 2; apart >= 1; apart /= 2) {
-    const long long most = __shfl_xor_sync(kAllLanes, static_cast<long long>(tally.most), apart);
+    const double most = __shfl_xor_sync(kAllLanes, tally.most, apart);
     tally.most = most > tally.most ? most : tally.most;
   }
   tally.consensus = rule == RuleKind::kHybridMajorityReward && in_consensus(tally, parameters);
@@ -155,32 +155,32 @@ static __device__ __forceinline__ Tally tally_of(const Problem& problem, RuleKin
 struct Leader {
   double score = -kInfinity;
   double best_score = -kInfinity;
-  int at = 0x7fffffff;
+  int at = 0x7fffffff;  // the class, or its best candidate where the rule is an argmax over them
   double second = -kInfinity;  // the best score behind
 };
 
 // A sum that overflows can make a NaN. It leads where the first class has it, and counts nowhere
 // else: what comparing the classes one by one comes to.
-static __device__ __forceinline__ void meet(Leader& own, const Leader& other) {
-  const bool wins_tie = other.best_score > own.best_score ||
-                        (other.best_score == own.best_score && other.at < own.at);
-  const bool wins = other.score > own.score || other.score != other.score ||
-                    (other.score == own.score && wins_tie);
-  const double behind = wins ? own.score : other.score;
-  const double second = other.second > own.second ? other.second : own.second;
-  if (wins) own = other;
-  own.second = behind > second ? behind : second;
+static __device__ __forceinline__ void meet(Leader& leader, const Leader& other) {
+  const bool wins_tie = other.best_score > leader.best_score ||
+                        (other.best_score == leader.best_score && other.at < leader.at);
+  const bool wins = other.score > leader.score || other.score != other.score ||
+                    (other.score == leader.score && wins_tie);
+  const double behind = wins ? leader.score : other.score;
+  const double second = other.second > leader.second ? other.second : leader.second;
+  if (wins) leader = other;
+  leader.second = behind > second ? behind : second;
 }
 
 // What is decided, for every column that it holds for. By one lane.
 static __device__ __forceinline__ void write(const Problem& problem, const Ballot& ballot,
-                                             const Asked& asked, int r, int f,
+                                             const VotePlan& plan, int r, int f,
                                              const VoteOutput& out, int64_t winner,
                                              int64_t answer_id, double score, bool tied,
                                              double margin) {
   for (int c = problem.column_begin; c < problem.column_end; ++c) {
-    const int64_t row = (problem.index * asked.rule_count + r) * ballot.columns + c;
-    const int64_t at = row * asked.prefix_count + f;
+    const int64_t row = (problem.index * plan.rule_count + r) * ballot.columns + c;
+    const int64_t at = row * plan.prefix_count + f;
     out.winner[at] = winner;
     out.answer_id[at] = answer_id;
     out.score[at] = score;
@@ -191,14 +191,17 @@ static __device__ __forceinline__ void write(const Problem& problem, const Ballo
 
 // By one warp. `values`: what the classes reached, at the place of their first candidates.
 static __device__ __forceinline__ void decide(const Problem& problem, const Ballot& ballot,
-                                              const Asked& asked, int r, const Tally& tally,
+                                              const VotePlan& plan, int r, const Tally& tally,
                                               const double* values, const VoteOutput& out, int f) {
+  const bool by_candidate = is_argmax(plan.kinds[r], tally, plan.parameters[r]);
   Leader leader;
   for (int c = own_lane(); c < problem.classes; c += kWarp) {
     const double score = values[problem.firsts()[c]];
     if (score != score && c > 0) continue;
     const bool by_score = ballot.ties == Ties::kBestScore;
-    meet(leader, {score, by_score ? problem.scores()[problem.bests()[c]] : 0.0, c, -kInfinity});
+    const int best = problem.bests()[c];
+    meet(leader,
+         {score, by_score ? problem.scores()[best] : 0.0, by_candidate ? best : c, -kInfinity});
   }
 #pragma unroll
   for (int apart = kWarp / 2; apart >= 1; apart /= 2) {
@@ -209,32 +212,33 @@ static __device__ __forceinline__ void decide(const Problem& problem, const Ball
   }
   if (own_lane() != 0) return;
   if (problem.classes == 0) {
-    return write(problem, ballot, asked, r, f, out, kNoWinner, kNoAnswer, kNaN, false, kNaN);
+    return write(problem, ballot, plan, r, f, out, kNoWinner, kNoAnswer, kNaN, false, kNaN);
   }
-  const int first = problem.firsts()[leader.at];
-  const bool by_best = shows_best(asked.kinds[r], tally, asked.parameters[r]);
-  write(problem, ballot, asked, r, f, out,
-        problem.begin + (by_best ? problem.bests()[leader.at] : first),
-        ballot.answer_ids == nullptr ? first : ballot.answer_ids[problem.begin + first],
+  int winner = leader.at;
+  if (!by_candidate) {
+    const bool by_best = shows_best(plan.kinds[r], tally, plan.parameters[r]);
+    winner = by_best ? problem.bests()[leader.at] : problem.firsts()[leader.at];
+  }
+  write(problem, ballot, plan, r, f, out, problem.begin + winner,
+        ballot.answer_ids == nullptr ? winner : ballot.answer_ids[problem.begin + winner],
         leader.score, problem.classes > 1 && leader.second == leader.score,
         margin_of(leader.score, leader.second, problem.classes > 1));
 }
 
 static __device__ __forceinline__ void count_rule(const Team& team, const Problem& problem,
-                                                  const Ballot& ballot, const Asked& asked, int r,
+                                                  const Ballot& ballot, const VotePlan& plan, int r,
                                                   double* weights, const VoteOutput& out, int f) {
   if ((problem.fits >> r & 1) == 0) {
     if (team.rank == 0) {
-      write(problem, ballot, asked, r, f, out, kNoWinner, kNoAnswer, kNaN, false, kNaN);
+      write(problem, ballot, plan, r, f, out, kNoWinner, kNoAnswer, kNaN, false, kNaN);
     }
     return;
   }
-  const RuleKind rule = asked.kinds[r];
-  const VoteParameters& parameters = asked.parameters[r];
-  const bool weighs = weighs_scores(rule) || rule == RuleKind::kBorda ||
-                      rule == RuleKind::kPareto || rule == RuleKind::kMultiObjective;
+  const RuleKind rule = plan.kinds[r];
+  const VoteParameters& parameters = plan.parameters[r];
+  const bool weighs = weighs_by(rule) != WeighsBy::kNone;
   if (weighs) {
-    weigh(team, problem, ballot, asked, r, weights);
+    weigh(team, problem, ballot, plan, r, weights);
     team.wait();
     sum_weights(team, problem, weights);
     team.wait();
@@ -247,13 +251,13 @@ static __device__ __forceinline__ void count_rule(const Team& team, const Proble
     weights[first] = class_score(rule, class_at(problem, c), weight, tally, parameters);
   }
   team.wait();
-  if (team.rank < kWarp) decide(problem, ballot, asked, r, tally, weights, out, f);
+  if (team.rank < kWarp) decide(problem, ballot, plan, r, tally, weights, out, f);
   for (int i = team.rank; out.class_scores != nullptr && i < problem.size; i += team.size) {
     const int first = problem.answers()[i];
     if (first < 0) continue;
-    const int64_t row = ((problem.begin + i) * asked.rule_count + r) * ballot.columns;
+    const int64_t row = ((problem.begin + i) * plan.rule_count + r) * ballot.columns;
     for (int c = problem.column_begin; c < problem.column_end; ++c) {
-      out.class_scores[(row + c) * asked.prefix_count + f] = weights[first];
+      out.class_scores[(row + c) * plan.prefix_count + f] = weights[first];
     }
   }
   team.wait();  // the next rule writes over the weights

@@ -522,8 +522,8 @@ const std::vector<RuleKind> kAnyScores = {RuleKind::kMajority,
                                           RuleKind::kPareto,
                                           RuleKind::kMultiObjective};
 const std::vector<RuleKind> kShares = {RuleKind::kLogoddsWeighted, RuleKind::kLoglikWeighted,
-                                       RuleKind::kWeightedMean, RuleKind::kBorda,
-                                       RuleKind::kSoftmaxWeighted};
+                                       RuleKind::kWeightedMean,    RuleKind::kBorda,
+                                       RuleKind::kSoftmaxWeighted, RuleKind::kCrew};
 const std::vector<RuleKind> kAtMostZero = {RuleKind::kConfidenceWeighted, RuleKind::kWeighted,
                                            RuleKind::kMinmaxWeighted};
 const std::vector<RuleKind> kManyColumns = {RuleKind::kMajority, RuleKind::kPareto,

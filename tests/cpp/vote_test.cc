@@ -32,7 +32,8 @@ const std::vector<RuleKind> kAnyScores = {RuleKind::kMajority,
                                           RuleKind::kPareto,
                                           RuleKind::kMultiObjective};
 const std::vector<RuleKind> kShares = {RuleKind::kLogoddsWeighted, RuleKind::kLoglikWeighted,
-                                       RuleKind::kWeightedRewardFrequency, RuleKind::kBorda};
+                                       RuleKind::kWeightedRewardFrequency, RuleKind::kBorda,
+                                       RuleKind::kCrew};
 const std::vector<RuleKind> kAtMostZero = {RuleKind::kConfidenceWeighted, RuleKind::kWeightedMean};
 
 struct Election {
@@ -182,6 +183,7 @@ class Dictionary {
       case RuleKind::kWeightedMean:
         return by_class([&](int64_t id) { return sum(id) / count(id); });
       case RuleKind::kBestOfN:
+      case RuleKind::kCrew:
         return by_class([&](int64_t id) { return v(best_of(id)); });
       case RuleKind::kMinmaxWeighted:
         return sums([&](int64_t i) { return share(v(i), low(0), high(0)); });
@@ -246,12 +248,14 @@ class Dictionary {
     return {};
   }
 
-  bool shows_best() const {
+  // Whether the first candidate with the highest score wins, and its answer with it.
+  bool is_argmax() const {
     const RuleKind rule = rule_.kind;
-    return rule == RuleKind::kBestOfN || rule == RuleKind::kMinmaxWeighted ||
+    return rule == RuleKind::kBestOfN || rule == RuleKind::kCrew ||
            (rule == RuleKind::kHybridMajorityReward && !consensus() &&
             given_.reward == Reward::kMax);
   }
+  bool shows_best() const { return is_argmax() || rule_.kind == RuleKind::kMinmaxWeighted; }
 
  private:
   using Weight = std::function<double(int64_t)>;
@@ -348,7 +352,9 @@ Outcome decided(const Election& election, const Dictionary& dictionary) {
     const bool tie = won && totals.at(id) == totals.at(*won);
     const auto best = [&](int64_t of) { return dictionary.tie_score(dictionary.best_of(of)); };
     const bool by_score = election.ties == Ties::kBestScore && tie && best(id) > best(*won);
-    if (above || by_score) won = id;
+    const bool is_earlier = won && dictionary.best_of(id) < dictionary.best_of(*won);
+    const bool by_candidate = tie && dictionary.is_argmax() && is_earlier;
+    if (above || by_score || by_candidate) won = id;
   }
   const double lead = totals.at(*won);
   double second = -kInf;
@@ -817,8 +823,7 @@ TEST(parameters_out_of_range_are_named) {
   EXPECT_FAULT(softmax(kNaN), "temperature must be a finite number above 0; got nan");
   EXPECT_FAULT(make_rule("logodds_weighted", {{"eps", {0.5}}}), "eps must be a number in [2.2");
   EXPECT_FAULT(make_rule("borda", {{"power", {17.0}}}), "power must be a whole number in [1, 16]");
-  EXPECT_FAULT(make_rule("borda", {{"power", {1.0, 2.0}}}),
-               "power must hold 1 to 1 numbers; got 2");
+  EXPECT_FAULT(make_rule("borda", {{"power", {1.0, 2.0}}}), "power must hold 1 number; got 2");
   EXPECT_FAULT(make_rule("borda", {{"tau", {1.0}}}), "borda has fewer parameters than were given");
   EXPECT_FAULT(make_rule("hybrid_majority_reward", {{"tau", {1.5}}}),
                "a number in [0, 1]; got 1.5");
@@ -845,7 +850,7 @@ TEST(ballots_that_do_not_fit_are_named) {
   EXPECT_FAULT(with([](Election& e) { e.more = more_rules(0, 3); }),
                "vote: pareto: columns must lie in [0, 1), for the columns of scores; got 2");
   EXPECT_FAULT(with([](Election& e) { e.kinds = {RuleKind::kMultiObjective}; }),
-               "vote: multi_objective: objective_weights must hold 1 numbers, one for each");
+               "vote: multi_objective: objective_weights must hold 1 number, one for each");
   EXPECT_FAULT(with([](Election& e) { e.columns = 2, e.ties = Ties::kBestScore; }),
                "vote: ties='best_score' needs one score per candidate; scores has 2 columns");
 }

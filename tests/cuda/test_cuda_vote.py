@@ -36,6 +36,7 @@ FINITE = [
     Rule("multi_objective", objective_weights=[-0.7], scale="minmax"),
 ]
 SHARES = [
+    Rule("crew"),
     Rule("logodds_weighted"),
     Rule("logodds_weighted", eps=0.2),
     Rule("loglik_weighted", prior=0.4, reliability=0.9, answers=5),

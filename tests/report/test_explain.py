@@ -106,6 +106,10 @@ SENTENCES = {
         "x+1 with a log likelihood of 2.944, 1.964 ahead of \\frac{1}{2}"
     ),
     "confidence_weighted": "no vote; it reads log probabilities, at most 0, and there are others",
+    "crew": (
+        "x+1 with 0.95, the highest of their scores, which are mean token probabilities of the "
+        "answer, 0.15 ahead of \\frac{1}{2}"
+    ),
     "borda": "\\frac{1}{2} with a Borda count of 3, as much as x+1, which came later",
     "hybrid_majority_reward:tau=0.5,consensus=share,reward=max": (
         "\\frac{1}{2} with 2 of 4 votes (consensus), 1 ahead of x+1"

@@ -42,6 +42,7 @@ TYPED: dict[str, dict[str, Any]] = {
         "answers": 10,
     },
     "confidence_weighted": {},
+    "crew": {},
     "borda": {},
     "borda:power=2": {"power": 2},
     "hybrid_majority_reward:tau=0.5,consensus=share,reward=max": {
@@ -165,7 +166,7 @@ def readable(rule: str, how: str, values: Any, low: float, parameters: dict[str,
     """Whether the scores of those who take part are what the rule reads, by its manual."""
     if rule in ("majority", "best_of_n", "borda", "pareto"):
         return True
-    if rule in ("logodds_weighted", "loglik_weighted"):
+    if rule in ("logodds_weighted", "loglik_weighted", "crew"):
         values = values[~np.isnan(values)]
         return not len(values) or (low == 0 and how not in ("sum", "odds_mean"))
     if rule == "confidence_weighted":

@@ -21,6 +21,7 @@ enum class RuleKind {
   kLogoddsWeighted,
   kLoglikWeighted,
   kConfidenceWeighted,
+  kCrew,
   kBorda,
   kHybridMajorityReward,
   kWeightedRewardFrequency,
@@ -108,8 +109,8 @@ void check_ballot(const Ballot& ballot, const RuleSet& rules);
 // problem; classes stand in the order of their first candidates, and every sum is taken in
 // candidate order. The class with the highest score wins. Ties go to the first class, or under
 // kBestScore to the one that holds the highest single score. The winner is the first candidate of
-// the class, or its best one under kBestOfN, kMinmaxWeighted, and where kHybridMajorityReward
-// decides by Reward::kMax.
+// the class, or its best one under kMinmaxWeighted. Where a class reaches the highest of its scores
+// (is_argmax), the winner is the first candidate with the highest score of all, and its class wins.
 //
 // InvalidArgument, naming the candidate, for a NaN score, an answer id below kNoAnswer, or a score
 // that a rule has no use for.
@@ -141,19 +142,19 @@ struct AnswerClass {
   int64_t id;
   int64_t first;  // its first candidate
   int64_t best;   // its first candidate with the highest score
-  int64_t count;
+  double count;
   double sum;
   double best_score;
 };
 
 // The class of one candidate. Its sum starts at zero, which turns -0.0 into 0.0.
 STEPSCORE_HD AnswerClass class_of(int64_t id, int64_t candidate, double score) {
-  return {id, candidate, candidate, 1, 0.0 + score, score};
+  return {id, candidate, candidate, 1.0, 0.0 + score, score};
 }
 
 // Adds a later candidate of the same answer.
 STEPSCORE_HD void add_candidate(AnswerClass& answer, int64_t candidate, double score) {
-  answer.count += 1;
+  answer.count += 1.0;
   answer.sum += score;
   const bool better = score > answer.best_score;
   answer.best = better ? candidate : answer.best;
@@ -171,11 +172,59 @@ STEPSCORE_HD double log_odds(double p, double eps) {
   return logarithm_of_normal(clipped / (1.0 - clipped));
 }
 
-// Whether a candidate's weight is a function of its own score and of the range of all.
+// Rules under which a class reaches what is added up of every class anyway.
+enum class Reaches { kCount, kSum, kBestScore, kOther };
+
+STEPSCORE_HD Reaches reaches(RuleKind rule) {
+  switch (rule) {
+    case RuleKind::kMajority:
+      return Reaches::kCount;
+    case RuleKind::kWeighted:
+      return Reaches::kSum;
+    case RuleKind::kBestOfN:
+    case RuleKind::kCrew:
+      return Reaches::kBestScore;
+    default:
+      return Reaches::kOther;
+  }
+}
+
+// What a candidate's weight is a function of, beside its own score.
+enum class WeighsBy {
+  kNone,     // there are no weights: the rule reads the classes alone
+  kScore,    // nothing else
+  kHighest,  // the highest score of all
+  kRange,    // the lowest and the highest
+  kRanks,    // how many scores it beats
+  kFront,    // whether somebody dominates it
+  kColumns,  // its other columns
+};
+
+STEPSCORE_HD WeighsBy weighs_by(RuleKind rule) {
+  switch (rule) {
+    case RuleKind::kMinmaxWeighted:
+      return WeighsBy::kRange;
+    case RuleKind::kSoftmaxWeighted:
+      return WeighsBy::kHighest;
+    case RuleKind::kLogoddsWeighted:
+    case RuleKind::kLoglikWeighted:
+    case RuleKind::kConfidenceWeighted:
+      return WeighsBy::kScore;
+    case RuleKind::kBorda:
+      return WeighsBy::kRanks;
+    case RuleKind::kPareto:
+      return WeighsBy::kFront;
+    case RuleKind::kMultiObjective:
+      return WeighsBy::kColumns;
+    default:
+      return WeighsBy::kNone;
+  }
+}
+
+// Whether weight_of has the weights of a rule.
 STEPSCORE_HD bool weighs_scores(RuleKind rule) {
-  return rule == RuleKind::kMinmaxWeighted || rule == RuleKind::kSoftmaxWeighted ||
-         rule == RuleKind::kLogoddsWeighted || rule == RuleKind::kLoglikWeighted ||
-         rule == RuleKind::kConfidenceWeighted;
+  const WeighsBy by = weighs_by(rule);
+  return by == WeighsBy::kScore || by == WeighsBy::kHighest || by == WeighsBy::kRange;
 }
 
 // `low` and `high`: of all scores that take part.
@@ -228,7 +277,7 @@ struct Tally {
   int64_t classes = 0;
   double total = 0.0;  // of the classes' weights, or of their mean scores
   double mean_low = kInfinity, mean_high = -kInfinity;
-  int64_t most = 0;
+  double most = 0.0;
   double entropy = 0.0;
   bool consensus = false;
 };
@@ -240,7 +289,7 @@ STEPSCORE_HD bool compares_classes(RuleKind rule) {
 }
 
 STEPSCORE_HD double mean_of(const AnswerClass& answer) {
-  return answer.sum / static_cast<double>(answer.count);
+  return answer.sum / answer.count;
 }
 
 // Adds one class, in the order of the classes.
@@ -256,7 +305,7 @@ STEPSCORE_HD void add_class(RuleKind rule, const AnswerClass& answer, double wei
   } else {
     tally.most = answer.count > tally.most ? answer.count : tally.most;
     if (parameters.consensus == Consensus::kEntropy) {
-      const double share = static_cast<double>(answer.count) / static_cast<double>(tally.voters);
+      const double share = answer.count / static_cast<double>(tally.voters);
       tally.entropy -= share * logarithm(share);
     }
   }
@@ -264,7 +313,7 @@ STEPSCORE_HD void add_class(RuleKind rule, const AnswerClass& answer, double wei
 
 STEPSCORE_HD bool in_consensus(const Tally& tally, const VoteParameters& parameters) {
   if (parameters.consensus == Consensus::kShare) {
-    return static_cast<double>(tally.most) / static_cast<double>(tally.voters) >= parameters.tau;
+    return tally.most / static_cast<double>(tally.voters) >= parameters.tau;
   }
   if (tally.classes == 1) return true;
   return tally.entropy / logarithm(static_cast<double>(tally.classes)) <= parameters.tau;
@@ -273,7 +322,7 @@ STEPSCORE_HD bool in_consensus(const Tally& tally, const VoteParameters& paramet
 // `weight`: the sum of the class's weights, where the rule has weights.
 STEPSCORE_HD double class_score(RuleKind rule, const AnswerClass& answer, double weight,
                                 const Tally& tally, const VoteParameters& parameters) {
-  const double count = static_cast<double>(answer.count);
+  const double count = answer.count;
   switch (rule) {
     case RuleKind::kMajority:
       return count;
@@ -282,6 +331,7 @@ STEPSCORE_HD double class_score(RuleKind rule, const AnswerClass& answer, double
     case RuleKind::kWeightedMean:
       return mean_of(answer);
     case RuleKind::kBestOfN:
+    case RuleKind::kCrew:
       return answer.best_score;
     case RuleKind::kSoftmaxWeighted:
       return weight / tally.total;
@@ -309,11 +359,17 @@ STEPSCORE_HD double margin_of(double lead, double second, bool has_second) {
   return second == lead ? 0.0 : lead - second;
 }
 
-// Whether the class stands for itself with its best candidate, not with its first.
-STEPSCORE_HD bool shows_best(RuleKind rule, const Tally& tally, const VoteParameters& parameters) {
-  return rule == RuleKind::kBestOfN || rule == RuleKind::kMinmaxWeighted ||
+// Whether a class reaches the highest of its scores. Then the vote is an argmax over candidates,
+// and among classes that tie the one wins whose best candidate comes first.
+STEPSCORE_HD bool is_argmax(RuleKind rule, const Tally& tally, const VoteParameters& parameters) {
+  return rule == RuleKind::kBestOfN || rule == RuleKind::kCrew ||
          (rule == RuleKind::kHybridMajorityReward && !tally.consensus &&
           parameters.reward == Reward::kMax);
+}
+
+// Whether the class stands for itself with its best candidate, not with its first.
+STEPSCORE_HD bool shows_best(RuleKind rule, const Tally& tally, const VoteParameters& parameters) {
+  return rule == RuleKind::kMinmaxWeighted || is_argmax(rule, tally, parameters);
 }
 
 }  // namespace stepscore

@@ -177,7 +177,10 @@ def vote(
             for a rule that needs no parameters. `RULES` has what is known of each.
         ties: which of the tied answers wins: ``"first"``, the one seen first, or ``"best_score"``,
             the one that holds the highest single score (then the first; a NaN counts as the
-            lowest), which needs one score per candidate.
+            lowest), which needs one score per candidate. ``best_of_n``, ``crew``, and
+            ``hybrid_majority_reward`` where it decides by ``"max"``, take a maximum over
+            candidates: under either, the first candidate with the highest score wins, as argmax
+            has it, whether or not another one gave its answer before.
         nan: ``"error"`` raises on any NaN score, also of candidates without an answer and where
             only majority is asked; ``"drop"`` lets a candidate take no part where a score that the
             rule reads is NaN: in its column, or in one of those that it reads together.
@@ -194,17 +197,15 @@ def vote(
         **parameters: of rules that are given by name; deprecated, until 0.3. Pass a `Rule`.
 
     Returns:
-        `VoteResult`. The winner is the first candidate that gave the answer; under ``best_of_n``
-        and ``minmax_weighted``, and where ``hybrid_majority_reward`` decides by ``"max"``, the one
-        of its highest score.
+        `VoteResult`. The winner is the first candidate that gave the answer; under
+        ``minmax_weighted``, and under the rules that take a maximum over candidates, the first
+        that gave it with its highest score.
 
     Raises:
         ValueError: lengths, offsets or columns that do not fit; an unknown rule, or a parameter
             that is missing or out of range; an id below -1; a NaN score; under ``unfit="error"`` a
-            score that the rule cannot use. Any will do for ``majority``, ``best_of_n``, ``borda``
-            and ``pareto``; ``logodds_weighted`` and ``loglik_weighted`` need some in [0, 1],
-            ``confidence_weighted`` some of at most 0, ``normalize="sum"`` finite ones of at least
-            0, and all others finite ones.
+            score that the rule cannot use: those that it can are the `scores` of a `Rule`, and of
+            its row in `RULES`.
         TypeError: arrays or parameters of the wrong type.
     """
     call = Call("vote", stream)

@@ -23,6 +23,7 @@ RuleName = Literal[
     "logodds_weighted",
     "loglik_weighted",
     "confidence_weighted",
+    "crew",
     "borda",
     "hybrid_majority_reward",
     "weighted_reward_frequency",
@@ -97,6 +98,8 @@ class RuleInfo:
         phrase: what an answer reaches under it, in a line.
         reads: ``"nothing"`` of the scores, one ``"column"``, or some ``"columns"`` together.
         scores: those that it can use.
+        argmax: whether it chooses a candidate, the first with the highest score, and its answer
+            with it. Such a rule needs no answers.
         parameters: by name.
         narrowed: a parameter, a choice of it, and the scores that the rule can use under that one.
     """
@@ -105,6 +108,7 @@ class RuleInfo:
     phrase: str
     reads: Literal["nothing", "column", "columns"]
     scores: ScoreNeeds
+    argmax: bool
     parameters: Mapping[str, ParameterInfo]
     narrowed: tuple[str, str, ScoreNeeds] | None
 
@@ -128,6 +132,7 @@ def _table() -> dict[str, RuleInfo]:
             phrase=row["phrase"],
             reads=row["reads"],
             scores=ScoreNeeds(**row["scores"]),
+            argmax=row["argmax"],
             parameters=MappingProxyType(parameters),
             narrowed=narrowed,
         )
@@ -173,7 +178,9 @@ class Rule:
       was calibrated on, q = `reliability` the accuracy of one candidate and m = `answers` the
       number of answers that it may choose from
     - ``confidence_weighted``: :math:`\sum_{C_a} e^{v_i}`, v the mean log probability of the
-      answer's tokens
+      answer's tokens. Not CRew, which chooses one candidate, by an arithmetic mean: ``crew``
+    - ``crew``: :math:`\max_{C_a} c_i`, :math:`c_i = \frac{1}{|t_i|} \sum_{t_i} p_t` the scores: the
+      mean probability of the tokens :math:`t_i` of the candidate's answer
     - ``borda``: :math:`\sum_{C_a} b_i^{power}`, :math:`b_i` the number of candidates with a lower
       score plus half of those with the same; `power` is 1 unless given
     - ``hybrid_majority_reward``: majority where there is consensus, else :math:`R_a`, the `reward`
@@ -215,9 +222,9 @@ class Rule:
     usail-hkust/benchmark_inference_time_computation_LLM; softmax_weighted is CISC. Not compared
     with an author's code, and therefore explicit in every parameter: logodds_weighted (weights of
     the particle filters of its_hub), loglik_weighted (derived from the assumptions of
-    arXiv:2510.13918), confidence_weighted (after confidence as a reward, arXiv:2510.13501), borda
-    (not published as a vote over PRM scores), hybrid_majority_reward and weighted_reward_frequency
-    (both after arXiv:2508.01773), pareto and multi_objective (ours).
+    arXiv:2510.13918), confidence_weighted (ours), borda (not published as a vote over PRM scores),
+    hybrid_majority_reward and weighted_reward_frequency (both after arXiv:2508.01773), pareto and
+    multi_objective (ours). crew is best of N by the confidence reward of arXiv:2510.13501.
     """
 
     __slots__ = ("_items", "name")

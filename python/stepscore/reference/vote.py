@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,9 +50,9 @@ def vote(
         **parameters: those of rules that are given by name.
 
     Returns:
-        winner (the first candidate of the answer; of some rules its best), answer_id, score, tied,
-        margin: each ``[problems]``, and an axis each for a list of rules, for columns and for
-        prefixes; class_scores ``[n]`` and so on, or None.
+        winner (the first candidate of the answer; of some rules its best, or the best of all),
+        answer_id, score, tied, margin: each ``[problems]``, and an axis each for a list of rules,
+        for columns and for prefixes; class_scores ``[n]`` and so on, or None.
     """
     rules = [
         _named(each, parameters) if isinstance(each, str) else each
@@ -140,7 +140,7 @@ def _fits(rule: Rule, ballot: _Ballot) -> bool:
     low, high = -_FINITE, _FINITE
     if rule.name in ("majority", "best_of_n", "borda", "pareto"):
         low, high = -math.inf, math.inf
-    elif rule.name in ("logodds_weighted", "loglik_weighted"):
+    elif rule.name in ("logodds_weighted", "loglik_weighted", "crew"):
         low, high = 0.0, 1.0
     elif rule.name == "confidence_weighted":
         low, high = -math.inf, 0.0
@@ -150,6 +150,14 @@ def _fits(rule: Rule, ballot: _Ballot) -> bool:
 
 
 # --- what the answers reach -----------------------------------------------------------------
+
+
+class _Reached(NamedTuple):
+    """The scores of the answers; of those that tie the one wins whose `order` is lowest."""
+
+    totals: Totals
+    show: Show  # the candidate that stands for an answer
+    order: Show
 
 
 class _Votes:
@@ -166,9 +174,8 @@ class _Votes:
             self.classes.setdefault(ballot.answer[i], []).append(i)
         self.count = {a: float(len(members)) for a, members in self.classes.items()}
         self.totals: Totals = {}
-        self.show: Show = _first
         if self.classes:
-            self.totals, self.show = _SCORES[rule.name](self)
+            self.totals, self.show, self.order = _SCORES[rule.name](self)
 
     def decide(self, ties: str) -> tuple[int, int, float, bool, float]:
         if not self.classes:
@@ -176,12 +183,13 @@ class _Votes:
         total = self.totals
         reached = max(total.values())
         tied = [answer for answer in self.classes if total[answer] == reached]
+        tied.sort(key=lambda a: self.order(self.classes[a]))
         answer = tied[0]
         if ties == "best_score":
             answer = max(tied, key=lambda a: max(self.tie_scores[i] for i in self.classes[a]))
         others = [score for a, score in total.items() if a != answer]
         margin = math.inf if not others else 0.0 if len(tied) > 1 else reached - max(others)
-        return self.show(self.classes[answer]), answer, reached, len(tied) > 1, margin
+        return self.show(self.classes[answer]), answer, total[answer], len(tied) > 1, margin
 
     def sums(self, weight: Callable[[int], float]) -> Totals:
         return {a: _sum(weight(i) for i in members) for a, members in self.classes.items()}
@@ -198,61 +206,76 @@ class _Votes:
     def best(self, members: Members) -> int:
         return max(members, key=lambda i: self.v[i])
 
+    def by_class(self, totals: Totals) -> _Reached:
+        """The answer that was seen first goes before others, and stands with that candidate."""
+        return _Reached(totals, _first, _first)
 
-def _majority(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.count, _first
-
-
-def _weighted(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.total(), _first
-
-
-def _weighted_mean(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.mean(), _first
+    def argmax(self) -> _Reached:
+        """The first candidate with the highest score wins, whose answer was seen first or not."""
+        return _Reached(self.most(), self.best, self.best)
 
 
-def _best_of_n(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.most(), votes.best
+def _majority(votes: _Votes) -> _Reached:
+    return votes.by_class(votes.count)
 
 
-def _minmax_weighted(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.sums(lambda i: _share(votes.v[i], votes.v.values())), votes.best
+def _weighted(votes: _Votes) -> _Reached:
+    return votes.by_class(votes.total())
 
 
-def _softmax_weighted(votes: _Votes) -> tuple[Totals, Show]:
+def _weighted_mean(votes: _Votes) -> _Reached:
+    return votes.by_class(votes.mean())
+
+
+def _best_of_n(votes: _Votes) -> _Reached:
+    return votes.argmax()
+
+
+def _minmax_weighted(votes: _Votes) -> _Reached:
+    totals = votes.sums(lambda i: _share(votes.v[i], votes.v.values()))
+    return _Reached(totals, votes.best, _first)
+
+
+def _softmax_weighted(votes: _Votes) -> _Reached:
     high, temperature = max(votes.v.values()), votes.given["temperature"]
     powers = votes.sums(lambda i: math.exp((votes.v[i] - high) / temperature))
     whole = _sum(powers.values())
-    return {a: power / whole for a, power in powers.items()}, _first
+    return votes.by_class({a: power / whole for a, power in powers.items()})
 
 
-def _logodds_weighted(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.sums(lambda i: _log_odds(votes.v[i], votes.given["eps"])), _first
+def _logodds_weighted(votes: _Votes) -> _Reached:
+    return votes.by_class(votes.sums(lambda i: _log_odds(votes.v[i], votes.given["eps"])))
 
 
-def _loglik_weighted(votes: _Votes) -> tuple[Totals, Show]:
+def _loglik_weighted(votes: _Votes) -> _Reached:
     q, m, prior = (votes.given[name] for name in ("reliability", "answers", "prior"))
     constant = math.log(q * (m - 1) / (1 - q)) - math.log(prior / (1 - prior))
-    return votes.sums(lambda i: _log_odds(votes.v[i], votes.given["eps"]) + constant), _first
+    return votes.by_class(
+        votes.sums(lambda i: _log_odds(votes.v[i], votes.given["eps"]) + constant)
+    )
 
 
-def _confidence_weighted(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.sums(lambda i: math.exp(votes.v[i])), _first
+def _confidence_weighted(votes: _Votes) -> _Reached:
+    return votes.by_class(votes.sums(lambda i: math.exp(votes.v[i])))
 
 
-def _borda(votes: _Votes) -> tuple[Totals, Show]:
-    return votes.sums(lambda i: _points(i, votes.v) ** votes.given["power"]), _first
+def _crew(votes: _Votes) -> _Reached:
+    return votes.argmax()
 
 
-def _hybrid_majority_reward(votes: _Votes) -> tuple[Totals, Show]:
+def _borda(votes: _Votes) -> _Reached:
+    return votes.by_class(votes.sums(lambda i: _points(i, votes.v) ** votes.given["power"]))
+
+
+def _hybrid_majority_reward(votes: _Votes) -> _Reached:
     if _consensus(votes.count, votes.given["tau"], votes.given["consensus"]):
-        return votes.count, _first
+        return votes.by_class(votes.count)
     if votes.given["reward"] == "max":
-        return votes.most(), votes.best
-    return votes.mean() if votes.given["reward"] == "mean" else votes.total(), _first
+        return votes.argmax()
+    return votes.by_class(votes.mean() if votes.given["reward"] == "mean" else votes.total())
 
 
-def _weighted_reward_frequency(votes: _Votes) -> tuple[Totals, Show]:
+def _weighted_reward_frequency(votes: _Votes) -> _Reached:
     mean, w = votes.mean(), votes.given["reward_weight"]
     whole = _sum(mean.values())
     if votes.given["normalize"] == "minmax":
@@ -260,16 +283,16 @@ def _weighted_reward_frequency(votes: _Votes) -> tuple[Totals, Show]:
     else:
         scaled = {a: mean[a] / whole if whole > 0 else 1 / len(mean) for a in mean}
     share = {a: count / len(votes.voters) for a, count in votes.count.items()}
-    return {a: w * scaled[a] + (1 - w) * share[a] for a in mean}, _first
+    return votes.by_class({a: w * scaled[a] + (1 - w) * share[a] for a in mean})
 
 
-def _pareto(votes: _Votes) -> tuple[Totals, Show]:
+def _pareto(votes: _Votes) -> _Reached:
     rows = {i: np.array(votes.rows[i]) for i in votes.voters}
     front = {i for i in rows if not any(_dominates(rows[j], rows[i]) for j in rows)}
-    return votes.sums(lambda i: float(i in front)), _first
+    return votes.by_class(votes.sums(lambda i: float(i in front)))
 
 
-def _multi_objective(votes: _Votes) -> tuple[Totals, Show]:
+def _multi_objective(votes: _Votes) -> _Reached:
     columns = list(zip(*(votes.rows[i] for i in votes.voters), strict=True))
 
     def objective(i: int) -> float:
@@ -278,10 +301,10 @@ def _multi_objective(votes: _Votes) -> tuple[Totals, Show]:
             row = [_share(x, column) for x, column in zip(row, columns, strict=True)]
         return _sum(u * x for u, x in zip(votes.given["objective_weights"], row, strict=True))
 
-    return votes.sums(objective), _first
+    return votes.by_class(votes.sums(objective))
 
 
-_SCORES: dict[str, Callable[[_Votes], tuple[Totals, Show]]] = {
+_SCORES: dict[str, Callable[[_Votes], _Reached]] = {
     "majority": _majority,
     "weighted": _weighted,
     "weighted_mean": _weighted_mean,
@@ -291,6 +314,7 @@ _SCORES: dict[str, Callable[[_Votes], tuple[Totals, Show]]] = {
     "logodds_weighted": _logodds_weighted,
     "loglik_weighted": _loglik_weighted,
     "confidence_weighted": _confidence_weighted,
+    "crew": _crew,
     "borda": _borda,
     "hybrid_majority_reward": _hybrid_majority_reward,
     "weighted_reward_frequency": _weighted_reward_frequency,

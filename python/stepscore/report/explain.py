@@ -23,7 +23,6 @@ from stepscore.voting import (
     objectives_of,
     ranks,
 )
-from stepscore.voting.rules import BEST_OF_N
 
 _ANSWER_WIDTH = 30
 _NO_ANSWER = "none"
@@ -34,7 +33,7 @@ _JOINED = {
     "unit": "by its number, the unit aside",
     "verify": "by math-verify",
 }
-# What the winning answer has, under every rule but the hybrid one.
+# What the winning answer has, under every rule but the hybrid one; of others, what the table says.
 _HAS = {
     "majority": "{score} of {voters} votes",
     "weighted": "a sum of {score}",
@@ -218,7 +217,7 @@ def _vote(case: _Case, index: int, rule: TypedRule) -> tuple[list[str], str]:
         return nothing, f"no vote; it reads {rule.rule.scores.words}, and there are others"
     place = int(elections.winner[here][-1])
     if place < 0:
-        if rule.name != BEST_OF_N and not case.can_count:
+        if not rule.chooses_one and not case.can_count:
             return nothing, "no vote; there are no answers to count"
         return nothing, "no vote; no candidate has all that it takes to vote"
     reached = _reached(case, index)
@@ -235,7 +234,9 @@ def _vote(case: _Case, index: int, rule: TypedRule) -> tuple[list[str], str]:
         return cells, f"{sentence}; there is no other answer"
     second = max((number for number in reached if number != winner), key=reached.__getitem__)
     if is_tied:
-        return cells, f"{sentence}, as much as {case.names[second]}, which came later"
+        order = list(reached)  # as the answers were seen; a maximum over candidates has its own
+        later = "came later" if order.index(winner) < order.index(second) else "reached it later"
+        return cells, f"{sentence}, as much as {case.names[second]}, which {later}"
     return cells, f"{sentence}, {margin:.4g} ahead of {case.names[second]}"
 
 

@@ -237,9 +237,11 @@ class Summary:
                 f"{counted(self._unanswered, 'candidate')} without an answer took no part."
             )
         if self._without_answers:
+            choosing = [rule.label for rule in self._rules if rule.chooses_one]
+            verb = "is" if len(choosing) == 1 else "are"
             rest = (
-                "so best_of_n alone is voted on."
-                if any(rule.name == "best_of_n" for rule in self._rules)
+                f"so {' and '.join(choosing)} alone {verb} voted on."
+                if choosing
                 else "and best_of_n, which could choose, was not asked for."
             )
             notes.append(

@@ -12,7 +12,7 @@ from stepscore.ops import Rule, vote
 from stepscore.ops.vote_rule import ScoreNeeds
 from stepscore.ragged import segment_of
 from stepscore.voting.columns import usable
-from stepscore.voting.rules import BEST_OF_N, TypedRule
+from stepscore.voting.rules import TypedRule
 from stepscore.voting.scores import CandidateScores
 from stepscore.voting.settings import VoteSettings, objectives_of
 
@@ -75,7 +75,8 @@ def elect(
         classes: the answer of each candidate, int64 ``[candidates]``: equal within a problem where
             the answers are; -1 = none, it takes no part.
         has_answers: whether there is anything to count, bool ``[problems]``. Without, each
-            candidate stands for itself under ``best_of_n``, and the other rules have no vote.
+            candidate stands for itself under a rule that chooses one, as ``best_of_n``, and the
+            other rules have no vote.
         settings: rules and objectives.
         sizes: vote over the first so many candidates of every problem as well, ascending.
         class_scores: whether to give what every answer reached.
@@ -140,7 +141,7 @@ def _exists(
             for rule in rules
         ]
     )
-    stands_alone = np.array([rule.name == BEST_OF_N for rule in rules])
+    stands_alone = np.array([rule.chooses_one for rule in rules])
     can_count = has_answers[:, None] | stands_alone
     return np.asarray(can_count[:, :, None] & has_use)
 

@@ -71,6 +71,11 @@ class TypedRule:
         return self.rule.info.reads == "column"
 
     @property
+    def chooses_one(self) -> bool:
+        """Whether it chooses a candidate, and needs no answers that could be counted."""
+        return self.rule.info.argmax
+
+    @property
     def sums_scores(self) -> bool:
         """Whether a candidate with a negative score counts against its answer."""
         return self.name == "weighted" or self.rule.parameters.get("reward") == "sum"
