@@ -7,6 +7,7 @@
 
 #include "answer_key/canonical.h"
 #include "answer_key/extract.h"
+#include "answer_key/markup.h"
 #include "answer_key/tokens.h"
 #include "stepscore/parallel.h"
 
@@ -62,12 +63,12 @@ void key_of_answer(std::string_view answer, std::string& key) {
 
 // A text that states no answer may be one itself, if it is understood.
 void key_of_solution(std::string_view solution, std::string& key) {
-  const std::string_view stated = stated_answer(solution);
-  if (stated.data() != nullptr) {
+  const std::string stated = stated_answer(solution);
+  if (!stated.empty()) {
     key_of_answer(stated, key);
     return;
   }
-  key_of_answer(solution, key);
+  key_of_answer(solution_alone(solution), key);
   if (key.starts_with(kUnresolved)) key.clear();
 }
 
@@ -154,12 +155,12 @@ class Classes {
 
 }  // namespace
 
-std::string_view extract_answer(std::string_view solution) {
-  const std::string_view stated = stated_answer(solution);
-  if (stated.data() != nullptr) return stated;
-  std::string key;
-  key_of_solution(solution, key);
-  return key.empty() ? std::string_view{} : trimmed(solution);
+std::string extract_answer(std::string_view solution) {
+  std::string stated = stated_answer(solution);
+  if (!stated.empty()) return stated;
+  std::string alone = solution_alone(solution), key;
+  key_of_answer(alone, key);
+  return key.empty() || key.starts_with(kUnresolved) ? std::string() : alone;
 }
 
 std::string answer_key(std::string_view answer) {
@@ -168,10 +169,10 @@ std::string answer_key(std::string_view answer) {
   return key;
 }
 
-void extract_answers(const std::string_view* texts, int64_t count, std::string_view* answers) {
+void extract_answers(const std::string_view* texts, int64_t count, std::string* answers) {
   parallel_for(count, kTextsPerThread, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      answers[i] = texts[i].data() == nullptr ? texts[i] : extract_answer(texts[i]);
+      answers[i] = texts[i].data() == nullptr ? std::string() : extract_answer(texts[i]);
     }
   });
 }

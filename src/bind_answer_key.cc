@@ -74,7 +74,7 @@ StringList bound_answer_keys(const Strings& texts, bool extract) {
 
 StringList bound_extract_answers(const Strings& texts) {
   const Texts views("extract_answers", texts);
-  std::vector<std::string_view> answers(texts.size());
+  std::vector<std::string> answers(texts.size());
   {
     // Only the strings' bytes below; the tuple holds the strings and outlives the scope.
     py::gil_scoped_release unlocked;
@@ -82,7 +82,7 @@ StringList bound_extract_answers(const Strings& texts) {
   }
   StringList out(answers.size());
   for (size_t i = 0; i < answers.size(); ++i) {
-    py::object answer = answers[i].data() == nullptr ? py::none() : to_python(answers[i]);
+    py::object answer = answers[i].empty() ? py::none() : to_python(answers[i]);
     PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), answer.release().ptr());
   }
   return out;

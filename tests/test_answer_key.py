@@ -86,7 +86,7 @@ def test_the_examples_of_the_docstrings_hold():
         ("### Final Answer\n$5$", "5"),
         ("#### **Answer:** 6", "6"),
         ("#### The answer is 7.", "7"),
-        ("## Answers\n8", None),
+        ("## Answers\n8", "8"),
         ("The answer is 0.333...", "0.333..."),
         ("The answer is B) 5", "B) 5"),
         (r"\boxed{0.333...}.", "0.333..."),

@@ -26,12 +26,12 @@ enum class Decided : int64_t {
   kUnit,      // 12 and 12 hours: the problem knows just one unit for this number
 };
 
-// The answer that a solution states, as it stands there; data() is null where it states none.
-std::string_view extract_answer(std::string_view solution);
+// The answer that a solution states, as it stands there; empty where it states none.
+std::string extract_answer(std::string_view solution);
 
-void extract_answers(const std::string_view* texts,  // [n]
+void extract_answers(const std::string_view* texts,  // [n]; data() may be null: no answer
                      int64_t count,
-                     std::string_view* answers);  // [n]
+                     std::string* answers);  // [n], empty where there is no answer
 
 // Empty for an answer without content. Equal keys that are not kUnresolved are equal in value.
 std::string answer_key(std::string_view answer);

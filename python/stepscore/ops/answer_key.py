@@ -1,16 +1,40 @@
 r"""Final answers, their canonical keys, and classes of equal answers.
 
-**What a solution states**, the first of these that it has (`extract_answers`):
+**What a solution states** (`extract_answers`). First goes what is no part of it: everything up to
+the last ``</think>`` (``</reasoning>``, ``<|end_of_thought|>``, ``[/THINK]``, ...), and from a
+``<think>`` on that is not closed; at the end of the text ends of turns (``<|im_end|>``, ``</s>``),
+the tag of Math-Shepherd, emoji and ticks. Then the first of these that it has:
 
 ===  ==========================================  ==================================================
-1    ``\boxed{...}``, ``\fbox{...}``             the box that opens last, of those that are closed
-2    ``#### ...``, if that is none of row 3      behind the last one, to the end of the line
-3    ``... answer is ...``; at the begin of a    in the last line that has one, to the end of the
-     line ``Answer:``, ``Final answer:``,        sentence; the next line where this one ends
-     ``A:``; the heading ``# Answer``
-4    ``=`` in the last line                      behind the last one
-5    nothing of these                            the whole text, if `answer_keys` understands it
+1    ``<answer>...</answer>``                    what rows 2 to 4 find in the last one that is not
+                                                 empty, or all of it
+2    ``\boxed{...}``, ``\fbox{...}``,             the box that opens last, of those that are closed,
+     ``\boxed 5``                                say something and stand outside of code; boxes of
+                                                 one sentence or list are one answer, ``2, 3``,
+                                                 unless ``=``, "then", "which", ... is between
+                                                 them; a percent sign or degree behind a box counts
+3    ``#### ...``                                behind the last one that is no heading (words, with
+                                                 text below), to the end of the line
+4    a statement: ``... answer is ...``; with a  in the last line that has one, outside of code, to
+     colon ``Answer``, ``Ans``, ``答案`` and such  the end of the sentence or its main clause; where
+     words of other languages, at the begin of   this line ends, below: display math, a block of
+     a line ``A``; a line or heading that is     code of one line, a quote, a list (its items are
+     just ``Final Answer``; ``correct option     one answer, ``2, 3``), any line
+     is C``, ``故选 C``, ``12 is the answer``
+5    ``result is ...``; ``total``, ``value``,    as in row 4, if it is the last thing said
+     ``sum``, ``solution`` alike
+6    ``=`` in the last line                      behind the last one, if the line is complete and
+                                                 states one value, perhaps with a unit; a chain
+                                                 ``x = 5 + 6 = 11`` does
+7    nothing of these                            the whole text, if `answer_keys` understands it
 ===  ==========================================  ==================================================
+
+A statement is none if it only judges or describes the answer (is correct, is verified, is found by
+..., is not 5, is a whole number), asks for it (if the answer is), begins an explanation, or was cut
+off within a formula or brackets; the one before it counts. ``correct`` alone counts where there is
+no other. In front of a value "therefore", "approximately", "equal to" and their like go; so do
+``**``, backticks, quotes, ``$`` and a final period around it, and environments that only lay out.
+Where a text says nothing that can be told to be its answer, there is none.
 
 **What an answer means** (`answer_keys`). LaTeX, Unicode and plain spellings are one (``\frac12``,
 ``½``, ``1/2``), and so are equal values:
@@ -40,8 +64,9 @@ What could mean two things is text: ``1/2\pi``, ``2(3)``, ``5m``, ``{1+2}^2``, 3
 1,2 without brackets, (A) 5. Numerators and denominators have 64 bits; what needs more is text,
 whole numbers aside, and so is a union whose ends are too near to tell which comes first.
 
-Source: the forms of huggingface/search-and-learn, openai/grade-school-math, openai/prm800k, the
-Hendrycks normalisation of MATH answers and math-verify. They drop units (5 cm = 5 m), and
+Source: the forms of huggingface/search-and-learn, openai/grade-school-math, openai/prm800k,
+openai/simple-evals, Qwen2.5-Math, lighteval, the Hendrycks normalisation of MATH answers and
+math-verify. They drop units (5 cm = 5 m), and
 math-verify rounds decimals (0.333333 = 1/3) and takes 50% for 50 as well; the keys do none of this.
 """
 
@@ -88,7 +113,8 @@ def extract_answers(texts: Iterable[str | None]) -> list[str | None]:
 
     Returns:
         The answers as they stand there, without white space, a final period, ``$`` and emphasis at
-        the ends; None where none is stated.
+        the ends, several values of one statement joined by commas; None where none is stated. Time
+        is linear in the length of a text.
 
     Raises:
         TypeError: something else than str or None; the message names the first.
@@ -96,6 +122,12 @@ def extract_answers(texts: Iterable[str | None]) -> list[str | None]:
     Examples:
         >>> extract_answers([r"Thus \boxed{\frac{1}{2}}.", "The answer is 1,234. Done.", "Hm."])
         ['\\frac{1}{2}', '1,234', None]
+        >>> extract_answers(["<think>9?</think>**Answer:**\n- 12", r"\boxed{2} or \boxed{3}"])
+        ['12', '2, 3']
+        >>> extract_answers(["The answer is 6. It is found by adding. The answer is correct."])
+        ['6']
+        >>> extract_answers(["so x = 5 + 6 = 11", "x = 1, y = 2", "so x = 5 +"])
+        ['11', None, None]
     """
     return _core.extract_answers(_texts("extract_answers", texts))
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.ops.answer_key import AnswerGroups
-from stepscore.reference.answer_key_extraction import WHITE, stated_answer, trim
+from stepscore.reference.answer_key_extraction import alone, stated_answer, trim
 from stepscore.reference.answer_key_groups import agreed, by_key
 from stepscore.reference.answer_key_numbers import NotUnderstoodError, spell
 from stepscore.reference.answer_key_reader import Reader
@@ -86,11 +86,12 @@ def group_answers(
 
 
 def _extract(text: str) -> str | None:
-    answer = stated_answer(text.strip(WHITE))
+    answer = stated_answer(text)
     if answer is not None:
         return answer
+    text = alone(text)
     key = _key(text)[0]
-    return None if key is None or key.startswith("text:") else trim(text)
+    return None if key is None or key.startswith("text:") else text
 
 
 def _key(answer: str) -> tuple[str | None, str | None]:

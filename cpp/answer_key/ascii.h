@@ -1,0 +1,94 @@
+// The characters of ASCII, and words of them, as the extraction of answers reads texts.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace stepscore::ascii {
+
+constexpr auto kNone = std::string_view::npos;
+constexpr std::string_view kWhite = " \t\n\v\f\r";
+
+constexpr bool is_white(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+constexpr bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+constexpr bool is_letter(char c) {
+  return is_upper(c) || (c >= 'a' && c <= 'z');
+}
+constexpr bool is_foreign(char c) {
+  return static_cast<unsigned char>(c) >= 0x80;
+}
+
+constexpr bool contains(std::string_view characters, char c) {
+  return characters.find(c) != kNone;
+}
+
+// Whether a text has a piece at a place; false beyond its end.
+constexpr bool has(std::string_view text, size_t at, std::string_view piece) {
+  return at <= text.size() && text.substr(at).starts_with(piece);
+}
+
+constexpr bool letter_at(std::string_view text, size_t at) {
+  return at < text.size() && is_letter(text[at]);
+}
+
+constexpr std::string_view strip(std::string_view text, std::string_view characters = kWhite) {
+  const size_t first = text.find_first_not_of(characters);
+  if (first == kNone) return text.substr(text.size());
+  return text.substr(first, text.find_last_not_of(characters) - first + 1);
+}
+
+constexpr std::string_view strip_end(std::string_view text, std::string_view characters = kWhite) {
+  const size_t last = text.find_last_not_of(characters);
+  return last == kNone ? text.substr(0, 0) : text.substr(0, last + 1);
+}
+
+// Past the characters of a set.
+constexpr size_t skip(std::string_view text, size_t at, size_t end, std::string_view characters) {
+  while (at < end && contains(characters, text[at])) ++at;
+  return at;
+}
+
+constexpr size_t word_end(std::string_view text, size_t at, size_t end) {
+  while (at < end && is_letter(text[at])) ++at;
+  return at;
+}
+
+// A word in lower case, for tables of words; empty where it is longer than any of them.
+class Lower {
+ public:
+  explicit constexpr Lower(std::string_view word) {
+    if (word.size() > letters_.size()) return;
+    for (const char c : word) {
+      letters_[size_++] = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+  }
+  constexpr std::string_view view() const { return {letters_.data(), size_}; }
+
+ private:
+  std::array<char, 20> letters_{};
+  size_t size_ = 0;
+};
+
+template <class Table>
+constexpr bool in(const Table& table, std::string_view word) {
+  return std::find(std::begin(table), std::end(table), word) != std::end(table);
+}
+
+// The entry of a table of pieces that a text has at a place; empty where it has none.
+template <class Table>
+constexpr std::string_view starting(const Table& table, std::string_view text, size_t at) {
+  for (const std::string_view piece : table) {
+    if (has(text, at, piece)) return piece;
+  }
+  return {};
+}
+
+}  // namespace stepscore::ascii
