@@ -66,6 +66,8 @@ def answers_of(scored: ScoredRecords, settings: VoteSettings) -> Answers:
     """Read the answer of every candidate: the file's, else an earlier run's, else the text's."""
     candidates = [candidate for record in scored.records for candidate in record.candidates]
     stated = [c.earlier_answer if c.answer is None else c.answer for c in candidates]
+    for candidate in scored.skipped:  # whatever it says, it takes no part
+        stated[candidate] = ""
     if None not in stated:
         return read_answers(stated, (), scored.scores.offsets, verify=settings.verify)
     # Steps that the recipe has split are free of step tags.
