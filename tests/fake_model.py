@@ -33,32 +33,56 @@ class FakeModel:
     show_progress: bool | None = None
     calls: list[int] = field(default_factory=list)
 
+    @property
+    def reader(self) -> SimpleNamespace:
+        return SimpleNamespace(steps_of=lambda solution: (self._steps(solution), 0))
+
+    def _steps(self, solution: Any) -> list[str]:
+        return self.recipe.split(solution) if isinstance(solution, str) else list(solution)
+
+    def _fault(self, steps: list[str], truncation: str) -> InputError | None:
+        if not steps:
+            return InputError("at least one step", got="none", argument=at(0), where="score")
+        for number, step in enumerate(steps):
+            fault = self.recipe.fault_in_step(step)
+            if fault is None and "forbidden" in step:
+                fault = InputError("a step without forbidden words", got=repr(step))
+            if fault is not None:
+                return fault.at(where="score", argument=at(0, number))
+        if sum(map(len, steps)) > self.max_length and truncation == "error":
+            return InputError(
+                f"no more tokens, with the problem, than the model's {self.max_length} positions",
+                got=f"{sum(map(len, steps))}",
+                advice=(
+                    "leave it out, or pass ",
+                    Argument("truncation", "steps"),
+                    " to score the steps that fit",
+                ),
+                argument=at(0),
+                where="score",
+            )
+        return None
+
     def score(
-        self, problems: list[str], solutions: list[Any], *, truncation: str = "error"
+        self,
+        problems: list[str],
+        solutions: list[Any],
+        *,
+        truncation: str = "error",
+        on_bad: str = "error",
+        special_tokens: str = "strip_end",
+        nan: str = "error",
     ) -> SimpleNamespace:
         assert len(problems) == len(solutions)
-        traces = []
+        traces, skipped = [], {}
         for index, solution in enumerate(solutions):
-            steps = self.recipe.split(solution) if isinstance(solution, str) else solution
-            if not steps:
-                raise InputError("at least one step", got="none", argument=at(index), where="score")
-            for number, step in enumerate(steps):
-                fault = self.recipe.fault_in_step(step)
-                if fault is not None:
-                    raise fault.at(where="score", argument=at(index, number))
-            if sum(map(len, steps)) > self.max_length and truncation == "error":
-                raise InputError(
-                    f"no more tokens, with the problem, than the model's {self.max_length} "
-                    "positions",
-                    got=f"{sum(map(len, steps))}",
-                    advice=(
-                        "leave it out, or pass ",
-                        Argument("truncation", "steps"),
-                        " to score the steps that fit",
-                    ),
-                    argument=at(index),
-                    where="score",
-                )
+            steps = self._steps(solution)
+            fault = self._fault(steps, truncation)
+            if fault is not None:
+                fault = fault.at(argument=at(index, *fault.argument.index[1:]))
+                if on_bad == "error":
+                    raise fault
+                skipped[index], steps = fault, []
             traces.append(steps)
         if any("strange" in step for steps in traces for step in steps):
             raise Exception("Missing [UNK] token")  # as the tokenizers library does
@@ -66,10 +90,12 @@ class FakeModel:
         if any("crash" in step for steps in traces for step in steps):
             raise RuntimeError("CUDA out of memory")
         rows = [self._row(steps) for steps in traces]
-        truncated = [int(np.isnan(row).sum()) for row in rows]
+        truncated = [int(np.sum(self._ends(steps) > self.max_length)) for steps in traces]
         if any(truncated):
             warnings.warn(f"score: {sum(truncated)} steps ... were not scored (NaN)", stacklevel=2)
         return SimpleNamespace(
+            skipped=skipped,
+            stripped={},
             values=np.concatenate(rows),
             offsets=np.cumsum([0] + [len(row) for row in rows], dtype=np.int64),
             truncated=np.array(truncated, dtype=np.int64),
@@ -77,10 +103,12 @@ class FakeModel:
         )
 
     def _row(self, steps: list[str]) -> np.ndarray:
-        ends = np.cumsum([len(step) for step in steps])
         row = np.array([step_score(step) for step in steps], dtype=np.float32)
-        row[ends > self.max_length] = np.nan
+        row[self._ends(steps) > self.max_length] = np.nan
         return row
+
+    def _ends(self, steps: list[str]) -> np.ndarray:
+        return np.cumsum([len(step) for step in steps])
 
 
 def at(*index: int) -> Argument:

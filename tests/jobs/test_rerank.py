@@ -169,7 +169,7 @@ def test_truncation_is_asked_for_counted_and_written_as_null(
     record = {"id": 1, "problem": "?", "candidates": [long, "A: 2", "A: 1"], "answer": "1"}
     out = tmp_path / "out.jsonl"
     arguments = ["rerank", write(record), "-o", str(out), "--model", "m"]
-    assert main(arguments) == 2
+    assert main([*arguments, "--on-bad-candidate", "error"]) == 2
     message = capsys.readouterr().err
     assert (
         "id 1: candidates[0]: expected no more tokens, with the problem, than the model's 200"
@@ -192,17 +192,18 @@ def test_a_fault_inside_a_chunk_is_found(
     fake: FakeModel, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records = many()
-    records[11]["candidates"].append({"steps": ["fine", "two\nlines"]})
+    records[11]["candidates"].append({"steps": ["fine", "forbidden"]})
     records[20]["candidates"] = ["x" * 500]
     source, out, clean = write(*records), tmp_path / "out.jsonl", tmp_path / "clean.jsonl"
-    assert main(["rerank", source, "-o", str(out), "--model", "m"]) == 2
+    error = ["--on-bad-candidate", "error"]
+    assert main(["rerank", source, "-o", str(out), "--model", "m", *error]) == 2
     message = capsys.readouterr().err
     last = len(records[11]["candidates"]) - 1
     assert f"in.jsonl:12: id 11: candidates[{last}].steps[1]: expected a step without" in message
     assert not out.exists()
 
     skipped = tmp_path / "skipped.jsonl"
-    skip = ["--on-error", "skip", "--skipped", str(skipped)]
+    skip = [*error, "--on-error", "skip", "--skipped", str(skipped)]
     assert main(["rerank", source, "-o", str(out), "--model", "m", *skip]) == 0
     printed = capsys.readouterr()
     assert "skipped 2 records:" in printed.err
@@ -221,7 +222,7 @@ def test_no_record_goes_through_the_model_twice(
     records[11]["candidates"] = ["x" * 500]
     out = tmp_path / "out.jsonl"
     arguments = ["score", write(*records), "-o", str(out), "--model", "m", "--on-error", "skip"]
-    assert main(arguments) == 0
+    assert main([*arguments, "--on-bad-candidate", "error"]) == 0
     assert sum(fake.calls) == sum(len(r["candidates"]) for r in records) - 1
 
 

@@ -57,22 +57,22 @@ UNSCORABLE = [
     (solution(candidates=[]), "candidates: expected a list of at least one candidate; got []"),
     (solution(candidates="x"), 'candidates: expected a list of at least one candidate; got "x"'),
     (solution(candidates=[3]), "candidates[0]: expected a text or an object; got a number; write"),
-    (solution(candidates=["a", " "]), "candidates[1]: expected a solution; got an empty text"),
+    (solution(candidates=["a", " "]), "candidates[1]: expected at least one step; got"),
     (solution(candidates=[{}]), 'candidates[0]: expected "steps" or "text"; got neither'),
     (solution(candidates=[{"text": 1}]), "candidates[0].text: expected a text; got 1; write it so"),
     (
         solution(candidates=[{"steps": "a"}]),
         'candidates[0].steps: expected a list of texts; got "a"',
     ),
-    (solution(candidates=[{"steps": []}]), "candidates[0].steps: expected at least one step; got"),
+    (solution(candidates=[{"steps": []}]), "candidates[0]: expected at least one step; got"),
     (solution(candidates=[{"steps": ["a", 2]}]), "candidates[0].steps[1]: expected a text; got 2"),
     (
         solution(candidates=[{"steps": ["a", "\n"]}]),
-        r'candidates[0].steps[1]: expected a step with text; got "\n"; leave',
+        r"candidates[0].steps[1]: expected a step with text; got '\n'; leave",
     ),
     (
-        solution(candidates=["a = 1", {"steps": ["a", "b\nc"]}]),
-        r"candidates[1].steps[1]: expected a step without '\n', which ends a step",
+        solution(candidates=["a = 1", {"steps": ["a", "forbidden"]}]),
+        r"candidates[1].steps[1]: expected a step without forbidden words",
     ),
     (
         solution(candidates=["x" * 500]),
@@ -151,7 +151,7 @@ def run(
     after = {**good, "id": "after"}
     source = write({**good, "id": "good"}, bad, after)
     out = tmp_path / "out.jsonl"
-    model = [] if command == "vote" else ["--model", "m"]
+    model = [] if command == "vote" else ["--model", "m", "--on-bad-candidate", "error"]
     return main([command, source, "-o", str(out), *model, *options]), out
 
 
@@ -311,6 +311,7 @@ def test_a_bad_record_does_not_take_its_id(fake: FakeModel, write: Write, tmp_pa
     )
     out, log = tmp_path / "out", tmp_path / "log"
     options = ["--model", "m", "--on-error", "skip", "--skipped", str(log)]
+    options += ["--on-bad-candidate", "error"]
     assert main(["score", source, "-o", str(out), *options]) == 0
     assert [line["candidates"] for line in read(out)] == [["a = 2"]]
     assert [line["place"].rpartition(":")[2] for line in read(log)] == ["1", "2", "4", "5", "6"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from models import BUILDERS, PROBLEMS, STEPS  # noqa: E402
 import stepscore  # noqa: E402
 from stepscore import lab  # noqa: E402
 from stepscore.lab.continuations import LabContinuationPolicy  # noqa: E402
+from stepscore.search.driver.calls import UnusableError, check_score  # noqa: E402
 from stepscore.search.requests import ScoreRequest  # noqa: E402
 from stepscore.search.scorers import PrmScorer, ValueHeadScorer  # noqa: E402
 
@@ -98,6 +100,36 @@ def test_an_empty_last_step_has_the_score_of_the_one_before(loaded) -> None:
     scorer = PrmScorer(loaded("trl"))
     ((one,),) = scorer([ScoreRequest(PROBLEMS[0], ["We add 3.\n"], 1, 0)])
     assert scorer([ScoreRequest(PROBLEMS[0], ["We add 3.\n", ""], 2, 1)]) == [[one, one]]
+
+
+def test_tokens_that_end_a_trace_are_removed_and_others_are_its_fault(loaded) -> None:
+    prm = loaded("trl")
+    scorer = PrmScorer(prm)
+    steps = ["We add 3.\n", "It is 7.<|im_", "end|>\n"]
+    ((first, _, last),) = scorer([ScoreRequest(PROBLEMS[0], steps, 1, 0)])
+    expected = prm.score(PROBLEMS[0], ["We add 3.\nIt is 7."]).values
+    np.testing.assert_allclose([first, last], expected, atol=EXACT)
+    good, inside, problem = scorer(
+        [
+            ScoreRequest(PROBLEMS[0], ["We add 3.\n"], 2, 0),
+            ScoreRequest(PROBLEMS[0], ["We <|im_end|> add\n", "x\n"], 3, 0),
+            ScoreRequest("What<|im_start|>?", ["x\n"], 4, 0),
+        ]
+    )
+    np.testing.assert_allclose(good, expected[:1], atol=EXACT)
+    for fault, text in ((inside, "a step without '<|im_end|>'"), (problem, "a problem without")):
+        assert isinstance(fault, ValueError)
+        assert text in str(fault)
+
+
+def test_a_score_that_is_no_number_is_the_fault_of_the_search_that_meets_it(loaded) -> None:
+    prm = loaded("trl")
+    ((weight, bias),) = prm.head.layers
+    broken = replace(prm, head=replace(prm.head, layers=((weight * np.nan, bias),), copies={}))
+    requests = [ScoreRequest(problem, ["x\n"], node, 0) for node, problem in enumerate(PROBLEMS, 1)]
+    for request, reply in zip(requests, PrmScorer(broken)(requests), strict=True):
+        with pytest.raises(UnusableError, match="gave a score of nan"):
+            check_score(request, reply)
 
 
 def test_what_no_session_can_hold_is_scored_whole(loaded) -> None:

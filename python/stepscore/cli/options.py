@@ -94,6 +94,25 @@ def add_faults(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_bad_candidates(parser: argparse.ArgumentParser) -> None:
+    """What a candidate that a model cannot score does, and tokens that end one."""
+    candidates = parser.add_argument_group("bad candidates")
+    candidates.add_argument(
+        "--on-bad-candidate",
+        choices=("keep", "error"),
+        default="keep",
+        help="one that cannot be scored, such as an empty one: keep it without scores (default), "
+        "count it and let it take no part; or make it an error of its record",
+    )
+    candidates.add_argument(
+        "--special-tokens",
+        choices=("strip_end", "error"),
+        default="strip_end",
+        help="tokens that end a turn or a text, such as <|im_end|>, at the end of a candidate: "
+        "remove and count them (default), or refuse them as every other special token",
+    )
+
+
 def add_fields(parser: argparse.ArgumentParser, names: Sequence[str] = ALL_FIELDS) -> None:
     """The names of a record's fields."""
     group = parser.add_argument_group("names of the fields")

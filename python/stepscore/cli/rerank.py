@@ -40,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         required=False,
         chunk_size=CHUNK_WITH_MODEL,
     )
+    options.add_bad_candidates(parser)
     options.add_aggregation(
         parser,
         AGGREGATIONS,
@@ -65,6 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
                 load,
                 how=arguments.how,
                 truncation=truncation,
+                on_bad=arguments.on_bad_candidate,
+                special_tokens=arguments.special_tokens,
                 settings=settings,
             )
         )
@@ -80,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
         settings=settings,
         prefixes=options.prefixes_of(arguments),
         truncation=truncation,
+        on_bad=arguments.on_bad_candidate,
+        special_tokens=arguments.special_tokens,
         version=stepscore.__version__,
     )
     tell(report, arguments)

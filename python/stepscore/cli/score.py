@@ -25,6 +25,7 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_files(parser, chunk_size=CHUNK_WITH_MODEL)
+    options.add_bad_candidates(parser)
     options.add_model(parser)
 
 
@@ -34,6 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
         options.files_of(arguments),
         lambda: load_prm(arguments),
         truncation=options.truncation_of(arguments),
+        on_bad=arguments.on_bad_candidate,
+        special_tokens=arguments.special_tokens,
         version=stepscore.__version__,
     )
     tell(report, arguments)

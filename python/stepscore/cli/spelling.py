@@ -16,6 +16,7 @@ _FLAGS = {
     "rules": "--rule",
     "bounded": "--score-range",
     "truncation": "--truncate",
+    "on_bad": "--on-bad-candidate",
     "record_id": "--explain",
     "parameters": "--set",
     "tie_credit": "--ties",

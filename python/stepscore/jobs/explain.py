@@ -23,6 +23,7 @@ from stepscore.voting import VoteSettings
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
 _NEAREST = 3
@@ -63,13 +64,15 @@ def explain_rerank(
     how: str | None,
     truncation: Truncation,
     settings: VoteSettings,
+    on_bad: OnBad = "keep",
+    special_tokens: SpecialTokens = "strip_end",
 ) -> list[str]:
     """Explain one problem of a file, the only one that the model scores.
 
     Args:
         files, record_id: as in `explain_vote`.
-        load, how, truncation, settings: as in `rerank_file`. The model is made once the problem is
-            found.
+        load, how, truncation, settings, on_bad, special_tokens: as in `rerank_file`. The model is
+            made once the problem is found.
 
     Returns:
         Lines of at most 100 characters.
@@ -82,7 +85,9 @@ def explain_rerank(
         records = parse_records(iter(lines), files.fields, "solutions", skip)
         record = _find(records, record_id, lines.name)
     model = load()
-    (scored,) = score_with_model([record], model, truncation, raise_fault)
+    (scored,) = score_with_model(
+        [record], model, truncation, raise_fault, on_bad=on_bad, special_tokens=special_tokens
+    )
     stated = model.recipe.default_aggregate
     chosen = choose_how(how, AGGREGATIONS, bounded=scored.scores.bounded, stated=stated)
     return _explain(scored, chosen, settings)

@@ -55,9 +55,11 @@ class LayoutCheck:
         Raises:
             RecordError: a record that lacks scores which the first has, or leaves its range.
         """
-        candidates = record.candidates
+        candidates = [candidate for candidate in record.candidates if candidate.skipped is None]
+        if not candidates and self.layout is not None:
+            return
         steps = all(candidate.step_scores is not None for candidate in candidates)
-        given = all(candidate.score is not None for candidate in candidates)
+        given = bool(candidates) and all(c.score is not None for c in candidates)
         if self.layout is None:
             if not steps and not given:
                 raise _fault(
@@ -110,7 +112,9 @@ def read_scores(records: list[Record], layout: Layout) -> ScoredRecords:
     scores = candidate_scores(
         candidate_offsets(records), steps=steps, given=given, bounded=layout.bounded
     )
-    return ScoredRecords(records, [candidate.earlier_steps for candidate in candidates], scores)
+    skipped = {i: c.skipped for i, c in enumerate(candidates) if c.skipped is not None}
+    split = [candidate.earlier_steps for candidate in candidates]
+    return ScoredRecords(records, split, scores, skipped)
 
 
 def _within(candidates: Sequence[Candidate]) -> bool:

@@ -34,6 +34,22 @@ def fault_of(error: Exception, record: Record, fields: Fields) -> RecordError:
     )
 
 
+def candidate_fault(
+    error: InputError, record: Record, candidate: int, fields: Fields
+) -> RecordError:
+    """Give why one candidate of a record cannot be scored.
+
+    Args:
+        error: of a call with candidates of many records.
+        record: that of the candidate.
+        candidate: its place in the record.
+        fields: the names of the record's fields.
+    """
+    index = () if error.argument is None else error.argument.index
+    argument = Argument("solutions", index=(candidate, *index[1:]))
+    return RecordError.caused_by(error, record, _field_of(argument, fields))
+
+
 def _field_of(argument: Argument | None, fields: Fields) -> tuple[str | int, ...]:
     """Give the part of a record that an argument of the scoring call came from."""
     if argument is None:

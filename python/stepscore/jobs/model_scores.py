@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stepscore.errors import Argument, InputError
-from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
+from stepscore.errors import Argument, InputError, Spell, as_argument
+from stepscore.jobs.model_faults import blames_input, candidate_fault, fault_of, model_failure
 from stepscore.jobs.scored import ScoredRecords, candidate_offsets
+from stepscore.ragged import segment_of
 from stepscore.records import Fields, Record, RecordError
 from stepscore.voting.scores import candidate_scores
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
 
@@ -25,75 +28,142 @@ def score_with_model(
     truncation: Truncation,
     on_fault: Callable[[RecordError], None],
     fields: Fields | None = None,
+    *,
+    on_bad: OnBad = "error",
+    special_tokens: SpecialTokens = "strip_end",
+    spell: Spell = as_argument,
 ) -> Iterator[ScoredRecords]:
     """Score every step of some records' candidates, all in one call.
 
     Where the call refuses them, the records are halved until the one at fault stands alone. Inputs
-    are checked before anything is forwarded, so that no record goes through the model twice.
+    are checked before anything is forwarded, so that no record goes through the model twice, but
+    for those that stand beside a score that is no number.
 
     Args:
         records: problems with solutions.
         model: a process reward model.
-        truncation: see its ``score``.
+        truncation, special_tokens: see its ``score``.
         on_fault: gets the error of a record at fault, and raises or returns to leave it out.
         fields: the names of the records' fields, for messages.
+        on_bad: ``keep`` keeps a candidate that cannot be scored, without scores; ``error`` makes it
+            the fault of its record.
+        spell: how the reasons of kept candidates name arguments.
 
     Raises:
         InputError: the model failed for a reason that no record is to blame for.
     """
+    names = fields or Fields()
     try:
-        yield _score(records, model, truncation)
-        return
+        scored = _score(records, model, truncation, names, on_bad, special_tokens, spell)
     except RuntimeError as error:
         raise model_failure(records[0].place, "score", error) from error
     except Exception as error:
         if not blames_input(error):
             raise
         if len(records) == 1:
-            on_fault(fault_of(error, records[0], fields or Fields()))
+            on_fault(fault_of(error, records[0], names))
             return
-    middle = len(records) // 2
-    yield from score_with_model(records[:middle], model, truncation, on_fault, fields)
-    yield from score_with_model(records[middle:], model, truncation, on_fault, fields)
+        middle = len(records) // 2
+        parts = [records[:middle], records[middle:]]
+    else:
+        if isinstance(scored, ScoredRecords):
+            yield scored
+            return
+        for fault in scored.values():
+            on_fault(fault)
+        parts = [[record for place, record in enumerate(records) if place not in scored]]
+    for part in parts:
+        if part:
+            yield from score_with_model(
+                part,
+                model,
+                truncation,
+                on_fault,
+                names,
+                on_bad=on_bad,
+                special_tokens=special_tokens,
+                spell=spell,
+            )
 
 
 def _score(
-    records: list[Record], model: ProcessRewardModel, truncation: Truncation
-) -> ScoredRecords:
-    problems: list[str] = []
-    solutions: list[list[str]] = []
-    split: list[list[str] | None] = []
-    for record in records:
-        for candidate in record.candidates:
-            texts = None
-            if candidate.steps is None:
-                texts = model.recipe.split(candidate.text or "")
-            split.append(texts)
-            solutions.append(texts or candidate.steps or [])
-            problems.append(record.problem or "")
+    records: list[Record],
+    model: ProcessRewardModel,
+    truncation: Truncation,
+    fields: Fields,
+    on_bad: OnBad,
+    special_tokens: SpecialTokens,
+    spell: Spell,
+) -> ScoredRecords | dict[int, RecordError]:
+    """Score records; or give the faults of those whose scores are no numbers."""
+    offsets = candidate_offsets(records)
+    record_of = segment_of(offsets)
+    candidates = [candidate for record in records for candidate in record.candidates]
+    problems = [records[place].problem or "" for place in record_of]
+    solutions = [c.text or "" if c.steps is None else c.steps for c in candidates]
     with warnings.catch_warnings():
         # The number of steps left out is counted here, and stands in the summary.
         warnings.filterwarnings("ignore", message="score: .* were not scored")
-        scores = model.score(problems, solutions, truncation=truncation)
+        scores = model.score(
+            problems,
+            solutions,
+            truncation=truncation,
+            on_bad=on_bad,
+            special_tokens=special_tokens,
+            nan="propagate",  # a fault of its record, named below
+        )
+    skipped = {
+        place: candidate_fault(
+            fault, records[record_of[place]], place - int(offsets[record_of[place]]), fields
+        ).reason_told(spell)
+        for place, fault in scores.skipped.items()
+    }
+    # The steps that the model has read, where they are others than those of the file.
+    split = [
+        None
+        if place in skipped or (candidate.steps is not None and place not in scores.stripped)
+        else model.reader.steps_of(solutions[place])[0]
+        for place, candidate in enumerate(candidates)
+    ]
+    expected = [
+        0 if place in skipped else len(steps or solutions[place])
+        for place, steps in enumerate(split)
+    ]
     counts = np.diff(scores.offsets)
-    expected = np.array([len(steps) for steps in solutions])
     if not np.array_equal(counts, expected):
         raise InputError(
-            f"one score per step, {expected.sum()}",
+            f"one score per step, {sum(expected)}",
             got=f"{counts.sum()} of the model",
             advice="report this with the record",
         )
     # As float64, so that a later run on the written scores gives the same aggregations.
     values = np.asarray(scores.values, dtype=np.float64)
-    if np.count_nonzero(~np.isfinite(values)) != np.sum(scores.truncated):
-        raise InputError(
-            "a finite score for every step",
-            got="NaN or infinity of the model",
-            advice=("its number format may overflow: pass ", Argument("dtype", "float32")),
-        )
-    low, high = model.recipe.score_range
     steps = values, np.asarray(scores.offsets, dtype=np.int64)
-    aggregated = candidate_scores(
-        candidate_offsets(records), steps=steps, bounded=low >= 0 and high <= 1
+    faults = {
+        int(place): _not_finite(records[place])
+        for place in np.unique(record_of[_without_numbers(*steps, scores.truncated)])
+    }
+    if faults:
+        return faults
+    low, high = model.recipe.score_range
+    aggregated = candidate_scores(offsets, steps=steps, bounded=low >= 0 and high <= 1)
+    return ScoredRecords(records, split, aggregated, skipped, dict(scores.stripped))
+
+
+def _without_numbers(
+    values: NDArray[np.float64], step_offsets: NDArray[np.int64], truncated: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Give the candidates with scores that are no numbers, beside those that were left out."""
+    candidate_of = segment_of(step_offsets)
+    wrong = np.bincount(candidate_of[~np.isfinite(values)], minlength=len(truncated))
+    return np.flatnonzero(wrong > truncated)
+
+
+def _not_finite(record: Record) -> RecordError:
+    return RecordError(
+        "a finite score for every step",
+        got="NaN or infinity of the model",
+        advice=("its number format may overflow: pass ", Argument("dtype", "float32")),
+        place=record.place,
+        record_id=record.id,
     )
-    return ScoredRecords(records, split, aggregated)

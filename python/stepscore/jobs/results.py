@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import Any
@@ -40,7 +40,7 @@ class ResultWriter:
         votes: Iterator[dict[str, Any] | None] = repeat(None)
         if voted is not None:
             ranked = ranks(scored.scores.by(self.how), scored.scores.offsets)
-            _add_ranks(candidates, ranked, voted.answers)
+            _add_ranks(candidates, ranked, voted.answers, scored.skipped)
             votes = self._votes(scored.scores, voted)
         bounds = pairwise(scored.scores.offsets.tolist())
         for record, (begin, end), vote in zip(scored.records, bounds, votes, strict=False):
@@ -110,8 +110,11 @@ def _candidate_results(scored: ScoredRecords) -> list[dict[str, Any]]:
         scored.split, steps, _or_none(scores.totals), scores.truncated.tolist(), strict=False
     )
     results = []
-    for texts, step_scores, totals, lost in rows:
+    for place, (texts, step_scores, totals, lost) in enumerate(rows):
         result: dict[str, Any] = {}
+        if place in scored.skipped:
+            result |= {"skipped": scored.skipped[place], "step_scores": None}
+            step_scores = None
         if texts is not None:
             result["steps"] = texts
         if step_scores is not None:
@@ -123,11 +126,16 @@ def _candidate_results(scored: ScoredRecords) -> list[dict[str, Any]]:
     return results
 
 
-def _add_ranks(results: list[dict[str, Any]], ranked: NDArray[np.int64], answers: Answers) -> None:
-    for result, rank, answer, answer_class in zip(
-        results, ranked.tolist(), answers.texts, answers.classes.tolist(), strict=True
+def _add_ranks(
+    results: list[dict[str, Any]],
+    ranked: NDArray[np.int64],
+    answers: Answers,
+    skipped: Container[int],
+) -> None:
+    for place, (result, rank, answer, answer_class) in enumerate(
+        zip(results, ranked.tolist(), answers.texts, answers.classes.tolist(), strict=True)
     ):
-        result["rank"] = rank
+        result["rank"] = None if place in skipped else rank
         result["answer"] = answer
         result["answer_class"] = answer_class
 

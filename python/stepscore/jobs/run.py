@@ -12,6 +12,7 @@ from stepscore.jobs.provenance import describe, describe_votes
 from stepscore.jobs.ranking import choose_how, choose_how_again
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.skips import KeptCandidates
 from stepscore.jobs.stream import read_lines, score_lines
 from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
@@ -23,6 +24,7 @@ from stepscore.voting.columns import AGGREGATION_PARAMETERS
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
 # Enough for full batches of sorted lengths, and few enough to see the progress of a 7B model.
@@ -35,6 +37,8 @@ def score_file(
     load: Callable[[], ProcessRewardModel],
     *,
     truncation: Truncation = "error",
+    on_bad: OnBad = "keep",
+    special_tokens: SpecialTokens = "strip_end",
     version: str,
 ) -> Report:
     """Write the step scores and all aggregations of every candidate.
@@ -42,7 +46,9 @@ def score_file(
     Args:
         files: what is read and written.
         load: makes the model, after the files have been opened.
-        truncation: see the model's ``score``.
+        truncation, special_tokens: see the model's ``score``.
+        on_bad: ``keep`` keeps a candidate that cannot be scored in its place, without scores, and
+            counts it; ``error`` makes it the fault of its record.
         version: of the package, for the provenance.
 
     Raises:
@@ -60,6 +66,9 @@ def score_file(
             truncation=truncation,
             chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
             skips=opened.skips,
+            on_bad=on_bad,
+            special_tokens=special_tokens,
+            spell=files.spell,
         )
         return _work("score", opened, chunks, lambda: (writer, None))
 
@@ -72,12 +81,14 @@ def rerank_file(
     settings: VoteSettings = DEFAULT_SETTINGS,
     prefixes: tuple[int, ...] = (),
     truncation: Truncation = "error",
+    on_bad: OnBad = "keep",
+    special_tokens: SpecialTokens = "strip_end",
     version: str,
 ) -> Report:
     """Write what `score_file` writes, and ranks, answers and votes.
 
     Args:
-        files, load, truncation, version: as in `score_file`.
+        files, load, truncation, on_bad, special_tokens, version: as in `score_file`.
         how: the aggregation that ranks; None takes the one that the model's author states, else
             ``last``.
         settings: how the candidates vote.
@@ -110,6 +121,9 @@ def rerank_file(
             truncation=truncation,
             chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
             skips=opened.skips,
+            on_bad=on_bad,
+            special_tokens=special_tokens,
+            spell=files.spell,
         )
         return _work("rerank", opened, chunks, lambda: (writer, summary), settings, prefixes)
 
@@ -186,11 +200,12 @@ def _work(
     """
     writer: ResultWriter | None = None
     summary: Summary | None = None
-    counts = Counts()
+    counts, kept = Counts(), KeptCandidates()
     with Progress(what, opened.lines.size) as progress:
         for scored in chunks:
             if writer is None:
                 writer, summary = start()
+            kept.add(scored)
             voted = None if summary is None else vote_on(scored, settings, sizes=sizes)
             if opened.out is not None:
                 for line in writer.lines(scored, voted):
@@ -203,4 +218,4 @@ def _work(
     if writer is None:
         raise nothing_processed(opened.lines.name, opened.skips)
     table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
-    return Report(table, opened.skips.report(), progress.count, progress.seconds)
+    return Report(table + kept.lines(), opened.skips.report(), progress.count, progress.seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,15 @@ class ScoredRecords:
         records: the problems.
         split: the steps of each candidate whose text was split, here or earlier, else None.
         scores: of the candidates of all records, one after the other.
+        skipped: candidate -> why it could not be scored; it takes no part in anything.
+        stripped: candidate -> the tokens that ended it and were removed, where there were some.
     """
 
     records: list[Record]
     split: list[list[str] | None]
     scores: CandidateScores
+    skipped: dict[int, str] = field(default_factory=dict)
+    stripped: dict[int, int] = field(default_factory=dict)
 
 
 def candidate_offsets(records: Sequence[Record]) -> NDArray[np.int64]:

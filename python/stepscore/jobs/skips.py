@@ -1,13 +1,17 @@
-"""A record that cannot be processed stops the run, or is left out and listed."""
+"""What is left out: records that cannot be processed, and candidates that cannot be scored."""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Literal
 
 from stepscore.errors import Argument, Spell, as_argument
 from stepscore.files import WholeFile
+from stepscore.jobs.scored import ScoredRecords
+from stepscore.ragged import segment_of
 from stepscore.records import RecordError
+from stepscore.report.table import NOTE_WIDTH, counted
 
 OnError = Literal["stop", "skip"]
 
@@ -72,6 +76,45 @@ class Skips:
             listed = self._spell(Argument("skipped"))
             lines.append(f"  ... and {self.count - len(self._first):,} more; {listed} lists all")
         return lines
+
+
+class KeptCandidates:
+    """Counts the candidates that could not be scored, and those whose end was removed."""
+
+    def __init__(self) -> None:
+        self._skipped = 0
+        self._stripped = 0
+        self._problems = 0
+        self._first = ""
+
+    def add(self, scored: ScoredRecords) -> None:
+        """Count those of some records."""
+        self._stripped += len(scored.stripped)
+        if not scored.skipped:
+            return
+        record_of = segment_of(scored.scores.offsets)
+        self._skipped += len(scored.skipped)
+        self._problems += len({int(record_of[place]) for place in scored.skipped})
+        if not self._first:
+            place = min(scored.skipped)
+            record = scored.records[record_of[place]]
+            self._first = f"{record.place}: {scored.skipped[place]}"
+
+    def lines(self) -> list[str]:
+        """Say it, each in lines of at most 100 columns; nothing where there is nothing to say."""
+        notes = []
+        if self._skipped:
+            notes.append(
+                f"{counted(self._skipped, 'candidate')} of {counted(self._problems, 'problem')} "
+                f"could not be scored and took no part; the first: {self._first}"
+            )
+        if self._stripped:
+            notes.append(
+                "Tokens that end a turn or a text were removed at the end of "
+                f"{counted(self._stripped, 'candidate')}."
+            )
+        lines = [line for note in notes for line in textwrap.wrap(note, NOTE_WIDTH)]
+        return ["", *lines] if lines else []
 
 
 def _line_number(error: RecordError) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from stepscore.errors import Spell, as_argument
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
 from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.scored import ScoredRecords
@@ -13,6 +14,7 @@ from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_reco
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
 
@@ -24,6 +26,9 @@ def score_lines(
     truncation: Truncation,
     chunk_size: int,
     skips: Skips,
+    on_bad: OnBad = "keep",
+    special_tokens: SpecialTokens = "strip_end",
+    spell: Spell = as_argument,
 ) -> Iterator[ScoredRecords]:
     """Score the candidates of a file with a model, some problems at a time.
 
@@ -34,6 +39,7 @@ def score_lines(
         truncation: see the model's ``score``.
         chunk_size: how many candidates are scored together, up to whole problems.
         skips: takes the records that cannot be processed.
+        on_bad, special_tokens, spell: see `score_with_model`.
 
     Raises:
         InputError: a record at fault that `skips` does not take, or a model that fails.
@@ -46,7 +52,16 @@ def score_lines(
 
     records = parse_records(lines, fields, "solutions", skips.take)
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield from score_with_model(chunk, model, truncation, leave_out, fields)
+        yield from score_with_model(
+            chunk,
+            model,
+            truncation,
+            leave_out,
+            fields,
+            on_bad=on_bad,
+            special_tokens=special_tokens,
+            spell=spell,
+        )
         skips.write_down()
 
 

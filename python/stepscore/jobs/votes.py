@@ -70,6 +70,8 @@ def answers_of(scored: ScoredRecords, settings: VoteSettings) -> Answers:
         candidate.earlier_answer if answer is None else answer
         for candidate, answer in zip(candidates, given, strict=True)
     ]
+    for candidate in scored.skipped:  # whatever it says, it takes no part
+        stated[candidate] = ""
     if None not in stated:
         return read_answers(stated, (), scored.scores.offsets, verify=settings.verify)
     # Steps that the recipe has split are free of step tags.

@@ -17,10 +17,11 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
     Args:
         value: a text, or an object.
         field: the way to it.
-        to_score: whether it must have a text or steps for a model to score.
+        to_score: whether it must have a text or steps for a model to score; the model says whether
+            it can score them.
 
     Raises:
-        RecordError: anything of another type, or empty.
+        RecordError: anything of another type.
     """
     if isinstance(value, str):
         candidate = Candidate(text=value)
@@ -55,6 +56,8 @@ def check_scored(candidates: list[Candidate], fields: Fields) -> None:
         RecordError: the first such candidate.
     """
     for index, candidate in enumerate(candidates):
+        if candidate.skipped is not None:
+            continue
         if candidate.score is None and candidate.step_scores is None:
             raise RecordError(
                 '"score" or "step_scores"',
@@ -168,25 +171,6 @@ def _check_solution(candidate: Candidate, field: FieldPath) -> None:
             advice="write the solution there, or vote on the scores alone",
             field=field,
         )
-    if candidate.steps is None and not str(candidate.text).strip():
-        raise RecordError(
-            "a solution", got="an empty text", advice="leave the candidate out", field=field
-        )
-    if candidate.steps is not None and not candidate.steps:
-        raise RecordError(
-            "at least one step",
-            got="[]",
-            advice="leave the candidate out",
-            field=(*field, "steps"),
-        )
-    for number, step in enumerate(candidate.steps or ()):
-        if not step.strip():
-            raise RecordError(
-                "a step with text",
-                got=quote(step),
-                advice="leave empty steps out",
-                field=(*field, "steps", number),
-            )
 
 
 def _correct(value: object, field: FieldPath) -> bool | None:

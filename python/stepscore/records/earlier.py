@@ -90,6 +90,12 @@ def _with_result(candidate: Candidate, result: object, field: FieldPath) -> Cand
     answer = read_answer(result.get("answer"), (*field, "answer"))
     if answer is None and "answer" in result and candidate.solution is not None:
         answer = ""
+    skipped = result.get("skipped")
     return replace(
-        candidate, score=None, step_scores=scores, earlier_steps=split, earlier_answer=answer
+        candidate,
+        score=None,
+        step_scores=scores,
+        earlier_steps=split,
+        earlier_answer=answer,
+        skipped=skipped if isinstance(skipped, str) else None,
     )

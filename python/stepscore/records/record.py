@@ -79,6 +79,7 @@ class Candidate:
         correct: whether the file calls the solution right.
         earlier_steps: the steps that an earlier run split the text into.
         earlier_answer: the answer that an earlier run read, stripped; empty = there was none.
+        skipped: why an earlier run could not score it; it takes no part.
     """
 
     text: str | None = None
@@ -89,6 +90,7 @@ class Candidate:
     correct: bool | None = None
     earlier_steps: list[str] | None = None
     earlier_answer: str | None = None
+    skipped: str | None = None
 
     @property
     def solution(self) -> str | None:

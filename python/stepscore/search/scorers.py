@@ -34,7 +34,8 @@ class PrmScorer:
 
     def __init__(self, prm: ProcessRewardModel, *, memory_limit: int | None = None) -> None:
         self.prm = prm
-        self.session = prm.session([], memory_limit=memory_limit)
+        # A score that is not finite is the fault of one trace, which the search names.
+        self.session = prm.session([], memory_limit=memory_limit, nan="propagate")
         self._roots: dict[str, int] = {}
         # problem -> the steps that the model has read, from the first on -> their session node
         self._known: dict[str, dict[tuple[str, ...], int]] = {}
@@ -42,8 +43,9 @@ class PrmScorer:
     def __call__(self, requests: Sequence[ScoreRequest]) -> list[list[float] | ValueError]:
         """Score traces; each gets a score per step of the search.
 
-        A trace that cannot be laid out, because it is empty or holds the model's separator, gets
-        an error in place of its scores.
+        A trace that cannot be laid out, because it is empty or holds the model's separator or
+        another special token, gets an error in place of its scores; special tokens that end it,
+        such as ``<|im_end|>``, are removed.
 
         Raises:
             ValueError: what else `Session.extend` refuses, such as a trace that is too long.
@@ -51,7 +53,7 @@ class PrmScorer:
         # Imported here, because it needs torch.
         from stepscore.scoring.session import MemoryLimitError
 
-        split = self.prm.recipe.split
+        split = self.prm.reader.split
         traces = [tuple(split("".join(request.steps))) for request in requests]
         faults = [self._fault(*pair) for pair in zip(requests, traces, strict=True)]
         good = [index for index, fault in enumerate(faults) if fault is None]
@@ -61,7 +63,7 @@ class PrmScorer:
         try:
             self._extend(list(dict.fromkeys(zip(problems, wanted, strict=True))))
         except MemoryLimitError:
-            whole = self.prm.score(problems, [list(trace) for trace in wanted])
+            whole = self.prm.score(problems, [list(trace) for trace in wanted], nan="propagate")
             scores = [of_trace.tolist() for of_trace in whole]
         else:
             scores = [
@@ -95,8 +97,10 @@ class PrmScorer:
     def _fault(self, request: ScoreRequest, trace: Sequence[str]) -> ValueError | None:
         if not trace:
             return ValueError(f"expected a step with text; got {request.steps!r:.60}")
-        faults = [fault for step in trace if (fault := self.prm.recipe.fault_in_step(step))]
-        return ValueError(faults[0]) if faults else None
+        reader = self.prm.reader
+        faults = (reader.fault_in_step(step) for step in trace)
+        fault = reader.fault_in_problem(request.problem) or next(filter(None, faults), None)
+        return None if fault is None else ValueError(fault)
 
     def _extend(self, traces: Sequence[tuple[str, tuple[str, ...]]]) -> None:
         """Let the session read what it does not know, from the longest beginning that it does."""
