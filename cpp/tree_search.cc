@@ -31,10 +31,16 @@ int64_t begin_simulations(TreeSearch& search, int64_t p, int32_t leaves, Begun* 
   *waiting = 0;
   if (search.deterministic && problem.open_leaves > 0) return 0;
   while (problem.open_leaves < leaves) {
-    const bool at_root = nodes.visits[root] == 0 && nodes.first_child[root] == kNoChild;
+    const bool first = nodes.visits[root] == 0 && nodes.first_child[root] == kNoChild;
+    const bool at_root = first && selection.root == RootExpansion::kBefore;
     if (!at_root && problem.simulations >= selection.simulations) break;
     int32_t leaf = kNoChild;
     if (descend(search, p, &leaf) != Found::kLeaf) break;
+    if (leaf != root && value_of(search, leaf) >= selection.gate) {
+      problem.found = leaf;
+      nodes.flags[root] |= kClosed;
+      break;
+    }
     const bool ends = (nodes.flags[leaf] & kTerminal) != 0 || nodes.first_child[leaf] != kNoChild ||
                       nodes.depth[leaf] >= selection.max_depth;
     const bool score = (nodes.flags[leaf] & kScored) == 0 &&
@@ -70,6 +76,15 @@ void use_selection(TreeSearch& search, const Selection& selection) {
         selection.max_depth);
   check(selection.backup_from != BackupFrom::kRollout || selection.evaluate == Evaluate::kChildren,
         "select", "backup_from", "='rollout' follows the best child and needs evaluate='children'");
+  check(selection.roll_steps == 0 || (selection.backup_from == BackupFrom::kBestChild &&
+                                      selection.evaluate == Evaluate::kChildren),
+        "select", "roll_steps", " roll the best child forward and need backup_from='best_child'");
+  check(selection.roll_steps >= 0, "select", "roll_steps", " must be 0 or more; got ",
+        selection.roll_steps);
+  check(selection.roll_samples >= 1, "select", "roll_samples", " must be 1 or more; got ",
+        selection.roll_samples);
+  check(selection.count_offset >= 0.0, "select", "count_offset", " must be 0 or more; got ",
+        selection.count_offset);
   check(selection.rule != SelectRule::kGumbel || selection.considered >= 1, "select", "considered",
         " must be 1 or more; got ", selection.considered);
   const bool changed = !(selection == search.selection);

@@ -21,7 +21,7 @@ struct Status {
   const char* error = nullptr;  // what the runtime says, null for success
 };
 
-enum class Inputs { kAsTheyAre, kRelu, kTanh };
+enum class Inputs { kAsTheyAre, kRelu, kTanh, kSilu };
 
 // `inputs` is applied to the hidden states as they are read: the last layer of an MLP head whose
 // inner products stand in `rows`.

@@ -156,8 +156,16 @@ static __device__ __forceinline__ void expect_first_row(const Rows& rows) {
 }
 
 static __device__ __forceinline__ float apply(Inputs inputs, float x) {
-  if (inputs == Inputs::kAsTheyAre) return x;
-  return inner_activation(inputs == Inputs::kRelu ? Inner::kRelu : Inner::kTanh, x);
+  switch (inputs) {
+    case Inputs::kAsTheyAre:
+      return x;
+    case Inputs::kRelu:
+      return inner_activation(Inner::kRelu, x);
+    case Inputs::kTanh:
+      return inner_activation(Inner::kTanh, x);
+    default:
+      return inner_activation(Inner::kSilu, x);
+  }
 }
 
 // Outputs [first, first + kOutputs) of every row. Fused: the rows end in `activation`; otherwise z

@@ -189,12 +189,14 @@ Array<int64_t> tell_expand_in(
 }
 
 void tell_score_in(Trees& trees, const Array<int64_t>& tickets, const Array<double>& values,
-                   const OptionalArray<double>& rewards) {
+                   const OptionalArray<double>& rewards,
+                   const OptionalArray<double>& outcomes) {
   const int64_t n = length("tell_score", "tickets", tickets);
   const double* value = items("tell_score", "values", values, n);
   const double* reward = items_or_null("tell_score", "rewards", rewards, n);
+  const double* outcome = items_or_null("tell_score", "outcomes", outcomes, n);
   const int64_t* ticket = tickets.data();
-  trees.unlocked([&](TreeSearch& search) { tell_score(search, ticket, n, value, reward); });
+  trees.unlocked([&](TreeSearch& search) { tell_score(search, ticket, n, value, reward, outcome); });
 }
 
 void tell_judge_in(Trees& trees, const Array<int64_t>& tickets, const Array<bool>& correct) {
@@ -288,20 +290,23 @@ py::typing::Dict<py::str, py::array> fields_of(const py::object& self) {
   return fields;
 }
 
-// Per problem: nodes, simulations, samples, tokens, prm_tokens used, and simulations that wait.
+// Per problem: nodes, simulations, samples, tokens, prm_tokens used, simulations that wait, and the
+// node that passed the gate.
 py::tuple counts_of(Trees& trees) {
   const py::ssize_t problems = trees.search().problems;
-  std::array<Array<int64_t>, 6> counts;
+  std::array<Array<int64_t>, 7> counts;
   for (auto& count : counts) count = Array<int64_t>(problems);
   trees.unlocked([&](TreeSearch& search) {
     for (py::ssize_t p = 0; p < problems; ++p) {
       const Problem& problem = search.problem[p];
-      const int64_t values[6] = {problem.nodes,       problem.simulations,     problem.used.samples,
-                                 problem.used.tokens, problem.used.prm_tokens, problem.open_leaves};
-      for (size_t k = 0; k < 6; ++k) counts[k].mutable_data()[p] = values[k];
+      const int64_t values[7] = {problem.nodes,       problem.simulations,     problem.used.samples,
+                                 problem.used.tokens, problem.used.prm_tokens, problem.open_leaves,
+                                 problem.found};
+      for (size_t k = 0; k < 7; ++k) counts[k].mutable_data()[p] = values[k];
     }
   });
-  return py::make_tuple(counts[0], counts[1], counts[2], counts[3], counts[4], counts[5]);
+  return py::make_tuple(counts[0], counts[1], counts[2], counts[3], counts[4], counts[5],
+                        counts[6]);
 }
 
 int64_t open_requests(Trees& trees) {
@@ -334,7 +339,8 @@ void bind_tree_search(py::module_& module) {
            py::arg("token_ids").noconvert().none(true),
            py::arg("token_offsets").noconvert().none(true))
       .def("tell_score", tell_score_in, py::arg("tickets").noconvert(),
-           py::arg("values").noconvert(), py::arg("rewards").noconvert().none(true))
+           py::arg("values").noconvert(), py::arg("rewards").noconvert().none(true),
+           py::arg("outcomes").noconvert().none(true))
       .def("tell_judge", tell_judge_in, py::arg("tickets").noconvert(),
            py::arg("correct").noconvert())
       .def("fail", fail_in, py::arg("tickets").noconvert(), py::arg("retry"))

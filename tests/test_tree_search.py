@@ -61,7 +61,8 @@ class World:
     def score(self, tree: Any, tickets: list[int], nodes: Any) -> None:
         values = [self.draw(node, "value").random() for node in nodes]
         rewards = [self.draw(node, "reward").gauss(0, 0.1) for node in nodes]
-        tree.tell_score(tickets, values, rewards if self.rewards else None)
+        outcomes = [self.draw(node, "outcome").random() for node in nodes]
+        tree.tell_score(tickets, values, rewards if self.rewards else None, outcomes=outcomes)
 
 
 Step = Callable[[Any], int]
@@ -116,7 +117,7 @@ def state(tree: Any, problem: int | None = None) -> list[Any]:
         everything = []
         for number in np.flatnonzero(tree.flags & TreeSearch.EXISTS).tolist():
             names = ("visits", "in_flight", "depth", "answer_id", "path_tokens", "flags")
-            names += ("value_sum", "value", "reward", "logprob")
+            names += ("value_sum", "value", "reward", "logprob", "outcome")
             links = [int(tree.parent[number]), *tree.children(number).tolist()]
             fields = {name: getattr(tree, name)[number].item() for name in names}
             fields["flags"] &= COMPARED
@@ -155,6 +156,15 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("gumbel", {"terminals": "once"}),
     ("puct", {"backup_from": "rollout", "max_depth": 5, "terminals": "once"}),
     ("llm_reasoners", {"max_depth": 4}),
+    ("alphamath", {"max_depth": 3}),
+    ("alphamath", {"exhausted": "elsewhere", "depth_value": 0.25, "max_depth": 2}),
+    ("masprm", {"ends": "score", "max_depth": 5}),
+    ("openr", {"prior": "exp_of_mean", "duplicates": "keep"}),
+    ("rest_mcts", {"roll_steps": 0}),
+    ("rest_mcts", {"gate": 0.99, "roll_steps": 3, "roll_samples": 2, "roll_weight": 0.25}),
+    ("rest_mcts", {"gate": float("inf"), "max_depth": 3, "root": "before"}),
+    ("uct", {"count_offset": 0.5, "unvisited": "zero", "gate": 0.95}),
+    ("puct", {"exhausted": "stop", "terminals": "once", "duplicates": "merge"}),
 ]
 
 
@@ -176,6 +186,7 @@ def test_every_rule_is_the_specification(
         assert state(ours) == state(theirs)
         for by in ("visits", "value", "gumbel"):
             assert ours.best(by).tolist() == theirs.best(by).tolist(), by
+        assert ours.found.tolist() == theirs.found.tolist()
         assert not ours.in_flight.any()
 
 
@@ -211,10 +222,46 @@ def test_a_root_that_was_expanded_by_hand_is_searched_on(rule: str) -> None:
         tree.request_score(children)
         drive(tree, world, lambda _: 0)
         tree.prune(children[1:3])
-        drive(tree, world, searching(rule, leaves=2))
+        # Without a gate: a child of the root may pass it at once.
+        drive(tree, world, searching(rule, leaves=2, gate=float("inf")))
     assert state(trees[0]) == state(trees[1])
-    assert 10 < trees[0].visits[0] <= 30  # rollouts use all nodes up
+    assert 10 <= trees[0].visits[0] <= 30  # rollouts use all nodes up
     assert not trees[0].visits[children[1:3]].any()
+
+
+def test_the_gate_ends_the_search_of_its_problem_alone() -> None:
+    tree = TreeSearch(2, max_nodes=50)
+    tree.request_expand(tree.roots, 2)
+    tickets = tree.ask().expand.tickets
+    children = tree.tell_expand(tickets, [0, 2, 4])
+    tree.request_score(children)
+    tree.tell_score(tree.ask().score.tickets, [0.5, 0.9, 0.5, 0.875])
+    begun = tree.select("rest_mcts", simulations=5, samples=2)
+    assert (begun, tree.found.tolist()) == (1, [2, -1])  # the best child of each is looked at
+    assert tree.select("rest_mcts", simulations=5, samples=2) == 0
+    assert tree.visits[: tree.max_nodes].sum() == 0
+
+
+def test_a_roll_forward_stays_outside_the_tree() -> None:
+    tree = TreeSearch(1, max_nodes=50, samples=20)
+    while tree.select("rest_mcts", simulations=1, samples=2, gate=2.0, roll_samples=3):
+        while tree.open_requests:
+            asked = tree.ask()
+            if len(asked.expand.tickets):
+                counts = np.append(0, np.cumsum(asked.expand.samples))
+                tree.tell_expand(asked.expand.tickets, counts, texts=list("abcdef")[: counts[-1]])
+            values = {1: 0.25, 2: 0.5, 3: 0.75, 4: 0.875, 5: 0.125, 6: 0.25, 7: 0.375, 8: 1.0}
+            tree.tell_score(asked.score.tickets, [values[n] for n in asked.score.nodes.tolist()])
+    # 2 is the better child; 4 the best step after it, and 8 after that.
+    assert tree.visits[:9].tolist() == [1, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert tree.value_sum[2] == tree.value_sum[0] == 0.5 * 0.5 + 0.5 * 1.0
+    assert tree.children(0).tolist() == [1, 2]
+    assert [tree.child_count[n] for n in (2, 4)] == [0, 0]
+    assert tree.parent[[3, 8]].tolist() == [2, 4]
+    rolled = tree.flags[3:9] & TreeSearch.PRUNED
+    assert (rolled != 0).all()
+    assert 2 in tree.frontier()[0].tolist()
+    assert tree.samples_used.tolist() == [8]
 
 
 def state_numbers(tree: Any) -> set[int]:

@@ -17,7 +17,7 @@ import stepscore
 from stepscore import _core, reference
 
 WIDTHS = [1, 31, 32, 33, 63, 64, 100, 3584]
-ACTIVATIONS = ["identity", "sigmoid", "softmax", "difference"]
+ACTIVATIONS = ["identity", "sigmoid", "softmax", "tanh", "difference"]
 ROUNDING = 2.0**-24  # half a unit in the last place of float32, relative
 
 
@@ -87,7 +87,7 @@ def heads(draw):
     seed = draw(st.integers(0, 10**6))
     positions = draw(st.none() | st.lists(st.integers(0, tokens - 1), max_size=60))
     bias = draw(st.booleans())
-    activation = draw(st.sampled_from(ACTIVATIONS if outputs == 2 else ACTIVATIONS[:3]))
+    activation = draw(st.sampled_from(ACTIVATIONS if outputs == 2 else ACTIVATIONS[:4]))
     return (
         normal(tokens, width, seed=seed),
         normal(outputs, width, seed=seed + 1),
@@ -252,7 +252,7 @@ def test_infinite_logits():
 @pytest.mark.parametrize("logits", [(np.nan, 0.0), (0.0, np.nan)])
 def test_nan_is_passed_on(activation, logits):
     got = head_of_logits(*logits, activation=activation)
-    if activation in ("identity", "sigmoid"):
+    if activation in ("identity", "sigmoid", "tanh"):
         assert np.isnan(got).tolist() == np.isnan(logits).tolist()
     else:
         assert np.isnan(got).all()
@@ -401,7 +401,7 @@ MLPS = [
 ]
 
 
-@pytest.mark.parametrize("inner", ["relu", "tanh"])
+@pytest.mark.parametrize("inner", ["relu", "tanh", "silu"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("rows", "widths", "tolerance"), MLPS)
 def test_mlp_is_the_reference(rows, widths, tolerance, bias, inner):
@@ -455,7 +455,7 @@ def test_mlp_rows_of_a_wider_matrix_and_no_rows():
     assert stepscore.mlp_head(base[:, :70], layers, positions=[]).shape == (0, 2)
 
 
-@pytest.mark.parametrize("inner", ["relu", "tanh"])
+@pytest.mark.parametrize("inner", ["relu", "tanh", "silu"])
 def test_mlp_nan_and_infinities(inner):
     # One inner unit, so that what it gives is what comes out.
     layers = [(np.ones((1, 1), np.float32), None)] * 2
@@ -662,7 +662,8 @@ FAULTS = {
     "activation": (
         lambda: stepscore.value_head(X, W, activation="relu"),
         ValueError,
-        "value_head: unknown activation 'relu'; choose from identity, sigmoid, softmax, difference",
+        "value_head: unknown activation 'relu'; choose from identity, sigmoid, softmax, "
+        "difference, tanh",
     ),
     "activation None": (
         lambda: stepscore.value_head(X, W, activation=None),
@@ -697,12 +698,13 @@ FAULTS = {
     "inner": (
         lambda: stepscore.mlp_head(X, mlp(40, 3, 2), inner="gelu"),
         ValueError,
-        "mlp_head: unknown inner 'gelu'; choose from relu, tanh",
+        "mlp_head: unknown inner 'gelu'; choose from relu, tanh, silu",
     ),
     "mlp activation": (
-        lambda: stepscore.mlp_head(X, mlp(40, 3, 2), activation="tanh"),
+        lambda: stepscore.mlp_head(X, mlp(40, 3, 2), activation="silu"),
         ValueError,
-        "mlp_head: unknown activation 'tanh'; choose from identity, sigmoid, softmax, difference",
+        "mlp_head: unknown activation 'silu'; choose from identity, sigmoid, softmax, "
+        "difference, tanh",
     ),
     "mlp position": (
         lambda: stepscore.mlp_head(X, mlp(40, 3, 2), positions=[4]),

@@ -71,7 +71,7 @@ struct View {
 
   static double exploration_of(const Selection& selection, double visits) {
     if (selection.rule == SelectRule::kUct) {
-      return selection.log_factor * logarithm(std::max(1.0, visits));
+      return selection.log_factor * logarithm(std::max(1.0, visits + selection.count_offset));
     }
     const bool grows = selection.c_base < kInfinity;
     const double growth =
@@ -132,7 +132,7 @@ struct MuZero {
   }
 };
 
-// Q + c sqrt(f ln N / n)
+// Q + c sqrt(f ln (N + k) / (n + k))
 struct Uct {
   const View& view;
   double exploration, unvisited;
@@ -155,7 +155,7 @@ struct Uct {
     } else if (view.selection.unvisited == Unvisited::kValue) {
       q = view.q_of_score(c);
     }
-    return q + view.selection.c * std::sqrt(exploration / std::max(1, view.begun(c)));
+    return q + view.selection.c * std::sqrt(exploration / std::max(1.0, view.begun(c) + view.selection.count_offset));
   }
 };
 
@@ -300,7 +300,13 @@ void prepare_priors(Nodes& nodes, const Selection& selection, int32_t parent) {
   nodes.flags[parent] |= kPriorReady;
   if (selection.prior == Prior::kOne) return;
   const bool of_value = selection.prior == Prior::kSoftmaxOfValue;
+  const bool of_mean =
+      selection.prior == Prior::kExpOfMean || selection.prior == Prior::kSoftmaxOfMean;
+  const bool normalized = selection.prior != Prior::kExp && selection.prior != Prior::kExpOfMean;
   const auto logit = [&](int32_t c) {
+    if (of_mean) {  // a step whose tokens are not known brings a mean
+      return nodes.logprob[c] / std::max(1, nodes.path_tokens[c] - nodes.path_tokens[parent]);
+    }
     if (!of_value) return nodes.logprob[c];
     return (nodes.flags[c] & kScored) != 0 ? nodes.value[c] : 0.0;
   };
@@ -309,11 +315,11 @@ void prepare_priors(Nodes& nodes, const Selection& selection, int32_t parent) {
   for_each_child(nodes, parent, [&](int32_t c) {
     if (in(c)) greatest = std::max(greatest, logit(c));
   });
-  if (selection.prior == Prior::kExp) greatest = 0.0;
+  if (!normalized) greatest = 0.0;
   for_each_child(nodes, parent, [&](int32_t c) {
     if (in(c)) sum += nodes.prior[c] = exponential(logit(c) - greatest);
   });
-  if (selection.prior == Prior::kExp) return;
+  if (!normalized) return;
   for_each_child(nodes, parent, [&](int32_t c) { nodes.prior[c] /= sum; });
 }
 
@@ -372,6 +378,11 @@ int32_t best_considered(const TreeSearch& search, int32_t root, int32_t visits, 
   return best;
 }
 
+double value_of(const TreeSearch& search, int32_t node) {
+  const View view(search, search.problem_of(node));
+  return view.unvisited(node) ? view.scored(node) : view.value(node);
+}
+
 Found descend(TreeSearch& search, int64_t p, int32_t* leaf) {
   Nodes& nodes = search.nodes;
   const int32_t root = search.root(p);
@@ -390,6 +401,10 @@ Found descend(TreeSearch& search, int64_t p, int32_t* leaf) {
       if (v == root && waits) return Found::kAllPending;
       nodes.flags[v] |= waits ? kBlocked : kClosed;
       if (v == root) return Found::kNothing;
+      if (!waits && search.selection.exhausted == Exhausted::kStop) {
+        nodes.flags[root] |= kClosed;
+        return Found::kNothing;
+      }
       v = root;
       depth = 0;
     }

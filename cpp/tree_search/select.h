@@ -10,6 +10,9 @@ RuleTables tables_of(const Selection& selection);
 // Whether a problem has something left to select.
 enum class Found { kLeaf, kAllPending, kNothing };
 
+// V of a node as selection sees it: its score before the first visit.
+double value_of(const TreeSearch& search, int32_t node);
+
 // Follows the rule from the root to a node without children, a terminal, or max_depth.
 Found descend(TreeSearch& search, int64_t p, int32_t* leaf);
 

@@ -12,7 +12,7 @@ namespace {
 constexpr About kFile{"path"};
 
 constexpr char kMagic[8] = {'s', 't', 'e', 'p', 't', 'r', 'e', 'e'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 // Fields are written as they stand in memory.
 constexpr uint32_t kByteOrder = 0x01020304;

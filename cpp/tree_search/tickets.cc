@@ -195,7 +195,9 @@ void write_children(TreeSearch& search, const Ticket& ticket, const Children& ch
       nodes.payload_size[c] = static_cast<int32_t>(children.payload_offsets[child + 1] - at);
     }
   }
-  if (!search.merge_duplicates) return;
+  const bool simulated = ticket.leaf != kNoSimulation && !ticket.rolls;
+  const bool merges = simulated && search.selection.duplicates == Duplicates::kMerge;
+  if (!search.merge_duplicates && !merges) return;
   for (int32_t c = first + 1; c < first + count; ++c) {
     for (int32_t earlier = first; earlier < c; ++earlier) {
       if (!same_payload(search, earlier, c)) continue;
@@ -225,6 +227,14 @@ void add_children(TreeSearch& search, const Ticket& ticket, const Children& chil
   } else {
     close_if_barren(nodes, parent);
   }
+}
+
+// Steps outside the tree: no search comes to them, and only their values are wanted.
+void add_rolled(TreeSearch& search, const Ticket& ticket, const Children& children, int64_t begin,
+                int32_t count, int64_t payload_base) {
+  write_children(search, ticket, children, begin, count, payload_base);
+  search.nodes.rolled_count[ticket.node] = count;
+  for (int32_t c = ticket.first; c < ticket.first + count; ++c) search.nodes.flags[c] |= kPruned;
 }
 
 // What enqueue does one by one, for all children of an expansion.
@@ -292,6 +302,12 @@ void queue_expand(TreeSearch& search, int64_t p, int32_t node, int32_t first, in
   ++search.nodes.expanding[node];
   add_ticket(search, {static_cast<int32_t>(p), node, leaf, first, samples, kNoTicket,
                       RequestKind::kExpand, mode, TicketState::kQueued});
+}
+
+void queue_roll(TreeSearch& search, int64_t p, int32_t node, int32_t first, int32_t samples,
+                int32_t leaf) {
+  add_ticket(search, {static_cast<int32_t>(p), node, leaf, first, samples, kNoTicket,
+                      RequestKind::kExpand, SampleMode::kStep, TicketState::kQueued, true});
 }
 
 void queue_evaluation(TreeSearch& search, RequestKind kind, int64_t p, int32_t node, int32_t leaf) {
@@ -362,7 +378,11 @@ void tell_expand(TreeSearch& search, const int64_t* tickets, int64_t n, const Ch
     const Ticket ticket = search.tickets[tickets[i]];  // a copy: tickets are added below
     const int64_t begin = children.offsets[i];
     const int32_t count = static_cast<int32_t>(children.offsets[i + 1] - begin);
-    add_children(search, ticket, children, begin, count, payload_base);
+    if (ticket.rolls) {
+      add_rolled(search, ticket, children, begin, count, payload_base);
+    } else {
+      add_children(search, ticket, children, begin, count, payload_base);
+    }
     if (ticket.leaf == kNoSimulation) continue;
     if (score_children) queue_scores(search, ticket, count);
     answered(search, ticket.leaf);
@@ -370,7 +390,7 @@ void tell_expand(TreeSearch& search, const int64_t* tickets, int64_t n, const Ch
 }
 
 void tell_score(TreeSearch& search, const int64_t* tickets, int64_t n, const double* values,
-                const double* rewards) {
+                const double* rewards, const double* outcomes) {
   Claim claim(search, "tell_score", tickets, n);
   claim.check_kind("tell_score", RequestKind::kScore);
   for (int64_t i = 0; i < n; ++i) {
@@ -378,6 +398,9 @@ void tell_score(TreeSearch& search, const int64_t* tickets, int64_t n, const dou
           tickets[i], "); it must be finite");
     check(rewards == nullptr || finite(rewards[i]), "tell_score", "rewards", "[", i, "] is ",
           rewards == nullptr ? 0.0 : rewards[i], " (ticket ", tickets[i], "); it must be finite");
+    check(outcomes == nullptr || finite(outcomes[i]), "tell_score", "outcomes", "[", i, "] is ",
+          outcomes == nullptr ? 0.0 : outcomes[i], " (ticket ", tickets[i],
+          "); it must be finite");
   }
   claim.keep();
   search.has_rewards |= rewards != nullptr;
@@ -387,6 +410,7 @@ void tell_score(TreeSearch& search, const int64_t* tickets, int64_t n, const dou
     const int32_t v = ticket.node, above = nodes.parent[v];
     nodes.value[v] = values[i];
     if (rewards != nullptr) nodes.reward[v] = rewards[i];
+    if (outcomes != nullptr) nodes.outcome[v] = outcomes[i];
     if (search.selection.prior == Prior::kSoftmaxOfValue) forget_priors(nodes, v);
     nodes.flags[v] = (nodes.flags[v] | kScored) & ~kScoreOpen;
     search.problem[ticket.problem].used.prm_tokens +=
@@ -419,6 +443,7 @@ void fail(TreeSearch& search, const int64_t* tickets, int64_t n, bool retry) {
     int32_t& flags = search.nodes.flags[ticket.node];
     switch (ticket.kind) {
       case RequestKind::kExpand:
+        if (ticket.rolls) break;
         --search.nodes.expanding[ticket.node];
         close_if_barren(search.nodes, ticket.node);
         break;

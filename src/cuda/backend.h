@@ -30,7 +30,9 @@ inline void mlp_head(const Rows& rows, const Layer* layers, int64_t layer_count,
       " must hold the last layer alone on CUDA, where the caller's framework computes those before "
       "it; got ",
       layer_count);
-  const cuda::Inputs inputs = inner == Inner::kRelu ? cuda::Inputs::kRelu : cuda::Inputs::kTanh;
+  const cuda::Inputs inputs = inner == Inner::kRelu   ? cuda::Inputs::kRelu
+                              : inner == Inner::kTanh ? cuda::Inputs::kTanh
+                                                      : cuda::Inputs::kSilu;
   cuda::enqueue("mlp_head", "positions", queue, [&](cuda::Stream stream, int64_t* fault) {
     return cuda::value_head(rows, layers[0], inputs, activation, fault, out, stream);
   });

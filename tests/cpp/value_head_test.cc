@@ -217,7 +217,7 @@ TEST(mlp_is_the_formula_on_both_sides_of_every_block) {
       for (size_t l = 0; l + 1 < shape.widths.size(); ++l) {
         weights.emplace_back(dtype, shape.widths[l + 1], shape.widths[l], 1, l + 5);
       }
-      for (const Inner inner : {Inner::kRelu, Inner::kTanh}) {
+      for (const Inner inner : {Inner::kRelu, Inner::kTanh, Inner::kSilu}) {
         const std::vector<float> got = run_mlp(hidden, weights, inner);
         for (int64_t i = 0; i < shape.rows; i += shape.rows > 1000 ? 97 : 1) {
           std::vector<double> z, size;
@@ -238,7 +238,8 @@ TEST(mlp_is_the_formula_on_both_sides_of_every_block) {
               const bool last = l + 1 == weights.size();
               next.push_back(last                    ? sum
                              : inner == Inner::kRelu ? std::max(sum, 0.0)
-                                                     : std::tanh(sum));
+                             : inner == Inner::kTanh ? std::tanh(sum)
+                                                     : sum / (1.0 + std::exp(-sum)));
             }
             scale = std::max(scale, 1.0) * std::max(largest, 1.0);
             z = next;
@@ -324,6 +325,9 @@ TEST(activations_keep_their_digits) {
       EXPECT(near(activated(Activation::kDifference, {0.0f, z})[0],
                   static_cast<float>(std::tanh(static_cast<long double>(z) / 2))),
              z);
+      EXPECT(near(activated(Activation::kTanh, {z, 1.0f})[0],
+                  static_cast<float>(std::tanh(static_cast<long double>(z)))),
+             z);
     }
   }
   const float inf = static_cast<float>(kInf);
@@ -334,6 +338,9 @@ TEST(activations_keep_their_digits) {
   EXPECT(std::isnan(inner_activation(Inner::kRelu, static_cast<float>(kNaN))));
   EXPECT(inner_activation(Inner::kRelu, -inf) == 0.0f);
   EXPECT(inner_activation(Inner::kTanh, -inf) == -1.0f);
+  EXPECT(inner_activation(Inner::kSilu, inf) == inf);
+  EXPECT(inner_activation(Inner::kSilu, -1e30f) == 0.0f);
+  EXPECT(std::isnan(inner_activation(Inner::kSilu, static_cast<float>(kNaN))));
 }
 
 // A head of several passes on a GPU is activated where its outputs stand.

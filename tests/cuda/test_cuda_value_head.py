@@ -179,7 +179,7 @@ def moved(layers: list[tuple[Any, Any]], device: Any) -> list[tuple[Any, Any]]:
     return [(w.to(device), None if b is None else b.to(device)) for w, b in layers]
 
 
-@pytest.mark.parametrize("inner", ["relu", "tanh"])
+@pytest.mark.parametrize("inner", ["relu", "tanh", "silu"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("widths", [[96, 2], [96, 64, 2], [100, 33, 65, 2]])
 def test_mlp_head_is_the_reference(

@@ -658,7 +658,10 @@ def best_first(
     return ended
 
 
-def mcts(w: World, simulations: int, m: int, leaves: int, select: str = "puct", **rule: Any) -> Any:
+def mcts(
+    w: World, simulations: int, m: int, leaves: int, select: str = "puct", decode: str = "ended",
+    squash: str = "none", **rule: Any,
+) -> Any:  # fmt: skip
     """By the plain tree of the specification, node for node."""
     size = 2048
     tree = reference.TreeSearch(1, max_nodes=size, seed=w.seed, keys=[w.key])
@@ -684,7 +687,9 @@ def mcts(w: World, simulations: int, m: int, leaves: int, select: str = "puct", 
                 scored.score = 0.0 if scored is w.root else scored.score
                 tree.tell_score([ticket], [scored.score])
     w.tree = tree  # type: ignore[attr-defined]
-    scored = [node for node in w.nodes[1:] if node.score is not None]
+    assert decode == "ended"
+    gone = {number for number, node in tree.nodes.items() if not node.usable}
+    scored = [n for n in w.nodes[1:] if n.score is not None and n.number not in gone]
     ends = [node for node in scored if node.ended]
     return ends or scored
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from models import BUILDERS, PROBLEMS, STEPS  # noqa: E402
 
 import stepscore  # noqa: E402
 from stepscore import lab  # noqa: E402
+from stepscore.errors import InputError  # noqa: E402
 from stepscore.lab.continuations import LabContinuationPolicy  # noqa: E402
 from stepscore.search.driver.calls import UnusableError, check_score  # noqa: E402
 from stepscore.search.requests import ScoreRequest  # noqa: E402
@@ -199,3 +201,54 @@ def test_the_value_head_reads_the_last_token_of_the_step() -> None:
     assert ValueHeadScorer(policy, weight[1:], bias[1:])(requests) == pytest.approx(
         ValueHeadScorer(policy, weight, bias)(requests)
     )
+
+
+def test_a_value_head_of_several_layers_reads_its_column() -> None:
+    policy = LabContinuationPolicy()
+    hidden = policy.model.config.hidden_size
+    rng = np.random.default_rng(1)
+    layers = [
+        (rng.normal(size=(7, hidden)), rng.normal(size=7)),
+        (rng.normal(size=(3, 7)), None),
+    ]
+    problems = lab.generate(3, seed=0, split="eval")
+    requests = [
+        ScoreRequest(problem, [step + "\n" for step in lab.true_steps(problem)[:2]], 2, 0)
+        for problem in problems
+    ]
+    states = np.asarray(
+        policy.hidden_states([r.problem for r in requests], [r.steps for r in requests]), float
+    )
+    first = states @ layers[0][0].T + layers[0][1]
+    logits = (first / (1 + np.exp(-first))) @ layers[1][0].T
+    for column in (0, 1, 2, -1):
+        found = ValueHeadScorer(
+            policy, layers=layers, inner="silu", activation="softmax", column=column
+        )(requests)
+        share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(found, share[:, column], atol=1e-4)
+    squashed = ValueHeadScorer(policy, layers=layers, inner="silu", activation="tanh", column=1)(
+        requests
+    )
+    np.testing.assert_allclose(squashed, np.tanh(logits[:, 1]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "layers: expected one of weight and layers; got neither"),
+        (
+            {"weight": np.ones((1, 4)), "layers": [(np.ones((1, 4)), None)]},
+            "layers: expected one of weight and layers; got both",
+        ),
+        ({"layers": []}, "layers: expected at least one layer; got none"),
+        (
+            {"weight": np.ones((2, 4)), "column": 2},
+            "column: expected one of the 2 outputs .*; got 2",
+        ),
+        ({"weight": np.ones((2, 4)), "activation": "difference", "column": 1}, "column: .* got 1"),
+    ],
+)
+def test_a_value_head_that_is_none(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^ValueHeadScorer: {message}"):
+        ValueHeadScorer(LabContinuationPolicy(), **arguments)

@@ -52,6 +52,9 @@ struct Nodes {  // each [problems * max_nodes]
   std::vector<double> value_sum;  // W; under kMax and kWeighted the value itself
   std::vector<double> value;      // what was scored; NaN before
   std::vector<double> reward, logprob, prior;
+  std::vector<double> outcome;  // of a second scorer; NaN before it is told
+  // Its roll-forward: steps that a value was taken from, outside the tree.
+  std::vector<int32_t> rolled, rolled_count;
 };
 
 // One list of the fields, for everything that treats them alike.
@@ -77,6 +80,9 @@ void for_each_field(Fields& nodes, Visit visit) {
   visit("reward", nodes.reward, 0.0);
   visit("logprob", nodes.logprob, 0.0);
   visit("prior", nodes.prior, 1.0);
+  visit("outcome", nodes.outcome, std::numeric_limits<double>::quiet_NaN());
+  visit("rolled", nodes.rolled, kNoChild);
+  visit("rolled_count", nodes.rolled_count, 0);
 }
 
 // Samples are granted up to their budget. The budgets of tokens are looked at before a request for
@@ -94,6 +100,7 @@ struct Problem {
   int32_t nodes = 1;        // numbers given, the root's included
   int32_t simulations = 0;  // begun, without the evaluation of the root
   int32_t open_leaves = 0;  // simulations that wait for answers
+  int32_t found = kNoChild;  // the node whose value passed the gate
 };
 
 enum class RequestKind : uint8_t { kExpand, kScore, kJudge };
@@ -110,6 +117,7 @@ struct Ticket {
   RequestKind kind;
   SampleMode mode;
   TicketState state;
+  bool rolls = false;  // kExpand: the samples roll forward, outside the tree
 };
 
 constexpr int kRequestKinds = 3;
@@ -123,12 +131,23 @@ struct RequestQueue {
 };
 
 enum class SelectRule : uint8_t { kPuct, kMuZero, kUct, kGumbel };
-enum class Prior : uint8_t { kOne, kExp, kSoftmax, kSoftmaxOfValue };
+enum class Prior : uint8_t {
+  kOne,
+  kExp,
+  kSoftmax,
+  kSoftmaxOfValue,
+  kExpOfMean,
+  kSoftmaxOfMean
+};
 enum class Unvisited : uint8_t { kZero, kParent, kLeast, kValue, kBonus, kFirst };
 enum class Backup : uint8_t { kMean, kMax, kWeighted };
 enum class BackupFrom : uint8_t { kLeaf, kBestChild, kChildren, kRollout };
 enum class Evaluate : uint8_t { kLeaf, kChildren };
 enum class Terminals : uint8_t { kRevisit, kOnce };
+enum class Exhausted : uint8_t { kElsewhere, kStop };
+enum class Duplicates : uint8_t { kKeep, kMerge };
+enum class Ends : uint8_t { kScore, kOutcome };
+enum class RootExpansion : uint8_t { kBefore, kCounted };
 enum class VirtualLoss : uint8_t { kCount, kConstant };
 
 // Everything that tells one Monte Carlo tree search from another.
@@ -140,21 +159,31 @@ struct Selection {
   BackupFrom backup_from = BackupFrom::kLeaf;
   Evaluate evaluate = Evaluate::kChildren;
   Terminals terminals = Terminals::kRevisit;
+  Exhausted exhausted = Exhausted::kElsewhere;  // what follows where nothing is left below
+  Duplicates duplicates = Duplicates::kKeep;    // among the children of a leaf
+  Ends ends = Ends::kScore;                     // what a terminal gives back
+  RootExpansion root = RootExpansion::kBefore;  // the first simulation, or counted as one
   VirtualLoss virtual_loss = VirtualLoss::kCount;
   double loss = 1.0;        // per simulation in flight, under kConstant
   double c = 1.25;          // kPuct, kMuZero: c_init; kUct: the factor of the root
   double c_base = 19652.0;  // infinity: c does not grow
   double log_factor = 1.0;  // kUct: of the logarithm below the root
+  double count_offset = 0.0;  // kUct: added to N and n
   double bonus = 0.0;       // kBonus
   double discount = 1.0;
   double value_count = 0.0;  // visits that a node's own value counts as in its mean
   double mean_epsilon = 0.0;
+  double depth_value = std::numeric_limits<double>::infinity();  // at max_depth; or its score
+  double gate = std::numeric_limits<double>::infinity();  // a leaf of this value ends the search
+  double roll_weight = 0.5;  // kBestChild: of the greatest value that it rolls forward to
   double value_scale = 0.1;  // kGumbel
   double visit_offset = 50.0;
   double gumbel_scale = 1.0;
   int32_t considered = 16;
   int32_t simulations = 0;
   int32_t samples = 0;
+  int32_t roll_steps = 0;  // kBestChild
+  int32_t roll_samples = 1;
   int32_t max_depth = std::numeric_limits<int32_t>::max();
   bool operator==(const Selection&) const = default;
 };
@@ -227,7 +256,8 @@ struct Children {                  // of tickets one after the other
 void tell_expand(TreeSearch& search, const int64_t* tickets, int64_t n, const Children& children);
 void tell_score(TreeSearch& search, const int64_t* tickets, int64_t n,
                 const double* values,    // [n]
-                const double* rewards);  // [n], or null: 0
+                const double* rewards,              // [n], or null: 0
+                const double* outcomes = nullptr);  // [n], or null: none
 void tell_judge(TreeSearch& search, const int64_t* tickets, int64_t n, const bool* correct);
 
 // retry: the same tickets are asked again. Otherwise the nodes that they were for are pruned.

@@ -8,8 +8,8 @@
 
 namespace stepscore {
 
-enum class Activation { kIdentity, kSigmoid, kSoftmax, kDifference };
-enum class Inner { kRelu, kTanh };
+enum class Activation { kIdentity, kSigmoid, kSoftmax, kDifference, kTanh };
+enum class Inner { kRelu, kTanh, kSilu };
 
 // The rows of the hidden states that are read: positions[0 .. count), or all when positions is
 // null.
@@ -46,8 +46,15 @@ constexpr int64_t activated_width(Activation activation, int64_t outputs) {
 }
 
 STEPSCORE_HD float inner_activation(Inner inner, float z) {
-  if (inner == Inner::kRelu) return z > 0.0f || z != z ? z : 0.0f;
-  return static_cast<float>(hyperbolic_tangent(static_cast<double>(z)));
+  const double wide = static_cast<double>(z);
+  switch (inner) {
+    case Inner::kRelu:
+      return z > 0.0f || z != z ? z : 0.0f;
+    case Inner::kTanh:
+      return static_cast<float>(hyperbolic_tangent(wide));
+    default:  // silu
+      return static_cast<float>(wide * sigmoid(wide));
+  }
 }
 
 // One row of head outputs z[0 .. outputs) -> out. kDifference needs outputs == 2.
@@ -58,6 +65,9 @@ STEPSCORE_HD void activate(Activation activation, const float* z, int64_t output
       return;
     case Activation::kSigmoid:
       for (int64_t c = 0; c < outputs; ++c) out[c] = static_cast<float>(sigmoid(z[c]));
+      return;
+    case Activation::kTanh:
+      for (int64_t c = 0; c < outputs; ++c) out[c] = static_cast<float>(hyperbolic_tangent(z[c]));
       return;
     case Activation::kDifference: {
       // p1 - p0 = tanh((z1 - z0) / 2)

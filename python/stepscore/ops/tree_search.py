@@ -48,7 +48,7 @@ class TreeSearch(TreeNodes):
     Args:
         problems: their number.
         max_nodes: nodes of a problem at most, the root included; one is taken for every sample that
-            is requested. All memory (about 100 bytes a node) is taken at once.
+            is requested. All memory (about 130 bytes a node) is taken at once.
         seed: of the random numbers, which are functions of (seed, key, number of the node in its
             problem, draw): Philox4x32-10.
         keys: key of each problem for its random numbers, int64 ``[problems]``; None: 0, 1, 2, ...
@@ -238,7 +238,9 @@ class TreeSearch(TreeNodes):
             token_offsets,
         )
 
-    def tell_score(self, tickets: Any, values: Any, rewards: Any = None) -> None:
+    def tell_score(
+        self, tickets: Any, values: Any, rewards: Any = None, *, outcomes: Any = None
+    ) -> None:
         r"""Answer requests for scores.
 
         Args:
@@ -246,6 +248,8 @@ class TreeSearch(TreeNodes):
             values: what the node is worth, ``[n]``: a step score, or a value :math:`V`.
             rewards: what the step itself brings, ``[n]``, for returns
                 :math:`r + \\gamma V`; None: 0.
+            outcomes: what a second scorer says of the node, ``[n]``, for rules that give it back
+                from a terminal; None: nothing.
 
         Raises:
             ValueError: tickets as in `tell_expand`; values that are not finite.
@@ -254,6 +258,7 @@ class TreeSearch(TreeNodes):
             host_integers("tell_score", "tickets", tickets),
             host_reals("tell_score", "values", values),
             None if rewards is None else host_reals("tell_score", "rewards", rewards),
+            None if outcomes is None else host_reals("tell_score", "outcomes", outcomes),
         )
 
     def tell_judge(self, tickets: Any, correct: Any) -> None:
@@ -303,7 +308,7 @@ class TreeSearch(TreeNodes):
           \frac{\sqrt N}{1 + n}`
         - ``muzero``: the same with :math:`Q` scaled to [0, 1] by the least and the greatest of the
           node's value and its visited children's; an unvisited child has 0
-        - ``uct``: :math:`Q + c \sqrt{f \ln N / n}`, :math:`n \ge 1`
+        - ``uct``: :math:`Q + c \sqrt{f \ln (N + k) / (n + k)}`, both at least 1
         - ``gumbel``: at the root sequential halving over the `considered` greatest
           :math:`g + l + s(q)`; below :math:`\arg\max\ \mathrm{softmax}(l + s(q)) - n / (1 + \sum
           n)`; :math:`l` is the log-probability, :math:`s(q) = (v_0 + \max n)\, v_s\, q'` with
@@ -311,22 +316,26 @@ class TreeSearch(TreeNodes):
 
         Ties go to the lowest number. The leaf is expanded; then, under ``evaluate="children"`` all
         its children are scored, under ``"leaf"`` the leaf itself is, and :math:`G = r + \gamma G`
-        is backed up. The expansion of the root comes before the first simulation; a root that was
-        expanded and scored by hand, with a width of its own, is searched as it is.
+        is backed up. The expansion of the root comes before the first simulation, or counts as it;
+        a root that was expanded and scored by hand, with a width of its own, is searched as it is.
+        :math:`\bar l` is the log-probability of a step over its tokens.
 
         ===============  ==========================================================================
         ``puct``         AlphaZero's rule over softmax priors
         ``uct``          :math:`Q + \sqrt{2 \ln N / n}`, unvisited first
         ``muzero``       mctx ``muzero_policy`` without noise; leaves are scored
         ``gumbel``       mctx ``gumbel_muzero_policy``; leaves are scored
-        ``openr``        unvisited children have their own score
-        ``alphamath``    :math:`Q + 1.5 P \sqrt N / (1 + n)`, :math:`P = e^l`, a terminal is visited
-                         once
-        ``rest_mcts``    :math:`V + 0.4 \sqrt{2 \ln N / n}`, unvisited :math:`V + 1`; values are
-                         averages of the children weighted by their visits; begins from the best
-                         child of the leaf
-        ``masprm``       :math:`Q + 2 \sqrt{\ln N / n}`, :math:`Q` counts the own score as one visit
-                         (unverified: how many)
+        ``openr``        ``puct``, :math:`P = e^{\bar l} / \sum e^{\bar l}`; unvisited children have
+                         their own score; simulations go on to a terminal along the best children
+                         (compute-optimal-tts does not normalise: ``prior="exp_of_mean"``)
+        ``alphamath``    :math:`Q + 1.5 P \sqrt N / (1 + n)`, :math:`P = e^{\bar l}`; an end is
+                         visited once, and gives -1 at `max_depth`, which is Super_MARIO's + 1; the
+                         search ends where nothing is left below the node that was selected
+        ``rest_mcts``    :math:`V + 0.4 \sqrt{2 \ln N / n}`, unvisited :math:`V + 1`; a leaf's best
+                         child rolls forward by 2 steps, :math:`V \leftarrow V / 2 + \max V' / 2`;
+                         inner V average the children by visits; a leaf of 0.9 ends it: `found`
+        ``masprm``       :math:`Q + 2 \sqrt{\ln (N + 1) / (n + 1)}`, :math:`Q = (W + v) / (n + 1)`
+                         with the score v; simulations go on to a terminal, which gives its outcome
         ``usail``        ``puct`` without prior, :math:`V = W / (n + 10^{-6})`
         ``llm_reasoners``  :math:`Q + \sqrt{\ln N / \max(1, n)}`, unvisited children have their own
                          score; a leaf is followed to the end along the best children
@@ -338,16 +347,14 @@ class TreeSearch(TreeNodes):
             samples: continuations of a leaf.
             leaves: simulations in flight per problem. More than one: `virtual_loss` sends them to
                 different leaves, ``"count"`` by counting those in flight in :math:`N` and :math:`n`
-                of the exploration term (WU-UCT), ``"constant"`` also in :math:`V = (W - loss\, O) /
-                (n + O)`; a leaf that waits is passed over for the next best sibling, and where
-                there is none fewer begin.
-            parameters: what the name of the rule stands for, to change it: ``c=2.0``,
-                ``unvisited="parent"``, ``max_depth=40``, ...; see
+                of the exploration (WU-UCT), ``"constant"`` also in :math:`V = (W - loss\, O) / (n +
+                O)`; a leaf that waits is passed over for the next best sibling.
+            parameters: what the name of the rule stands for, to change it: ``c=2.0``, ...; see
                 `stepscore.ops.tree_search_rules.Parameters`.
 
         Returns:
-            How many simulations were begun, those included that ended at a scored terminal and
-            needed nothing. 0 when every problem waits for answers or is at its end.
+            How many simulations were begun, those that needed nothing included; 0 when every
+            problem waits for answers or is at its end.
 
         Raises:
             ValueError: an unknown rule or parameter; another rule than before while simulations

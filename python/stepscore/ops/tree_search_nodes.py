@@ -32,7 +32,8 @@ class TreeNodes:
         first_child, child_count, next_sibling: int32; see `children`.
         depth, visits, in_flight, answer_id, path_tokens: int32. `in_flight` counts the
             simulations below that wait for answers, `path_tokens` the tokens from the root on.
-        value, reward, logprob, prior: float64, as told; `value` is NaN before it is.
+        value, reward, logprob, prior, outcome: float64, as told; `value` and `outcome` are NaN
+            before they are.
         value_sum: what is backed up, float64: divided by `visits` the mean, or under the backups
             ``max`` and ``weighted`` the value itself.
         flags: the bits `EXISTS`, `TERMINAL`, `PRUNED`, `DUPLICATE`, `EXPANDED`, `SCORED`, `JUDGED`,
@@ -62,6 +63,7 @@ class TreeNodes:
     reward: NDArray[np.float64]
     logprob: NDArray[np.float64]
     prior: NDArray[np.float64]
+    outcome: NDArray[np.float64]
     value_sum: NDArray[np.float64]
 
     def __init__(self, core: _core.TreeSearch, problems: int) -> None:
@@ -164,6 +166,11 @@ class TreeNodes:
     def prm_tokens_used(self) -> Ids:
         """Tokens of the steps that were scored, int64 ``[problems]``."""
         return self._count(4)
+
+    @property
+    def found(self) -> Ids:
+        """The node whose value passed the `gate` of the rule, int64 ``[problems]``; -1: none."""
+        return self._count(6)
 
     @property
     def open_requests(self) -> int:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from stepscore.arrays import Call, dtype_name, is_torch, length
 from stepscore.arrays.types import ForeignArray, HostArray, Tensor, TensorLike
 
-Activation: TypeAlias = Literal["identity", "sigmoid", "softmax", "difference"]
-Inner: TypeAlias = Literal["relu", "tanh"]
+Activation: TypeAlias = Literal["identity", "sigmoid", "softmax", "difference", "tanh"]
+Inner: TypeAlias = Literal["relu", "tanh", "silu"]
 _REALS = ("float32", "float16", "bfloat16")
 
 
@@ -69,6 +69,7 @@ def value_head(
     - ``softmax``: over the k outputs; for k = 2 it is computed from the gap
       :math:`z_1 - z_0` alone, so that neither probability loses its digits
     - ``difference``: :math:`p_1 - p_0` of the softmax over 2 outputs
+    - ``tanh``: :math:`\tanh z`
 
     A hidden state times a weight is one float32 multiplication and one addition into one of 32
     lanes, the lanes are folded in a fixed order: the bits of a row depend neither on the
@@ -81,7 +82,7 @@ def value_head(
         bias: ``[k]``, or None.
         positions: the rows to read, integers ``[n]`` in ``[0, tokens)``, in any order and with
             repeats; None reads every row.
-        activation: ``identity``, ``sigmoid``, ``softmax`` or ``difference``.
+        activation: ``identity``, ``sigmoid``, ``softmax``, ``difference`` or ``tanh``.
         out: where to write, a contiguous float32 array of the result's shape; None makes one.
         stream: for CUDA arrays, the stream to enqueue on: an integer, or an object with
             ``__cuda_stream__``; None takes torch's current stream. Nothing waits.
@@ -186,7 +187,7 @@ def mlp_head(
         hidden: as in `value_head`.
         layers: ``[(weight [out, in], bias [out] or None), ...]``, first layer first.
         positions: as in `value_head`.
-        inner: ``relu`` or ``tanh``, between the layers.
+        inner: ``relu``, ``tanh`` or ``silu``, :math:`z / (1 + e^{-z})`, between the layers.
         activation: after the last layer.
         out: as in `value_head`.
         stream: as in `value_head`.
@@ -261,7 +262,10 @@ def _inner_products(
         )
     _check_layers(hidden, layers)
     torch = sys.modules["torch"]
-    function = torch.relu if inner == "relu" else torch.tanh
+    if inner == "silu":
+        function = torch.nn.functional.silu
+    else:
+        function = torch.relu if inner == "relu" else torch.tanh
     with call.on_stream(), torch.no_grad():
         rows, positions = _gathered(hidden, positions)
         for number, (weight, bias) in enumerate(layers):

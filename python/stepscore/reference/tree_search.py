@@ -17,7 +17,7 @@ from stepscore.reference.tree_search_nodes import (
     Tree,
     TreeNodes,
 )
-from stepscore.reference.tree_search_rules import Formulas
+from stepscore.reference.tree_search_rules import Formulas, rolled_forward
 
 _MODES = ("step", "block", "partial", "rollout")
 
@@ -75,13 +75,15 @@ class TreeSearch(TreeNodes):
         self.queues[ticket.kind].waiting[self._problem(ticket.node)].append(ticket)
         self.tickets.append(ticket)
 
-    def _queue_expand(self, node: Node, samples: int, mode: int, leaf: Node | None) -> None:
+    def _queue_expand(
+        self, node: Node, samples: int, mode: int, leaf: Node | None, *, rolls: bool = False
+    ) -> None:
         tree = node.tree
-        node.expanding += 1
+        node.expanding += not rolls
         first = tree.root.number + tree.nodes
         tree.nodes += samples
         tree.used["samples"] += samples
-        self._queue(Ticket(0, node, leaf, first, samples, mode))
+        self._queue(Ticket(0, node, leaf, first, samples, mode, rolls=rolls))
 
     def request_expand(self, nodes: Any, samples: Any = 1, *, mode: str = "step") -> Any:
         """See `stepscore.TreeSearch.request_expand`."""
@@ -163,15 +165,22 @@ class TreeSearch(TreeNodes):
                 child.answer_id = -1 if answer_id is None else int(answer_id[j])
                 if terminal is not None and terminal[j]:
                     child.flags |= self.TERMINAL
-                if self.merge and any(child.text == other.text for other in added):
+                in_search = ticket.leaf is not None and not ticket.rolls
+                merges = self.merge or (in_search and self.rule["duplicates"] == "merge")
+                if merges and any(child.text == other.text for other in added):
                     child.flags |= self.DUPLICATE
+                if ticket.rolls:
+                    child.flags |= self.PRUNED
                 parent.tree.used["tokens"] += tokens
                 self.nodes[child.number] = child
                 added.append(child)
-            parent.children = sorted(parent.children + added, key=lambda node: node.number)
-            parent.expanding -= 1
-            parent.flags |= self.EXPANDED
-            self._close_if_barren(parent)
+            if ticket.rolls:
+                parent.rolled = added
+            else:
+                parent.children = sorted(parent.children + added, key=lambda node: node.number)
+                parent.expanding -= 1
+                parent.flags |= self.EXPANDED
+                self._close_if_barren(parent)
             numbers += [child.number for child in added]
             if ticket.leaf is not None and self.rule["evaluate"] == "children":
                 for child in added:
@@ -184,7 +193,9 @@ class TreeSearch(TreeNodes):
         if not node.children and not node.expanding:
             node.flags |= self.TERMINAL if node.has(self.EXPANDED) else self.PRUNED
 
-    def tell_score(self, tickets: Any, values: Any, rewards: Any = None) -> None:
+    def tell_score(
+        self, tickets: Any, values: Any, rewards: Any = None, *, outcomes: Any = None
+    ) -> None:
         """See `stepscore.TreeSearch.tell_score`."""
         for i, number in enumerate(tickets):
             ticket = self.tickets[int(number)]
@@ -192,6 +203,7 @@ class TreeSearch(TreeNodes):
             node = ticket.node
             node.value = float(values[i])
             node.reward = 0.0 if rewards is None else float(rewards[i])
+            node.outcome = math.nan if outcomes is None else float(outcomes[i])
             node.flags |= self.SCORED
             before = 0 if node.parent is None else node.parent.path_tokens
             node.tree.used["prm_tokens"] += node.path_tokens - before
@@ -214,7 +226,7 @@ class TreeSearch(TreeNodes):
                 self.queues[ticket.kind].waiting[self._problem(ticket.node)].append(ticket)
                 continue
             ticket.state = "failed"
-            if ticket.kind == 0:
+            if ticket.kind == 0 and not ticket.rolls:
                 ticket.node.expanding -= 1
                 self._close_if_barren(ticket.node)
             elif ticket.kind == 1:
@@ -238,11 +250,14 @@ class TreeSearch(TreeNodes):
             return
         for end in ends:
             tree.leaves.remove(end)
-            self._end_simulation(end)
+            self.formulas.end_simulation(end)
 
     def _go_on(self, leaf: Node) -> Node:
         """A rollout goes on to the best child, which is expanded unless it is the end."""
-        known = self._known_children(leaf)
+        if self.rule["roll_steps"]:
+            self._roll_on(leaf)
+            return leaf
+        known = leaf.known_children
         if self.rule["backup_from"] != "rollout" or leaf.has(self.PRUNED) or not known:
             return leaf
         leaf = max(known, key=self.formulas.q_of_score)
@@ -254,33 +269,21 @@ class TreeSearch(TreeNodes):
             self._queue_expand(leaf, samples, 0, leaf)
         return leaf
 
-    def _known_children(self, node: Node) -> list[Node]:
-        return [c for c in node.children if c.usable and c.has(self.SCORED)]
-
-    # --- backup -----------------------------------------------------------------------------
-
-    def _end_simulation(self, leaf: Node) -> None:
-        for node in leaf.path():
-            node.in_flight -= 1
-            node.blocked = False
-        if leaf.has(self.PRUNED):
+    def _roll_on(self, leaf: Node) -> None:
+        """The best child of the leaf is rolled forward by one more step."""
+        known = leaf.known_children
+        if leaf.has(self.PRUNED) or not known:
             return
-        known = self._known_children(leaf)
-        once = self.rule["terminals"] == "once"
-        if self.rule["backup_from"] == "best_child" and known:
-            backed_up = [max(known, key=self.formulas.q_of_score)]
-        elif self.rule["backup_from"] == "children" and leaf.children:
-            backed_up = [c for c in known if not c.closed]
-        else:
-            backed_up = [leaf]
-        if once:
-            ends = [c for c in known if c.has(self.TERMINAL) and not c.closed]
-            if self.rule["backup_from"] != "children":
-                backed_up += ends
-            for node in [*ends, *([leaf] if leaf.has(self.TERMINAL) else [])]:
-                node.closed = True
-        for node in backed_up:
-            self.formulas.back_up(node)
+        child = max(known, key=self.formulas.q_of_score)
+        path = rolled_forward(child)
+        at = path[-1] if path else child
+        samples = min(self.rule["roll_samples"], self._samples_left(leaf.tree))
+        done = child.visits or at.rolled is not None or len(path) == self.rule["roll_steps"]
+        if done or self.formulas.is_end(at) or not samples:
+            return
+        at.rolled = []
+        leaf.pending = True
+        self._queue_expand(at, samples, 0, leaf, rolls=True)
 
     # --- selection --------------------------------------------------------------------------
 
@@ -304,10 +307,14 @@ class TreeSearch(TreeNodes):
             return 0
         while len(tree.leaves) < leaves:
             at_root = tree.root.visits == 0 and not tree.root.children
+            at_root &= self.rule["root"] == "before"
             if not at_root and tree.simulations >= simulations:
                 break
             leaf = self._descend(tree.root)
             if leaf is None:
+                break
+            if leaf is not tree.root and self.formulas.current(leaf) >= self.rule["gate"]:
+                tree.found, tree.root.closed = leaf, True
                 break
             ends = bool(
                 leaf.has(self.TERMINAL) or leaf.children or leaf.depth >= self.rule["max_depth"]
@@ -322,7 +329,7 @@ class TreeSearch(TreeNodes):
             for node in leaf.path():
                 node.in_flight += 1
             if ends and not scores:
-                self._end_simulation(leaf)
+                self.formulas.end_simulation(leaf)
                 continue
             leaf.pending = True
             tree.leaves.append(leaf)
@@ -348,8 +355,16 @@ class TreeSearch(TreeNodes):
                 node.closed, node.blocked = not open_, bool(open_)
                 if node is root:
                     return None
+                if not open_ and self.rule["exhausted"] == "stop":
+                    root.closed = True
+                    return None
                 node = root
         return node
+
+    @property
+    def found(self) -> Any:
+        """See `stepscore.TreeSearch.found`."""
+        return np.array([-1 if t.found is None else t.found.number for t in self.trees])
 
     # --- results ----------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class Node:
     value: float = math.nan
     reward: float = 0.0
     logprob: float = 0.0
+    outcome: float = math.nan
+    rolled: list[Node] | None = None  # steps that its value was taken from, outside the tree
     pending: bool = False
     closed: bool = False
     blocked: bool = False
@@ -58,6 +60,16 @@ class Node:
         """Its score; 0 before there is one."""
         return self.value if self.has(SCORED) else 0.0
 
+    @property
+    def tokens(self) -> int:
+        """Of its step."""
+        return self.path_tokens - (0 if self.parent is None else self.parent.path_tokens)
+
+    @property
+    def known_children(self) -> list[Node]:
+        """Those that a search may come to, and that are scored."""
+        return [c for c in self.children if c.usable and c.has(SCORED)]
+
     def uniform(self, seed: int, draw: int) -> float:
         """A random number of the node in [0, 1)."""
         return uniform(seed, self.tree.key, self.number - self.tree.root.number, draw)
@@ -74,6 +86,7 @@ class Tree:
     nodes: int = 1
     simulations: int = 0
     leaves: list[Node] = field(default_factory=list)
+    found: Node | None = None
 
 
 @dataclass(eq=False)
@@ -87,6 +100,7 @@ class Ticket:
     samples: int = 0
     mode: int = 0
     state: str = "queued"
+    rolls: bool = False
 
 
 class TicketQueue:
@@ -168,7 +182,7 @@ class TreeNodes:
             links = [-1 if node.parent is None else node.parent.number]
             links += [child.number for child in node.children]
             same = ("visits", "in_flight", "depth", "answer_id", "path_tokens", "flags")
-            real = ("value_sum", "value", "reward", "logprob")
+            real = ("value_sum", "value", "reward", "logprob", "outcome")
             yield (
                 number,
                 {

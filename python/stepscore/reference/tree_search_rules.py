@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stepscore.reference.tree_search_nodes import Node
+from stepscore.reference.tree_search_nodes import PRUNED, SCORED, TERMINAL, Node
 
 _GUMBEL_DRAW = 2**32 - 1
 
@@ -59,6 +59,11 @@ class Formulas:
             return {c: math.exp(c.logprob) for c in known}
         if kind == "softmax":
             return _softmax({c: c.logprob for c in known})
+        means = {c: c.logprob / max(1, c.tokens) for c in known}
+        if kind == "exp_of_mean":
+            return {c: math.exp(mean) for c, mean in means.items()}
+        if kind == "softmax_of_mean":
+            return _softmax(means)
         return _softmax({c: c.scored for c in known})
 
     def growth(self, visits: int) -> float:
@@ -83,14 +88,17 @@ class Formulas:
             return {"zero": 0.0, "parent": value, "least": least}[unvisited]
 
         if self.rule["rule"] == "uct":
-            log = self.rule["log_factor"] * math.log(max(1, self.begun(node)))
+            offset = self.rule["count_offset"]
+            log = self.rule["log_factor"] * math.log(max(1, self.begun(node) + offset))
 
             def uct(child: Node) -> float:
                 if self.unvisited(child) and unvisited == "first":
                     return math.inf
                 if self.unvisited(child) and unvisited == "bonus":
                     return self.q_of_score(child) + float(self.rule["bonus"])
-                return q(child) + float(self.rule["c"]) * math.sqrt(log / max(1, self.begun(child)))
+                return q(child) + float(self.rule["c"]) * math.sqrt(
+                    log / max(1, self.begun(child) + offset)
+                )
 
             return {c: uct(c) for c in children}
         if self.rule["rule"] == "gumbel":
@@ -148,9 +156,56 @@ class Formulas:
         fewest = min(map(self.begun, free))
         return [c for c in free if self.begun(c) == fewest]
 
+    def is_end(self, node: Node) -> bool:
+        """Whether a simulation cannot go on from here."""
+        return node.has(TERMINAL) or node.depth >= self.rule["max_depth"]
+
+    def given_back(self, node: Node) -> float:
+        """What a node gives back where a simulation ends at it."""
+        if node.has(TERMINAL):
+            known = self.rule["ends"] == "outcome" and not math.isnan(node.outcome)
+            return node.outcome if known else node.scored
+        deep = self.is_end(node) and not math.isinf(self.rule["depth_value"])
+        return float(self.rule["depth_value"]) if deep else node.scored
+
+    def current(self, node: Node) -> float:
+        """V as the selection sees it: the score before the first visit."""
+        return node.scored if self.unvisited(node) else self.value(node)
+
+    def with_roll_forward(self, node: Node, value: float) -> float:
+        """(1 - a) V + a max over the values that the node rolls forward to."""
+        path = rolled_forward(node)
+        if not path:
+            return value
+        weight = self.rule["roll_weight"]
+        return float(value * (1 - weight) + max(0.0, *(step.value for step in path)) * weight)
+
+    def end_simulation(self, leaf: Node) -> None:
+        """Release the path, and back up what the leaf gives, unless it failed."""
+        for node in leaf.path():
+            node.in_flight -= 1
+            node.blocked = False
+        if leaf.has(PRUNED):
+            return
+        known = leaf.known_children
+        if self.rule["backup_from"] == "best_child" and known:
+            backed_up = [max(known, key=self.q_of_score)]
+        elif self.rule["backup_from"] == "children" and leaf.children:
+            backed_up = [c for c in known if not c.closed]
+        else:
+            backed_up = [leaf]
+        if self.rule["terminals"] == "once":
+            ends = [c for c in known if self.is_end(c) and not c.closed]
+            if self.rule["backup_from"] != "children":
+                backed_up += ends
+            for node in [*ends, *([leaf] if self.is_end(leaf) else [])]:
+                node.closed = True
+        for node in backed_up:
+            self.back_up(node)
+
     def back_up(self, start: Node) -> None:
         """G(leaf) = v; G(parent) = r(child) + discount G(child)."""
-        gain = start.scored
+        gain = self.given_back(start)
         for node in reversed(start.path()):
             node.visits += 1
             if self.rule["backup"] == "mean":
@@ -158,11 +213,24 @@ class Formulas:
             elif self.rule["backup"] == "max":
                 node.value_sum = gain if node.visits == 1 else max(node.value_sum, gain)
             elif node is start:
-                node.value_sum = gain
+                if node.visits == 1:  # later it keeps what it rolled forward to
+                    node.value_sum = self.with_roll_forward(node, gain)
             else:  # weighted: sum V_c n_c / sum n_c
                 visits = sum(c.visits for c in node.children)
                 node.value_sum = sum(c.value_sum * c.visits for c in node.children) / visits
             gain = node.reward + self.rule["discount"] * gain
+
+
+def rolled_forward(node: Node) -> list[Node]:
+    """The steps after a node along the greatest values, outside the tree."""
+    path: list[Node] = []
+    while node.rolled:
+        scored = [step for step in node.rolled if step.has(SCORED)]
+        if not scored:
+            break
+        node = max(scored, key=lambda step: step.value)
+        path.append(node)
+    return path
 
 
 def _softmax(logits: dict[Any, float]) -> dict[Any, float]:

@@ -23,7 +23,7 @@ def value_head(
         weight: ``[k, H]``.
         bias: ``[k]``, or None for zeros.
         positions: ``[n]`` in ``[0, tokens)``, or None for every row.
-        activation: ``identity``, ``sigmoid``, ``softmax`` or ``difference``.
+        activation: ``identity``, ``sigmoid``, ``softmax``, ``difference`` or ``tanh``.
 
     Returns:
         float64 ``[n, k]``, for ``difference`` ``[n, 1]``.
@@ -48,7 +48,7 @@ def mlp_head(
         hidden: ``[tokens, H]``.
         layers: ``[(weight [out, in], bias [out] or None), ...]``.
         positions: ``[n]``, or None for every row.
-        inner: g, ``relu`` or ``tanh``.
+        inner: g, ``relu``, ``tanh`` or ``silu``.
         activation: a, as in `value_head`.
 
     Returns:
@@ -57,9 +57,16 @@ def mlp_head(
     *first, (weight, bias) = layers
     for inner_weight, inner_bias in first:
         z = value_head(hidden, inner_weight, inner_bias, positions=positions)
-        hidden = np.tanh(z) if inner == "tanh" else np.maximum(z, 0.0)
+        hidden = _between(z, inner)
         positions = None
     return value_head(hidden, weight, bias, positions=positions, activation=activation)
+
+
+def _between(z: Any, inner: str) -> Any:
+    if inner == "tanh":
+        return np.tanh(z)
+    with np.errstate(invalid="ignore"):  # silu of -infinity is NaN, as in torch
+        return z * _activate(z, "sigmoid") if inner == "silu" else np.maximum(z, 0.0)
 
 
 def _activate(z: Any, activation: str) -> Any:
@@ -69,6 +76,8 @@ def _activate(z: Any, activation: str) -> Any:
             return z
         if activation == "sigmoid":
             return 1.0 / (1.0 + np.exp(-z))
+        if activation == "tanh":
+            return np.tanh(z)
         if activation == "difference":
             return np.tanh((z[:, 1:2] - z[:, 0:1]) / 2.0)  # p1 - p0
         if activation == "softmax" and z.shape[1] == 2:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from stepscore.ops import value_head
-from stepscore.ops.value_head import Activation
+from stepscore.errors import InputError
+from stepscore.ops import mlp_head, value_head
+from stepscore.ops.value_head import Activation, Inner
 from stepscore.search.requests import ScoreRequest
 
 if TYPE_CHECKING:
@@ -128,42 +129,75 @@ class Hidden(Protocol):
 class ValueHeadScorer:
     r"""A value head on the policy's own hidden states: :math:`V(s) = a(W h_{last} + b)`.
 
+    With `layers` the head is an MLP: :math:`V(s) = a(W_L\, g(\dots g(W_1 h_{last} + b_1) \dots) +
+    b_L)`.
+
     Args:
         policy: gives the state at the last token of a step.
-        weight: ``[k, H]``.
+        weight: ``[k, H]``; or None, where there are `layers`.
         bias: ``[k]``, or None.
         activation: as in `stepscore.value_head`.
         column: the output that is the value; the last by default.
+        layers: ``[(weight, bias or None), ...]``, as in `stepscore.mlp_head`, first layer first.
+        inner: between the layers, as in `stepscore.mlp_head`.
 
-    Source: AlphaMath (arXiv 2405.03553), whose head is an affine layer and a tanh, which does not
-    change an order.
+    Raises:
+        InputError: a weight and layers, or neither; a column that the head does not have.
+
+    Source: AlphaMath (arXiv 2405.03553), whose head is an affine layer and ``activation="tanh"``.
+    Value-guided search (arXiv 2505.17373) has an MLP over three classes and reads the probability
+    of column 1: ``layers=..., activation="softmax", column=1``; what is between its layers is
+    unverified.
     """
 
     def __init__(
         self,
         policy: Hidden,
-        weight: Any,
+        weight: Any = None,
         bias: Any = None,
         *,
         activation: Activation = "identity",
         column: int = -1,
+        layers: Sequence[tuple[Any, Any]] | None = None,
+        inner: Inner = "relu",
     ) -> None:
-        self.policy = policy
-        self.weight = weight
-        self.bias = bias
-        self.activation = activation
-        self.column = column
+        if (weight is None) == (layers is None):
+            raise InputError(
+                "one of weight and layers",
+                got="neither" if weight is None else "both",
+                argument="layers",
+                where="ValueHeadScorer",
+            )
+        self.policy, self.weight, self.bias = policy, weight, bias
+        self.layers = [(weight, bias)] if layers is None else list(layers)
+        self.activation, self.inner, self.column = activation, inner, column
+        if not self.layers:
+            raise InputError(
+                "at least one layer", got="none", argument="layers", where="ValueHeadScorer"
+            )
+        outputs = 1 if activation == "difference" else len(self.layers[-1][0])
+        if not -outputs <= column < outputs:
+            raise InputError(
+                f"one of the {outputs} outputs of the head, counted from 0 or back from -1",
+                got=str(column),
+                argument="column",
+                where="ValueHeadScorer",
+            )
 
     def __call__(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Give the value of every node.
 
         Raises:
-            ValueError: as `stepscore.value_head`: a weight that does not fit the hidden states.
+            ValueError: as `stepscore.mlp_head`: a weight that does not fit the hidden states.
         """
         hidden = self.policy.hidden_states(
             [request.problem for request in requests], [request.steps for request in requests]
         )
-        values = value_head(hidden, self.weight, self.bias, activation=self.activation)
+        if len(self.layers) == 1:
+            weight, bias = self.layers[0]
+            values = value_head(hidden, weight, bias, activation=self.activation)
+        else:
+            values = mlp_head(hidden, self.layers, inner=self.inner, activation=self.activation)
         return [float(value) for value in np.asarray(values[:, self.column])]
 
 

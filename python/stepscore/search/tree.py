@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -59,6 +59,7 @@ class Tree:
         outcome: what the second scorer says of a node, ``[nodes]``; NaN without one.
         worth: by what the strategy chooses among its candidates, ``[nodes]``; NaN: by the score.
         batch: number of the first node that was drawn by the same request, ``[nodes]``.
+        squash: what is made of the scores that the models give; None: they are taken as they are.
         own_text: node -> what was generated there.
         own_steps: node -> its steps, where they are not one: a rollout's, or none where nothing was
             to say.
@@ -74,6 +75,7 @@ class Tree:
         self.default_sampling = self.sampling = sampling
         self.outcome = np.full(len(engine.value), np.nan)
         self.worth = np.full(len(engine.value), np.nan)
+        self.squash: Callable[[float], float] | None = None
         self.batch = np.full(len(engine.value), -1)
         self.own_text: dict[int, str] = {}
         self.own_steps: dict[int, list[str]] = {}

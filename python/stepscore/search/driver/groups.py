@@ -129,16 +129,29 @@ class Group:
                     batch.answers[i] = answer
         answered = self._close_failures(batch)
         nodes = batch.nodes[answered]
-        last = [batch.answers[i][-1] for i in answered]
-        tree.engine.tell_score(batch.tickets[answered], np.array(last, float))
+        self._squash(batch, answered)
+        last = np.array([batch.answers[i][-1] for i in answered], float)
+        ends = None
+        if outcome is not None:
+            self._squash(outcome, answered)
+            ends = np.array([outcome.answers[i][-1] for i in answered], float)
+            tree.outcome[nodes] = ends
+        tree.engine.tell_score(batch.tickets[answered], last, outcomes=ends)
         for i, node in zip(answered.tolist(), nodes.tolist(), strict=True):
             if node in tree.own_steps:
                 scores, steps = batch.answers[i], len(tree.own_steps[node])
                 of_each_step = len(scores) == len(batch.requests[i].steps)
                 new = steps if of_each_step else min(steps, 1)
                 tree.own_scores[node] = scores[len(scores) - new :]
-        if outcome is not None:
-            tree.outcome[nodes] = [outcome.answers[i][-1] for i in answered]
+
+    def _squash(self, batch: RequestBatch, answered: Ids) -> None:
+        """What the strategy makes of the scores; that of an end without words is one already."""
+        squash = self.tree.squash
+        if squash is None:
+            return
+        for i in answered.tolist():
+            if self.tree.own_text.get(int(batch.nodes[i])):
+                batch.answers[i] = [squash(score) for score in batch.answers[i]]
 
     def _tell_judgements(self, batch: RequestBatch) -> None:
         answered = self._close_failures(batch)

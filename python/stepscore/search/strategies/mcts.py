@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,12 @@ import numpy as np
 from stepscore.ops import TreeSearch
 from stepscore.ops.tree_search_rules import SelectionRule
 from stepscore.search.strategies.beams import process_and_outcome
+from stepscore.search.strategies.parameters import check_choice
 from stepscore.search.tree import Ids, PendingNodes, Tree
+
+# What a rule's authors take as candidates, and as values, where it is not the usual.
+_DECODE = {"openr": "visited", "masprm": "greatest_q", "rest_mcts": "greatest_v"}
+_SQUASH = {"masprm": "tanh"}
 
 
 def mcts(
@@ -19,30 +25,105 @@ def mcts(
     simulations: int = 100,
     m: int = 4,
     leaves: int = 1,
+    decode: str | None = None,
+    squash: str | None = None,
     **settings: Any,
 ) -> PendingNodes:
-    """Monte Carlo tree search: select a leaf, draw m steps from it, score them, back up.
+    r"""Monte Carlo tree search: select a leaf, draw m steps from it, score them, back up.
 
-    The candidates are all scored traces that have ended; where there is none, all nodes. A root,
-    which ``muzero`` and ``gumbel`` evaluate, has no step to score: its value is 0.
+    A root, which ``muzero`` and ``gumbel`` evaluate, has no step to score: its value is 0.
 
     Args:
         tree: of the problems.
         select: the rule: ``puct``, ``uct``, ``muzero``, ``gumbel``, ``openr``, ``alphamath``,
             ``rest_mcts``, ``masprm``, ``usail``, ``llm_reasoners``; formulas:
             `stepscore.TreeSearch.select`.
-        simulations: per problem.
+        simulations: per problem; in ``openr``, ``alphamath``, ``rest_mcts`` and ``masprm`` the
+            first one expands the root, as in their loops, in the others it comes after that.
         m: continuations of a leaf.
         leaves: simulations in flight per problem; 1 is the sequential algorithm.
+        decode: the candidates: ``"ended"``, all scored traces that have ended, and where there is
+            none, all nodes; ``"visited"``, those at whose end a simulation came; ``"greatest_q"``,
+            the one trace that follows the greatest :math:`Q = (W + v) / (n + 1)` down from the
+            root; ``"greatest_v"``, the one trace of a node that passed the gate, else of the
+            greatest V of all nodes (ties: the later). The last two draw a trace that has not ended
+            to its end. None: the rule's own, which is ``"visited"`` for ``openr``,
+            ``"greatest_q"`` for ``masprm``, ``"greatest_v"`` for ``rest_mcts``, else ``"ended"``.
+        squash: ``"tanh"``: what the scorers say are logits z, taken as :math:`\tanh z`; ``"none"``:
+            taken as it is. None: the rule's own, ``"tanh"`` for ``masprm``, else ``"none"``; with a
+            scorer whose values are in [-1, 1] already pass ``"none"``.
         settings: what the rule stands for, to change it: ``c``, ``prior``, ``max_depth``, ...
 
-    Source: of the rules, see `stepscore.TreeSearch.select`.
+    Source: of the rules, see `stepscore.TreeSearch.select`. ``masprm`` is MCTSInfer of
+    milad1378yz/MASPRM; its outcome model is the second scorer, without which the score of the
+    terminal is backed up. ``rest_mcts`` is MCTS_search of THUDM/ReST-MCTS with its value model,
+    whose reflection is whether a trace has ended; in place of the summary that it asks for of an
+    unfinished trace, the trace is drawn to its end. ``alphamath`` is the loop of Super_MARIO at
+    inference; the walk by Q of its offline_inference.py is not here. ``openr`` is vanila_mcts of
+    openreasoner/openr and compute-optimal-tts.
     """
+    check_choice("decode", decode or "ended", ("ended", "visited", "greatest_q", "greatest_v"))
+    check_choice("squash", squash or "none", ("none", "tanh"))
     engine = tree.engine
     rule = cast("SelectionRule", select)
+    if (squash or _SQUASH.get(select)) == "tanh":
+        tree.squash = math.tanh
     while engine.select(rule, simulations=simulations, samples=m, leaves=leaves, **settings):
         yield
-    return _results(tree)
+    decode = decode or _DECODE.get(select, "ended")
+    if decode == "ended":
+        return _results(tree)
+    if decode == "visited":
+        ended = _results(tree)
+        visited = ended[engine.visits[ended] > 0]
+        return visited if len(visited) else ended
+    chosen = _greatest_q(tree) if decode == "greatest_q" else _greatest_v(tree)
+    whole = yield from tree.advance(chosen, mode="rollout")
+    yield from tree.score(whole)
+    start = np.where(np.isin(whole, chosen), whole, engine.parent[whole])
+    tree.worth[whole] = tree.worth[start]
+    return whole
+
+
+def _greatest_q(tree: Tree) -> Ids:
+    """The end of the path along the greatest (W + v) / (n + 1); ties: the first."""
+    engine = tree.engine
+    q = (engine.value_sum + engine.value) / (engine.visits + 1)
+    ends = []
+    for node in tree.roots.tolist():
+        while len(children := _known_children(tree, node)):
+            node = int(children[np.argmax(q[children])])
+        tree.worth[node] = q[node]
+        ends.append(node)
+    return np.array(ends, np.int64)
+
+
+def _greatest_v(tree: Tree) -> Ids:
+    """The node that passed the gate, else that of the greatest V; ties: the later."""
+    engine = tree.engine
+    v = np.where(engine.visits > 0, engine.value_sum, engine.value)
+
+    def best(node: int) -> int:
+        top = node
+        for child in _known_children(tree, node).tolist():
+            below = best(child)
+            top = below if v[below] >= v[top] else top
+        return top
+
+    ends = []
+    for root, found in zip(tree.roots.tolist(), engine.found.tolist(), strict=True):
+        end = found if found >= 0 else best(root)
+        tree.worth[end] = v[end]
+        ends.append(end)
+    return np.array(ends, np.int64)
+
+
+def _known_children(tree: Tree, node: int) -> Ids:
+    """The children of a node that are scored and not out of the search."""
+    children = tree.engine.children(node) if tree.engine.child_count[node] else tree.join()
+    flags = tree.engine.flags[children]
+    gone = TreeSearch.PRUNED | TreeSearch.DUPLICATE
+    return children[(flags & TreeSearch.SCORED != 0) & (flags & gone == 0)]
 
 
 def best_first(
