@@ -1,7 +1,5 @@
 """``python -m stepscore.cli``."""
 
-import sys
+from stepscore.cli.main import run_process
 
-from stepscore.cli.main import main
-
-sys.exit(main())
+run_process()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 import stepscore
 from stepscore.cli import bench, convert, demo, rerank, score, search, vote
 from stepscore.cli.config import with_config
+from stepscore.cli.signals import StoppedError, code_of, leave_process, stopping_cleanly
 from stepscore.cli.spelling import flag_of
 from stepscore.cli.terminal import OutputError, complain, silence_output
 from stepscore.credentials import masked
@@ -20,7 +20,7 @@ from stepscore.errors import InputError
 
 BAD_INPUT = 2
 UNWRITABLE = 1
-INTERRUPTED = 130  # as a shell reports Ctrl-C
+SIGNALLED = 128  # and the number of the signal, as a shell reports it
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,10 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 1 where standard output cannot be written, 2 for bad input or arguments,
-        130 after Ctrl-C.
+        130 after Ctrl-C, and 128 and its number after another signal.
     """
+    given = sys.argv[1:] if argv is None else list(argv)
     parser = _parser()
-    given = sys.argv[1:] if argv is None else argv
     try:
         arguments = parser.parse_args(with_config(given))
     except InputError as error:
@@ -93,8 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return BAD_INPUT
     name = f"stepscore {arguments.command}"
+    output: str | None = getattr(arguments, "output", None)
+    before = _state_of(output)
     try:
-        with _unwinding_on_termination():
+        with stopping_cleanly():
             COMMANDS[arguments.command].run(arguments)
     except OutputError as error:
         complain(f"{name}: error: {error}")
@@ -102,13 +104,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         complain(f"{name}: error: {error.told(flag_of)}")
         return BAD_INPUT
-    except KeyboardInterrupt:
-        complain(f"{name}: stopped; no output was written")
-        return INTERRUPTED
+    except (KeyboardInterrupt, StoppedError) as error:
+        written = ""
+        if output is not None:
+            is_new = _state_of(output) not in (None, before)
+            written = f"; {output} had been written" if is_new else "; no output was written"
+        complain(f"{name}: stopped{written}")
+        return code_of(error)
     except BrokenPipeError:
         # The reader of the table has gone, as after "| head"; Python would complain at its exit.
         silence_output()
     return 0
+
+
+def run_process() -> NoReturn:
+    """Run the command line as the whole process, as the script ``stepscore`` does."""
+    code = main()
+    # After a signal at once: taking torch apart costs seconds, in which a second one would kill.
+    # Else where a model that was given up, or is at work when an error ends a search, may answer.
+    if code > SIGNALLED or threading.active_count() > 1:
+        leave_process(code)
+    sys.exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,21 +150,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _unwinding_on_termination() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP remove half-written files on their way, as Ctrl-C does."""
-    # Only the main thread may set handlers.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    earlier = {name: signal.signal(getattr(signal, name), _leave) for name in names}
+def _state_of(path: str | None) -> tuple[int, int, int] | None:
+    """What changes when another file appears under a name; None where there is no file."""
     try:
-        yield
-    finally:
-        for name, handler in earlier.items():
-            signal.signal(getattr(signal, name), handler)
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    raise SystemExit(128 + number)
+        found = os.stat(path or "")
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -151,20 +151,18 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Search for the answers of a file."""
-    try:
-        report = search_file(
-            options.files_of(arguments),
-            _plan(arguments),
-            lambda: models.load_models(arguments),
-            version=stepscore.__version__,
-        )
-    except (KeyboardInterrupt, SystemExit):
-        complain(
-            f"the models' answers are kept in {arguments.output}.journal; type the same command "
-            "to go on"
-        )
-        raise
+    report = search_file(
+        options.files_of(arguments),
+        _plan(arguments),
+        lambda: models.load_models(arguments),
+        version=stepscore.__version__,
+        kept=_say_kept,
+    )
     tell(report, arguments)
+
+
+def _say_kept(folder: str) -> None:
+    complain(f"the models' answers are kept in {folder}; type the same command to go on")
 
 
 def _plan(arguments: argparse.Namespace) -> SearchPlan:

@@ -2,6 +2,13 @@
 
 from stepscore.files.lines import LineReader
 from stepscore.files.signatures import command_for, convert_command
-from stepscore.files.whole import WholeFile, check_different
+from stepscore.files.whole import WholeFile, check_different, discard_parts
 
-__all__ = ["LineReader", "WholeFile", "check_different", "command_for", "convert_command"]
+__all__ = [
+    "LineReader",
+    "WholeFile",
+    "check_different",
+    "command_for",
+    "convert_command",
+    "discard_parts",
+]

@@ -13,6 +13,7 @@ from typing import IO, Any
 from stepscore.errors import Argument, InputError
 
 _BUFFER = 1 << 20
+_open_parts: set[Path] = set()
 
 
 class WholeFile:
@@ -40,6 +41,7 @@ class WholeFile:
         self._raw: IO[bytes] | None = None
 
     def __enter__(self) -> WholeFile:
+        _open_parts.add(self._part)
         try:
             self._raw = open(self._part, "xb", buffering=_BUFFER)
         except OSError as error:
@@ -99,6 +101,7 @@ class WholeFile:
             pass  # a full disk: what was buffered is not wanted any more
         finally:
             self._part.unlink(missing_ok=True)
+            _open_parts.discard(self._part)
 
     def _check_target(self) -> None:
         if self.name == "-":
@@ -138,6 +141,12 @@ class WholeFile:
             advice="nothing was written; check the folder's permissions and free space",
             where=self.name,
         )
+
+
+def discard_parts() -> None:
+    """Remove the hidden files of all outputs that are being written: the process ends at once."""
+    for part in list(_open_parts):
+        part.unlink(missing_ok=True)
 
 
 def check_different(paths: Mapping[str, str | None]) -> None:

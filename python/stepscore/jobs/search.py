@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,12 @@ class SearchPlan:
 
 
 def search_file(
-    files: Files, plan: SearchPlan, load: Callable[[], Models], *, version: str
+    files: Files,
+    plan: SearchPlan,
+    load: Callable[[], Models],
+    *,
+    version: str,
+    kept: Callable[[str], None] | None = None,
 ) -> Report:
     """Search for the answer of every problem of a file, some problems at a time.
 
@@ -83,6 +89,8 @@ def search_file(
         plan: how it is searched.
         load: makes the models, after the files have been opened and all arguments checked.
         version: of the package, for the provenance.
+        kept: is told the folder with the models' answers where the search ends before its time, by
+            an error or a signal, and keeps some.
 
     Raises:
         InputError: a file, a record or an argument at fault; no output is left.
@@ -95,7 +103,9 @@ def search_file(
     if "rule" in settings:
         arguments["rule"] = parse_rule(settings["rule"]).rule
     summary, trees = SearchSummary(), _Trees(plan.trees)
+    begun: list[Journals] = []
     with ExitStack() as stack:
+        stack.push(partial(_tell_kept, begun, kept))  # first, and so called last
         opened = open_files(stack, files, plan.trees)
         assert opened.out is not None
         _look_ahead(files, trees)
@@ -109,6 +119,7 @@ def search_file(
         }
         journals = Journals(files.target, provenance, restart=plan.restart)
         stack.callback(journals.leave)
+        begun.append(journals)
         with Progress("search", None, unit="requests") as progress:
             for number, records in enumerate(_chunks(opened, files)):
                 journal = journals.of_chunk(number)
@@ -134,6 +145,18 @@ def search_file(
     heading = f"{plan.strategy}({', '.join(f'{k}={v}' for k, v in parameters.items())})"
     table = [heading, *summary.lines()]
     return Report(table, skipped, summary.problems, progress.seconds, unit="problems")
+
+
+def _tell_kept(
+    begun: Sequence[Journals],
+    kept: Callable[[str], None] | None,
+    kind: type[BaseException] | None,
+    *_: object,
+) -> None:
+    """Say where the answers of a search are that an exception has ended."""
+    for journals in begun:
+        if kind is not None and kept is not None and journals.keeps_answers():
+            kept(str(journals.folder))
 
 
 class _Trees:

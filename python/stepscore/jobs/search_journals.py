@@ -34,6 +34,7 @@ class Journals:
         self.folder = Path(f"{target}.journal")
         content = json.dumps(provenance, sort_keys=True, default=repr).encode()
         self._models = hashlib.blake2b(content, digest_size=4).hexdigest()
+        self._begun: list[Path] = []
         try:
             if restart:
                 self.remove()
@@ -48,7 +49,12 @@ class Journals:
 
     def of_chunk(self, number: int) -> Path:
         """Give the journal of a chunk of problems."""
-        return self.folder / f"{self._models}-{number:05}.jsonl"
+        self._begun.append(self.folder / f"{self._models}-{number:05}.jsonl")
+        return self._begun[-1]
+
+    def keeps_answers(self) -> bool:
+        """Say whether there are answers of this search, from which it would go on."""
+        return any(map(_has_answers, self._begun))
 
     def remove(self) -> None:
         """Forget all; files of anybody else stay."""
@@ -59,9 +65,16 @@ class Journals:
     def leave(self) -> None:
         """Remove what keeps nothing: journals without an answer, and then the folder."""
         for journal in self.folder.glob(_NAMES):
-            with journal.open("rb") as file:
-                has_answers = len(list(islice(file, 2))) == 2
-            if not has_answers:
+            if not _has_answers(journal):
                 journal.unlink()
         with suppress(OSError):
             self.folder.rmdir()
+
+
+def _has_answers(journal: Path) -> bool:
+    """Say whether a journal has more than its first line, which tells the search."""
+    try:
+        with journal.open("rb") as file:
+            return len(list(islice(file, 2))) == 2
+    except OSError:  # gone meanwhile, or another's
+        return False

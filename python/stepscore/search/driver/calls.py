@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -11,6 +10,7 @@ from typing import Any
 
 from stepscore.credentials import text_of
 from stepscore.policies.requests import Continuation, ExpandRequest
+from stepscore.search.driver.threads import start_thread
 from stepscore.search.requests import ScoreRequest
 
 # Longer than any token, so that a text of more characters per token is no count of tokens.
@@ -161,7 +161,7 @@ def _call(
         except BaseException as error:
             done.put((None, error))
 
-    threading.Thread(target=run, daemon=True).start()
+    start_thread(run)
     try:
         replies, error = done.get(timeout=timeout)
     except Empty:

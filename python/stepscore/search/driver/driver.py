@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from stepscore.search.driver.batches import RequestBatch
 from stepscore.search.driver.calls import call_model, check_expand, check_judge, check_score
 from stepscore.search.driver.groups import Group
 from stepscore.search.driver.journal import Journal
+from stepscore.search.driver.threads import start_thread
 
 _CHECKS: dict[str, Callable[[Any, Any], Any]] = {
     "policy": check_expand,
@@ -55,9 +55,20 @@ class Driver:
         }
         self._busy: set[str] = set()
         self._done: SimpleQueue[tuple[Group, RequestBatch, BaseException | None]] = SimpleQueue()
+        self._stopped = False
 
     def run(self, groups: Sequence[Group]) -> None:
-        """Run the strategies of all groups to their ends."""
+        """Run the strategies of all groups to their ends.
+
+        A model that is at a call when an exception ends this goes on in its thread, to the end of
+        that call; nothing is asked or kept any more.
+        """
+        try:
+            self._run(groups)
+        finally:
+            self._stopped = True
+
+    def _run(self, groups: Sequence[Group]) -> None:
         for group in groups:
             self._go_on(group)
         while self._busy:
@@ -102,7 +113,7 @@ class Driver:
                 )
             self._busy.add(model)
             group, batch = self._waiting[model].popleft()
-            threading.Thread(target=self._call, args=(group, batch), daemon=True).start()
+            start_thread(self._call, group, batch)
 
     def _call(self, group: Group, batch: RequestBatch) -> None:
         try:
@@ -110,11 +121,16 @@ class Driver:
             missing = batch.missing()
 
             def record(which: list[int], answers: list[Any]) -> None:
+                self._check_running()
                 places = [missing[i] for i in which]
                 if self._journal is not None:
                     self._journal.write([batch.places[place] for place in places], answers)
                 for place, answer in zip(places, answers, strict=True):
                     batch.answers[place] = answer
+
+            def count() -> None:
+                self._check_running()
+                self.calls.update([batch.model])
 
             call_model(
                 "second scorer" if batch.model == "value" else batch.model,
@@ -124,9 +140,13 @@ class Driver:
                 retries=self._retries,
                 timeout=self._timeout,
                 record=record,
-                count=lambda: self.calls.update([batch.model]),
+                count=count,
             )
             batch.seconds = time.monotonic() - began
             self._done.put((group, batch, None))
         except BaseException as error:  # raised where the search was called
             self._done.put((group, batch, error))
+
+    def _check_running(self) -> None:
+        if self._stopped:
+            raise RuntimeError("the search has ended")
