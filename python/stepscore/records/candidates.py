@@ -48,13 +48,16 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
 
 
 def check_scored(candidates: list[Candidate], fields: Fields) -> None:
-    """Refuse a candidate without a score.
+    """Refuse a candidate without a score beside one that has one.
 
     Raises:
         RecordError: the first such candidate.
     """
-    for index, candidate in enumerate(candidates):
-        if candidate.score is None and candidate.step_scores is None:
+    unscored = [c.score is None and c.step_scores is None for c in candidates]
+    if all(unscored):
+        return
+    for index, is_unscored in enumerate(unscored):
+        if is_unscored:
             raise RecordError(
                 '"score" or "step_scores"',
                 got="neither",

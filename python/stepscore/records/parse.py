@@ -10,6 +10,7 @@ from stepscore.errors import Argument
 from stepscore.records.candidates import check_scored, read_answer, read_candidate
 from stepscore.records.earlier import Provenance, read_provenance, with_earlier_scores
 from stepscore.records.faults import RecordError
+from stepscore.records.found import was_searched, with_traces
 from stepscore.records.json_text import kind_of, load_json, quote
 from stepscore.records.record import Candidate, Fields, Record, RecordId
 
@@ -54,7 +55,7 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
         place: file and line, for messages.
         fields: the names of the fields.
         wanted: ``solutions`` when the candidates are to be scored: the problem and a text or steps
-            per candidate are needed. ``scores`` when they carry a score or step scores already.
+            per candidate are needed. ``scores`` when they are voted on by what they carry.
             ``problems`` when the problem alone is needed; candidates are not looked at.
 
     Raises:
@@ -66,6 +67,9 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
         content = _load_object(text)
         record_id = _id(content, fields)
         problem = _problem(content, fields, required=wanted != "scores")
+        if wanted != "problems" and was_searched(content.get(fields.result)):
+            content = with_traces(content, fields)
+            text = _dump(content)
         candidates = [] if wanted == "problems" else _candidates(content, fields, wanted)
         earlier = Provenance()
         if fields.result in content:
