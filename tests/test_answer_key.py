@@ -661,7 +661,7 @@ def test_an_error_of_the_function_is_raised():
         (
             {"verify": "sympy"},
             ValueError,
-            "verify must be 'auto', 'math-verify', None or a function",
+            "verify must be 'auto', 'math-verify', 'none', None or a function",
         ),
         ({"timeout": 0}, ValueError, "timeout must be above 0 seconds; got 0"),
         ({"workers": 0}, ValueError, "workers must be at least 1; got 0"),
