@@ -691,7 +691,7 @@ def test_an_error_of_the_function_is_raised():
         (
             {"verify": "sympy"},
             ValueError,
-            "verify must be 'auto', 'math-verify', None or a function",
+            "verify must be 'auto', 'math-verify', 'none', None or a function",
         ),
         ({"timeout": 0}, ValueError, "timeout must be above 0 seconds; got 0"),
         ({"budget": 0}, ValueError, "budget must be above 0 seconds; got 0"),

@@ -40,6 +40,21 @@ def read_offsets(op: str, value: Any, n: int, what: str) -> NDArray[np.int64]:
     return offsets
 
 
+def ragged_parts(op: str, argument: str, value: Any) -> tuple[Any, Any]:
+    """Give values and offsets of what holds both, as `StepScores` does.
+
+    Raises:
+        TypeError: something else, such as an array without its offsets.
+    """
+    parts = tuple(getattr(value, name, None) for name in ("values", "offsets"))
+    if any(part is None or callable(part) for part in parts):
+        raise TypeError(
+            f"{op}: {argument} must be StepScores where no offsets are given; got "
+            f"{type(value).__name__}; pass its offsets"
+        )
+    return parts[0], parts[1]
+
+
 def offsets_of(lengths: Any) -> NDArray[np.int64]:
     """Give where segments of these lengths begin and end: int64 ``[segments + 1]``, from 0.
 

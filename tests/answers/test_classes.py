@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
-from stepscore.answers import group_equal, read_answers
+from stepscore import group_answers
+from stepscore.answers import grade, group_equal, read_answers, same_answer
 from stepscore.errors import InputError
+from stepscore.voting import VoteSettings
 
 
 def test_answers_are_stated_or_read_from_the_solution() -> None:
@@ -36,3 +40,16 @@ def test_a_verifier_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch
         group_equal(["1"], np.array([0, 1]), verify="math-verify")
     assert caught.value.argument is not None
     assert (caught.value.argument.name, caught.value.argument.value) == ("verify", "math-verify")
+
+
+def test_none_is_a_word_for_keys_alone() -> None:
+    texts, offsets = ["x+1", "1+x", "2", "2.0"], np.array([0, 4])
+    settings = VoteSettings(verify="none")
+    assert settings == VoteSettings(verify=None)
+    both: tuple[Literal["none"] | None, ...] = ("none", None)
+    for verify in both:
+        assert group_answers(texts, offsets, extract=False, verify=verify).tolist() == [0, 1, 2, 2]
+        assert group_equal(texts, offsets, verify=verify).ids.tolist() == [0, 1, 2, 2]
+        assert same_answer(["x+1", "2"], ["1+x", "2.0"], verify=verify).tolist() == [False, True]
+        right = grade(["2"], texts, offsets, verify=verify).right
+        assert right.tolist() == [False, False, True, True]

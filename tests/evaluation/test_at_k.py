@@ -18,6 +18,8 @@ from same_bits import bits
 
 import stepscore
 from stepscore.evaluation import mean_interval, pass_at_k, prm_at_k, vote_at_k
+from stepscore.recipes import trl_prm
+from stepscore.scoring import StepScores
 
 RULES = ["majority", "weighted", "best_of_n"]
 
@@ -120,6 +122,52 @@ def test_pass_at_k_of_many_candidates(c):
 
 
 # --- prm@k ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tie_credit", ["share", "first", "lose"])
+def test_ties_of_the_best_of_k_in_all_subsets(tie_credit):
+    rng = np.random.default_rng(3)
+    correct, scores = rng.random(12 * 6) < 0.5, rng.integers(0, 3, 12 * 6) / 4
+    scores[rng.random(72) < 0.1] = np.nan
+    offsets, ks = np.arange(0, 73, 6), [1, 2, 3, 5, 6]
+
+    def chosen(begin, end, k):
+        results = []
+        for subset in combinations(range(begin, end), k):
+            known = [i for i in subset if not math.isnan(scores[i])]
+            if not known:
+                results.append(Fraction(0))
+                continue
+            top = max(scores[i] for i in known)
+            best = [Fraction(bool(correct[i])) for i in known if scores[i] == top]
+            results.append({"share": mean(best), "first": best[0], "lose": min(best)}[tie_credit])
+        return mean(results)
+
+    got = prm_at_k(correct, scores, offsets, ks, tie_credit=tie_credit, nan="drop", resamples=2)
+    check(got, offsets, ks, chosen)
+
+
+def test_an_unknown_tie_credit_is_refused():
+    with pytest.raises(ValueError, match='tie_credit must be "share", "first" or "lose"'):
+        prm_at_k([1], [0.5], [0, 1], 1, tie_credit="best")
+
+
+def test_step_scores_are_aggregated():
+    values = np.array([0.9, 0.1, 0.5, 0.5, 0.8, np.nan], np.float32)
+    scores = StepScores(values, np.array([0, 2, 4, 6]), trl_prm(), np.array([0, 0, 1]))
+    correct, offsets = [1, 0, 1], [0, 3]
+    ballot = correct, [0, 1, 0], scores, offsets, 3
+    for how, value in (("first", 1.0), ("min", 0.0), (None, 0.0)):  # None: the last step
+        best = prm_at_k(correct, scores, offsets, 3, how=how, nan="drop", resamples=2)
+        assert best.mean.tolist() == [value]
+        elected = vote_at_k(*ballot, "best_of_n", how=how, nan="drop", resamples=2)
+        assert elected.mean.tolist() == [value]
+    # What truncation left out may be the worst step: such a candidate has no score.
+    with pytest.raises(ValueError, match=r"scores\[2\] is NaN"):
+        prm_at_k(correct, scores, offsets, 3, how="first")
+    with pytest.raises(ValueError, match="how aggregates StepScores; got list"):
+        prm_at_k(correct, [0.1, 0.2, 0.3], offsets, 3, how="min")
+
 
 problem_with_scores = st.lists(
     st.tuples(st.booleans(), st.integers(-1, 3), st.sampled_from([-1.0, 0.0, 0.25, 0.5, 2.0])),

@@ -96,7 +96,7 @@ UNSCORABLE = [
     ),
 ]
 UNVOTABLE = [
-    (scored({"answer": "1"}), 'candidates[0]: expected "score" or "step_scores"; got neither'),
+    (scored({"answer": "1"}), '"score" in every candidate, as in the first record; got candidates'),
     (scored({"score": 1}, "text"), 'candidates[1]: expected "score" or "step_scores"'),
     (scored({"score": "1"}), 'candidates[0].score: expected a finite number; got "1"; write'),
     (scored({"score": True}), "candidates[0].score: expected a finite number; got true"),
@@ -141,7 +141,7 @@ UNEQUAL = [
         solution(stepscore={"candidates": [{"steps": ["a", "b"], "step_scores": [0.5]}]}),
         "stepscore.candidates[0]: expected one score per step",
     ),
-    (solution(stepscore={"candidates": [{}]}), 'candidates[0]: expected "score" or "step_scores"'),
+    (solution(stepscore={"candidates": [{}]}), '"step_scores" in every candidate, as in the first'),
 ]
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from stepscore import search
 from stepscore.ragged import offsets_of
+from stepscore.recipes import trl_prm
+from stepscore.scoring import StepScores
 from stepscore.voting.first_error import first_error
 
 
@@ -20,14 +22,15 @@ def parts(values, offsets):
     return [values[begin:end] for begin, end in pairwise(offsets)]
 
 
-def step_of(scores, threshold, how, before=1.0):
+def step_of(scores, threshold, how, before=1.0, rule="<"):
     """One trace, a step after the other; NaN steps are absent."""
     best, error, previous = None, -1, before
     for k, score in enumerate(scores):
         if math.isnan(score):
             continue
         level = {"first": 0.0, "lowest": score, "drop": score - previous}[how]
-        if score < threshold and (best is None or level < best):
+        wrong = score < threshold or (rule == "<=" and score == threshold)
+        if wrong and (best is None or level < best):
             best, error = level, k
         previous = score
     return error
@@ -42,14 +45,34 @@ HOWS = ["first", "lowest", "drop"]
         max_size=6,
     ),
     st.sampled_from(HOWS),
-    st.sampled_from([0.0, 0.25, 0.6, math.inf]),
+    st.sampled_from([0.0, 0.25, 0.5, 0.6, math.inf]),
+    st.sampled_from(["<", "<="]),
 )
-def test_first_error_against_a_loop(traces, how, threshold):
+def test_first_error_against_a_loop(traces, how, threshold, rule):
     scores = np.array([s for t in traces for s in t])
     offsets = offsets_of([len(t) for t in traces])
-    got = first_error(scores, offsets, threshold=threshold, how=how, nan="skip")
-    assert got.tolist() == [step_of(t, threshold, how) for t in traces]
+    got = first_error(scores, offsets, threshold=threshold, rule=rule, how=how, nan="skip")
+    assert got.tolist() == [step_of(t, threshold, how, rule=rule) for t in traces]
     assert got.dtype == np.int64
+
+
+def test_a_step_at_the_threshold_is_wrong_by_one_rule_alone():
+    scores, offsets = [0.75, 0.5, 0.25], [0, 3]
+    assert first_error(scores, offsets, threshold=0.5).tolist() == [2]
+    assert first_error(scores, offsets, threshold=0.5, rule="<").tolist() == [2]
+    assert first_error(scores, offsets, threshold=0.5, rule="<=").tolist() == [1]
+    with pytest.raises(ValueError, match='rule must be "<" or "<=";'):
+        first_error(scores, offsets, threshold=0.5, rule=">")
+
+
+def test_step_scores_know_their_offsets():
+    values = np.array([0.75, 0.25, 0.5, np.nan], np.float32)
+    scores = StepScores(values, np.array([0, 2, 4]), trl_prm(), np.array([0, 1]))
+    assert first_error(scores, threshold=0.5, nan="skip").tolist() == [1, -1]
+    with pytest.raises(ValueError, match="is NaN"):
+        first_error(scores, threshold=0.5)
+    with pytest.raises(TypeError, match="must be StepScores where no offsets are given; got list"):
+        first_error([0.5], threshold=0.5)
 
 
 @pytest.mark.parametrize(

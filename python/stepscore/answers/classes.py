@@ -15,9 +15,9 @@ from stepscore.ops import extract_answers, group_answers
 from stepscore.ops.answer_key import AnswerGroups
 from stepscore.ragged import first_true
 
-# What decides on answers whose keys differ; None lets the keys alone decide, so that a result does
-# not depend on what else is installed.
-Verifier = Literal["math-verify"]
+# What decides on answers whose keys differ; None and "none" let the keys alone decide, so that a
+# result does not depend on what else is installed.
+Verifier = Literal["math-verify", "none"]
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,12 @@ def add_files(
     add_quiet(parser)
     add_faults(parser)
     add_fields(parser)
+    parser.add_argument(
+        "--group-by",
+        metavar="FIELD",
+        help="every line is one sample: gather those with the same value of FIELD, wherever they "
+        "stand, as the candidates of one problem (reads the whole file first)",
+    )
     add_chunk_size(parser, "candidates worked on together, up to whole problems", chunk_size)
 
 
@@ -272,6 +278,7 @@ def files_of(arguments: argparse.Namespace) -> Files:
         fields=fields_of(arguments),
         chunk_size=arguments.chunk_size,
         spell=flag_of,
+        group_by=getattr(arguments, "group_by", None),  # a search has no samples yet
     )
 
 

@@ -28,6 +28,8 @@ examples:
   stepscore rerank in.jsonl -o out.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --how prod
   stepscore rerank lab.jsonl -o out.jsonl --model lab --rule majority --rule borda
   stepscore rerank lab.jsonl --model lab --explain lab-7     why, of one problem
+  stepscore rerank samples.jsonl -o out.jsonl --model lab --group-by problem     a line per sample
+  stepscore rerank found.jsonl -o out.jsonl --model lab      what stepscore search has found
 """
 )
 

@@ -19,8 +19,9 @@ input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
   {"id": 1, "candidates": [{"answer": "42", "score": 0.9}, {"answer": "41", "score": 0.2}]}
   {"id": 1, "candidates": [{"text": "...", "step_scores": [0.9, 0.2]}], "answer": "the known one"}
 Every candidate carries "score" (one number) or "step_scores" (a list), the same of the two in the
-whole file; or the file was written by stepscore score or rerank, and its step scores are used.
-The result takes the place of an earlier one.
+whole file; or the file was written by stepscore score or rerank, and its step scores are used, or
+by stepscore search, whose traces are the candidates. Without any scores answers are counted:
+majority and pass@k. The result takes the place of an earlier one.
 """
     + options.RULES_HELP
     + """
@@ -32,6 +33,9 @@ examples:
   stepscore vote scored.jsonl --rule pareto --objectives min,last,mean
   stepscore vote scored.jsonl --prefixes 1,2,4,8        what more candidates are worth
   stepscore vote scored.jsonl --explain 17              why each rule chooses what it does
+  stepscore vote scored.jsonl --ties lose               a tie counts as wrong, as in RewardMATH
+  stepscore vote samples.jsonl --group-by problem       a line per sample, in any order
+  stepscore vote found.jsonl                            what stepscore search has found
 """
 )
 _RANGES = {"auto": None, "probability": True, "any": False}

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays import host_reals
 from stepscore.evaluation.interval import IntervalName, check_interval, mean_interval
 from stepscore.evaluation.problems import (
     TooFew,
@@ -16,8 +15,11 @@ from stepscore.evaluation.problems import (
     candidates_of,
     read_correct,
     read_problems,
+    read_scores,
 )
+from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import check_shape, offsets_of
+from stepscore.voting.settings import TIE_CREDITS, TieCredit
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -117,6 +119,8 @@ def prm_at_k(
     offsets: Any,
     ks: int | Sequence[int],
     *,
+    how: Aggregation | None = None,
+    tie_credit: TieCredit = "share",
     nan: NanPolicy = "error",
     too_few: TooFew = "error",
     interval: IntervalName = "bootstrap",
@@ -130,13 +134,16 @@ def prm_at_k(
 
     with the n candidates of a problem in order of falling score and :math:`\bar y_{(i)}` the share
     of right ones among those that have the score of candidate (i): unbiased, equal scores being
-    chosen from with equal chances.
+    chosen from with equal chances, unless `tie_credit` says otherwise.
 
     Args:
         correct: whether each candidate is right, bool or 0 and 1, ``[n]``.
-        scores: ``[n]``.
+        scores: ``[n]``, or `stepscore.StepScores` of the n candidates.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
         ks: k, one or several, at least 1.
+        how: the aggregation of `StepScores`; None takes the one of their recipe.
+        tie_credit: of equal scores ``"share"`` chooses with equal chances, ``"first"`` the first
+            candidate, and under ``"lose"`` the choice is right only if all of them are.
         nan: ``"error"`` raises on a NaN score; ``"drop"`` never chooses that candidate, which still
             counts as a sample.
         too_few: see `pass_at_k`.
@@ -160,9 +167,11 @@ def prm_at_k(
     """
     op = "prm_at_k"
     right = read_correct(op, correct).astype(np.float64)
-    rewards = host_reals(op, "scores", scores)
+    rewards = read_scores(op, scores, how)
     check_shape(op, "scores", rewards, len(right), "correct")
     missing = np.isnan(rewards)
+    if tie_credit not in TIE_CREDITS:
+        raise ValueError(f'{op}: tie_credit must be "share", "first" or "lose"; got {tie_credit!r}')
     if nan not in get_args(NanPolicy):
         raise ValueError(f'{op}: nan must be "error" or "drop"; got {nan!r}')
     if nan == "error" and missing.any():
@@ -178,10 +187,16 @@ def prm_at_k(
         for block in _blocks(problems, n) if weights else ():
             candidates = candidates_of(bounds, block, n)
             falling = -rewards[candidates]  # NaN is sorted behind all
-            order = np.argsort(falling, axis=1)
+            verdicts = right[candidates]
+            # Of equal scores that stands first which is chosen: under "lose" a wrong one.
+            if tie_credit == "lose":
+                order = np.lexsort((verdicts, falling))
+            else:
+                order = np.argsort(falling, axis=1, kind="stable")
             falling = np.take_along_axis(falling, order, 1)
-            verdicts = np.take_along_axis(right[candidates], order, 1)
-            verdicts = _mean_of_equals(falling, verdicts)
+            verdicts = np.take_along_axis(verdicts, order, 1)
+            if tie_credit == "share":
+                verdicts = _mean_of_equals(falling, verdicts)
             for column, weight in weights.items():
                 # Over their own sum: where all are right the result is 1 to the last bit.
                 whole = np.einsum("pn,n->p", np.ones((1, n)), weight)

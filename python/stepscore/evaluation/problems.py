@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.arrays import host_integers, host_reals
+from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import check_shape, read_offsets
+from stepscore.scoring.scores import StepScores
 
 Int = NDArray[np.int64]
+Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 TooFew: TypeAlias = Literal["error", "nan"]
@@ -26,6 +29,27 @@ def read_correct(op: str, correct: Any) -> Bool:
         raise ValueError(f"{op}: correct must be true or false; correct[{i}] is {verdicts[i]}")
     right: Bool = verdicts != 0
     return right
+
+
+def read_scores(op: str, scores: Any, how: Aggregation | None) -> Float:
+    """Read one score per candidate, ``[n]``.
+
+    Args:
+        op: who asks.
+        scores: the scores, or `StepScores`, which are aggregated. A candidate of which truncation
+            left steps out has NaN: what was lost is unknown, whichever steps `how` looks at.
+        how: the aggregation; None takes the one of the recipe.
+    """
+    if isinstance(scores, StepScores):
+        totals = scores.aggregate(how, nan="propagate")
+        totals[scores.truncated > 0] = np.nan
+        return totals
+    if how is not None:
+        raise ValueError(
+            f"{op}: how aggregates StepScores; got {type(scores).__name__}, one score per "
+            "candidate; leave it out"
+        )
+    return host_reals(op, "scores", scores)
 
 
 def read_problems(

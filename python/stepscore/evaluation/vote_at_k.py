@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays import host_integers, host_reals
+from stepscore.arrays import host_integers
 from stepscore.evaluation.at_k import AtK, estimate
 from stepscore.evaluation.interval import IntervalName, check_interval
 from stepscore.evaluation.majority import (
@@ -27,6 +27,7 @@ from stepscore.evaluation.problems import (
     candidates_of,
     read_correct,
     read_problems,
+    read_scores,
 )
 from stepscore.evaluation.subsets import (
     MOST_SUBSETS,
@@ -35,6 +36,7 @@ from stepscore.evaluation.subsets import (
     vote_of_random,
 )
 from stepscore.ops import Rule, vote
+from stepscore.ops.aggregate import Aggregation
 from stepscore.ops.vote import NanPolicy, RuleName, Ties
 from stepscore.ops.vote_rule import check_rule_name
 from stepscore.ragged import check_shape
@@ -54,6 +56,7 @@ def vote_at_k(
     ks: int | Sequence[int],
     rule: RuleName | Rule,
     *,
+    how: Aggregation | None = None,
     ties: Ties = "first",
     nan: NanPolicy = "error",
     method: Method = "auto",
@@ -86,10 +89,12 @@ def vote_at_k(
     Args:
         correct: whether each candidate is right, bool or 0 and 1, ``[n]``.
         answer_ids: int64 ``[n]``, equal ids within a problem are equal answers; -1 = no answer.
-        scores: ``[n]``; None is allowed where the rule needs none.
+        scores: ``[n]``, or `stepscore.StepScores` of the n candidates; None is allowed where the
+            rule needs none.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
         ks: k, one or several, at least 1.
         rule: one rule of `stepscore.vote`, a name or a `stepscore.Rule` with its parameters.
+        how: the aggregation of `StepScores`; None takes the one of their recipe.
         ties: see `stepscore.vote`.
         nan: see `stepscore.vote`.
         method: ``"exact"``, ``"subsets"``, or ``"auto"``: exact where that costs no more than the
@@ -120,7 +125,7 @@ def vote_at_k(
     right = read_correct(op, correct)
     answers = host_integers(op, "answer_ids", answer_ids)
     check_shape(op, "answer_ids", answers, len(right), "correct")
-    rewards = None if scores is None else host_reals(op, "scores", scores)
+    rewards = None if scores is None else read_scores(op, scores, how)
     if rewards is not None:
         check_shape(op, "scores", rewards, len(right), "correct")
     bounds, sizes = read_problems(op, offsets, ks, len(right), too_few)

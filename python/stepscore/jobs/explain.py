@@ -11,12 +11,12 @@ from stepscore.files import LineReader
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
 from stepscore.jobs.files import Files
 from stepscore.jobs.model_scores import score_with_model
-from stepscore.jobs.ranking import choose_how, choose_how_again
+from stepscore.jobs.ranking import choose_how, choose_how_again, settings_for
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import Skips, raise_fault
 from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.records import Record, RecordError, parse_records
+from stepscore.records import Record, RecordError, gather_rows, parse_records
 from stepscore.report.explain import explain
 from stepscore.report.table import counted
 from stepscore.voting import VoteSettings
@@ -48,12 +48,15 @@ def explain_vote(
     check = LayoutCheck(bounded)
     with LineReader(files.source) as lines:
         skip = _skipper(files, record_id)
-        records = parse_records(iter(lines), files.fields, "scores", skip, check.check)
+        records = parse_records(
+            _lines(lines, files, skip), files.fields, "scores", skip, check.check
+        )
         record = _find(records, record_id, lines.name)
     layout = check.layout
     assert layout is not None  # the record has come through the check
     scored = read_scores([record], layout)
-    return _explain(scored, choose_how_again(how, check, layout), settings)
+    chosen = choose_how_again(how, check, layout)
+    return _explain(scored, chosen, settings_for(settings, layout))
 
 
 def explain_rerank(
@@ -82,7 +85,7 @@ def explain_rerank(
     """
     with LineReader(files.source) as lines:
         skip = _skipper(files, record_id)
-        records = parse_records(iter(lines), files.fields, "solutions", skip)
+        records = parse_records(_lines(lines, files, skip), files.fields, "solutions", skip)
         record = _find(records, record_id, lines.name)
     model = load()
     (scored,) = score_with_model(
@@ -104,6 +107,14 @@ def _explain(scored: ScoredRecords, how: str, settings: VoteSettings) -> list[st
         how=how,
         settings=settings,
     )
+
+
+def _lines(
+    lines: LineReader, files: Files, skip: Callable[[RecordError], None]
+) -> Iterator[tuple[str, bytes]]:
+    if files.group_by is None:
+        return iter(lines)
+    return gather_rows(iter(lines), files.group_by, files.fields, skip)
 
 
 def _skipper(files: Files, record_id: str) -> Callable[[RecordError], None]:

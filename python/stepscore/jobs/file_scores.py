@@ -13,8 +13,8 @@ from stepscore.jobs.scored import ScoredRecords, candidate_offsets
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ragged import offsets_of
 from stepscore.records import Candidate, Record, RecordError
-from stepscore.voting.columns import GIVEN
-from stepscore.voting.scores import candidate_scores
+from stepscore.voting.columns import GIVEN, UNSCORED
+from stepscore.voting.scores import candidate_scores, without_scores
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Layout:
 
     Attributes:
         steps: whether they carry step scores.
-        given: whether they carry a score of the whole solution.
+        given: whether they carry a score of the whole solution. Where they carry neither, there
+            are answers to count.
         bounded: whether all step scores lie in [0, 1].
     """
 
@@ -34,7 +35,8 @@ class Layout:
     @property
     def columns(self) -> tuple[str, ...]:
         """The aggregations that such a file has."""
-        return (AGGREGATIONS if self.steps else ()) + ((GIVEN,) if self.given else ())
+        scored = (AGGREGATIONS if self.steps else ()) + ((GIVEN,) if self.given else ())
+        return scored or (UNSCORED,)
 
 
 class LayoutCheck:
@@ -60,8 +62,9 @@ class LayoutCheck:
             return
         steps = all(candidate.step_scores is not None for candidate in candidates)
         given = bool(candidates) and all(c.score is not None for c in candidates)
+        some = any(c.step_scores is not None or c.score is not None for c in candidates)
         if self.layout is None:
-            if not steps and not given:
+            if some and not steps and not given:
                 raise _fault(
                     record,
                     'the same of "score" and "step_scores" in every candidate',
@@ -71,6 +74,13 @@ class LayoutCheck:
             bounded = _within(candidates) if self._bounded is None else self._bounded
             self.layout = Layout(steps, given, bounded)
             self.how = record.how
+        if some and not self.layout.steps and not self.layout.given:
+            raise _fault(
+                record,
+                "no scores, as in the first record",
+                got="candidates with some",
+                advice="write them everywhere or nowhere",
+            )
         for name, wanted, there in (
             ("step_scores", self.layout.steps, steps),
             ("score", self.layout.given, given),
@@ -109,6 +119,12 @@ def read_scores(records: list[Record], layout: Layout) -> ScoredRecords:
         steps = values, offsets_of(map(len, rows))
     if layout.given:
         given = np.array([candidate.score for candidate in candidates], dtype=np.float64)
+    elif not layout.steps:
+        return ScoredRecords(
+            records,
+            [candidate.earlier_steps for candidate in candidates],
+            without_scores(candidate_offsets(records)),
+        )
     scores = candidate_scores(
         candidate_offsets(records), steps=steps, given=given, bounded=layout.bounded
     )

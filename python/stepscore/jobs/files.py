@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from stepscore.errors import InputError, Spell, as_argument
 from stepscore.files import LineReader, WholeFile, check_different
 from stepscore.jobs.skips import OnError, Skips
-from stepscore.records import Fields
+from stepscore.records import Fields, gather_rows
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Files:
         chunk_size: how much is worked on together, in candidates, up to whole problems, or in
             problems for a search; None lets the job choose.
         spell: how words that a job writes name arguments.
+        group_by: the field whose value the rows of one problem share, where every row is a sample;
+            None where every line is a problem.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Files:
     fields: Fields = field(default_factory=Fields)
     chunk_size: int | None = None
     spell: Spell = as_argument
+    group_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,14 @@ def open_files(stack: ExitStack, files: Files, pages: Mapping[str, str] | None =
     opened = {name: write(path) for name, path in pages.items()}
     log = None if files.skipped is None else write(files.skipped)
     return OpenFiles(lines, out, opened, Skips(files.on_error, log, files.spell))
+
+
+def record_lines(opened: OpenFiles, files: Files) -> Iterator[tuple[str, bytes]]:
+    """Give (place, bytes) of every record: a line, or all rows of a problem."""
+    lines = iter(opened.lines)
+    if files.group_by is None:
+        return lines
+    return gather_rows(lines, files.group_by, files.fields, opened.skips.take)
 
 
 def nothing_processed(name: str, skips: Skips) -> InputError:

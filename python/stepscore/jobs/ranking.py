@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from stepscore.errors import InputError
+from dataclasses import replace
+
+from stepscore.errors import Argument, InputError
 from stepscore.jobs.file_scores import Layout, LayoutCheck
-from stepscore.voting.columns import GIVEN, NEED_PROBABILITIES, UNSTATED_AGGREGATION, usable
+from stepscore.voting import DEFAULT_RULES, VoteSettings
+from stepscore.voting.columns import (
+    GIVEN,
+    NEED_PROBABILITIES,
+    UNSCORED,
+    UNSTATED_AGGREGATION,
+    usable,
+)
 
 
 def choose_how(
@@ -22,6 +31,15 @@ def choose_how(
     Raises:
         InputError: an aggregation that these scores do not have.
     """
+    if columns == (UNSCORED,):
+        if how not in (None, UNSCORED):
+            raise InputError(
+                "scores in the file, which it aggregates",
+                got="candidates without any",
+                advice="score the file with a model first, or leave this out",
+                argument=Argument("how", how),
+            )
+        return UNSCORED
     if how is None:
         return GIVEN if GIVEN in columns else stated or UNSTATED_AGGREGATION
     if how not in columns:
@@ -52,3 +70,26 @@ def choose_how_again(how: str | None, check: LayoutCheck, layout: Layout) -> str
     known = usable(layout.columns, bounded=layout.bounded)
     earlier = check.how if check.how in known else None
     return choose_how(how or earlier, layout.columns, bounded=layout.bounded, stated=None)
+
+
+def settings_for(settings: VoteSettings, layout: Layout) -> VoteSettings:
+    """Give the rules that a file has a use for: without scores those that count answers.
+
+    Raises:
+        InputError: a rule that was asked for, and reads scores that the file does not have.
+    """
+    if layout.columns != (UNSCORED,):
+        return settings
+    counting = tuple(rule for rule in settings.rules if not rule.reads_scores)
+    for rule in settings.rules:
+        if settings.rules != DEFAULT_RULES and rule.reads_scores:
+            raise InputError(
+                "scores in the file, which it reads",
+                got="candidates without any",
+                advice=(
+                    "score the file with a model first, or pass ",
+                    Argument("rule", "majority"),
+                ),
+                argument=Argument("rule", rule.label),
+            )
+    return replace(settings, rules=counting)

@@ -39,8 +39,10 @@ class ResultWriter:
         candidates = _candidate_results(scored)
         votes: Iterator[dict[str, Any] | None] = repeat(None)
         if voted is not None:
-            ranked = ranks(scored.scores.by(self.how), scored.scores.offsets)
-            _add_ranks(candidates, ranked, voted.answers, scored.skipped)
+            if scored.scores.has_scores:
+                ranked = ranks(scored.scores.by(self.how), scored.scores.offsets)
+                _add_ranks(candidates, ranked, scored.skipped)
+            _add_answers(candidates, voted.answers)
             votes = self._votes(scored.scores, voted)
         bounds = pairwise(scored.scores.offsets.tolist())
         for record, (begin, end), vote in zip(scored.records, bounds, votes, strict=False):
@@ -121,21 +123,23 @@ def _candidate_results(scored: ScoredRecords) -> list[dict[str, Any]]:
             result["step_scores"] = step_scores
         if lost:
             result["truncated"] = lost
-        result["scores"] = dict(zip(scores.columns, totals, strict=True))
+        if scores.has_scores:
+            result["scores"] = dict(zip(scores.columns, totals, strict=True))
         results.append(result)
     return results
 
 
 def _add_ranks(
-    results: list[dict[str, Any]],
-    ranked: NDArray[np.int64],
-    answers: Answers,
-    skipped: Container[int],
+    results: list[dict[str, Any]], ranked: NDArray[np.int64], skipped: Container[int]
 ) -> None:
-    for place, (result, rank, answer, answer_class) in enumerate(
-        zip(results, ranked.tolist(), answers.texts, answers.classes.tolist(), strict=True)
-    ):
+    for place, (result, rank) in enumerate(zip(results, ranked.tolist(), strict=True)):
         result["rank"] = None if place in skipped else rank
+
+
+def _add_answers(results: list[dict[str, Any]], answers: Answers) -> None:
+    for result, answer, answer_class in zip(
+        results, answers.texts, answers.classes.tolist(), strict=True
+    ):
         result["answer"] = answer
         result["answer_class"] = answer_class
 

@@ -7,9 +7,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from stepscore.jobs.file_scores import LayoutCheck
-from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
+from stepscore.jobs.files import (
+    Files,
+    OpenFiles,
+    Report,
+    nothing_processed,
+    open_files,
+    record_lines,
+)
 from stepscore.jobs.provenance import describe, describe_votes
-from stepscore.jobs.ranking import choose_how, choose_how_again
+from stepscore.jobs.ranking import choose_how, choose_how_again, settings_for
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import KeptCandidates
@@ -60,7 +67,7 @@ def score_file(
         provenance = describe(model, version)
         writer = ResultWriter(files.fields, provenance, how="")
         chunks = score_lines(
-            iter(opened.lines),
+            record_lines(opened, files),
             model,
             fields=files.fields,
             truncation=truncation,
@@ -115,7 +122,7 @@ def rerank_file(
             AGGREGATIONS, settings, bounded=bounded, prefixes=table, spell=files.spell
         )
         chunks = score_lines(
-            iter(opened.lines),
+            record_lines(opened, files),
             model,
             fields=files.fields,
             truncation=truncation,
@@ -125,7 +132,7 @@ def rerank_file(
             special_tokens=special_tokens,
             spell=files.spell,
         )
-        return _work("rerank", opened, chunks, lambda: (writer, summary), settings, prefixes)
+        return _work("rerank", opened, chunks, lambda: (writer, summary), prefixes)
 
 
 def vote_file(
@@ -156,28 +163,29 @@ def vote_file(
             layout = check.layout
             assert layout is not None  # a chunk has come through the check
             chosen = choose_how_again(how, check, layout)
+            fitting = settings_for(settings, layout)
             provenance = {
                 "model": None,
                 "stepscore": version,
                 "aggregation": dict(AGGREGATION_PARAMETERS),
                 "how": chosen,
-                **describe_votes(settings, layout.columns, bounded=layout.bounded),
+                **describe_votes(fitting, layout.columns, bounded=layout.bounded),
             }
-            writer = ResultWriter(files.fields, provenance, chosen, settings)
-            table = PrefixTable(settings, chosen, prefixes) if prefixes else None
+            writer = ResultWriter(files.fields, provenance, chosen, fitting)
+            table = PrefixTable(fitting, chosen, prefixes) if prefixes else None
             summary = Summary(
-                layout.columns, settings, bounded=layout.bounded, prefixes=table, spell=files.spell
+                layout.columns, fitting, bounded=layout.bounded, prefixes=table, spell=files.spell
             )
             return writer, summary
 
         chunks = read_lines(
-            iter(opened.lines),
+            record_lines(opened, files),
             fields=files.fields,
             check=check,
             chunk_size=files.chunk_size or CHUNK_OF_SCORES,
             skips=opened.skips,
         )
-        return _work("vote", opened, chunks, start, settings, prefixes)
+        return _work("vote", opened, chunks, start, prefixes)
 
 
 def _work(
@@ -185,7 +193,6 @@ def _work(
     opened: OpenFiles,
     chunks: Iterator[ScoredRecords],
     start: Callable[[], tuple[ResultWriter, Summary | None]],
-    settings: VoteSettings = DEFAULT_SETTINGS,
     sizes: Sequence[int] = (),
 ) -> Report:
     """Take the chunks through votes, output and counts.
@@ -195,7 +202,6 @@ def _work(
         opened: the files.
         chunks: scored records.
         start: gives writer and summary (None: no votes), once the first chunk is there.
-        settings: how the candidates vote.
         sizes: vote over the first so many candidates as well.
     """
     writer: ResultWriter | None = None
@@ -206,7 +212,7 @@ def _work(
             if writer is None:
                 writer, summary = start()
             kept.add(scored)
-            voted = None if summary is None else vote_on(scored, settings, sizes=sizes)
+            voted = None if summary is None else vote_on(scored, writer.settings, sizes=sizes)
             if opened.out is not None:
                 for line in writer.lines(scored, voted):
                     opened.out.write(line)

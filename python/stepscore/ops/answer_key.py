@@ -164,7 +164,7 @@ def group_answers(
     offsets: Any,
     *,
     extract: bool = ...,
-    verify: Literal["auto", "math-verify"] | Verify | None = ...,
+    verify: Literal["auto", "math-verify", "none"] | Verify | None = ...,
     timeout: float = ...,
     budget: float = ...,
     workers: int | None = ...,
@@ -177,7 +177,7 @@ def group_answers(
     offsets: Any,
     *,
     extract: bool = ...,
-    verify: Literal["auto", "math-verify"] | Verify | None = ...,
+    verify: Literal["auto", "math-verify", "none"] | Verify | None = ...,
     timeout: float = ...,
     budget: float = ...,
     workers: int | None = ...,
@@ -189,7 +189,7 @@ def group_answers(
     offsets: Any,
     *,
     extract: bool = True,
-    verify: Literal["auto", "math-verify"] | Verify | None = "auto",
+    verify: Literal["auto", "math-verify", "none"] | Verify | None = "auto",
     timeout: float = 5.0,
     budget: float = 60.0,
     workers: int | None = None,
@@ -216,8 +216,8 @@ def group_answers(
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
         extract: whether the texts are solutions, whose answers have to be found first.
         verify: ``"math-verify"``; ``"auto"``, the same where it is installed (``[math]``) and
-            nothing where it is not; None for keys alone; or ``verify(a, b) -> bool``, called in
-            this thread with two answers.
+            nothing where it is not; None or ``"none"`` for keys alone; or ``verify(a, b) -> bool``,
+            called in this thread with two answers.
         timeout: seconds that math-verify may take to parse one answer, or to compare two. Then its
             process is killed, a RuntimeWarning names the answer, it is never asked again in this
             call, and the answer stays in a class of its own.
@@ -250,6 +250,7 @@ def group_answers(
     offsets = call.integers("offsets", offsets)
     if call.on_cuda:
         raise DeviceError("group_answers: offsets is on a GPU; pass it on the CPU")
+    verify = None if verify == "none" else verify
     _check_verifier(verify, timeout, budget, workers, cache)
     ids, decided = np.empty(len(candidates), np.int64), np.empty(len(candidates), np.int64)
     views = (_core.TensorView.of_numpy(ids), _core.TensorView.of_numpy(decided))
@@ -282,8 +283,8 @@ def _check_verifier(
     by_name = isinstance(verify, str) and verify in ("auto", "math-verify")
     if not (by_name or verify is None or callable(verify)):
         raise ValueError(
-            "group_answers: verify must be 'auto', 'math-verify', None or a function of two "
-            f"answers; got {verify!r}"
+            "group_answers: verify must be 'auto', 'math-verify', 'none', None or a function "
+            f"of two answers; got {verify!r}"
         )
     if cache is not None and not by_name:
         raise ValueError(

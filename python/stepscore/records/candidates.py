@@ -50,11 +50,14 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
 
 
 def check_scored(candidates: list[Candidate], fields: Fields) -> None:
-    """Refuse a candidate without a score.
+    """Refuse a candidate without a score beside one that has one.
 
     Raises:
         RecordError: the first such candidate.
     """
+    read = [candidate for candidate in candidates if candidate.skipped is None]
+    if all(c.score is None and c.step_scores is None for c in read):
+        return
     for index, candidate in enumerate(candidates):
         if candidate.skipped is not None:
             continue

@@ -113,6 +113,7 @@ class UniqueIds:
                 advice=(
                     "give every record another, or name the right field with ",
                     Argument("fields.id"),
+                    *_gathering(record),
                 ),
                 place=record.place,
                 record_id=record.id,
@@ -126,3 +127,10 @@ class UniqueIds:
         """Free the id of a record that turned out to be at fault."""
         if error.record_id is not None and self._places.get(error.record_id) == error.place:
             del self._places[error.record_id]
+
+
+def _gathering(record: Record) -> tuple[str | Argument, ...]:
+    """Say how rows of one sample each are read."""
+    if len(record.candidates) != 1:
+        return ()
+    return ("; if every line is one sample, gather them with ", Argument("group_by", "FIELD"))

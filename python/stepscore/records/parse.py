@@ -13,6 +13,7 @@ from stepscore.records.convert import Layout, layout_of
 from stepscore.records.earlier import Provenance, read_provenance, with_earlier_scores
 from stepscore.records.faults import RecordError
 from stepscore.records.forms import fault_of_form
+from stepscore.records.found import was_searched, with_traces
 from stepscore.records.json_text import kind_of, load_json, quote, without_nan
 from stepscore.records.record import Candidate, Fields, Record, RecordId, field_in
 
@@ -59,7 +60,7 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
         place: file and line, for messages.
         fields: the names of the fields.
         wanted: ``solutions`` when the candidates are to be scored: the problem and a text or steps
-            per candidate are needed. ``scores`` when they carry a score or step scores already.
+            per candidate are needed. ``scores`` when they are voted on by what they carry.
             ``problems`` when the problem alone is needed; candidates are not looked at.
 
     Raises:
@@ -79,6 +80,9 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
         else:
             record_id = _id(content, fields)
         problem = _problem(content, fields, required=wanted != "scores")
+        if wanted != "problems" and was_searched(content.get(fields.result)):
+            content = with_traces(content, fields)
+            text = _dump(content)
         candidates = [] if wanted == "problems" else _candidates(content, fields, wanted)
         earlier = Provenance()
         if fields.result in content:

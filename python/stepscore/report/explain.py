@@ -75,7 +75,7 @@ def explain(
     """
     case = _Case(scores, answers, elections, grades, how, settings)
     parts = [_title(record), _answers(case), _candidates(case), _votes(case)]
-    return [line for part in parts for line in ("", *part)][1:]
+    return [line for part in parts if part for line in ("", *part)][1:]
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,8 @@ def _answers(case: _Case) -> list[str]:
 
 
 def _candidates(case: _Case) -> list[str]:
+    if not case.scores.has_scores:
+        return []
     figures = _figures(case.totals.tolist())
     ranked = ranks(case.totals, case.scores.offsets).tolist()
     right, classes = case.right, case.answers.classes.tolist()
@@ -204,7 +206,8 @@ def _votes(case: _Case) -> list[str]:
     names = [*case.names.values(), "winner: candidate", "margin", "tied"]
     rows = [(name, [cells[r] for cells in columns]) for r, name in enumerate(names)]
     headings = [rule.heading for rule in case.settings.rules]
-    title = f"what every answer reaches, by {case.how} (* wins)"
+    by = f", by {case.how}" if case.scores.has_scores else ""
+    title = f"what every answer reaches{by} (* wins)"
     return [title, *table("answer", headings, rows), "", "why", *sentences]
 
 

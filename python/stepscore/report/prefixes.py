@@ -12,6 +12,7 @@ from stepscore.ragged import first_true
 from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
 from stepscore.report.table import WIDTH, percent, table
 from stepscore.voting import AccuracyCounts, CandidateScores, Elections, VoteSettings
+from stepscore.voting.columns import UNSCORED
 from stepscore.voting.rules import POWERS
 
 
@@ -71,9 +72,10 @@ class PrefixTable:
         """
         sizes = [size for size in self.sizes if self.sizes is not POWERS or size <= most]
         width = len(f"{sizes[-1]:,}")
+        by = "" if self._how == UNSCORED else f", by {self._how}"
         headings: list[tuple[str, ...]]
         if self._known:
-            title = f"accuracy in % of the first n candidates, by {self._how} (ties: {self._ties})"
+            title = f"accuracy in % of the first n candidates{by} (ties: {self._ties})"
             headings = [*(rule.heading for rule in self._rules), ("pass@n",)]
             every = range(len(self._rules))
             cells = [
@@ -82,8 +84,8 @@ class PrefixTable:
             ]
         else:
             title = (
-                "how often two rules choose the same answer among the first n candidates, in %, "
-                f"by {self._how} (ties: {self._ties})"
+                "how often two rules choose the same answer among the first n candidates, in %"
+                f"{by} (ties: {self._ties})"
             )
             headings = agreement_headings(self._counts, self._rules)
             cells = [agreement_cells(self._counts, at) for at in range(len(sizes))]

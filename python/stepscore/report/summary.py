@@ -22,7 +22,7 @@ from stepscore.voting import (
     VoteSettings,
     objectives_of,
 )
-from stepscore.voting.columns import NEED_PROBABILITIES, usable
+from stepscore.voting.columns import NEED_PROBABILITIES, UNSCORED, usable
 from stepscore.voting.ties import agreements_of, credits_of, level
 
 _SHOWN = 60
@@ -175,7 +175,7 @@ class Summary:
             title += f", over the {counted(known, 'problem')} with known answers"
         lines = textwrap.wrap(f"{title} (ties: {self._ties})", WIDTH)
         by_column = [r for r, rule in enumerate(self._rules) if not rule.reads_columns]
-        if by_column:
+        if by_column and self._columns != (UNSCORED,):
             rows = [
                 (name, accuracy_cells(self._counts, by_column, column))
                 for column, name in enumerate(self._columns)
@@ -225,6 +225,10 @@ class Summary:
 
     def _notes(self) -> list[str]:
         notes = self.counts.notes()
+        if self._columns == (UNSCORED,):
+            notes.append(
+                'The candidates carry neither "score" nor "step_scores": their answers are counted.'
+            )
         if self._tied.any():
             ties = ", ".join(
                 f"{rule.label} {span(self._tied[index])}"

@@ -15,6 +15,8 @@ from stepscore.ops.aggregate import AGGREGATIONS, SOFTMIN_TEMPERATURE
 NEED_PROBABILITIES = frozenset({"prod", "geometric_mean", "logit_mean", "odds_mean"})
 # The column of scores of whole solutions, which a file gives beside or instead of step scores.
 GIVEN = "score"
+# The column of a file without scores, in which there is nothing but answers to count.
+UNSCORED = "unscored"
 # Where a model's author states no aggregation: the last step has seen the whole solution.
 UNSTATED_AGGREGATION = "last"
 

@@ -65,7 +65,7 @@ class Part:
     def rows(self) -> Int:
         """The candidates as indices into all, ``[n]``."""
         shift = self.scores.offsets[self.problems] - self._offsets[:-1]
-        return np.arange(self._offsets[-1]) + shift[self.problem]
+        return np.asarray(np.arange(self._offsets[-1]) + shift[self.problem])
 
     @cached_property
     def answers(self) -> Int:

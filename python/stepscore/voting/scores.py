@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ragged import offsets_of
-from stepscore.voting.columns import GIVEN, aggregate_every_way
+from stepscore.voting.columns import GIVEN, UNSCORED, aggregate_every_way
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class CandidateScores:
     def has_steps(self) -> bool:
         """Whether there are step scores, or scores of whole solutions alone."""
         return len(self.values) > 0
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether there are scores at all, or answers alone."""
+        return self.columns != (UNSCORED,)
 
     @cached_property
     def truncated(self) -> NDArray[np.int64]:
@@ -83,3 +88,14 @@ def candidate_scores(
         columns += (GIVEN,)
     totals = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     return CandidateScores(offsets, values, step_offsets, columns, totals, bounded)
+
+
+def without_scores(offsets: NDArray[np.int64]) -> CandidateScores:
+    """Give candidates that have no scores, whose answers can be counted.
+
+    Args:
+        offsets: where the candidates of each problem begin and end, ``[problems + 1]``.
+    """
+    candidates = int(offsets[-1])
+    step_offsets, totals = np.zeros(candidates + 1, np.int64), np.full((candidates, 1), np.nan)
+    return CandidateScores(offsets, np.empty(0), step_offsets, (UNSCORED,), totals, bounded=False)

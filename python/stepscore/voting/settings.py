@@ -22,8 +22,8 @@ class VoteSettings:
         rules: in the order of the table's columns.
         objectives: the aggregations that ``pareto`` and ``multi_objective`` read; None takes all
             that the scores have.
-        verify: what decides on answers whose keys differ; None lets the keys alone decide, so that
-            a table does not depend on what else is installed.
+        verify: what decides on answers whose keys differ; None or ``"none"`` lets the keys alone
+            decide, so that a table does not depend on what else is installed.
         tie_credit: what a rule is credited with where the order of the candidates decides:
             ``"share"``, how often it is right over all their orders, so that no file is favoured
             for its order; ``"first"``, whether it is right in the order of the file; ``"lose"``,
@@ -32,8 +32,12 @@ class VoteSettings:
 
     rules: tuple[TypedRule, ...] = DEFAULT_RULES
     objectives: tuple[str, ...] | None = None
-    verify: Literal["math-verify"] | None = None
+    verify: Literal["math-verify", "none"] | None = None
     tie_credit: TieCredit = "share"
+
+    def __post_init__(self) -> None:
+        if self.verify == "none":
+            object.__setattr__(self, "verify", None)
 
 
 DEFAULT_SETTINGS = VoteSettings()

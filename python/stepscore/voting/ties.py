@@ -34,7 +34,7 @@ def level(elections: Elections, offsets: Int) -> Bool:
     for r, rule in enumerate(elections.rules):
         if not is_exact(rule):
             same[:, r] |= nearly_tied(elections, r, offsets)
-    return same
+    return np.asarray(same)
 
 
 def credits_of(
@@ -72,7 +72,7 @@ def credits_of(
                 chance = leads * weight
                 value = part.sum(chance * verdict) / np.maximum(part.sum(chance), 1.0)
             else:
-                value = 1.0 - part.any(leads & (weight > 0) & ~verdict)
+                value = np.asarray(~part.any(leads & (weight > 0) & ~verdict), np.float64)
             _put(credit[:, r], value, part, unclear[:, r])
     return credit
 
