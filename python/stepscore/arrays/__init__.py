@@ -10,6 +10,7 @@
 from stepscore.arrays.call import Call
 from stepscore.arrays.device import (
     DeviceError,
+    check_environment,
     cpu_level,
     cuda_available,
     cuda_module,
@@ -23,6 +24,7 @@ __all__ = [
     "Call",
     "DeviceArray",
     "DeviceError",
+    "check_environment",
     "cpu_level",
     "cuda_available",
     "cuda_module",

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import NoReturn, Protocol
 
 import stepscore
+from stepscore.arrays import check_environment
 from stepscore.cli import bench, convert, demo, rerank, score, search, vote
 from stepscore.cli.config import with_config
 from stepscore.cli.spelling import flag_of
@@ -86,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     name = f"stepscore {arguments.command}"
     try:
+        check_environment()
         with _unwinding_on_termination():
             COMMANDS[arguments.command].run(arguments)
     except OutputError as error:
