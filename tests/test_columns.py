@@ -178,6 +178,7 @@ RANK = {
     "hub": 2,
     "progress": 2,
     "arrays": 1,
+    "lists": 1,
     "errors": 0,
     "renamed": 0,
     "seeds": 0,

@@ -58,6 +58,7 @@ from numpy.typing import NDArray
 
 from stepscore import _core
 from stepscore.arrays import Call, DeviceError, num_threads
+from stepscore.lists import as_list
 
 _DECIDED = np.array(["none", "first", "key", "text", "unit", "verify"])  # as answer_key.h has them
 _FIRST, _VERIFIED = 1, 5
@@ -227,9 +228,7 @@ def group_answers(
 
 
 def _texts(op: str, texts: Iterable[str | None]) -> tuple[str | None, ...]:
-    if isinstance(texts, str):
-        raise TypeError(f"{op}: texts must be a sequence of texts; got one str; put it in a list")
-    return tuple(texts)
+    return tuple(as_list(op, "texts", texts, "each item a text or None"))
 
 
 def _check_verifier(

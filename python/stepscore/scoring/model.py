@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.hub import stderr_is_terminal
+from stepscore.lists import as_lists
 from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import offsets_of
 from stepscore.recipes import Recipe, Tokenizer
@@ -147,6 +148,7 @@ class ProcessRewardModel:
             >>> [(values > 0.5).tolist() for values in scores]
             [[True, True], [True, False]]
         """
+        problems, solutions = as_lists(problems), as_lists(solutions)
         check_list("score", Argument("solutions"), solutions, "each item a text or a list of steps")
 
         def solution(trace: int, *step: int) -> Argument:
@@ -209,6 +211,7 @@ class ProcessRewardModel:
                 argument="problem",
                 where="rank",
             )
+        candidates = as_lists(candidates)
         check_ranking("rank", how, top_k)
         check_candidates("rank", Argument("candidates"), candidates)
         arguments = TraceArguments(
@@ -248,6 +251,7 @@ class ProcessRewardModel:
             >>> [[ranked.index for ranked in ranking] for ranking in rankings]
             [[1, 0], [0]]
         """
+        problems, candidates = as_lists(problems), as_lists(candidates)
         check_ranking("rank_many", how, top_k)
         check_list("rank_many", Argument("problems"), problems, "one text per problem")
         check_list(
@@ -302,7 +306,7 @@ class ProcessRewardModel:
             >>> [(values > 0.5).tolist() for values in second.scores]
             [[True], [False]]
         """
-        problems = [problems] if isinstance(problems, str) else problems
+        problems = [problems] if isinstance(problems, str) else as_lists(problems)
         check_list("session", Argument("problems"), problems, "one text per problem")
         if memory_limit is not None and memory_limit < 1:
             raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.lists import as_lists
 from stepscore.ragged import offsets_of
 from stepscore.scoring.arguments import (
     TraceArguments,
@@ -133,6 +134,7 @@ class Session:
                 branch that alone needs more than the memory limit. The message names the place;
                 nothing was changed.
         """
+        nodes, steps = as_lists(nodes), as_lists(steps)
         with self._lock:
             parents, added = self._branches_of(nodes, steps)
             whole = [[*node.steps, *new] for node, new in zip(parents, added, strict=True)]
