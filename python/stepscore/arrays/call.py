@@ -157,7 +157,7 @@ class Call:
     def names(self, argument: str, value: str | Sequence[str]) -> list[str]:
         """One name or several, as a list."""
         several = isinstance(value, Iterable) and not isinstance(value, (str, Set, Mapping))
-        names = list(value) if several else [value]
+        names: list[Any] = list(value) if several else [value]
         if not all(isinstance(n, str) for n in names):
             raise TypeError(
                 f"{self.op}: {argument} must be a name or a list of names; got {value!r}"
