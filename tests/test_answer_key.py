@@ -478,7 +478,9 @@ def test_none_and_other_types():
     for function in (answer_keys, extract_answers, lambda texts: group_answers(texts, [0, 2])):
         with pytest.raises(TypeError, match=r"texts\[1\] must be a str or None; got int"):
             function(["5", 5])
-        with pytest.raises(TypeError, match="must be a sequence of texts; got one str"):
+        with pytest.raises(
+            TypeError, match="texts: expected a list, each item a text or None; got str"
+        ):
             function("5")
 
 

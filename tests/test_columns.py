@@ -179,6 +179,7 @@ RANK = {
     "progress": 2,
     "arrays": 1,
     "credentials": 0,
+    "lists": 1,
     "errors": 0,
     "renamed": 0,
     "seeds": 0,

@@ -174,6 +174,11 @@ class TestRewardMath:
             json.dumps(QWEN).replace("1.5", "NaN"),
             "problem 5: expected finite numbers; got an infinite one, or NaN",
         ),
+        (
+            "qwen_rm_maj",
+            json.dumps(QWEN).replace("so 2", "\\ud800"),
+            "problem 5: expected text that can be written as UTF-8; got half of a surrogate pair",
+        ),
         ("rewardmath", "[", "in.jsonl:2: expected JSON in UTF-8; got Expecting value"),
         ("rewardmath", {"a": 1}, "problem: expected a text; got null"),
         ("rewardmath", [1], "in.jsonl:1, item 0: expected a JSON object; got 1"),

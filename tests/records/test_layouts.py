@@ -713,3 +713,19 @@ def test_the_real_samples_of_openr(data: Path, tmp_path: Path) -> None:
     assert [len(trace["steps"]) for trace in traces] == [6, 7, 5, 7, 8, 12]
     assert [trace["first_error"] for trace in traces] == [-1, 6, -1, -1, -1, -1]
     assert conversion.layout.name == "prm800k"
+
+
+def test_known_answers_that_cannot_be_one_are_counted(write: Write, tmp_path: Path) -> None:
+    several = {**sample("lm_eval"), "target": ["2", "two"]}
+    conversion = convert(write(several), str(tmp_path / "out.jsonl"))
+    assert conversion.left_out == {"known answers that are not one text or number": 1}
+    (record,) = read(tmp_path / "out.jsonl")
+    assert "answer" not in record
+
+
+def test_a_search_names_the_layout_of_a_foreign_file(write: Write, capsys: Any) -> None:
+    source = write(sample("lm_eval"))
+    arguments = ["--policy", "lab", "--model", "lab", "--strategy", "beam", "-o", f"{source}.out"]
+    assert main(["search", source, *arguments]) == 2
+    said = capsys.readouterr().err
+    assert "expected a record with a problem; got a line of lm-evaluation-harness' samples" in said

@@ -276,3 +276,41 @@ def test_a_candidate_without_a_score_only_counts(
         "borda: 2 with a Borda count of 1; there is no other answer",
         f"{rules[2]}: 2 with 2 of 2 votes (consensus); there is no other answer",
     ]
+
+
+def voted(record_id: Any, answer: str) -> dict[str, Any]:
+    return {"id": record_id, "candidates": [{"answer": answer, "score": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("ids", "typed", "answer"),
+    [
+        ([1, "1"], "1", "answer 0"),
+        (["1", 1], "1", "answer 1"),
+        ([1, "1"], '"1"', "answer 1"),
+        (["1", 1], '"1"', "answer 0"),
+        (["1", 2], "1", "answer 0"),
+        (["1", 2], '"1"', "answer 0"),
+        ([2, 1], "1", "answer 1"),
+        (["-1", -1], "-1", "answer 1"),
+        (["ü", "a"], '"ü"', "answer 0"),
+        (["ü", "a"], "ü", "answer 0"),
+        (['"1"', 1], '"1"', "answer 0"),
+    ],
+)
+def test_a_number_and_a_text_can_both_be_named(
+    ids: list[Any], typed: str, answer: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(*(voted(id_, f"answer {i}") for i, id_ in enumerate(ids)))
+    assert answer in explained(capsys, "vote", source, f"--explain={typed}")
+
+
+def test_what_stands_behind_the_text_is_no_fault_of_it(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(voted("1", "the text"), "no JSON")
+    assert "the text" in explained(capsys, "vote", source, "--explain", "1")
+    # The number was asked for, and it is at fault.
+    source = write(voted("1", "the text"), {"id": 1, "candidates": []})
+    assert main(["vote", source, "--explain", "1"]) == 2
+    assert "in.jsonl:2: id 1: candidates: expected" in capsys.readouterr().err

@@ -701,7 +701,11 @@ def test_votes_choose() -> None:
 @pytest.mark.parametrize(
     ("change", "argument", "message"),
     [
-        ({"problems": "text"}, "problems", "a list of texts; got str; put it into a list"),
+        (
+            {"problems": "text"},
+            "problems",
+            "a list, one text per problem; got str; put it into a list",
+        ),
         ({"problems": []}, "problems", "at least one text; got none"),
         ({"problems": ["a", 3]}, "problems[1]", "str; got int"),
         ({"strategy": "beem"}, "strategy", "one of best_of_n, .*, or a function; got 'beem'"),
@@ -724,7 +728,7 @@ def test_votes_choose() -> None:
         ({"timeout": 0}, "timeout", "a number above 0, or None; got 0"),
         ({"timeout": math.nan}, "timeout", "a number above 0, or None; got nan"),
         ({"temperature": -1.0}, "temperature", "0 or more; got -1.0"),
-        ({"stop": "\n"}, "stop", "a list of texts; got str; put it into a list"),
+        ({"stop": "\n"}, "stop", "a list, the texts that end a step; got str; put it into a list"),
         ({"n": 5}, "parameters.n", "a multiple of m=3, and both at least 1; got 5"),
         ({"scorer": None}, "scorer", "a model, because the strategy asks for one; got none"),
         ({"how": "best"}, "how", "one of min, .*; got 'best'"),
@@ -741,7 +745,7 @@ def test_wrong_arguments(change: dict[str, Any], argument: str, message: str) ->
         search(**arguments)
     assert caught.value.where == "search"
     assert caught.value.argument is not None
-    assert isinstance(caught.value, TypeError) == (message.startswith(("a list of", "str")))
+    assert isinstance(caught.value, TypeError) == (message.startswith(("a list,", "str")))
     assert "--" not in str(caught.value)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stepscore.answers.classes import Verifier, group_equal
 from stepscore.answers.stated import not_understood, stated_answers
+from stepscore.lists import as_list
 from stepscore.ragged import first_true, segment_of
 
 _FLAGS = {None: -1, False: 0, True: 1}
@@ -55,6 +56,8 @@ def same_answer(
         >>> same_answer(["1/2", "12 hours", "3"], ["0.5", "12", None]).tolist()
         [True, True, False]
     """
+    known = as_list("same_answer", "known", known, "each item a text or None")
+    answers = as_list("same_answer", "answers", answers, "each item a text or None")
     return _compare(known, answers, np.arange(len(known)), np.arange(len(answers)), verify)[0]
 
 

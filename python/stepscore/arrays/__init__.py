@@ -11,6 +11,7 @@
 from stepscore.arrays.call import Call
 from stepscore.arrays.device import (
     DeviceError,
+    check_environment,
     cpu_level,
     cuda_available,
     cuda_module,
@@ -24,6 +25,7 @@ __all__ = [
     "Call",
     "DeviceArray",
     "DeviceError",
+    "check_environment",
     "cpu_level",
     "cuda_available",
     "cuda_module",

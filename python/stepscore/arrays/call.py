@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -163,12 +163,13 @@ class Call:
 
     def names(self, argument: str, value: str | Sequence[str]) -> list[str]:
         """One name or several, as a list."""
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+        several = isinstance(value, Iterable) and not isinstance(value, (str, Set, Mapping))
+        names: list[Any] = list(value) if several else [value]
+        if not all(isinstance(n, str) for n in names):
             raise TypeError(
                 f"{self.op}: {argument} must be a name or a list of names; got {value!r}"
             )
-        return list(names)
+        return names
 
     def choice(self, argument: str, value: Any, allowed: tuple[Name, ...]) -> Name:
         """One of the allowed names."""
@@ -226,6 +227,9 @@ class Call:
         if type(value) is np.ndarray:
             array = value
         else:
+            # NumPy takes what is used up by reading it for one object.
+            if isinstance(value, (Iterator, ValuesView)):
+                value = list(value)
             try:
                 array = np.asarray(value)
             except ValueError as error:  # a list of lists of different lengths

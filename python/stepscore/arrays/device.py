@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
 from stepscore import _core
+from stepscore.errors import InputError
 
 DeviceError = _core.DeviceError
 
@@ -61,3 +63,24 @@ def cpu_level() -> str:
     names. Every level gives the same bits.
     """
     return _core.cpu_level()
+
+
+def check_environment() -> None:
+    """Refuse what the environment sets wrongly, before it looks like a fault of the input.
+
+    Raises:
+        InputError: ``STEPSCORE_NUM_THREADS`` or ``STEPSCORE_CPU``, with what it may be.
+    """
+    for name, read, expected in (
+        ("STEPSCORE_NUM_THREADS", num_threads, "a number from 1 to 1024"),
+        ("STEPSCORE_CPU", cpu_level, "baseline, avx2 or avx512, and one that this processor has"),
+    ):
+        try:
+            read()
+        except _core.InvalidArgument as error:
+            raise InputError(
+                expected,
+                got=repr(os.environ.get(name, "")),
+                advice=f"type: unset {name}",
+                where=f"the environment variable {name}",
+            ) from error

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 import stepscore
+from stepscore.arrays import check_environment
 from stepscore.cli import bench, convert, demo, rerank, score, search, vote
 from stepscore.cli.config import with_config
 from stepscore.cli.signals import StoppedError, code_of, leave_process, stopping_cleanly
@@ -96,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output: str | None = getattr(arguments, "output", None)
     before = _state_of(output)
     try:
+        check_environment()
         with stopping_cleanly():
             COMMANDS[arguments.command].run(arguments)
     except OutputError as error:

@@ -250,7 +250,8 @@ def add_votes(parser: argparse.ArgumentParser) -> None:
     votes.add_argument(
         "--explain",
         metavar="ID",
-        help="print one problem, and why each rule chooses what it does; nothing is written",
+        help="print one problem, and why each rule chooses what it does; nothing is written "
+        '(where both 1 and "1" are ids, \'"1"\' means the text)',
     )
 
 

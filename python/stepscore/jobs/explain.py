@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import Skips, raise_fault
 from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.records import Record, RecordError, gather_rows, parse_records
+from stepscore.records import Record, RecordError, RecordId, gather_rows, parse_records
 from stepscore.report.explain import explain
 from stepscore.report.table import counted
 from stepscore.voting import VoteSettings
@@ -36,7 +37,8 @@ def explain_vote(
 
     Args:
         files: what is read; nothing is written.
-        record_id: the id of the problem.
+        record_id: the id of the problem; where 1 and "1" are ids, ``1`` is the number and ``"1"``
+            the text.
         how, bounded, settings: as in `vote_file`.
 
     Returns:
@@ -122,19 +124,37 @@ def _skipper(files: Files, record_id: str) -> Callable[[RecordError], None]:
     skips = Skips(files.on_error)
 
     def skip(error: RecordError) -> None:
-        if str(error.record_id) == record_id:
+        if error.record_id is not None and _means(record_id, error.record_id):
             raise error
         skips.take(error)
 
     return skip
 
 
+def _means(typed: str, record_id: RecordId) -> bool:
+    """Tell whether an id is meant by what was typed: as it reads, a text also in quotes."""
+    quoted = isinstance(record_id, str) and typed == json.dumps(record_id, ensure_ascii=False)
+    return quoted or typed == str(record_id)
+
+
 def _find(records: Iterator[Record], record_id: str, name: str) -> Record:
+    """Find a record; of the ids 1 and "1" the typed ``1`` means the number, ``"1"`` the text."""
     seen: list[str] = []
-    for record in records:
-        if str(record.id) == record_id:
-            return record
-        seen.append(str(record.id))
+    text: Record | None = None
+    try:
+        for record in records:
+            if _means(record_id, record.id):
+                # A number by this id may still follow.
+                if isinstance(record.id, int) or not _is_number(record_id):
+                    return record
+                text = text or record
+            seen.append(str(record.id))
+    except RecordError as error:
+        # Where the text was asked for, nothing behind it is; the number itself is, if it is there.
+        if text is None or str(error.record_id) == record_id:
+            raise
+    if text is not None:
+        return text
     if not seen:
         raise InputError(
             f"the id of a record; {name} has no record that can be processed",
@@ -148,3 +168,8 @@ def _find(records: Iterator[Record], record_id: str, name: str) -> Record:
         advice="type one of these",
         argument="record_id",
     )
+
+
+def _is_number(typed: str) -> bool:
+    """Tell whether a number may have this id."""
+    return typed.removeprefix("-").isdecimal()

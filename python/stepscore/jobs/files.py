@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from stepscore.arrays import check_environment
 from stepscore.errors import InputError, Spell, as_argument
 from stepscore.files import LineReader, WholeFile, check_different
 from stepscore.jobs.skips import OnError, Skips
@@ -94,6 +95,7 @@ def open_files(stack: ExitStack, files: Files, pages: Mapping[str, str] | None =
     Raises:
         InputError: a file that cannot be opened, or one in two places.
     """
+    check_environment()
     pages = pages or {}
     paths = {"source": files.source, "target": files.target, "skipped": files.skipped}
     check_different({**paths, **{f"trees.{name}": path for name, path in pages.items()}})

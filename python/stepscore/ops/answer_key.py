@@ -81,6 +81,7 @@ from numpy.typing import NDArray
 
 from stepscore import _core
 from stepscore.arrays import Call, DeviceError
+from stepscore.lists import as_list
 from stepscore.ops.answer_key_verify import OpenClasses, Verify, ask_math_verify
 
 _DECIDED = np.array(["none", "first", "key", "text", "unit", "verify"])  # as answer_key.h has them
@@ -268,9 +269,7 @@ def group_answers(
 
 
 def _texts(op: str, texts: Iterable[str | None]) -> tuple[str | None, ...]:
-    if isinstance(texts, str):
-        raise TypeError(f"{op}: texts must be a sequence of texts; got one str; put it in a list")
-    return tuple(texts)
+    return tuple(as_list(op, "texts", texts, "each item a text or None"))
 
 
 def _check_verifier(

@@ -105,7 +105,7 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
     except RecordError as fault:
         layout = layout_of(content) if fault.of_shape else None
         if layout is not None and layout.name != "records":
-            raise _foreign(layout, place, fields) from None
+            raise _foreign(layout, place, fields, wanted) from None
         raise fault.of_record(place, record_id) from None
     return Record(
         place,
@@ -119,13 +119,14 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
     )
 
 
-def _foreign(layout: Layout, place: str, fields: Fields) -> RecordError:
+def _foreign(layout: Layout, place: str, fields: Fields, wanted: Wanted) -> RecordError:
     """Name a record of another layout, and the command that converts it."""
     got = f"a line of {layout.title}"
     if fields.candidates in layout.steps:
         got = f"the steps of one solution in {quote(fields.candidates)}, as {layout.title} has them"
+    expected = "a record with candidates, each a whole solution"
     return RecordError(
-        "a record with candidates, each a whole solution",
+        "a record with a problem" if wanted == "problems" else expected,
         got=got,
         advice=f"type: {convert_command(place.rpartition(':')[0])}",
         place=place,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.lists import as_lists
 from stepscore.ops.aggregate import Aggregation
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.arguments import Solution, TraceArguments, check_list
@@ -185,6 +186,7 @@ class ProcessRewardModel:
             >>> [(values > 0.5).tolist() for values in scores]
             [[True, True], [True, False]]
         """
+        problems, solutions = as_lists(problems), as_lists(solutions)
         options = ScoreOptions(truncation, on_bad, special_tokens, nan)
         check_list("score", Argument("solutions"), solutions, "each item a text or a list of steps")
 
@@ -252,6 +254,7 @@ class ProcessRewardModel:
                 argument="problem",
                 where="rank",
             )
+        candidates = as_lists(candidates)
         check_ranking("rank", how, top_k)
         check_candidates("rank", Argument("candidates"), candidates)
         arguments = TraceArguments(
@@ -295,6 +298,7 @@ class ProcessRewardModel:
             >>> [[ranked.index for ranked in ranking] for ranking in rankings]
             [[1, 0], [0]]
         """
+        problems, candidates = as_lists(problems), as_lists(candidates)
         check_ranking("rank_many", how, top_k)
         check_problems_and_candidates("rank_many", problems, candidates)
         places = [
@@ -345,7 +349,7 @@ class ProcessRewardModel:
             >>> [(values > 0.5).tolist() for values in second.scores]
             [[True], [False]]
         """
-        problems = [problems] if isinstance(problems, str) else problems
+        problems = [problems] if isinstance(problems, str) else as_lists(problems)
         check_list("session", Argument("problems"), problems, "one text per problem")
         if memory_limit is not None and memory_limit < 1:
             raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.lists import as_lists
 from stepscore.ragged import offsets_of
 from stepscore.scoring.arguments import TraceArguments, addressed, check_traces
 from stepscore.scoring.forward.engine import Engine
@@ -136,6 +137,7 @@ class Session:
             RuntimeError: in a fork of the process that loaded the model.
         """
         self._engine.check_process("extend")
+        nodes, steps = as_lists(nodes), as_lists(steps)
         with self._lock:
             parents, added = self._branches_of(nodes, steps)
             whole = [[*node.steps, *new] for node, new in zip(parents, added, strict=True)]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.lists import as_list
 from stepscore.search.strategies.registry import STRATEGIES
 from stepscore.search.tree import Ids, PendingNodes, Sampling
 
@@ -21,14 +22,7 @@ Strategy = Callable[..., PendingNodes]
 
 def read_problems(problems: Sequence[str]) -> list[str]:
     """The texts of the problems."""
-    if isinstance(problems, str):
-        raise InputTypeError(
-            "a list of texts",
-            got="str",
-            advice="put it into a list",
-            argument="problems",
-            where=_WHERE,
-        )
+    problems = as_list(_WHERE, "problems", problems, "one text per problem")
     for i, problem in enumerate(problems):
         if not isinstance(problem, str):
             raise InputTypeError(
@@ -37,7 +31,7 @@ def read_problems(problems: Sequence[str]) -> list[str]:
                 argument=Argument("problems", index=(i,)),
                 where=_WHERE,
             )
-    if not len(problems):
+    if not problems:
         raise InputError("at least one text", got="none", argument="problems", where=_WHERE)
     return list(problems)
 
@@ -93,15 +87,12 @@ def read_sampling(
     temperature: float, max_tokens: int, max_step_tokens: int, stop: Sequence[str]
 ) -> Sampling:
     """How continuations are sampled."""
-    if isinstance(stop, str):
-        raise InputTypeError(
-            "a list of texts", got="str", advice="put it into a list", argument="stop", where=_WHERE
-        )
+    ends = tuple(as_list(_WHERE, "stop", stop, "the texts that end a step"))
     if not temperature >= 0:
         raise InputError("0 or more", got=f"{temperature}", argument="temperature", where=_WHERE)
     check_least("max_tokens", max_tokens, 1)
     check_least("max_step_tokens", max_step_tokens, 1)
-    return Sampling(temperature, max_tokens, max_step_tokens, tuple(stop))
+    return Sampling(temperature, max_tokens, max_step_tokens, ends)
 
 
 def check_least(name: str, number: int, least: int) -> None:

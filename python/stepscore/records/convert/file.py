@@ -137,12 +137,20 @@ def _objects(values: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Mapping[s
 
 
 def _dump(record: dict[str, Any], name: str) -> str:
+    where = f"{name}: problem {quote(record['id'])}"
     try:
-        return json.dumps(record, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     except ValueError as error:  # 1e999 is JSON, but no float64; NaN is neither
         raise InputError(
-            "finite numbers",
-            got="an infinite one, or NaN",
-            advice="repair it",
-            where=f"{name}: problem {quote(record['id'])}",
+            "finite numbers", got="an infinite one, or NaN", advice="repair it", where=where
         ) from error
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "text that can be written as UTF-8",
+            got="half of a surrogate pair (\\ud800 to \\udfff)",
+            advice="repair the text",
+            where=where,
+        ) from error
+    return text

@@ -46,11 +46,14 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
             left_out["lines of a further filter"] += 1
             continue
         seen[number] = hash(tuple(texts))
+        answer = known_answer(content.get("target"))
+        if answer is None:
+            left_out["known answers that are not one text or number"] += 1
         yield record_of(
             number,
             _problem(content, place),
             [{"text": text} for text in texts],
-            known_answer(content.get("target")),
+            answer,
         )
 
 

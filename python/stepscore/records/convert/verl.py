@@ -39,6 +39,8 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
         key = prompt, content.get("step")
         if key not in records:
             answer = known_answer(content.get("gts"))
+            if answer is None and content.get("gts") is not None:
+                left_out["known answers that are not one text or number"] += 1
             record_id = f"verl-{len(records)}"
             records[key] = record_of(record_id, _problem(prompt), [], answer, step=key[1])
         elif records[key].get("answer") != known_answer(content.get("gts")):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from stepscore.arrays import check_environment
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
@@ -79,6 +80,7 @@ def load(
         >>> prm.recipe.name, prm.max_length
         ('trl-prm', 64)
     """
+    check_environment()
     if not isinstance(model, (str, Path)):
         raise InputTypeError(
             "a folder or a name",
