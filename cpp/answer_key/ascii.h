@@ -19,15 +19,24 @@ constexpr bool is_digit(char c) {
 constexpr bool is_upper(char c) {
   return c >= 'A' && c <= 'Z';
 }
+constexpr auto kLetters = [] {
+  std::array<bool, 256> letters{};
+  for (int i = 0; i < 26; ++i) letters[size_t('a' + i)] = letters[size_t('A' + i)] = true;
+  return letters;
+}();
 constexpr bool is_letter(char c) {
-  return is_upper(c) || (c >= 'a' && c <= 'z');
+  return kLetters[static_cast<unsigned char>(c)];
 }
 constexpr bool is_foreign(char c) {
   return static_cast<unsigned char>(c) >= 0x80;
 }
 
+// A loop that is unrolled for the few characters of a constant; memchr is a call.
 constexpr bool contains(std::string_view characters, char c) {
-  return characters.find(c) != kNone;
+  for (const char known : characters) {
+    if (known == c) return true;
+  }
+  return false;
 }
 
 // Whether a text has a piece at a place; false beyond its end.
@@ -40,14 +49,14 @@ constexpr bool letter_at(std::string_view text, size_t at) {
 }
 
 constexpr std::string_view strip(std::string_view text, std::string_view characters = kWhite) {
-  const size_t first = text.find_first_not_of(characters);
-  if (first == kNone) return text.substr(text.size());
-  return text.substr(first, text.find_last_not_of(characters) - first + 1);
+  while (!text.empty() && contains(characters, text.front())) text.remove_prefix(1);
+  while (!text.empty() && contains(characters, text.back())) text.remove_suffix(1);
+  return text;
 }
 
 constexpr std::string_view strip_end(std::string_view text, std::string_view characters = kWhite) {
-  const size_t last = text.find_last_not_of(characters);
-  return last == kNone ? text.substr(0, 0) : text.substr(0, last + 1);
+  while (!text.empty() && contains(characters, text.back())) text.remove_suffix(1);
+  return text;
 }
 
 // Past the characters of a set.
@@ -79,14 +88,18 @@ class Lower {
 
 template <class Table>
 constexpr bool in(const Table& table, std::string_view word) {
-  return std::find(std::begin(table), std::end(table), word) != std::end(table);
+  // The first letters part most words, without a call.
+  return std::any_of(std::begin(table), std::end(table), [word](std::string_view known) {
+    return known.size() == word.size() && (word.empty() || (known[0] == word[0] && known == word));
+  });
 }
 
 // The entry of a table of pieces that a text has at a place; empty where it has none.
 template <class Table>
 constexpr std::string_view starting(const Table& table, std::string_view text, size_t at) {
+  if (at >= text.size()) return {};
   for (const std::string_view piece : table) {
-    if (has(text, at, piece)) return piece;
+    if (piece[0] == text[at] && has(text, at, piece)) return piece;
   }
   return {};
 }

@@ -22,6 +22,8 @@ constexpr std::string_view kReasoning[] = {"<think>", "<thinking>", "<thought>",
 constexpr std::string_view kOtherReasoned[] = {"<|end_of_thought|>", "[/THINK]",
                                                "<|channel|>final<|message|>", "◁/think▷"};
 constexpr std::string_view kOtherReasoning[] = {"<|begin_of_thought|>", "[THINK]", "◁think▷"};
+constexpr std::string_view kOpen[] = {"<answer>"}, kClose[] = {"</answer>"};
+constexpr std::string_view kAnswers[] = {"yes", "no", "true", "false"};
 constexpr std::string_view kSeparatorSigns[] = {";", "、", "，", "。", "\\\\"};
 constexpr std::string_view kSeparatorWords[] = {"and", "but", "or", "so", "then"};
 constexpr std::string_view kOperators[] = {"times", "cdot", "div", "pm", "frac", "dfrac",  "tfrac",
@@ -55,6 +57,9 @@ size_t next_mark(std::string_view text, size_t at) {
 // Without the reasoning of a model that marks it, and the end of its turn.
 std::string_view body_of(std::string_view text) {
   text = clean_end(text);
+  if (text.find('<') == kNone && text.find("THINK]") == kNone && text.find("◁") == kNone) {
+    return strip(text);
+  }
   size_t begin = 0;
   for (size_t at = next_mark(text, 0); at < text.size(); at = next_mark(text, at + 1)) {
     const size_t size = mark_size(kReasoned, kOtherReasoned, text, at);
@@ -90,7 +95,6 @@ bool is_heading(std::string_view content, bool is_last) {
   }
   const bool foreign = is_foreign(content[0]) && starting(kValueSigns, content, 0).empty();
   if (foreign || (is_letter(content[0]) && letter_at(content, 1))) {
-    constexpr std::string_view kAnswers[] = {"yes", "no", "true", "false"};
     if (in(kAnswers, Lower(content).view())) return false;
     return !is_last || words > 3 || content.ends_with(':') || content.ends_with("：");
   }
@@ -142,7 +146,6 @@ std::string stated_in(std::string_view text, const Fences& skipped, const Fences
 
 // The answer in the last <answer>...</answer> that says something.
 std::string tagged_value(std::string_view text) {
-  constexpr std::string_view kOpen[] = {"<answer>"}, kClose[] = {"</answer>"};
   if (text.find('<') == kNone) return {};
   size_t end = text.size();
   for (size_t at = text.size(); at > 0;) {

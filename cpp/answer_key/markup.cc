@@ -1,5 +1,6 @@
 #include "answer_key/markup.h"
 
+#include <array>
 #include <cstdint>
 #include <utility>
 
@@ -21,11 +22,19 @@ constexpr std::string_view kEndsOfTurns[] = {"</s>",
                                              "[/INST]",
                                              "</answer>",
                                              "<｜end▁of▁sentence｜>"};
+constexpr std::string_view kNextTurns[] = {"|>user", "|>assistant", "|>system", "|>human"};
 constexpr std::string_view kShepherd = "ки";
 constexpr size_t kLongestToken = 40;
 constexpr std::string_view kLayouts[] = {"align",  "aligned",  "displaymath", "equation", "flalign",
                                          "gather", "gathered", "math",        "multline", "split"};
-constexpr std::string_view kBlank = " \t\n\v\f\r*_`#$:~.?|-";
+// Characters of ASCII that say nothing alone.
+constexpr auto kBlank = [] {
+  std::array<bool, 256> blank{};
+  for (const char c : std::string_view(" \t\n\v\f\r*_`#$:~.?|-")) {
+    blank[static_cast<unsigned char>(c)] = true;
+  }
+  return blank;
+}();
 constexpr std::string_view kBlankSigns[] = {"–", "—", "…", "：", "。"};
 constexpr std::string_view kBlankCommands[] = {"Box",   "cdots", "displaystyle", "dots",
                                                "ldots", "qquad", "quad",         "square"};
@@ -219,6 +228,10 @@ std::string_view clean_end(std::string_view text) {
       } else if (tag) {
         rest.remove_suffix(kShepherd.size());
       }
+    } else if (is_letter(last)) {
+      for (const std::string_view turn : kNextTurns) {
+        if (rest.ends_with(turn)) rest.remove_suffix(turn.size() - 2);
+      }
     } else if (last == '>' || last == ']') {
       const size_t token = token_begin(rest);
       if (token != kNone) {
@@ -237,8 +250,10 @@ std::string_view clean_end(std::string_view text) {
 }
 
 std::string finished(std::string_view text) {
+  const auto is_inner = [](char c) { return is_letter(c) || is_digit(c); };
   std::string made;
   for (;;) {
+    if (!text.empty() && is_inner(text.front()) && is_inner(text.back())) return std::string(text);
     const std::string_view before = text;
     text = uncovered(unquoted(trimmed(clean_end(text))), made);
     if (text.size() == before.size() && text.data() == before.data()) return std::string(text);
@@ -247,7 +262,7 @@ std::string finished(std::string_view text) {
 
 bool is_blank(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    if (contains(kBlank, text[at])) {
+    if (kBlank[static_cast<unsigned char>(text[at])]) {
       ++at;
     } else if (text[at] == '\\') {
       if (at + 1 < text.size() && contains("[](),;! ", text[at + 1])) {

@@ -55,6 +55,18 @@ constexpr std::string_view kChineseSaid[] = {"是", "为", "即", "选", "择"};
 
 enum class Kind : uint8_t { kAnswer, kChoice, kResult, kA, kOtherLanguage, kChineseWords };
 
+// By the first letter of a word that may begin a statement, its second.
+constexpr std::string_view kSecond[26] = {"n",  "",  "h", "",  "", "",  "", "", "",
+                                          "a",  "",  "",  "",  "", "p", "", "", "e",
+                                          "ou", "o", "",  "a", "", "",  "", ""};
+
+// Whether the first letters are those of a cue; most words go no further.
+bool may_begin_cue(std::string_view word) {
+  const char first = static_cast<char>(word[0] | 0x20);
+  if (word.size() == 1) return word[0] == 'A' || first == 'r';
+  return contains(kSecond[first - 'a'], static_cast<char>(word[1] | 0x20));
+}
+
 // A word that may begin a statement.
 struct Cue {
   size_t begin, end;
@@ -116,7 +128,7 @@ size_t behind_chinese(std::string_view text, size_t at, size_t end) {
 class Statements {
  public:
   Statements(std::string_view text, const std::vector<Fence>& blocks)
-      : text_(text), values_(text, blocks) {}
+      : text_(text), values_(text, blocks), cues_(kept()) {}
 
   std::string last(const std::vector<Fence>& skipped) {
     std::string judged;
@@ -141,6 +153,12 @@ class Statements {
   }
 
  private:
+  // Kept between texts, as an allocation costs as much as a short text.
+  static std::vector<Cue>& kept() {
+    static thread_local std::vector<Cue> cues;
+    return cues;
+  }
+
   void find_cues(size_t begin, size_t end) {
     cues_.clear();
     for (size_t at = begin; at < end;) {
@@ -157,7 +175,7 @@ class Statements {
   size_t read_word(size_t at, size_t begin, size_t end) {
     size_t after = word_end(text_, at, end);
     const std::string_view spelled = text_.substr(at, after - at);
-    if (!contains("aAoOcCrRsStTvVjJ", spelled[0])) return after;
+    if (!may_begin_cue(spelled)) return after;
     const Lower lower(spelled);
     const std::string_view word = lower.view();
     if (word == "answer" || word == "answers" || word == "ans") {
@@ -213,7 +231,9 @@ class Statements {
     const auto [at, label] = verb(cue, line, end);
     if (at == kNone) {
       if (cue.kind == Kind::kChoice) return values_.choice(text_.substr(cue.end, end - cue.end));
-      return cue.kind == Kind::kAnswer ? values_.in_front(line) : std::string();
+      const bool last = cue.kind == Kind::kResult && end == text_.size() &&
+                        is_blank(text_.substr(cue.end, end - cue.end));
+      return cue.kind == Kind::kAnswer || last ? values_.in_front(line) : std::string();
     }
     if (cue.kind == Kind::kChoice) {
       if (label && (cue.plural || before_end == cue.begin)) return {};
@@ -322,7 +342,7 @@ class Statements {
 
   std::string_view text_;
   Values values_;
-  std::vector<Cue> cues_;
+  std::vector<Cue>& cues_;  // of a line
 };
 
 }  // namespace

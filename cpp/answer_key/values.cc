@@ -105,14 +105,12 @@ bool is_prose(std::string_view sentence) {
 
 // Past the formula that begins at a place; 0 where none does.
 size_t behind_formula(std::string_view text, size_t at, size_t end) {
-  for (const auto& [begin, closer] :
-       {std::pair<std::string_view, std::string_view>{"\\(", "\\)"},
-        std::pair<std::string_view, std::string_view>{"\\[", "\\]"}}) {
-    if (!has(text, at, begin)) continue;
-    const size_t closed = text.substr(0, end).find(closer, at + 2);
+  if (text[at] == '\\') {
+    const bool round = has(text, at, "\\(");
+    if (!round && !has(text, at, "\\[")) return 0;
+    const size_t closed = text.substr(0, end).find(round ? "\\)" : "\\]", at + 2);
     return closed == kNone ? 0 : closed + 2;
   }
-  if (!has(text, at, "$")) return 0;
   const std::string_view sign = has(text, at, "$$") ? "$$" : "$";
   const size_t begin = at + sign.size(), closed = text.substr(0, end).find(sign, begin);
   if (closed == kNone) return 0;
@@ -127,6 +125,7 @@ size_t behind_formula(std::string_view text, size_t at, size_t end) {
 
 // The size of what opens a display at a place; 0 where nothing does.
 size_t opener_size(std::string_view text, size_t at) {
+  if (at >= text.size() || (text[at] != '$' && text[at] != '\\')) return 0;
   if (has(text, at, "$$") || has(text, at, "\\[") || has(text, at, "\\(")) return 2;
   if (!has(text, at, "\\begin{")) return 0;
   size_t name = at + 7;
@@ -174,28 +173,42 @@ bool has_answer_word(std::string_view text) {
 
 bool is_cut_off(std::string_view sentence) {
   if (sentence == "(" || sentence == "[" || sentence == "{") return true;
-  const bool says = std::any_of(sentence.begin(), sentence.end(), [](char c) {
-    return is_digit(c) || is_letter(c) || c == '$' || c == '\\';
-  });
-  if (!says) return false;  // brackets that are the answer
+  bool says = false, money = false;
   int64_t braces = 0, brackets = 0, formulas = 0, dollars = 0;
-  bool money = false;
   for (size_t at = 0; at < sentence.size(); ++at) {
     const char c = sentence[at];
-    if (c == '\\') {
-      formulas += has(sentence, at, "\\(");
-      formulas -= has(sentence, at, "\\)");
-      ++at;
-      continue;
+    switch (c) {
+      case '\\':
+        says = true;
+        formulas += has(sentence, at, "\\(");
+        formulas -= has(sentence, at, "\\)");
+        ++at;
+        break;
+      case '$':
+        says = true;
+        if (dollars == 0) money = at + 1 < sentence.size() && is_digit(sentence[at + 1]);
+        ++dollars;
+        break;
+      case '{':
+        ++braces;
+        break;
+      case '}':
+        --braces;
+        break;
+      case '(':
+      case '[':
+        ++brackets;
+        break;
+      case ')':
+      case ']':
+        --brackets;
+        break;
+      default:
+        says = says || is_digit(c) || is_letter(c);
     }
-    if (c == '$') {
-      if (dollars == 0) money = at + 1 < sentence.size() && is_digit(sentence[at + 1]);
-      ++dollars;
-    }
-    braces += (c == '{') - (c == '}');
-    brackets += (c == '(' || c == '[') - (c == ')' || c == ']');
   }
-  return braces > 0 || brackets > 0 || formulas > 0 || (dollars % 2 == 1 && !money);
+  // Without anything else brackets are the answer.
+  return says && (braces > 0 || brackets > 0 || formulas > 0 || (dollars % 2 == 1 && !money));
 }
 
 bool is_complete(std::string_view value, int64_t most_words) {
@@ -269,7 +282,7 @@ std::string Values::behind(size_t at, size_t end, bool label, Only only) {
   if (!opens_display(first) && is_blank(text_.substr(first, end - first))) {
     return only == Only::kAny ? below(end + 1) : std::string();
   }
-  return value(at, end, label, only);
+  return value(first, end, label, only);
 }
 
 std::string Values::below(size_t begin) {
@@ -350,7 +363,12 @@ std::string Values::value(size_t at, size_t end, bool label, Only only) {
   const size_t cut = sentence_end(begin, end);
   const std::string_view sentence = text_.substr(at, cut - at);
   const bool last = is_blank(text_.substr(cut));
-  if (last ? is_cut_off(sentence) : label && is_prose(sentence)) return {};
+  if (last && is_cut_off(sentence)) return {};
+  if (label) {
+    std::string found = told(at, cut);
+    if (!found.empty()) return found;
+    if (!last && is_prose(sentence)) return {};
+  }
   std::string found = finished(sentence);
   if (is_blank(found)) return {};
   if (only != Only::kAny) {
@@ -364,6 +382,34 @@ std::string Values::value(size_t at, size_t end, bool label, Only only) {
 
 bool Values::opens_display(size_t at) const {
   return opener_size(text_, at) > 0;
+}
+
+// The value of a sentence, "The largest number is 34", that stands for an answer.
+std::string Values::told(size_t at, size_t end) const {
+  if (at >= end || !(is_foreign(text_[at]) || (is_letter(text_[at]) && letter_at(text_, at + 1)))) {
+    return {};
+  }
+  size_t behind = kNone;
+  for (size_t i = at; i < end;) {
+    size_t next = i + 1;
+    bool verb = false;
+    if (is_letter(text_[i])) {
+      next = word_end(text_, i, end);
+      const std::string_view word = text_.substr(i, next - i);
+      verb = word == "is" || word == "are";
+    } else if (has(text_, i, "是")) {
+      next = i + 3;
+      verb = true;
+    }
+    if (verb && behind != kNone) return {};
+    if (verb) behind = next;
+    i = next;
+  }
+  if (behind == kNone) return {};
+  const size_t begin = behind_hedges(behind, end);
+  if (begin >= end || !(is_digit(text_[begin]) || contains("$\\(-[{", text_[begin]))) return {};
+  std::string value = finished(text_.substr(begin, end - begin));
+  return contains(value, '=') || !is_complete(value, 2) ? std::string() : value;
 }
 
 // Past the display that begins at a place, if one does; kNone where it is not closed.

@@ -12,6 +12,7 @@ _ENDS_OF_TURNS = (
     "</s>", "<s>", "<eos>", "<bos>", "<pad>", "<unk>", "<end_of_turn>", "<extra_0>", "[/INST]",
     "<｜end▁of▁sentence｜>", "</answer>",
 )  # fmt: skip
+_NEXT_TURNS = ("|>user", "|>assistant", "|>system", "|>human")
 # Emoji, ticks, ends of proofs, and white space beyond ASCII.
 _PICTOGRAMS = re.compile(
     "[\u00a0\u200b-\u200d\u220e\u25a0\u25a1\u2600-\u27bf\u2b1b\u2b1c\u2b50\u2b55\u3000\ufe0f\ufeff"
@@ -67,6 +68,8 @@ def clean_end(text: str) -> str:
             rest = rest[:-1]
         elif token:
             rest = rest[: token.start()]
+        elif rest.endswith(_NEXT_TURNS):
+            rest = rest[: rest.rindex("|>") + 2]
         elif rest == "ки" or (rest.endswith("ки") and rest[-3] in WHITE):
             rest = rest[:-2]
         else:

@@ -127,6 +127,8 @@ def _stated(text: str, cue: _Cue, begin: int, end: int, values: Values) -> str |
         return None
     at, label = _verb(text, cue, before, end)
     if at < 0:
+        if cue.kind == "result" and end < len(text):
+            return None
         return values.in_front(before, text[cue.end : end], cue.kind)
     if cue.kind == "choice":
         if label and (cue.plural or before == text[begin : cue.begin]):

@@ -69,6 +69,7 @@ _MOST_TRIES = 32
 _DISPLAY = re.compile(r"\$\$|\\\[|\\\(|\\begin\{[a-z]+\*?\}")
 _CLOSERS = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
 _CHOICE = re.compile(r"(?:[($*\[{ ]|\\[A-Za-z]+(?![A-Za-z]))*[A-Z](?![A-Za-z])")
+_TELLS = re.compile(r"(?<![A-Za-z])(?:is|are)(?![A-Za-z])|是")
 ANSWER_WORD = re.compile(r"(?<![A-Za-z])(?:[Aa]nswers?|ANSWERS?|[Aa]ns|ANS)(?![A-Za-z])|答案")
 _IS_CORRECT = re.compile(
     r"[ \t*]*\(?([A-Z])\)?[ \t*]*is[ \t]+(?:the[ \t]+)?(?:correct|right|best|answer)(?![A-Za-z])"
@@ -108,7 +109,8 @@ class Values:
             found = _IS_CORRECT.match(behind)
             return found[1] if found else None
         before = before.rstrip(" \t*_")
-        if kind not in ("answer", "choice") or not re.search(r"[ \t*$)]is\Z", before):
+        ends = kind == "answer" or (kind == "result" and is_blank(behind))
+        if not ends or not re.search(r"[ \t*$)]is\Z", before):
             return None
         before = before[:-2].rstrip(" \t*")
         begin = re.compile(r"[^ \t]*\Z").search(before)
@@ -186,6 +188,8 @@ class Values:
         sentence = text[at:cut]
         if is_blank(text[cut:]) and is_cut_off(sentence):
             return None
+        if label and (told := self._told(at, cut)):
+            return told
         words = len(re.findall(r"[A-Za-z]+", sentence))
         if label and words > 5 and not is_blank(text[cut:]):
             first = re.match(r"[A-Za-z]*", sentence)
@@ -203,6 +207,17 @@ class Values:
                 return None
         self.is_judgement = judged is True
         return value
+
+    def _told(self, at: int, end: int) -> str | None:
+        """Give the value of a sentence, "The largest number is 34", that stands for an answer."""
+        sentence = self._text[at:end]
+        verbs = list(_TELLS.finditer(sentence))
+        if len(verbs) != 1 or not re.match(r"[A-Za-z]{2}|[^\x00-\x7f]", sentence):
+            return None
+        begin = self._behind_hedges(at + verbs[0].end(), end)
+        value = finish(self._text[begin:end])
+        begins = begin < end and self._text[begin] in "0123456789$\\(-[{"
+        return value if begins and "=" not in value and is_finished(value, 2) else None
 
     def _behind_hedges(self, at: int, end: int) -> int:
         text = self._text
