@@ -125,6 +125,18 @@ def test_a_vote_on_what_was_written_gives_the_same(
         assert two["stepscore"]["candidates"] == three["stepscore"]["candidates"]
 
 
+@pytest.mark.parametrize("empty", [None, {"text": None}, {"text": ""}, {"text": None, "steps": []}])
+def test_a_generation_that_failed_is_empty(
+    empty: Any, fake: FakeModel, write: Write, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    record = {"id": 1, "problem": "?", "candidates": [empty, "A: 1"]}
+    assert main(["rerank", write(record), "-o", str(out), "--model", "m"]) == 0
+    failed, good = read(out)[0]["stepscore"]["candidates"]
+    assert "at least one step" in failed["skipped"]
+    assert (failed["rank"], good["rank"]) == (None, 1)
+
+
 def test_a_problem_is_explained_with_it(fake: FakeModel, write: Write, capsys: Any) -> None:
     assert main(["rerank", write(*case()), "--model", "m", "--explain", "3"]) == 0
     shown = capsys.readouterr().out

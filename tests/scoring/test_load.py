@@ -307,7 +307,7 @@ def test_a_folder_without_tokenizer_is_refused(copy):
     ("options", "error", "message"),
     [
         ({"recipe": "no-such"}, ValueError, "load: recipe: expected one of math-shepherd, qwen"),
-        ({"recipe": 3}, TypeError, "recipe: expected a name or a Recipe"),
+        ({"recipe": 3}, TypeError, "recipe: expected a name, or a value of the class Recipe"),
         ({"dtype": "int8"}, ValueError, "dtype: expected float32, float16 or bfloat16"),
         ({"device": "toaster"}, ValueError, "device: expected one that torch can use here"),
         ({"max_length": 0}, ValueError, "max_length: expected at least 1"),

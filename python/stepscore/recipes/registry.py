@@ -67,7 +67,7 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
         raise InputError(
             f"one of {', '.join(published())}",
             got=repr(name),
-            advice="pass one of these, or a Recipe",
+            advice="pass one of these",
             argument="name",
             where="recipe_by_name",
         )

@@ -23,7 +23,9 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
     Raises:
         RecordError: anything of another type.
     """
-    if isinstance(value, str):
+    if value is None and to_score:  # a generation that failed
+        candidate = Candidate(text="")
+    elif isinstance(value, str):
         candidate = Candidate(text=value)
     elif isinstance(value, dict):
         candidate = Candidate(
@@ -43,7 +45,8 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
             of_shape=True,
         )
     if to_score:
-        _check_solution(candidate, field)
+        if not (isinstance(value, dict) and "text" in value):
+            _check_solution(candidate, field)
     elif candidate.steps and candidate.step_scores:
         check_step_count(len(candidate.steps), candidate.step_scores, field)
     return candidate

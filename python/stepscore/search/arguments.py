@@ -105,7 +105,10 @@ def check_timeout(timeout: float | None) -> None:
     """Refuse a time that is none."""
     if timeout is not None and not timeout > 0:
         raise InputError(
-            "a number above 0, or None", got=f"{timeout}", argument="timeout", where=_WHERE
+            "a number above 0, or nothing for no limit",
+            got=f"{timeout}",
+            argument="timeout",
+            where=_WHERE,
         )
 
 

@@ -31,6 +31,8 @@ def split_at_numbers(text: str) -> list[str] | None:
     on (``Step 1: ... Step 2: ...``) begin a step, and only in a text that does not put its numbers
     at the beginning of lines: ``by Step 1: ...`` is a reference.
     """
+    if not _may_hold_numbers(text):
+        return None
     marks = list(_AT_LINE.finditer(text))
     if len(marks) < 2:
         marks = _counting_on(text) or marks
@@ -45,7 +47,9 @@ def split_at_numbers(text: str) -> list[str] | None:
 
 def numbered(step: str, number: int) -> str:
     """Give the step with ``Step <number>: `` in front, unless it brings a number."""
-    return step if _AT_LINE.search(step) else f"Step {number}: {step}"
+    if _may_hold_numbers(step) and _AT_LINE.search(step):
+        return step
+    return f"Step {number}: {step}"
 
 
 def as_given(step: str, number: int) -> str:
@@ -65,6 +69,11 @@ def written_with(numbering: Numbering) -> Callable[[str, int], str]:
             " or ".join(f'"{name}"' for name in ways), got=repr(numbering), argument="numbering"
         )
     return ways[numbering]
+
+
+def _may_hold_numbers(text: str) -> bool:
+    # Most steps hold none, and the patterns look at every line.
+    return "step" in text.lower()
 
 
 def _counting_on(text: str) -> list[re.Match[str]]:

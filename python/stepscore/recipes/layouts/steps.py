@@ -18,14 +18,19 @@ def split_at(text: str, separator: str) -> list[str]:
     return [without_blank_lines(piece) for piece in pieces if piece.strip()]
 
 
-def split_at_tags_or_lines(text: str, tag: re.Pattern[str]) -> list[str]:
+def split_at_tags_or_lines(text: str, tag: str, tag_alone: re.Pattern[str]) -> list[str]:
     """Split a text at its tags, else in front of every ``Step n:``, else at newlines.
 
     The steps are stripped.
+
+    Args:
+        text: the solution.
+        tag: the letters of the tag.
+        tag_alone: finds it, but not in a word that contains them.
     """
     text = unix_lines(text)
-    if tag.search(text):
-        return [piece.strip() for piece in tag.split(text) if piece.strip()]
+    if tag in text and tag_alone.search(text):
+        return [piece.strip() for piece in tag_alone.split(text) if piece.strip()]
     numbered_steps = split_at_numbers(text)
     if numbered_steps is not None:
         return numbered_steps

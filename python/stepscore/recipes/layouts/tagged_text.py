@@ -77,17 +77,16 @@ class TaggedText:
     def split(self, text: str) -> list[str]:
         """Split a solution given as one text into its steps."""
         if self.split_at is None:
-            return split_at_tags_or_lines(text, self._tag_alone)
+            return split_at_tags_or_lines(text, self.tag, self._tag_alone)
         return split_at(text, self.split_at)
 
     def fault_in_problem(self, problem: str) -> InputError | None:
         """Say why a problem cannot be laid out, or give None."""
-        return fault_in_text(problem, "problem", self._reserved, self.tag)
+        return self._fault_in_text(problem, "problem")
 
     def fault_in_step(self, step: str) -> InputError | None:
         """Say why a step cannot be laid out, or give None."""
-        empty = fault_in_empty_step(step)
-        return empty or fault_in_text(step, "step", self._reserved, self.tag)
+        return fault_in_empty_step(step) or self._fault_in_text(step, "step")
 
     def encode(
         self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
@@ -123,6 +122,11 @@ class TaggedText:
         if not self.added:
             return self._tag_alone
         return re.compile("|".join(map(re.escape, self.added)))
+
+    def _fault_in_text(self, text: str, what: str) -> InputError | None:
+        if not self.added and self.tag not in text:
+            return None
+        return fault_in_text(text, what, self._reserved, self.tag)
 
     def _fault_in_tags(
         self, tokenizer: Tokenizer, trace: int, problem: str, steps: Sequence[str], found: int

@@ -162,7 +162,7 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
         raise InputError(
             "float32, float16 or bfloat16",
             got=repr(dtype),
-            advice="pass one of these, or None",
+            advice="pass one of these, or leave it out",
             argument="dtype",
             where="load",
         )
@@ -184,7 +184,7 @@ def _max_length(max_length: int | None, checkpoint: Checkpoint, recipe: Recipe) 
         raise InputError(
             f"at most the model's {positions} positions ({recipe.length_key} in config.json)",
             got=str(max_length),
-            advice="pass less, or None",
+            advice="pass less, or leave it out",
             argument="max_length",
             where="load",
         )
@@ -204,7 +204,7 @@ def _positive(name: str, value: Any) -> int:
         raise InputError(
             "at least 1",
             got=str(value),
-            advice="pass None for the default",
+            advice="leave it out for the default",
             argument=name,
             where="load",
         )
@@ -221,7 +221,7 @@ def _recipe(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Toke
             raise addressed(fault, "load", Argument("recipe")) from None
     if recipe is not None:
         raise InputTypeError(
-            "a name or a Recipe",
+            "a name, or a value of the class Recipe",
             got=type(recipe).__name__,
             advice="pass one of these",
             argument="recipe",

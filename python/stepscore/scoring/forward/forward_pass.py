@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stepscore.errors import InputError
 from stepscore.scoring.forward.key_values import Prefix
 from stepscore.scoring.forward.layout import Layout, laid_out
+from stepscore.scoring.forward.number_format import as_loaded
 from stepscore.scoring.forward.plan import Plan
 from stepscore.scoring.forward.prefix_cache import PrefixCache
 
@@ -55,7 +56,7 @@ def _packed(backbone: torch.nn.Module, plan: Plan, batch: int, layout: Layout) -
     lengths = plan.lengths[pieces.start : pieces.stop]
     positions = np.arange(begin, end) + np.repeat(shift, lengths)
     device = _device(backbone)
-    with laid_out(layout), _number_format_of(backbone):
+    with laid_out(layout), as_loaded(_device(backbone)):
         hidden: torch.Tensor = backbone(
             input_ids=_to(device, plan.token_ids[None, begin:end].astype(np.int64)),
             position_ids=_to(device, positions[None]),
@@ -75,16 +76,11 @@ def _padded(backbone: torch.nn.Module, plan: Plan, batch: int) -> torch.Tensor:
     rows = np.full((len(pieces), plan.widths[pieces.start]), _FILL, dtype=np.int64)
     for row, piece in zip(rows, pieces, strict=True):
         row[: plan.lengths[piece]] = plan.token_ids[plan.offsets[piece] : plan.offsets[piece + 1]]
-    with _number_format_of(backbone):
+    with as_loaded(_device(backbone)):
         hidden: torch.Tensor = backbone(
             input_ids=_to(_device(backbone), rows), use_cache=False
         ).last_hidden_state
     return hidden.flatten(0, 1)
-
-
-def _number_format_of(backbone: torch.nn.Module) -> torch.autocast:
-    """Compute in the format that the model was loaded in, whatever its caller computes in."""
-    return torch.autocast(_device(backbone).type, enabled=False)
 
 
 def _to(device: torch.device, values: NDArray[np.int64]) -> torch.Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stepscore.ops import mlp_head, value_head
 from stepscore.recipes import Recipe
+from stepscore.scoring.forward.number_format import as_loaded
 
 Layers = tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
 
@@ -54,7 +55,7 @@ def read_steps(
         hidden = hidden.index_select(0, rows.to(hidden.device)).cpu()
         rows = torch.arange(len(positions))
     layers = head.on(hidden.device)
-    with torch.inference_mode():
+    with torch.inference_mode(), as_loaded(hidden.device):
         if len(layers) == 1:
             [(weight, bias)] = layers
             scores = value_head(hidden, weight, bias, positions=rows, activation=recipe.activation)
