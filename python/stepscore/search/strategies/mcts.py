@@ -43,11 +43,11 @@ def mcts(
         m: continuations of a leaf.
         leaves: simulations in flight per problem; 1 is the sequential algorithm.
         decode: the candidates: ``"ended"``, all scored traces that have ended, and where there is
-            none, all nodes; ``"visited"``, those at whose end a simulation came; ``"greatest_q"``,
-            the one trace that follows the greatest :math:`Q = (W + v) / (n + 1)` down from the
-            root; ``"greatest_v"``, the one trace of a node that passed the gate, else of the
-            greatest V of all nodes (ties: the later). The last two draw a trace that has not ended
-            to its end. None: the rule's own, which is ``"visited"`` for ``openr``,
+            none, all nodes; ``"visited"``, those of them that a simulation came to;
+            ``"greatest_q"``, the one trace that follows the greatest :math:`Q = (W + v) / (n + 1)`
+            down from the root; ``"greatest_v"``, the one trace of a node that passed the gate, else
+            of the greatest V of all nodes (ties: the later). The last two draw a trace that has not
+            ended to its end. None: the rule's own, which is ``"visited"`` for ``openr``,
             ``"greatest_q"`` for ``masprm``, ``"greatest_v"`` for ``rest_mcts``, else ``"ended"``.
         squash: ``"tanh"``: what the scorers say are logits z, taken as :math:`\tanh z`; ``"none"``:
             taken as it is. None: the rule's own, ``"tanh"`` for ``masprm``, else ``"none"``; with a
@@ -74,9 +74,10 @@ def mcts(
     if decode == "ended":
         return _results(tree)
     if decode == "visited":
-        ended = _results(tree)
-        visited = ended[engine.visits[ended] > 0]
-        return visited if len(visited) else ended
+        candidates = _results(tree)
+        visited = candidates[engine.visits[candidates] > 0]
+        without = tree.count(visited)[tree.problem(candidates)] == 0
+        return tree.join(visited, candidates[without])
     chosen = _greatest_q(tree) if decode == "greatest_q" else _greatest_v(tree)
     whole = yield from tree.advance(chosen, mode="rollout")
     yield from tree.score(whole)
@@ -120,10 +121,13 @@ def _greatest_v(tree: Tree) -> Ids:
 
 def _known_children(tree: Tree, node: int) -> Ids:
     """The children of a node that are scored and not out of the search."""
-    children = tree.engine.children(node) if tree.engine.child_count[node] else tree.join()
+    if not tree.engine.child_count[node]:
+        return tree.join()
+    children = tree.engine.children(node)
     flags = tree.engine.flags[children]
     gone = TreeSearch.PRUNED | TreeSearch.DUPLICATE
-    return children[(flags & TreeSearch.SCORED != 0) & (flags & gone == 0)]
+    known: Ids = children[(flags & TreeSearch.SCORED != 0) & (flags & gone == 0)]
+    return known
 
 
 def best_first(
