@@ -2,6 +2,7 @@
 
 #include "stepscore/check.h"
 #include "stepscore/parallel.h"
+#include "stepscore/scalar_math.h"
 #include "tree_search/arena.h"
 #include "tree_search/backup.h"
 #include "tree_search/random.h"
@@ -36,7 +37,8 @@ int64_t begin_simulations(TreeSearch& search, int64_t p, int32_t leaves, Begun* 
     if (!at_root && problem.simulations >= selection.simulations) break;
     int32_t leaf = kNoChild;
     if (descend(search, p, &leaf) != Found::kLeaf) break;
-    if (leaf != root && value_of(search, leaf) >= selection.gate) {
+    const bool gated = selection.gate < kInfinity && leaf != root;
+    if (gated && value_of(search, leaf) >= selection.gate) {
       problem.found = leaf;
       nodes.flags[root] |= kClosed;
       break;

@@ -189,14 +189,14 @@ Array<int64_t> tell_expand_in(
 }
 
 void tell_score_in(Trees& trees, const Array<int64_t>& tickets, const Array<double>& values,
-                   const OptionalArray<double>& rewards,
-                   const OptionalArray<double>& outcomes) {
+                   const OptionalArray<double>& rewards, const OptionalArray<double>& outcomes) {
   const int64_t n = length("tell_score", "tickets", tickets);
   const double* value = items("tell_score", "values", values, n);
   const double* reward = items_or_null("tell_score", "rewards", rewards, n);
   const double* outcome = items_or_null("tell_score", "outcomes", outcomes, n);
   const int64_t* ticket = tickets.data();
-  trees.unlocked([&](TreeSearch& search) { tell_score(search, ticket, n, value, reward, outcome); });
+  trees.unlocked(
+      [&](TreeSearch& search) { tell_score(search, ticket, n, value, reward, outcome); });
 }
 
 void tell_judge_in(Trees& trees, const Array<int64_t>& tickets, const Array<bool>& correct) {

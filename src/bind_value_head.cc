@@ -7,8 +7,7 @@ namespace {
 
 constexpr auto kReals = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
-constexpr const char* kActivations[] = {"identity", "sigmoid", "softmax", "difference",
-                                        "tanh"};
+constexpr const char* kActivations[] = {"identity", "sigmoid", "softmax", "difference", "tanh"};
 constexpr const char* kInner[] = {"relu", "tanh", "silu"};
 
 Layer layer_of(const char* op, const TensorView& weight, const std::optional<TensorView>& bias,

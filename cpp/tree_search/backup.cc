@@ -44,10 +44,10 @@ double given_back(const Nodes& nodes, const Selection& selection, int32_t v) {
 
 // Where the roll-forward of a node has come to: along the greatest values.
 struct Rolled {
-  int32_t at;      // the last step
-  int32_t steps;   // so many after the node
-  double best;     // the greatest value on the way, at least 0 as all values are
-  bool broken;     // a step was drawn, and nothing came of it
+  int32_t at;     // the last step
+  int32_t steps;  // so many after the node
+  double best;    // the greatest value on the way, at least 0 as all values are
+  bool broken;    // a step was drawn, and nothing came of it
 };
 
 Rolled rolled_forward(const Nodes& nodes, int32_t node) {

@@ -155,7 +155,9 @@ struct Uct {
     } else if (view.selection.unvisited == Unvisited::kValue) {
       q = view.q_of_score(c);
     }
-    return q + view.selection.c * std::sqrt(exploration / std::max(1.0, view.begun(c) + view.selection.count_offset));
+    return q +
+           view.selection.c *
+               std::sqrt(exploration / std::max(1.0, view.begun(c) + view.selection.count_offset));
   }
 };
 

@@ -399,8 +399,7 @@ void tell_score(TreeSearch& search, const int64_t* tickets, int64_t n, const dou
     check(rewards == nullptr || finite(rewards[i]), "tell_score", "rewards", "[", i, "] is ",
           rewards == nullptr ? 0.0 : rewards[i], " (ticket ", tickets[i], "); it must be finite");
     check(outcomes == nullptr || finite(outcomes[i]), "tell_score", "outcomes", "[", i, "] is ",
-          outcomes == nullptr ? 0.0 : outcomes[i], " (ticket ", tickets[i],
-          "); it must be finite");
+          outcomes == nullptr ? 0.0 : outcomes[i], " (ticket ", tickets[i], "); it must be finite");
   }
   claim.keep();
   search.has_rewards |= rewards != nullptr;

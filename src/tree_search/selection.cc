@@ -8,8 +8,8 @@ namespace stepscore {
 namespace {
 
 constexpr const char* kRules[] = {"puct", "muzero", "uct", "gumbel"};
-constexpr const char* kPriors[] = {"one", "exp", "softmax", "softmax_of_value",
-                                   "exp_of_mean", "softmax_of_mean"};
+constexpr const char* kPriors[] = {
+    "one", "exp", "softmax", "softmax_of_value", "exp_of_mean", "softmax_of_mean"};
 constexpr const char* kUnvisited[] = {"zero", "parent", "least", "value", "bonus", "first"};
 constexpr const char* kBackups[] = {"mean", "max", "weighted"};
 constexpr const char* kBackupsFrom[] = {"leaf", "best_child", "children", "rollout"};
@@ -133,11 +133,11 @@ void bind_selection(py::module_& module) {
            py::arg("exhausted"), py::arg("duplicates"), py::arg("ends"), py::arg("root"),
            py::arg("virtual_loss"), py::arg("loss"), py::arg("c"), py::arg("c_base"),
            py::arg("log_factor"), py::arg("count_offset"), py::arg("bonus"), py::arg("discount"),
-           py::arg("value_count"), py::arg("mean_epsilon"), py::arg("depth_value"),
-           py::arg("gate"), py::arg("roll_weight"), py::arg("value_scale"),
-           py::arg("visit_offset"), py::arg("gumbel_scale"), py::arg("considered"),
-           py::arg("simulations"), py::arg("samples"), py::arg("roll_steps"),
-           py::arg("roll_samples"), py::arg("max_depth"));
+           py::arg("value_count"), py::arg("mean_epsilon"), py::arg("depth_value"), py::arg("gate"),
+           py::arg("roll_weight"), py::arg("value_scale"), py::arg("visit_offset"),
+           py::arg("gumbel_scale"), py::arg("considered"), py::arg("simulations"),
+           py::arg("samples"), py::arg("roll_steps"), py::arg("roll_samples"),
+           py::arg("max_depth"));
   module.attr("SELECTION_DEFAULTS") = selection_defaults();
   module.attr("NODE_FLAGS") = node_flags();
 }

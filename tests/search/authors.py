@@ -166,3 +166,28 @@ def feynman_kac_steps(
 
 def last_score(node: Node) -> float:
     return reduced(node, "last")
+
+
+# --- value-guided search ----------------------------------------------------------------------
+
+
+def value_guided_search(w: World, n: int, width: int, block: int, depth: int) -> list[Node]:
+    """The beams of VGS: those not finished become the best of all their continuations."""
+    beams = [w.root] * (n // width)
+    for _ in range(depth):
+        going = [y for y in beams if not y.ended]
+        if not going:
+            break
+        blocks = w.score([b for y in going for b in w.draw(y, width, "block", block)])
+        best = sorted(blocks, key=lambda node: -node.scores[-1])[: len(going)]
+        beams = [y for y in beams if y.ended] + best
+    return beams
+
+
+def weighted_majority(nodes: list[Node]) -> str | None:
+    """The answer of the greatest sum of last scores; ties: the one that came first."""
+    weights: dict[str, float] = {}
+    for node in nodes:
+        if node.answer is not None:
+            weights[node.answer] = weights.get(node.answer, 0.0) + node.scores[-1]
+    return max(weights, key=weights.__getitem__) if weights else None

@@ -83,6 +83,25 @@ def super_mario(
     return tree
 
 
+def offline_inference(tree: Visits, b1: int) -> list[Node]:
+    """The answers that Super_MARIO takes from a finished tree, the best q_value first."""
+
+    def q_value(node: Node) -> float:
+        return tree.total[node] / tree.n[node] if tree.n[node] else 0.0
+
+    answers: list[Node] = []
+    current, top = [tree.root], b1
+    for _ in range(max(node.depth for node in tree.w.nodes)):
+        children = [child for node in current for child in tree.children.get(node, [])]
+        current = sorted(children, key=q_value, reverse=True)[:top]
+        for node in list(current):
+            if node.ended or not tree.children.get(node):
+                answers += [node] if node.ended else []
+                current.remove(node)
+                top -= 1
+    return sorted(answers, key=q_value, reverse=True)
+
+
 def vanila_mcts(
     w: World, num_path: int, samples: int, max_length: float = math.inf, *, normalized: bool = True
 ) -> tuple[Visits, list[Node]]:

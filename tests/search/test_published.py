@@ -111,6 +111,17 @@ def test_early_rejection_of_the_code() -> None:
     assert 0 < whole < 100
 
 
+def test_blocks_vote_as_value_guided_search() -> None:
+    other = 0
+    for w, found in runs("blocks", n=8, width=2, block=3, depth=5):
+        beams = authors.value_guided_search(w, 8, 2, 3, 5)
+        assert [trace.node for trace in found.traces] == [node.number for node in beams]
+        answer = authors.weighted_majority(beams)
+        assert found.answer == answer
+        other += answer is not None and answer != best(beams, authors.last_score).answer
+    assert other > 0  # than the answer of the best
+
+
 @pytest.mark.parametrize("potential", ["diff", "max", "add", "rt"])
 @pytest.mark.parametrize(("threshold", "final"), [(None, "reward"), (0.5, "running")])
 def test_feynman_kac_draws_at_the_end_only_as_documented(

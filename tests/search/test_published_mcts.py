@@ -57,13 +57,19 @@ def decoded(w: World, found: ProblemResult, node: Node) -> None:
 
 @pytest.mark.parametrize(("c", "max_depth"), [(1.5, None), (1.25, 2)])
 def test_alphamath_visits_as_super_mario(c: float, max_depth: int | None) -> None:
-    stopped = 0
+    stopped = walked = 0
     deep = {} if max_depth is None else {"max_depth": max_depth + 1}
-    for w, _, tree in runs("alphamath", simulations=15, m=3, c=c, **deep):
+    for w, found, tree in runs("alphamath", simulations=15, m=3, c=c, **deep):
         theirs = authors_mcts.super_mario(w, 15, 3, c=c, max_depth=max_depth or 10**9)
         assert visits(tree) == theirs.counts()
         stopped += len(theirs.children) < 15
+        answers = authors_mcts.offline_inference(theirs, 3)
+        if answers:
+            assert {t.node for t in found.traces} == {node.number for node in answers}
+            assert found.traces[found.winner].node == answers[0].number
+        walked += bool(answers)
     assert stopped > 0
+    assert walked > 50
 
 
 @pytest.mark.parametrize("normalized", [True, False])

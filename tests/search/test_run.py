@@ -148,9 +148,13 @@ def test_the_order_of_answers_changes_nothing(
                 children[i] = super().tell_expand(tickets[i : i + 1], [0, count], **told)
             return np.concatenate([children[i] for i in range(len(tickets))])
 
-        def tell_score(self, tickets: Any, values: Any, rewards: Any = None) -> None:
+        def tell_score(
+            self, tickets: Any, values: Any, rewards: Any = None, *, outcomes: Any = None
+        ) -> None:
             for i in rng.sample(range(len(tickets)), len(tickets)):
-                super().tell_score(tickets[i : i + 1], values[i : i + 1])
+                only = slice(i, i + 1)
+                ends = None if outcomes is None else outcomes[only]
+                super().tell_score(tickets[only], values[only], outcomes=ends)
 
     monkeypatch.setattr(plan, "TreeSearch", OneByOne)
     same(run(strategy), expected)

@@ -61,7 +61,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("mcts", {"select": "openr", "leaves": 3, "decode": "ended"}),
     ("mcts", {"select": "masprm", "leaves": 2, "decode": "ended", "squash": "none"}),
     ("mcts", {"select": "gumbel", "considered": 3}),
-    ("mcts", {"select": "alphamath", "max_depth": 3, "leaves": 1}),
+    ("mcts", {"select": "alphamath", "max_depth": 3, "leaves": 1, "decode": "ended"}),
     ("best_first", {"beta": None, "how": "min", "beams": 2}),
     ("best_first", {"beta": 1.5, "beta_on": "process", "expansions": 20, "beams": 3}),
     ("omega_prm", {"k": 8, "rollouts": 100, "searches": 3}),

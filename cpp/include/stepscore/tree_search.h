@@ -97,9 +97,9 @@ struct Problem {
   uint64_t key;  // of its random numbers
   Budgets budget;
   Budgets used{0, 0, 0};
-  int32_t nodes = 1;        // numbers given, the root's included
-  int32_t simulations = 0;  // begun, without the evaluation of the root
-  int32_t open_leaves = 0;  // simulations that wait for answers
+  int32_t nodes = 1;         // numbers given, the root's included
+  int32_t simulations = 0;   // begun, without the evaluation of the root
+  int32_t open_leaves = 0;   // simulations that wait for answers
   int32_t found = kNoChild;  // the node whose value passed the gate
 };
 
@@ -131,14 +131,7 @@ struct RequestQueue {
 };
 
 enum class SelectRule : uint8_t { kPuct, kMuZero, kUct, kGumbel };
-enum class Prior : uint8_t {
-  kOne,
-  kExp,
-  kSoftmax,
-  kSoftmaxOfValue,
-  kExpOfMean,
-  kSoftmaxOfMean
-};
+enum class Prior : uint8_t { kOne, kExp, kSoftmax, kSoftmaxOfValue, kExpOfMean, kSoftmaxOfMean };
 enum class Unvisited : uint8_t { kZero, kParent, kLeast, kValue, kBonus, kFirst };
 enum class Backup : uint8_t { kMean, kMax, kWeighted };
 enum class BackupFrom : uint8_t { kLeaf, kBestChild, kChildren, kRollout };
@@ -164,12 +157,12 @@ struct Selection {
   Ends ends = Ends::kScore;                     // what a terminal gives back
   RootExpansion root = RootExpansion::kBefore;  // the first simulation, or counted as one
   VirtualLoss virtual_loss = VirtualLoss::kCount;
-  double loss = 1.0;        // per simulation in flight, under kConstant
-  double c = 1.25;          // kPuct, kMuZero: c_init; kUct: the factor of the root
-  double c_base = 19652.0;  // infinity: c does not grow
-  double log_factor = 1.0;  // kUct: of the logarithm below the root
+  double loss = 1.0;          // per simulation in flight, under kConstant
+  double c = 1.25;            // kPuct, kMuZero: c_init; kUct: the factor of the root
+  double c_base = 19652.0;    // infinity: c does not grow
+  double log_factor = 1.0;    // kUct: of the logarithm below the root
   double count_offset = 0.0;  // kUct: added to N and n
-  double bonus = 0.0;       // kBonus
+  double bonus = 0.0;         // kBonus
   double discount = 1.0;
   double value_count = 0.0;  // visits that a node's own value counts as in its mean
   double mean_epsilon = 0.0;
@@ -255,7 +248,7 @@ struct Children {                  // of tickets one after the other
 };
 void tell_expand(TreeSearch& search, const int64_t* tickets, int64_t n, const Children& children);
 void tell_score(TreeSearch& search, const int64_t* tickets, int64_t n,
-                const double* values,    // [n]
+                const double* values,               // [n]
                 const double* rewards,              // [n], or null: 0
                 const double* outcomes = nullptr);  // [n], or null: none
 void tell_judge(TreeSearch& search, const int64_t* tickets, int64_t n, const bool* correct);

@@ -74,7 +74,8 @@ def lookahead_beam(
 ) -> PendingNodes:
     r"""Beam search by a temporal-difference value: :math:`V + \alpha (\gamma^k V' - V)`.
 
-    With V the score of a step and V' that of the node k greedy steps later.
+    With V the score of a step and V' that of the node k greedy steps later. A trace that ends is
+    set aside and takes no place; in the end it competes by the score of its last step.
 
     Args:
         tree: of the problems.
@@ -109,6 +110,8 @@ def reward_sampling(
     tree: Tree, *, n: int = 4, m: int = 4, beta: float = 1.0, depth: int = 40
 ) -> PendingNodes:
     r"""n traces; each draws m steps and takes one with probability :math:`\propto r^\beta`.
+
+    The traces do not compete before the end: one that ends waits for the others.
 
     Args:
         tree: of the problems.

@@ -14,7 +14,13 @@ from stepscore.search.strategies.parameters import check_choice
 from stepscore.search.tree import Ids, PendingNodes, Tree
 
 # What a rule's authors take as candidates, and as values, where it is not the usual.
-_DECODE = {"openr": "visited", "masprm": "greatest_q", "rest_mcts": "greatest_v"}
+_DECODINGS = ("ended", "visited", "walk", "greatest_q", "greatest_v")
+_DECODE = {
+    "openr": "visited",
+    "alphamath": "walk",
+    "masprm": "greatest_q",
+    "rest_mcts": "greatest_v",
+}
 _SQUASH = {"masprm": "tanh"}
 
 
@@ -26,6 +32,7 @@ def mcts(
     m: int = 4,
     leaves: int = 1,
     decode: str | None = None,
+    beams: int = 3,
     squash: str | None = None,
     **settings: Any,
 ) -> PendingNodes:
@@ -43,12 +50,16 @@ def mcts(
         m: continuations of a leaf.
         leaves: simulations in flight per problem; 1 is the sequential algorithm.
         decode: the candidates: ``"ended"``, all scored traces that have ended, and where there is
-            none, all nodes; ``"visited"``, those at whose end a simulation came; ``"greatest_q"``,
-            the one trace that follows the greatest :math:`Q = (W + v) / (n + 1)` down from the
-            root; ``"greatest_v"``, the one trace of a node that passed the gate, else of the
-            greatest V of all nodes (ties: the later). The last two draw a trace that has not ended
-            to its end. None: the rule's own, which is ``"visited"`` for ``openr``,
-            ``"greatest_q"`` for ``masprm``, ``"greatest_v"`` for ``rest_mcts``, else ``"ended"``.
+            none, all nodes; ``"visited"``, those of them that a simulation came to;
+            ``"greatest_q"``, the one trace that follows the greatest :math:`Q = (W + v) / (n + 1)`
+            down from the root; ``"greatest_v"``, the one trace of a node that passed the gate, else
+            of the greatest V of all nodes (ties: the later); these two draw a trace that has not
+            ended to its end; ``"walk"``, the ends of a beam search in the finished tree by
+            :math:`Q = W / n`, 0 without visits, which Q chooses from; where it comes to none, as
+            ``"ended"``. None: the rule's own, which is ``"visited"`` for ``openr``, ``"walk"`` for
+            ``alphamath``, ``"greatest_q"`` for ``masprm``, ``"greatest_v"`` for ``rest_mcts``, else
+            ``"ended"``.
+        beams: of the walk; one that ends, or that has no children, leaves one place less.
         squash: ``"tanh"``: what the scorers say are logits z, taken as :math:`\tanh z`; ``"none"``:
             taken as it is. None: the rule's own, ``"tanh"`` for ``masprm``, else ``"none"``; with a
             scorer whose values are in [-1, 1] already pass ``"none"``.
@@ -59,10 +70,10 @@ def mcts(
     terminal is backed up. ``rest_mcts`` is MCTS_search of THUDM/ReST-MCTS with its value model,
     whose reflection is whether a trace has ended; in place of the summary that it asks for of an
     unfinished trace, the trace is drawn to its end. ``alphamath`` is the loop of Super_MARIO at
-    inference; the walk by Q of its offline_inference.py is not here. ``openr`` is vanila_mcts of
+    inference, and the walk that of its offline_inference.py. ``openr`` is vanila_mcts of
     openreasoner/openr and compute-optimal-tts.
     """
-    check_choice("decode", decode or "ended", ("ended", "visited", "greatest_q", "greatest_v"))
+    check_choice("decode", decode or "ended", _DECODINGS)
     check_choice("squash", squash or "none", ("none", "tanh"))
     engine = tree.engine
     rule = cast("SelectionRule", select)
@@ -73,16 +84,38 @@ def mcts(
     decode = decode or _DECODE.get(select, "ended")
     if decode == "ended":
         return _results(tree)
+    if decode == "walk":
+        return _walk(tree, beams)
     if decode == "visited":
-        ended = _results(tree)
-        visited = ended[engine.visits[ended] > 0]
-        return visited if len(visited) else ended
+        candidates = _results(tree)
+        visited = candidates[engine.visits[candidates] > 0]
+        without = tree.count(visited)[tree.problem(candidates)] == 0
+        return tree.join(visited, candidates[without])
     chosen = _greatest_q(tree) if decode == "greatest_q" else _greatest_v(tree)
     whole = yield from tree.advance(chosen, mode="rollout")
     yield from tree.score(whole)
     start = np.where(np.isin(whole, chosen), whole, engine.parent[whole])
     tree.worth[whole] = tree.worth[start]
     return whole
+
+
+def _walk(tree: Tree, beams: int) -> Ids:
+    """The ends that a beam search by W / n in the finished tree comes to."""
+    engine = tree.engine
+    q = engine.value_sum / np.maximum(engine.visits, 1)
+    ends = tree.join()
+    for root in tree.roots.tolist():
+        level, places, found = [root], beams, []
+        while level:
+            children = np.concatenate([_known_children(tree, node) for node in level])
+            best = children[np.argsort(-q[children], kind="stable")][:places]
+            found += best[tree.ended(best)].tolist()
+            level = best[~tree.ended(best) & (engine.child_count[best] > 0)].tolist()
+            places -= len(best) - len(level)
+        ends = np.append(ends, np.array(found, np.int64))
+    tree.worth[ends] = q[ends]
+    results = _results(tree)
+    return tree.join(ends, results[tree.count(ends)[tree.problem(results)] == 0])
 
 
 def _greatest_q(tree: Tree) -> Ids:
@@ -120,10 +153,13 @@ def _greatest_v(tree: Tree) -> Ids:
 
 def _known_children(tree: Tree, node: int) -> Ids:
     """The children of a node that are scored and not out of the search."""
-    children = tree.engine.children(node) if tree.engine.child_count[node] else tree.join()
+    if not tree.engine.child_count[node]:
+        return tree.join()
+    children = tree.engine.children(node)
     flags = tree.engine.flags[children]
     gone = TreeSearch.PRUNED | TreeSearch.DUPLICATE
-    return children[(flags & TreeSearch.SCORED != 0) & (flags & gone == 0)]
+    known: Ids = children[(flags & TreeSearch.SCORED != 0) & (flags & gone == 0)]
+    return known
 
 
 def best_first(

@@ -92,6 +92,7 @@ def speculative(
     The speculative reward :math:`\tilde r` of a step is that of its first `tau` tokens. Those below
     `reject` are pruned (unless all are); of the others the one with the greatest
     :math:`\tilde r - \kappa |\tilde r - r|` is finished, with r the score of the step before.
+    The traces do not compete before the end: one that ends waits for the others.
 
     Args:
         tree: of the problems.
