@@ -3,13 +3,17 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -173,7 +177,7 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 
 def test_only_plain_files_in_existing_folders_are_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected the name of a plain file"):
-        WholeFile(os.devnull, overwrite=True)
+        WholeFile(str(tmp_path), overwrite=True)
     with pytest.raises(InputError, match="mkdir -p"):
         WholeFile(str(tmp_path / "none" / "out"))
 
@@ -224,3 +228,161 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> 
     assert process.returncode == 128 + number
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == [source]
+
+
+# --- permissions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755])
+@pytest.mark.parametrize("over_a_link", [False, True])
+def test_a_replaced_file_keeps_its_permissions(
+    tmp_path: Path, mode: int, over_a_link: bool
+) -> None:
+    real, name = tmp_path / "real", tmp_path / ("link" if over_a_link else "real")
+    real.write_text("old")
+    real.chmod(mode)
+    if over_a_link:
+        name.symlink_to(real)
+    if os.geteuid() == 0:
+        os.chown(real, 1234, 4321)
+    before = os.umask(0o077)
+    try:
+        with WholeFile(str(name), overwrite=True) as out:
+            out.write("new")
+            (part,) = [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+            assert stat.S_IMODE(part.stat().st_mode) == 0o600  # nobody reads it on the way
+    finally:
+        os.umask(before)
+    found = real.stat()
+    assert real.read_text() == "new"
+    assert stat.S_IMODE(found.st_mode) == mode
+    if os.geteuid() == 0:
+        assert (found.st_uid, found.st_gid) == (1234, 4321)
+
+
+def test_a_new_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with WholeFile(str(tmp_path / "out")) as out:
+            out.write("new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o640
+
+
+# --- what killed runs leave -----------------------------------------------------------------
+
+WRITER = """
+import sys, time
+from stepscore.files import WholeFile
+with WholeFile(sys.argv[1]) as out:
+    out.write("half")
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def begin(path: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_parts_of_dead_runs_are_removed_and_those_of_live_ones_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out[1].jsonl"
+    others = [tmp_path / ".out[1].jsonl.part", tmp_path / ".other.jsonl.0123abcd.part"]
+    for other in others:
+        other.write_text("of somebody else")
+    killed, alive = begin(out), begin(out)
+    killed.kill()
+    killed.communicate()
+    assert len(list(tmp_path.iterdir())) == 4
+    with WholeFile(str(out)) as new:
+        new.write("whole")
+        assert len(list(tmp_path.iterdir())) == 4  # its own, and that of the other that lives
+        with WholeFile(str(out), overwrite=True) as second:  # of this very process
+            second.write("a second")
+            assert len(list(tmp_path.iterdir())) == 5
+        out.unlink()
+    assert out.read_text() == "whole"
+    out.unlink()
+    alive.communicate("\n", timeout=60)
+    assert alive.returncode == 0
+    assert out.read_text() == "half"
+    assert set(tmp_path.iterdir()) == {out, *others}
+
+
+# --- pipes and terminals --------------------------------------------------------------------
+
+
+def voting(tmp_path: Path, redirection: str) -> subprocess.CompletedProcess[str]:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"id": 1, "candidates": [{"answer": "1", "score": 1}]}\n')
+    return subprocess.run(
+        f"{sys.executable} -m stepscore.cli vote in.jsonl {redirection}",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "redirection", ["-o /dev/stdout", "-o /dev/stdout | cat", "-o /dev/fd/3 3>&1 >/dev/null"]
+)
+def test_the_result_may_go_to_standard_output(tmp_path: Path, redirection: str) -> None:
+    done = voting(tmp_path, redirection)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()  # the table would be taken for a part of it
+    assert json.loads(line)["id"] == 1
+    if ">/dev/null" not in redirection:
+        assert "1 problem" in done.stderr
+
+
+def test_standard_output_may_be_a_file_that_is_appended_to(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    done = voting(tmp_path, "-o /dev/stdout -q >> log; echo after >> log")
+    assert done.returncode == 0, done.stderr
+    before, line, after = log.read_text().splitlines()
+    assert (before, after) == ("before", "after")
+    assert json.loads(line)["id"] == 1
+
+
+def test_a_pipe_gets_all_or_nothing(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+    for fails in (False, True):
+        reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+        reader.start()
+        with suppress(KeyError), WholeFile(str(pipe)) as out:
+            out.write("x" * 300_000)
+            if fails:
+                raise KeyError
+        reader.join(60)
+    assert got == [b"x" * 300_000, b""]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    with WholeFile(os.devnull) as out:
+        out.write("nowhere")
+
+
+def test_a_reader_that_has_gone_is_no_fault(tmp_path: Path) -> None:
+    done = voting(tmp_path, "-o /dev/stdout -q | true")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_device_is_said(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    done = voting(tmp_path, "-o /dev/full -q")
+    assert done.returncode == 2
+    assert "/dev/full: expected an output that can be written; got No space left" in done.stderr

@@ -525,3 +525,19 @@ def test_the_lab_from_the_shell_killed_and_taken_up_again(tmp_path: Path) -> Non
     for line in (*first, *second):
         del line["stepscore"]["costs"]["seconds"]
     assert first == second
+
+
+def test_no_retries_are_none(adder: Adder, write: Write, tmp_path: Path) -> None:
+    adder.failing = {"1+1"}
+    assert run(write(*RECORDS), tmp_path / "out.jsonl", "--retries", "0", "--set", "n=4") == 0
+    assert len(adder.calls) == 2  # the first call is not repeated, not for that problem either
+    with pytest.raises(SystemExit):
+        run("in.jsonl", tmp_path / "out.jsonl", "--retries", "-1")
+
+
+def test_a_search_needs_a_file_beside_which_its_journal_stands(
+    adder: Adder, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(write(*RECORDS), Path("/dev/stdout")) == 2
+    assert "-o /dev/stdout: expected the name of a file" in capsys.readouterr().err
+    assert adder.calls == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 import socket
 import subprocess
 import sys
@@ -208,8 +210,67 @@ def test_what_does_not_pass_is_an_error_after_the_retries(server: Server) -> Non
 def test_garbage_is_quoted(server: Server, garbage: bytes) -> None:
     server.reply = lambda body: (200, garbage)
     message = error_of(server, retries=1)
-    assert "expected a completion; got: " in message
+    assert re.search("expected a completion( with [^;]*)?; got: ", message)
     assert message.endswith("(2 attempts)")
+
+
+@pytest.mark.parametrize(
+    ("odd", "expected"),
+    [
+        (b"[" * 200_000, "whose JSON nests less deeply"),
+        (b'{"choices":' * 100_000, "whose JSON nests less deeply"),
+        ({"text": ["a", "b"]}, "with choices[0].text a text, not a list"),
+        ({"text": None}, "with choices[0].text a text, not null"),
+        ({"text": "a", "logprobs": "none"}, "with choices[0].logprobs an object, not a text"),
+        ({"text": "a", "logprobs": {"token_logprobs": "-1"}}, "a list of finite numbers"),
+        ({"text": "a", "logprobs": {"token_logprobs": [-1, "b"]}}, "a list of finite numbers"),
+        ({"text": "a", "logprobs": {"token_logprobs": [math.nan]}}, "a list of finite numbers"),
+        ({"text": "a", "logprobs": {"token_logprobs": [-math.inf]}}, "a list of finite numbers"),
+        ({"text": "a", "logprobs": {"token_logprobs": [10**400]}}, ""),
+        ({"text": "a", "usage": {"completion_tokens": math.nan}}, "a count, not nan"),
+        ({"text": "a", "usage": {"completion_tokens": -3}}, "a count, not -3"),
+        ({"text": "a", "usage": {"completion_tokens": "many"}}, "a count, not 'many'"),
+        ({"text": "a", "usage": {"completion_tokens": True}}, "a count, not True"),
+        ({}, ""),
+        (b'{"choices": [[]]}', ""),
+        (b'{"choices": {"0": 1}}', ""),
+        (b'"' + b"a" * 1000 + b'"', ""),
+        (b"1" * 5000, ""),
+    ],
+)
+def test_odd_json_is_one_failure_that_says_what_is_odd(
+    server: Server, odd: Any, expected: str
+) -> None:
+    answer: Any = odd
+    if isinstance(odd, dict):
+        usage = {"usage": odd.pop("usage")} if "usage" in odd else {}
+        answer = json.dumps({"choices": [odd], **usage}).encode()
+    server.reply = lambda body: (200, answer if body["prompt"].startswith("odd") else other)
+    other = completion("x = 7")
+    failed, drawn = policy(server, retries=0)([request("odd"), request("even")])
+    assert isinstance(failed, EndpointError)
+    assert "expected a completion" in str(failed)
+    assert expected in str(failed)
+    assert len(str(failed)) < 500
+    assert not isinstance(drawn, EndpointError)
+    assert len(drawn) == 2
+
+
+def test_what_a_server_need_not_say(server: Server) -> None:
+    answer = {"choices": [{"text": "a", "finish_reason": None, "logprobs": None}], "usage": None}
+    server.reply = lambda body: (200, answer)
+    assert policy(server)([request()]) == [[Continuation("a", 0, 0.0, True)] * 2]
+    answer["usage"] = {}
+    answer["choices"] = [{"text": "a", "logprobs": {"token_logprobs": [None, -1]}}]
+    assert policy(server)([request()]) == [[Continuation("a", 1, -1.0, True)] * 2]
+
+
+def test_half_of_a_surrogate_pair_is_replaced_when_it_arrives(server: Server) -> None:
+    text = rb'{"choices": [{"text": "a\ud83d b \ud83d\ude00 \ude00", "finish_reason": "stop"}]}'
+    server.reply = lambda body: (200, text)
+    (samples,) = policy(server)([request(mode="rollout")])
+    assert not isinstance(samples, EndpointError)
+    assert {sample.text for sample in samples} == {"a\ufffd b \U0001f600 \ufffd"}
 
 
 def test_a_server_that_hangs_costs_the_timeout(server: Server) -> None:
@@ -265,26 +326,61 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize(
-    "begin",
+    ("begin", "reason"),
     [
-        b"HTTP/1.1",
-        OK + b"X-Endless: ",
-        OK + b"Content-Length: 1000000\r\n\r\n",
-        OK + b"\r\n{",
-        b"HTTP/1.1 503 Busy\r\nContent-Length: 1000000\r\n\r\n",
+        (b"HTTP/1.1", "no answer within 0.3 s"),
+        (OK + b"X-Endless: ", "no answer within 0.3 s"),
+        (OK + b"Content-Length: 1000000\r\n\r\n", "had not ended within 0.3 s, after [0-9]+ bytes"),
+        (OK + b"\r\n{", "an answer that had not ended within 0.3 s, after [0-9]+ bytes"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 1000000\r\n\r\nfull", "status 503: full"),
     ],
     ids=["status", "header", "body of a length", "body", "fault"],
 )
-def test_a_server_that_drips_costs_the_timeout(begin: bytes) -> None:
+def test_a_server_that_drips_costs_the_timeout(begin: bytes, reason: str) -> None:
     dripping = Dripping(begin)
     ask = EndpointPolicy(dripping.url, "m", timeout=0.3, retries=1, backoff=0.0)
     began = time.monotonic()
     (error,) = ask([request()])
     seconds = time.monotonic() - began
     dripping.close()
-    assert str(error) == (f"POST {dripping.url}/completions: no answer within 0.3 s (2 attempts)")
+    wanted = rf"POST {re.escape(dripping.url)}/completions: .*{reason} *\(2 attempts\)"
+    assert re.fullmatch(wanted, str(error))
     assert dripping.connections == 2 * 2
     assert seconds < 2
+
+
+def test_a_fault_that_drips_is_still_the_fault() -> None:
+    dripping = Dripping(b"HTTP/1.1 401 No\r\nContent-Length: 1000000\r\n\r\nbad key")
+    ask = EndpointPolicy(dripping.url, "m", timeout=0.3, retries=3, backoff=0.0, concurrency=1)
+    errors = ask([request(), request()])
+    dripping.close()
+    assert "status 401: bad key" in str(errors[0])
+    assert "attempts" not in str(errors[0])
+    assert dripping.connections == 1  # no other request would pass
+
+
+def test_a_lookup_that_hangs_costs_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def hang(host: Any, *given: Any, **options: Any) -> Any:
+        if host in ("slow.test", b"slow.test"):
+            over.wait(60)
+        return real(host, *given, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    began = time.monotonic()
+    (error,) = EndpointPolicy("http://slow.test/v1", "m", timeout=0.3, retries=0)([request()])
+    assert time.monotonic() - began < 20
+    assert str(error).endswith("completions: no address of slow.test within 0.3 s")
+    over.set()
+
+
+def test_a_name_is_looked_up(server: Server) -> None:
+    url = server.url.replace("127.0.0.1", "localhost")
+    (samples,) = EndpointPolicy(url, "m", timeout=5, retries=0)([request()])
+    assert not isinstance(samples, EndpointError)
+    (error,) = EndpointPolicy("http://nowhere.invalid/v1", "m", retries=0)([request()])
+    assert re.search("nowhere.invalid/v1/completions: (gaierror|ConnectError): ", str(error))
 
 
 def test_a_caller_may_run_a_loop_of_its_own(server: Server) -> None:
@@ -426,6 +522,9 @@ def test_the_key_follows_no_redirect(server: Server) -> None:
         ("http://me:secret@ho\u2100st/v1", {}, "url must be one that can be read"),
         ("http://host", {"concurrency": 0}, "concurrency must be at least 1"),
         ("http://host", {"timeout": 0}, "timeout above 0"),
+        ("http://host", {"timeout": math.nan}, "timeout above 0"),
+        ("http://host", {"retries": 0.5}, "counts whole numbers"),
+        ("http://host", {"retries": -1}, "retries and backoff at least 0"),
         ("http://host", {"stop": ("",)}, "stop must hold at least one text"),
     ],
 )

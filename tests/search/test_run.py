@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -339,6 +339,8 @@ def spoiled(what: str, victims: set[str]) -> dict[str, Any]:
                     "wrong type": None,
                     "no continuation": ["text" for _ in good],
                     "bad logprob": [Continuation("a\n", 1, math.nan) for _ in good],
+                    "bad count": [Continuation("a\n", cast("int", math.nan)) for _ in good],
+                    "no text": [Continuation(cast("str", ["a"])) for _ in good],
                 }.get(what, good)
         return answers
 
@@ -368,6 +370,8 @@ REASONS = {
     "wrong type": "failed: the policy raised TypeError",
     "no continuation": "failed: the policy gave str where a Continuation was expected",
     "bad logprob": "failed: the policy gave 1 tokens of log-probability nan",
+    "bad count": "failed: the policy gave Continuation(text='a\\n', tokens=nan",
+    "no text": "failed: the policy gave Continuation(text=['a']",
     "nan": "failed: the scorer gave a score of nan",
     "inf": "failed: the scorer gave a score of inf",
     "wrong count": "failed: the scorer gave",
@@ -395,6 +399,22 @@ def test_a_spoiled_request_costs_its_problem_alone(strategy: str, what: str) -> 
             assert "\n" not in result[i].status
             reached += 1
     assert reached > 0
+
+
+def test_half_of_a_surrogate_pair_is_replaced_when_it_arrives(tmp_path: Path) -> None:
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
+        half = Continuation("a\ud83d\n", 1, 0.0, terminal=True, answer="\ude003")
+        return [[half for _ in request.seeds] for request in requests]
+
+    def score(requests: Sequence[ScoreRequest]) -> list[float]:
+        return [0.5] * len(requests)
+
+    journal = tmp_path / "journal.jsonl"
+    for _ in range(2):  # the second time out of the journal
+        (found,) = search(["1+1"], "best_of_n", policy, score, n=2, journal=journal)
+        assert found.text == "a\ufffd\n"
+        assert found.answer == "\ufffd3"
+        assert found.status == "done"
 
 
 @pytest.mark.parametrize("strategy", ["beam", "mcts", "particles"])
@@ -612,6 +632,50 @@ def test_failures_are_kept_in_the_journal(tmp_path: Path) -> None:
     models = spoiled("raises", {PROBLEMS[3]})
     first = run("beam", retries=0, journal=tmp_path / "j", **models)
     same(run("beam", journal=tmp_path / "j", policy=None, scorer=None), first)
+
+
+FULL = """
+import resource, sys
+from stepscore.errors import InputError
+from stepscore.search import Continuation, search
+
+def policy(requests):
+    return [[Continuation("a" * 40 + "\\n", 40) for _ in r.seeds] for r in requests]
+
+limit = int(sys.argv[2])
+if limit:  # a file that would be longer cannot be written, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    search([f"{i}+1" for i in range(9)], "beam", policy, lambda rs: [0.5] * len(rs), n=4,
+           max_tokens=200, journal=sys.argv[1], groups=3)
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [10, 150, 3000])
+def test_a_full_disk_is_said_and_what_was_kept_stays_whole(limit: int, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+
+    def begin(size: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", FULL, str(journal), str(size)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+    done = begin(limit)
+    assert done.returncode == 0, done.stderr
+    assert f"{journal}: expected a journal that can be written; got File too large" in done.stdout
+    content = journal.read_bytes()
+    assert content == b"" or content.endswith(b"\n")
+    for line in content.splitlines():
+        json.loads(line)
+    done = begin(0)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert journal.read_bytes().startswith(content)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def _load_policy(arguments: argparse.Namespace, name: str, *, is_url: bool) -> A
             name,
             arguments.policy_model,
             concurrency=arguments.concurrency,
+            **({} if arguments.retries is None else {"retries": arguments.retries}),
             extra={} if arguments.top_p is None else {"top_p": arguments.top_p},
             **stop,
         )

@@ -352,6 +352,13 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def zero_or_more(text: str) -> int:
+    """Read a count, as the type of an option."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"must be a whole number of 0 or more; got {text!r}")
+    return int(text)
+
+
 def positive(text: str) -> int:
     """Read a count of at least 1, as the type of an option."""
     try:

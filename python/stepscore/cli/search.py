@@ -68,7 +68,6 @@ _COUNTS = (
     ("max-tokens", "at most so many tokens of a response (default: 2048)"),
     ("max-step-tokens", "at most so many tokens of a continuation (default: 512)"),
     ("groups", "more than 1: policy and PRM work at the same time (default: 1)"),
-    ("retries", "how often a failed call is repeated (default: 2)"),
 )
 
 
@@ -111,6 +110,12 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     options.add_seed(group, options.seed)
     for name, what in _COUNTS:
         group.add_argument(f"--{name}", type=options.positive, metavar="N", help=what)
+    group.add_argument(
+        "--retries",
+        type=options.zero_or_more,
+        metavar="N",
+        help="how often a failed call, and a request to a URL, is repeated (default: 2, and 4)",
+    )
     group.add_argument("--temperature", type=float, metavar="T", help="of sampling (default: 0.8)")
     group.add_argument(
         "--timeout", type=float, metavar="S", help="seconds until a call of a model is given up"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from stepscore.credentials import masked
 from stepscore.errors import InputError
+from stepscore.files import is_standard_output
 from stepscore.jobs.files import Report
 
 
@@ -54,8 +55,13 @@ def tell(report: Report, arguments: argparse.Namespace) -> None:
         complain(line)
     if arguments.quiet:
         return
-    # The rate and where the output stands are for a person; the table may go into a file.
-    say(report.table)
+    # The rate and where the output stands are for a person; the table may go into a file. Where the
+    # result itself went to standard output, the table would be taken for a part of it.
+    if is_standard_output(arguments.output):
+        for line in report.table:
+            complain(line)
+    else:
+        say(report.table)
     written = f"; written to {arguments.output}" if arguments.output else ""
     complain(f"{report.rate()}{written}")
 

@@ -4,48 +4,54 @@ from __future__ import annotations
 
 import gzip
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from stepscore.errors import Argument, InputError
+from stepscore.files import parts
+from stepscore.files.streams import Stream, is_stream
 
 _BUFFER = 1 << 20
-_open_parts: set[Path] = set()
 
 
 class WholeFile:
     """A text file that appears under its name when the block ends well, and never in part.
 
-    It is written to a hidden file in the same folder, which an error or Ctrl-C removes.
+    It is written to a hidden file in the same folder, which an error or Ctrl-C removes. What a run
+    that was killed has left is removed by the next one of the same output. A file that is replaced
+    leaves its permissions, and where the system allows it its owner, to the new one.
+
+    A pipe or a terminal (``/dev/stdout``, a FIFO) gets the text at the end of the block, or none.
 
     Args:
         path: where it will stand; compressed when it ends in ``.gz``.
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: an existing file without `overwrite`, something that is not a plain file, a
-            folder that is missing or cannot be written to, a full disk.
+        InputError: an existing file without `overwrite`, a folder or a disk, a folder that is
+            missing or cannot be written to, a full disk.
+        BrokenPipeError: the reader of a pipe has gone.
     """
 
     def __init__(self, path: str, *, overwrite: bool = False) -> None:
         self.name = path
         self._overwrite = overwrite
         # A link keeps pointing to the file that it names.
-        self._target = Path(os.path.realpath(path))
+        self._streams = is_stream(path)
+        self._target = Path(path if self._streams else os.path.realpath(path))
         self._check_target()
-        self._part = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}.part")
         self._file: Any = None
+        self._part: parts.Part | Stream | None = None
         self._raw: IO[bytes] | None = None
 
     def __enter__(self) -> WholeFile:
-        _open_parts.add(self._part)
         try:
-            self._raw = open(self._part, "xb", buffering=_BUFFER)
+            self._part = Stream(self.name) if self._streams else parts.Part(self._target)
         except OSError as error:
             raise self._unwritable(error) from error
+        self._raw = os.fdopen(self._part.descriptor, "wb", _BUFFER, closefd=False)
         self._file = self._raw
         if self._target.suffix == ".gz":
             self._file = gzip.GzipFile("", "wb", compresslevel=6, fileobj=self._raw, mtime=0)
@@ -74,6 +80,8 @@ class WholeFile:
         try:
             if exception is None:
                 self._finish()
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise self._unwritable(error) from error
         finally:
@@ -81,41 +89,40 @@ class WholeFile:
 
     def _finish(self) -> None:
         assert self._raw is not None
+        assert self._part is not None
         if self._file is not self._raw:
             self._file.close()
         self._raw.flush()
-        os.fsync(self._raw.fileno())
-        self._raw.close()
         # Another program may have made the file meanwhile.
         self._check_target()
-        os.replace(self._part, self._target)
-        _sync_folder(self._target.parent)
+        self._part.deliver()
 
     def _discard(self) -> None:
         """Remove what is left of the hidden file; after a good end nothing is."""
-        if self._raw is None:
-            return
         try:
-            self._raw.close()
+            if self._raw is not None:
+                self._raw.close()
         except OSError:
             pass  # a full disk: what was buffered is not wanted any more
         finally:
-            self._part.unlink(missing_ok=True)
-            _open_parts.discard(self._part)
+            if self._part is not None:
+                self._part.close()
 
     def _check_target(self) -> None:
         if self.name == "-":
             raise InputError(
                 "the name of a file to write, which appears whole or not at all",
                 got="standard output",
-                advice="pass a name such as out.jsonl",
+                advice="pass a name such as out.jsonl, or /dev/stdout to have it there at the end",
                 where=self.name,
             )
+        if self._streams:
+            return
         folder = self._target.parent
         if self._target.exists() and not self._target.is_file():
             raise InputError(
                 "the name of a plain file to write",
-                got="a folder" if self._target.is_dir() else "a device or a pipe",
+                got="a folder" if self._target.is_dir() else "a disk or a socket",
                 advice="pass another name",
                 where=self.name,
             )
@@ -143,12 +150,6 @@ class WholeFile:
         )
 
 
-def discard_parts() -> None:
-    """Remove the hidden files of all outputs that are being written: the process ends at once."""
-    for part in list(_open_parts):
-        part.unlink(missing_ok=True)
-
-
 def check_different(paths: Mapping[str, str | None]) -> None:
     """Refuse one file in two places.
 
@@ -171,17 +172,3 @@ def check_different(paths: Mapping[str, str | None]) -> None:
                 advice="pass another name",
                 argument=argument,
             )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, where the file system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,7 @@ from typing import Any
 from stepscore.answers import same_answer
 from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
-from stepscore.files import LineReader
+from stepscore.files import LineReader, is_stream
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
 from stepscore.jobs.search_journals import Journals
 from stepscore.jobs.search_parameters import parse_parameters
@@ -97,6 +97,13 @@ def search_file(
     """
     if files.target is None:
         raise InputError("a file to write the result to", got="none", argument="target")
+    if is_stream(files.target):
+        raise InputError(
+            "the name of a file, beside which the models' answers are kept meanwhile",
+            got="a pipe or a terminal",
+            advice="pass a name such as out.jsonl",
+            argument=Argument("target", files.target),
+        )
     parameters = parse_parameters(plan.strategy, plan.parameters)
     settings = {name: value for name, value in plan.settings.items() if value is not None}
     arguments = settings | parameters
@@ -240,7 +247,8 @@ def _search(
             **arguments,
         )
     except InputError as error:
-        raise error.at(where="") from error  # who searches a file has called no function
+        # Who searches a file has called no function; the name of a file stays.
+        raise error.at(where="" if error.where == "search" else error.where) from error
     except (ValueError, TypeError) as error:
         raise InputError("arguments that fit the search", got=text_of(error)) from error
     if not any(each.traces for each in result):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from stepscore.credentials import remember
-from stepscore.policies.posts import EndpointError, Posts
-from stepscore.policies.requests import Continuation, ExpandRequest
+from stepscore.policies.posts import AnswerError, EndpointError, Posts
+from stepscore.policies.requests import Continuation, ExpandRequest, without_halves
 
 __all__ = ["KEY_VARIABLE", "EndpointError", "EndpointPolicy"]
 
@@ -36,7 +38,8 @@ class EndpointPolicy:
         api_key: sent as a bearer token; None takes the variable OPENAI_API_KEY, if it is set. It is
             sent to no other host: redirects are errors.
         concurrency: requests in flight at most.
-        timeout: seconds of one attempt, from the connection to the last byte of the answer.
+        timeout: seconds of one attempt, from the look-up of the host to the last byte of the
+            answer.
         retries: attempts after the first, for connections that fail or time out, and the statuses
             408, 409, 429, 500, 502, 503, 504, 529.
         backoff: seconds before the first retry, doubled for each further one, and shortened by up
@@ -78,10 +81,13 @@ class EndpointPolicy:
                 "EndpointPolicy: url must hold no user name, password or query; pass api_key, or "
                 f"set {KEY_VARIABLE}, and other fields as extra"
             )
-        if concurrency < 1 or retries < 0 or timeout <= 0 or backoff < 0:
+        counts = isinstance(concurrency, int) and isinstance(retries, int)
+        limits = counts and concurrency >= 1 and retries >= 0
+        if not (limits and timeout > 0 and 0 <= backoff < math.inf):
             raise ValueError(
                 "EndpointPolicy: concurrency must be at least 1, retries and backoff at least 0, "
-                f"timeout above 0; got {concurrency}, {retries}, {backoff}, {timeout}"
+                f"timeout above 0, and counts whole numbers; got {concurrency}, {retries}, "
+                f"{backoff}, {timeout}"
             )
         if not stop or not all(stop):
             raise ValueError(
@@ -147,9 +153,9 @@ class EndpointPolicy:
         return [{**shared, "seed": seed % 2**31, **self._extra} for seed in request.seeds]
 
     def _continuation(
-        self, choice: dict[str, Any], usage: dict[str, Any], request: ExpandRequest
+        self, choice: dict[str, Any], drawn: _Drawn, request: ExpandRequest
     ) -> Continuation:
-        text: str = choice["text"]
+        text = drawn.text
         mode, stops = request.mode, self._stops(request)
         reason = choice.get("finish_reason")
         by: object = None
@@ -159,16 +165,13 @@ class EndpointPolicy:
         at_a_stop = by in stops
         if at_a_stop and not text.endswith(str(by)):
             text += str(by)
-        logprobs = (choice.get("logprobs") or {}).get("token_logprobs") or ()
-        known = [logprob for logprob in logprobs if logprob is not None]
-        tokens = usage.get("completion_tokens")
         cut = reason == "length" and mode in ("step", "rollout")
         finished = mode in ("step", "partial") and self._finished(text)
         complete = reason != "length" and not at_a_stop
         return Continuation(
             text,
-            tokens if isinstance(tokens, int) else len(known),
-            float(sum(known)),
+            drawn.tokens,
+            drawn.logprob,
             terminal=complete or finished or cut,
         )
 
@@ -199,10 +202,54 @@ def _key(api_key: str | None) -> str | None:
     return key
 
 
-def _completion(answer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The choice and the usage of an answer."""
+@dataclass(frozen=True)
+class _Drawn:
+    """What an answer says of a sample, checked.
+
+    Attributes:
+        text: without halves of surrogate pairs, which no file could hold.
+        tokens: how many.
+        logprob: the sum of those that the server offers.
+    """
+
+    text: str
+    tokens: int
+    logprob: float
+
+
+def _completion(answer: Any) -> tuple[dict[str, Any], _Drawn]:
+    """The choice of an answer, and what was drawn.
+
+    Raises:
+        AnswerError, TypeError, LookupError, AttributeError: it is no completion.
+    """
     choice = answer["choices"][0]
-    usage = answer.get("usage") or {}
-    if not isinstance(choice["text"], str) or not isinstance(usage, dict):
-        raise TypeError
-    return choice, usage
+    text, logprobs = choice["text"], choice.get("logprobs")
+    if not isinstance(text, str):
+        raise AnswerError(f"choices[0].text a text, not {_named(text)}")
+    offered = [] if logprobs is None else _get(logprobs, "choices[0].logprobs", "token_logprobs")
+    known = [value for value in offered or [] if value is not None]
+    if not isinstance(offered, list | None) or not all(map(_is_finite, known)):
+        raise AnswerError("choices[0].logprobs.token_logprobs a list of finite numbers")
+    usage = answer.get("usage")
+    tokens = None if usage is None else _get(usage, "usage", "completion_tokens")
+    if tokens is not None and (type(tokens) is not int or tokens < 0):
+        raise AnswerError(f"usage.completion_tokens a count, not {tokens!r:.40}")
+    return choice, _Drawn(
+        without_halves(text), len(known) if tokens is None else tokens, float(sum(known))
+    )
+
+
+def _get(value: Any, name: str, key: str) -> Any:
+    if not isinstance(value, dict):
+        raise AnswerError(f"{name} an object, not {_named(value)}")
+    return value.get(key)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _named(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", type(None): "null", bool: "a bool"}
+    return kinds.get(type(value), "a number")

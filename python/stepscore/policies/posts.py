@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import random
+import socket
 import ssl
+import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -33,8 +38,20 @@ _MOST_BYTES = 1 << 26  # of an answer: no completion is that long
 _MOST_BYTES_OF_A_FAULT = 1 << 16
 
 
+# What an attempt has begun, by the events of httpcore -> what it lacks where its time is up.
+_STAGES = {
+    "connection.connect_tcp.started": "no connection",
+    "connection.start_tls.started": "no TLS handshake",
+    "http11.send_request_headers.started": "no answer",
+}
+
+
 class EndpointError(RuntimeError):
     """A request that the server did not answer as it should; the message has URL and reason."""
+
+
+class AnswerError(ValueError):
+    """An answer that is not what was expected; the message says in what."""
 
 
 @dataclass(eq=False)
@@ -55,7 +72,7 @@ class Posts:
         url: where to; a redirect is an error, so that the key goes to no other host.
         key: sent as a bearer token, and never shown; None sends none.
         concurrency: requests in flight at most.
-        timeout: seconds from the connection to the last byte of an answer.
+        timeout: seconds from the look-up of the host to the last byte of an answer.
         retries: attempts after the first.
         backoff: seconds before the first of them, doubled for each further one, and shortened by
             up to a half at random; a server's ``Retry-After`` is obeyed up to 60 s.
@@ -78,7 +95,7 @@ class Posts:
 
         Args:
             bodies: of the requests.
-            read: takes an answer's JSON; it raises ValueError, TypeError, LookupError or
+            read: takes an answer's JSON; it raises AnswerError, TypeError, LookupError or
                 AttributeError for one that is not what was expected.
             expected: names that, as in ``"a completion"``.
         """
@@ -89,6 +106,7 @@ class Posts:
     async def _send_all(
         self, bodies: Sequence[Mapping[str, Any]], read: Callable[[Any], Reply], expected: str
     ) -> list[Reply | EndpointError]:
+        lookups = _look_up_in_threads(asyncio.get_running_loop())
         replies: dict[int, Reply | EndpointError] = {}
         queue, down = enumerate(bodies), anyio.Event()
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -105,7 +123,7 @@ class Posts:
         async def work() -> None:
             for place, body in queue:
                 try:
-                    replies[place] = await self._send(client, body, read, expected, down)
+                    replies[place] = await self._send(client, lookups, body, read, expected, down)
                 except EndpointError as error:
                     replies[place] = error
 
@@ -117,6 +135,7 @@ class Posts:
     async def _send(
         self,
         client: httpx.AsyncClient,
+        lookups: Counter[str],
         body: Mapping[str, Any],
         read: Callable[[Any], Reply],
         expected: str,
@@ -126,11 +145,8 @@ class Posts:
         attempt, reason = 0, "given up, because another request found the server down"
         while not down.is_set():
             try:
-                content = await self._attempt(client, json.dumps(body).encode())
-                try:
-                    return read(json.loads(content))
-                except (ValueError, TypeError, LookupError, AttributeError):
-                    raise _FaultError(f"expected {expected}; got: {self._quote(content)}") from None
+                content = await self._attempt(client, lookups, json.dumps(body).encode())
+                return self._read(content, read, expected)
             except _FaultError as fault:
                 reason = fault.reason
                 if not fault.repeat or attempt == self.retries:
@@ -146,22 +162,51 @@ class Posts:
         attempts = "" if attempt == 0 else f" ({attempt + 1} attempts)"
         raise EndpointError(f"POST {self.url}: {masked(reason)}{attempts}")
 
-    async def _attempt(self, client: httpx.AsyncClient, body: bytes) -> bytes:
+    def _read(self, content: bytes, read: Callable[[Any], Reply], expected: str) -> Reply:
+        try:
+            return read(json.loads(content))
+        except RecursionError:
+            detail = " whose JSON nests less deeply"
+        except AnswerError as error:
+            detail = f" with {error}"
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+            detail = ""
+        raise _FaultError(f"expected {expected}{detail}; got: {self._quote(content)}")
+
+    async def _attempt(
+        self, client: httpx.AsyncClient, lookups: Counter[str], body: bytes
+    ) -> bytes:
         """Send a request once; gives the content of the answer."""
         content = bytearray()
+        answer: httpx.Response | None = None
+        lacks = "no connection"
+
+        async def trace(event: str, _: object) -> None:
+            nonlocal lacks
+            lacks = _STAGES.get(event, lacks)
+
         try:
             with anyio.fail_after(self.timeout):
-                async with client.stream("POST", self.url, content=body) as answer:
+                asked = client.stream("POST", self.url, content=body, extensions={"trace": trace})
+                async with asked as answer:
                     most = _MOST_BYTES if answer.is_success else _MOST_BYTES_OF_A_FAULT
                     async for part in answer.aiter_bytes():
                         content += part
                         if len(content) > most:
                             break
         except TimeoutError:
-            raise _FaultError(f"no answer within {self.timeout:g} s") from None
+            if answer is None:
+                host = httpx.URL(self.url).host
+                lacks = f"no address of {host}" if lookups[host] > 0 else lacks
+                raise _FaultError(f"{lacks} within {self.timeout:g} s") from None
+            if answer.is_success:
+                raise _FaultError(
+                    f"an answer that had not ended within {self.timeout:g} s, after "
+                    f"{len(content):,} bytes"
+                ) from None
         except _FAILURES as error:
             raise _FaultError(_cause(error), for_all=isinstance(error, _UNREACHABLE)) from None
-        if not answer.is_success:
+        if not answer.is_success:  # also where the text of the fault did not end in time
             raise _FaultError(
                 f"status {answer.status_code}: {self._quote(content)}",
                 repeat=answer.status_code in _REPEATED,
@@ -177,6 +222,41 @@ class Posts:
         """The beginning of an answer, on one line."""
         lines = masked(content.decode("utf-8", "replace")).strip().splitlines()
         return lines[0][:_QUOTED] if lines else "an empty answer"
+
+
+def _look_up_in_threads(loop: asyncio.AbstractEventLoop) -> Counter[str]:
+    """Let the loop look up hosts in threads that nobody waits for.
+
+    asyncio would wait at its end, and Python at its own, for a resolver that hangs.
+
+    Returns:
+        The hosts that are being looked up, at any time.
+    """
+    pending: Counter[str] = Counter()
+
+    async def getaddrinfo(host: Any, port: Any, **options: int) -> Any:
+        found = loop.create_future()
+        name = host.decode() if isinstance(host, bytes) else str(host)
+
+        def settle(give: Callable[[Any], None], value: Any) -> None:
+            pending.subtract([name])
+            if not found.done():  # the deadline may have passed
+                give(value)
+
+        def look_up() -> None:
+            try:
+                given = found.set_result, socket.getaddrinfo(host, port, **options)
+            except Exception as error:
+                given = found.set_exception, error  # type: ignore[assignment]
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(settle, *given)
+
+        pending.update([name])
+        threading.Thread(target=look_up, daemon=True).start()
+        return await found
+
+    loop.getaddrinfo = getaddrinfo  # type: ignore[method-assign]
+    return pending
 
 
 @functools.cache

@@ -67,6 +67,14 @@ class Continuation:
     answer: str | None = None
 
 
+def without_halves(text: str) -> str:
+    """Put U+FFFD where half of a surrogate pair stands alone, which no file could hold.
+
+    Servers that cut a text between bytes write such halves as escapes of JSON.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 Policy = Callable[[Sequence[ExpandRequest]], Sequence[Sequence[Continuation] | Exception]]
 
 

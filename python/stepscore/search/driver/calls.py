@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from stepscore.credentials import text_of
-from stepscore.policies.requests import Continuation, ExpandRequest
+from stepscore.policies.requests import Continuation, ExpandRequest, without_halves
 from stepscore.search.driver.threads import start_thread
 from stepscore.search.requests import ScoreRequest
 
@@ -101,12 +102,10 @@ def check_expand(request: ExpandRequest, reply: Any) -> list[Continuation]:
     """Take the samples of one request."""
     if isinstance(reply, Exception):
         raise reply
-    samples = list(reply)
+    samples = [_whole(sample) for sample in reply]
     if len(samples) != request.samples:
         raise UnusableError(f"gave {len(samples)} samples; {request.samples} were asked for")
     for sample in samples:
-        if not isinstance(sample, Continuation):
-            raise UnusableError(f"gave {type(sample).__name__} where a Continuation was expected")
         if sample.tokens > request.max_tokens:
             raise UnusableError(
                 f"gave {sample.tokens} tokens where max_tokens is {request.max_tokens}"
@@ -124,6 +123,23 @@ def check_expand(request: ExpandRequest, reply: Any) -> list[Continuation]:
                 "count and a finite number"
             )
     return samples
+
+
+def _whole(sample: Any) -> Continuation:
+    """Take a sample whose fields are what they should be.
+
+    Half of a surrogate pair, which no file could hold at the end, is replaced here.
+    """
+    if not isinstance(sample, Continuation):
+        raise UnusableError(f"gave {type(sample).__name__} where a Continuation was expected")
+    texts = (sample.text,) if sample.answer is None else (sample.text, sample.answer)
+    numbers = isinstance(sample.tokens, Integral) and isinstance(sample.logprob, Real)
+    if not numbers or not all(isinstance(text, str) for text in texts):
+        raise UnusableError(
+            f"gave {sample!r:.100}; expected a text, a count of tokens, a number and an answer"
+        )
+    text, *answer = map(without_halves, texts)
+    return replace(sample, text=text, answer=answer[0] if answer else None)
 
 
 def check_score(request: ScoreRequest, reply: Any) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -38,12 +39,20 @@ class Journal:
         self._answers: dict[Place, Any] = {}
         content = json.dumps(search, sort_keys=True, default=repr).encode()
         header = {"stepscore_journal": _VERSION, "search": hashlib.sha256(content).hexdigest()}
-        kept = self._read(header) if self._path.exists() else 0
-        self._file = self._path.open("ab")
-        self._file.truncate(kept)
+        self._fault: InputError | None = None
+        try:
+            kept = self._read(header) if self._path.exists() else 0
+            self._file = self._path.open("ab", buffering=0)
+            self._file.truncate(kept)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._length = kept
         if not kept:
-            self._file.write(json.dumps(header).encode() + b"\n")
-            self._file.flush()
+            try:
+                self._append(json.dumps(header).encode() + b"\n")
+            except InputError:
+                self._file.close()
+                raise
 
     def __enter__(self) -> Journal:
         return self
@@ -59,14 +68,40 @@ class Journal:
         return self._answers.get(place)
 
     def write(self, places: list[Place], answers: list[Any]) -> None:
-        """Append answers; they are with the operating system when this returns."""
+        """Append answers; they are with the operating system when this returns.
+
+        Raises:
+            InputError: a full disk; what was kept before stays whole.
+        """
         lines = [
             json.dumps([*place, _plain(answer)], separators=(",", ":"))
             for place, answer in zip(places, answers, strict=True)
         ]
+        self._append("".join(line + "\n" for line in lines).encode())
+
+    def _append(self, content: bytes) -> None:
         with self._lock:
-            self._file.write("".join(line + "\n" for line in lines).encode())
-            self._file.flush()
+            if self._fault is not None:
+                raise self._fault
+            try:
+                left = memoryview(content)
+                while left:
+                    left = left[self._file.write(left) :]
+            except OSError as error:
+                # Nothing may follow half a line.
+                with suppress(OSError):
+                    self._file.truncate(self._length)
+                self._fault = self._unwritable(error)
+                raise self._fault from error
+            self._length += len(content)
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            "a journal that can be written",
+            got=error.strerror or str(error),
+            advice="the answers before are kept; check the folder's permissions and free space",
+            where=str(self._path),
+        )
 
     def _read(self, header: dict[str, Any]) -> int:
         """Take the answers in; gives the length of what is whole."""
