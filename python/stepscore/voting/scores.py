@@ -46,7 +46,7 @@ class CandidateScores:
     @cached_property
     def truncated(self) -> NDArray[np.int64]:
         """How many steps of each candidate were left out, ``[candidates]``."""
-        return np.diff(offsets_of(np.isnan(self.values))[self.step_offsets])
+        return _left_out(self.values, self.step_offsets)
 
     def by(self, column: str) -> NDArray[np.float64]:
         """Give the scores of one column, ``[candidates]``."""
@@ -75,7 +75,7 @@ def candidate_scores(
     parts: list[NDArray[np.float64]] = []
     if steps is not None:
         values, step_offsets = steps
-        incomplete = np.diff(offsets_of(np.isnan(values))[step_offsets]) > 0
+        incomplete = _left_out(values, step_offsets) > 0
         parts.append(aggregate_every_way(values, step_offsets, incomplete, bounded=bounded))
         columns += AGGREGATIONS
     if given is not None:
@@ -83,3 +83,11 @@ def candidate_scores(
         columns += (GIVEN,)
     totals = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     return CandidateScores(offsets, values, step_offsets, columns, totals, bounded)
+
+
+def _left_out(values: NDArray[np.float64], step_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the steps of each candidate that have no score, ``[candidates]``."""
+    missing = np.isnan(values)
+    if not missing.any():  # as in most files, and the sums take longer than the look
+        return np.zeros(len(step_offsets) - 1, np.int64)
+    return np.diff(offsets_of(missing)[step_offsets])
