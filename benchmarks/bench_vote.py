@@ -82,10 +82,30 @@ def seven_python_votes(answers: list[int], scores: list[float], size: int) -> li
     return winners
 
 
+def dense(answers: np.ndarray) -> np.ndarray:
+    """The same classes as group_answers numbers them: where an answer is new the next number."""
+    numbered = np.empty_like(answers)
+    for begin in range(0, len(answers), CANDIDATES):
+        seen: dict[int, int] = {}
+        for i in range(begin, begin + CANDIDATES):
+            numbered[i] = seen.setdefault(int(answers[i]), len(seen))
+    return numbered
+
+
 @pytest.mark.benchmark(group="vote: 3 rules, 1000 problems x 64 candidates")
 class TestThreeRules:
     def test_stepscore(self, measure: Any, ballot: Any) -> None:
         measure(lambda: stepscore.vote(*ballot, RULES), [()], rounds=201)
+
+    def test_dense_ids(self, measure: Any, ballot: Any) -> None:
+        answers, *others = ballot
+        numbered = dense(answers)
+        measure(lambda: stepscore.vote(numbered, *others, RULES), [()], rounds=201)
+
+    def test_sparse_ids(self, measure: Any, ballot: Any) -> None:
+        answers, *others = ballot
+        spread = answers * 2**40 + 5
+        measure(lambda: stepscore.vote(spread, *others, RULES), [()], rounds=201)
 
     def test_python_dictionaries(self, measure: Any, ballot: Any) -> None:
         answers, scores, _ = ballot

@@ -88,7 +88,7 @@ def grade(
     has_answer = np.array([answer is not None for answer in known], np.bool_)
     flagged = np.zeros(len(has_answer), np.bool_)
     right = np.zeros(len(answers), np.bool_)
-    if flags is not None and any(flag is not None for flag in flags):
+    if flags is not None and flags.count(None) < len(flags):
         read = np.fromiter(map(_FLAGS.__getitem__, flags), np.int8)
         flagged = first_true(read < 0, offsets) < 0
         right = (read > 0) & flagged[problem_of]

@@ -51,7 +51,7 @@ class CandidateScores:
     @cached_property
     def truncated(self) -> NDArray[np.int64]:
         """How many steps of each candidate were left out, ``[candidates]``."""
-        return np.diff(offsets_of(np.isnan(self.values))[self.step_offsets])
+        return _left_out(self.values, self.step_offsets)
 
     def by(self, column: str) -> NDArray[np.float64]:
         """Give the scores of one column, ``[candidates]``."""
@@ -80,7 +80,7 @@ def candidate_scores(
     parts: list[NDArray[np.float64]] = []
     if steps is not None:
         values, step_offsets = steps
-        incomplete = np.diff(offsets_of(np.isnan(values))[step_offsets]) > 0
+        incomplete = _left_out(values, step_offsets) > 0
         parts.append(aggregate_every_way(values, step_offsets, incomplete, bounded=bounded))
         columns += AGGREGATIONS
     if given is not None:
@@ -99,3 +99,11 @@ def without_scores(offsets: NDArray[np.int64]) -> CandidateScores:
     candidates = int(offsets[-1])
     step_offsets, totals = np.zeros(candidates + 1, np.int64), np.full((candidates, 1), np.nan)
     return CandidateScores(offsets, np.empty(0), step_offsets, (UNSCORED,), totals, bounded=False)
+
+
+def _left_out(values: NDArray[np.float64], step_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the steps of each candidate that have no score, ``[candidates]``."""
+    missing = np.isnan(values)
+    if not missing.any():  # as in most files, and the sums take longer than the look
+        return np.zeros(len(step_offsets) - 1, np.int64)
+    return np.diff(offsets_of(missing)[step_offsets])
