@@ -52,7 +52,7 @@ def cells(table: str) -> dict[str, list[str]]:
 
 def converted(layout: str, source: str, folder: Path) -> Path:
     target = folder / "converted.jsonl"
-    assert main(["convert", layout, str(DATA / layout / source), "-o", str(target)]) == 0
+    assert main(["convert", str(DATA / layout / source), str(target)]) == 0
     return target
 
 
@@ -166,7 +166,7 @@ def test_qwen_rm_maj_by_every_rule(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_gsm8k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = converted("gsm8k", "example_model_solutions.jsonl", tmp_path)
     printed: Any = capsys.readouterr().out
-    assert printed.startswith("1,319 problems, 5,276 candidates, 2,001 of them right\n")
+    assert "(gsm8k)\n1,319 problems, 5,276 candidates, 2,001 of them right\n" in printed
     counts: dict[str, int] = {}
     lines = read(source)
     assert len(lines) == 1319
@@ -184,6 +184,6 @@ def test_gsm8k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "175b_finetuning": 458,
         "175b_verification": 742,
     }
-    assert [line.split() for line in printed.splitlines()[1:5]] == [
+    assert [line.split() for line in printed.splitlines()[2:6]] == [
         [name, str(count), "right"] for name, count in counts.items()
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -729,3 +731,70 @@ def test_a_search_names_the_layout_of_a_foreign_file(write: Write, capsys: Any) 
     assert main(["search", source, *arguments]) == 2
     said = capsys.readouterr().err
     assert "expected a record with a problem; got a line of lm-evaluation-harness' samples" in said
+
+
+def mutated(value: Any, draw: random.Random) -> Any:
+    """A copy in which something, somewhere, is something else or gone."""
+    if isinstance(value, dict) and value and draw.random() < 0.9:
+        key = draw.choice(list(value))
+        if draw.random() < 0.1:
+            return {name: item for name, item in value.items() if name != key}
+        return {**value, key: mutated(value[key], draw)}
+    if isinstance(value, list) and value and draw.random() < 0.9:
+        at = draw.randrange(len(value))
+        return [*value[:at], *([mutated(value[at], draw)] * draw.randrange(3)), *value[at + 1 :]]
+    others = [None, True, 0, -1, 1.5, "", "A", [], [None], {}, {"a": 1}, [[]], ["a"], [{}], 10**30]
+    return draw.choice(others)
+
+
+# What tests/records/test_convert.py reads.
+FURTHER = [
+    (
+        "gsm8k",
+        {"question": "?", "ground_truth": "#### 2", "6b": {"solution": "A: 3", "is_correct": True}},
+    ),
+    (
+        "qwen_rm_maj",
+        {"idx": 5, "question": "?", "gt": "2", "code": ["a"], "pred": ["2"], "score": [True],
+         "pred_score": [[1.5]]},
+    ),
+    (
+        "rewardmath",
+        {"problem": "?", "solution_reference": ["a", "human_to_GPT-4"], "score": [[0.5], [0.1]]},
+    ),
+    (
+        "rewardmath",
+        {"problem": "?", "solution_reference": ["a"], "score": ["A"], "chosen_position": ["B"]},
+    ),
+    ("records", {"id": 1, "candidates": [{"score": 1}]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*NAMES, "gsm8k", "qwen_rm_maj", "rewardmath", "records"])
+def test_whatever_a_line_holds_it_is_read_or_refused(name: str) -> None:
+    draw = random.Random(name)
+    lines = [line for key, line in [*LINES, *FURTHER] if key == name]
+    outcomes: Counter[bool] = Counter()
+    for _ in range(400):
+        line = mutated(draw.choice(lines), draw)
+        if not isinstance(line, dict):
+            continue
+        for layout in LAYOUTS.values():
+            assert layout.matches(line) in (True, False)
+        records, said = [], "in.jsonl:1: "
+        try:
+            records = list(LAYOUTS[name].read([("in.jsonl:1", line)], Counter()))
+        except InputError as error:
+            said = str(error)
+        assert "in.jsonl:1: " in said
+        outcomes[bool(records)] += 1
+        for record in records:
+            assert record["candidates"]
+            json.dumps(record, allow_nan=False)
+            # Candidates of our own records are read by who works on them.
+            for candidate in record["candidates"] if name != "records" else ():
+                steps = candidate.get("steps")
+                labels = candidate.get("step_labels")
+                assert labels is None or len(labels) == len(steps)
+                assert -1 <= candidate.get("first_error", -1) < len(steps or [0])
+    assert min(outcomes[True], outcomes[False]) > 20

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from stepscore.scoring.truncation import Truncation
 
 INPUT_HELP = """\
-input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
+input: one JSON object per line (JSONL; .gz and "-" for standard input work too); files of data
+sets and of other tools: stepscore convert
   {"id": 1, "problem": "...", "candidates": ["a solution", {"steps": ["...", "..."]}],
    "answer": "the known answer, if there is one"}
 A candidate is a text, or an object with "text" or "steps", and optionally "answer" (else it is
@@ -41,7 +42,7 @@ RULES_HELP = "\n".join(
 )
 # (field, its default name, what it holds)
 _FIELDS = (
-    ("id", "id", "unique per record"),
+    ("id", "id", "unique per record; without it the number of the line"),
     ("problem", "problem", "the problem's text"),
     ("candidates", "candidates", "the list of candidates"),
     ("answer", "answer", "the known answer"),
@@ -115,7 +116,9 @@ def add_bad_candidates(parser: argparse.ArgumentParser) -> None:
 
 def add_fields(parser: argparse.ArgumentParser, names: Sequence[str] = ALL_FIELDS) -> None:
     """The names of a record's fields."""
-    group = parser.add_argument_group("names of the fields")
+    group = parser.add_argument_group(
+        "names of the fields", "A name with dots leads into objects and lists: doc.question."
+    )
     for name, default, what in _FIELDS:
         if name in names:
             group.add_argument(

@@ -87,6 +87,18 @@ def list_of(content: Mapping[str, Any], name: str, place: str, within: FieldPath
     return value
 
 
+def object_of(content: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
+    """Give a field that holds an object.
+
+    Raises:
+        RecordError: it is missing, or holds something else.
+    """
+    value = content.get(name)
+    if not isinstance(value, dict):
+        raise wrong("an object", value, place, (name,))
+    return value
+
+
 def texts_of(content: Mapping[str, Any], name: str, place: str) -> list[str]:
     """Give a field that holds a list of texts.
 

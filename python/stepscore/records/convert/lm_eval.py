@@ -65,7 +65,7 @@ def _texts(content: Mapping[str, Any], place: str) -> list[str]:
 
 
 def _problem(content: Mapping[str, Any], place: str) -> str:
-    doc = content["doc"]
+    doc = content.get("doc")
     for name in _PROBLEMS:
         if isinstance(doc, dict) and isinstance(doc.get(name), str):
             text: str = doc[name]

@@ -13,6 +13,7 @@ from stepscore.records.convert.layout import (
     has_lists,
     known_answer,
     list_of,
+    object_of,
     record_of,
     text_of,
     wrong,
@@ -41,7 +42,7 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     -1, 0 and 1 as given, null for a step of the labeler; ``step_labels`` call all but -1 right.
     """
     for index, (place, content) in enumerate(objects):
-        question, label = content["question"], content["label"]
+        question, label = object_of(content, "question", place), object_of(content, "label", place)
         problem = text_of(question, "problem", place, ("question",))
         trace = list(_trace(question, label, place))
         if not trace:
@@ -68,11 +69,15 @@ def _trace(
     question: Mapping[str, Any], label: Mapping[str, Any], place: str
 ) -> Iterator[tuple[str, int | None]]:
     generated = question.get("pre_generated_steps") or []
+    if not isinstance(generated, list):
+        raise wrong("a list of steps", generated, place, ("question", "pre_generated_steps"))
     for number, step in enumerate(list_of(label, "steps", place, ("label",))):
         within = ("label", "steps", number)
         if not isinstance(step, dict):
             raise wrong("an object", step, place, within)
         completions, chosen = step.get("completions") or [], step.get("chosen_completion")
+        if not isinstance(completions, list):
+            raise wrong("a list of completions", completions, place, (*within, "completions"))
         written = step.get("human_completion")
         if chosen is not None:
             if not isinstance(chosen, int) or not 0 <= chosen < len(completions):
@@ -85,7 +90,9 @@ def _trace(
             rejected = [
                 completion
                 for completion in completions
-                if number < len(generated) and completion.get("text") == generated[number]
+                if number < len(generated)
+                and isinstance(completion, dict)
+                and completion.get("text") == generated[number]
             ]
             if rejected:
                 yield _rated(rejected[0], place, within)

@@ -40,7 +40,10 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
         seen.add(record_id)
         steps = texts_of(content, "modified_process", place)
         labels: list[bool | None] = [True] * len(steps)
-        for place_of_error, error in enumerate(content["error_steps"]):
+        errors = content.get("error_steps")
+        if not isinstance(errors, list):
+            raise wrong("a list of steps", errors, place, ("error_steps",))
+        for place_of_error, error in enumerate(errors):
             if not isinstance(error, int) or isinstance(error, bool) or error < 1:
                 expected = "the number of a step, from 1"
                 raise wrong(expected, error, place, ("error_steps", place_of_error))

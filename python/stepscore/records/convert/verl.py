@@ -36,7 +36,9 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
     records: dict[tuple[str, Any], dict[str, Any]] = {}
     for place, content in objects:
         prompt = text_of(content, "input", place)
-        key = prompt, content.get("step")
+        if not isinstance(content.get("step"), int):
+            raise wrong("the number of the training step", content.get("step"), place, ("step",))
+        key = prompt, content["step"]
         if key not in records:
             answer = known_answer(content.get("gts"))
             if answer is None and content.get("gts") is not None:
