@@ -158,6 +158,10 @@ def test_known_answers_that_say_nothing_are_counted(
     assert "2 known answers could not be understood" in table
     assert prose in table
     assert "accuracy" not in table
+    assert main(["vote", write(*lines), "--explain", "1"]) == 0
+    explained = capsys.readouterr().out
+    assert f"known answer: {prose}\n  it could not be understood" in explained
+    assert "right" not in explained
     assert main(["vote", write(*lines, record(3, ("a", 0.9), ("b", 0.1), answer="a"))]) == 0
     table = capsys.readouterr().out
     assert "over the 1 problem with known answers" in table
