@@ -129,6 +129,19 @@ def test_the_result_stands_behind_the_record(
     assert not (tmp_path / "out.jsonl.journal").exists()
 
 
+def test_known_answers_are_read_as_they_are_kept(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *_ = RECORDS
+    boxed = {**first, "answer": f"\\boxed{{{sum_of(str(first['problem']))}}}"}
+    prose = {**second, "answer": "We add the apples first, then all the pears."}
+    out = tmp_path / "out.jsonl"
+    assert run(write(boxed, prose), out, "--set", "n=8", "--seed", "3") == 0
+    printed = capsys.readouterr().out
+    assert "accuracy 100.0% (1 of 1 with a known answer)" in printed
+    assert "1 known answer could not be understood: write the answer alone" in printed
+
+
 def test_the_record_is_kept_letter_by_letter(adder: Adder, write: Write, tmp_path: Path) -> None:
     line = '{"id":1,  "big": 12345678901234567890123, "problem": "1+1" }'
     assert run(write(line), tmp_path / "out.jsonl") == 0

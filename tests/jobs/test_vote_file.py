@@ -125,7 +125,7 @@ def test_known_answers_are_compared_by_what_they_mean(
     given = {"id": 1, "answer": "$1,000$", "candidates": [{"answer": "1000", "score": 1}]}
     parsed = {"id": 2, "answer": "$1,000$", "candidates": [{"text": "#### 1000.", "score": 1}]}
     number = {"id": 3, "answer": 0.5, "candidates": [{"answer": "\\frac{2}{4}", "score": 1}]}
-    wrong = {"id": 4, "answer": "50", "candidates": [{"answer": "50%", "score": 1}]}
+    wrong = {"id": 4, "answer": "5", "candidates": [{"answer": "50%", "score": 1}]}
     assert main(["vote", write(given, parsed, number, wrong)]) == 0
     assert rows(capsys.readouterr().out)["score"][2] == "75.0"
 
@@ -158,6 +158,10 @@ def test_known_answers_that_say_nothing_are_counted(
     assert "2 known answers could not be understood" in table
     assert prose in table
     assert "accuracy" not in table
+    assert main(["vote", write(*lines), "--explain", "1"]) == 0
+    explained = capsys.readouterr().out
+    assert f"known answer: {prose}\n  it could not be understood" in explained
+    assert "right" not in explained
     assert main(["vote", write(*lines, record(3, ("a", 0.9), ("b", 0.1), answer="a"))]) == 0
     table = capsys.readouterr().out
     assert "over the 1 problem with known answers" in table

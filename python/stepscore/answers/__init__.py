@@ -2,13 +2,14 @@
 
 from stepscore.answers.classes import Answers, group_equal, read_answers
 from stepscore.answers.grading import Grades, grade, same_answer
-from stepscore.answers.stated import stated_answers
+from stepscore.answers.stated import not_understood, stated_answers
 
 __all__ = [
     "Answers",
     "Grades",
     "grade",
     "group_equal",
+    "not_understood",
     "read_answers",
     "same_answer",
     "stated_answers",

@@ -74,7 +74,7 @@ def explain(
         Lines of at most 100 characters.
     """
     case = _Case(scores, answers, elections, grades, how, settings)
-    parts = [_title(record), _answers(case), _candidates(case), _votes(case)]
+    parts = [_title(record, grades), _answers(case), _candidates(case), _votes(case)]
     return [line for part in parts if part for line in ("", *part)][1:]
 
 
@@ -131,12 +131,14 @@ class _Case:
         return places
 
 
-def _title(record: Record) -> list[str]:
+def _title(record: Record, grades: Grades) -> list[str]:
     first, *more = (record.problem or "").strip().splitlines() or [""]
     text = f"problem {record.id}" + (f": {first}" if first else "") + (" ..." if more else "")
     lines = [_cut(text, WIDTH)]
     if record.answer is not None:
         lines.append(_cut(f"known answer: {record.answer}", WIDTH))
+    if grades.unread:
+        lines.append("  it could not be understood, and nobody is judged by it")
     return lines
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepscore.answers import same_answer, stated_answers
+import numpy as np
+
+from stepscore.answers import not_understood, same_answer, stated_answers
 from stepscore.records import Record, quote
 from stepscore.report.table import counted
 from stepscore.search import SearchResult
@@ -25,6 +27,7 @@ class SearchSummary:
         self._answered = 0
         self._known = 0
         self._right = 0
+        self._unread = 0
         self._costs = dict.fromkeys(_COSTS, 0.0)
         self._calls: dict[str, int] = {}
         self._failed = 0
@@ -35,6 +38,9 @@ class SearchSummary:
         self.problems += len(records)
         self._answered += sum(answer is not None for answer in result.answers)
         known = stated_answers([record.answer for record in records])
+        for place in not_understood(known, result.answers, np.arange(len(known) + 1)):
+            known[place] = None
+            self._unread += 1
         self._known += sum(answer is not None for answer in known)
         self._right += int(same_answer(known, result.answers).sum())
         for model, count in result.calls.items():
@@ -55,6 +61,11 @@ class SearchSummary:
             lines.append(
                 f"accuracy {self._right / self._known:.1%} ({self._right:,} of {self._known:,} "
                 "with a known answer)"
+            )
+        if self._unread:
+            lines.append(
+                f"{counted(self._unread, 'known answer')} could not be understood: write the "
+                "answer alone, in \\boxed{...}, or behind ####"
             )
         lines += [
             f"per problem: {each['samples']:,.1f} samples, {each['tokens']:,.1f} generated tokens, "

@@ -39,18 +39,24 @@ _BLOCK = 1 << 21  # candidates, times columns, times sizes
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the problems, by some of the columns; none of the problems is empty.
+    """Some of the problems, columns and sizes; none of the problems is empty.
 
     Attributes:
         scores, elections: of all problems.
-        problems: which of them, ascending.
-        columns: which columns.
+        problems, columns, sizes: which of them, ascending.
     """
 
     scores: CandidateScores
     elections: Elections
     problems: Int
     columns: Int
+    sizes: Int
+
+    @property
+    def place(self) -> tuple[Int, Int, Int]:
+        """Where the part stands in ``[problems, columns, sizes]`` of all."""
+        problems, columns, sizes = np.ix_(self.problems, self.columns, self.sizes)
+        return problems, columns, sizes
 
     @cached_property
     def _offsets(self) -> Int:
@@ -141,7 +147,7 @@ class Part:
             by,
             nan="drop",
             unfit="nan",
-            prefixes=self.elections.sizes,
+            prefixes=[self.elections.sizes[at] for at in self.sizes],
             class_scores=True,
         )
         return np.asarray(
@@ -185,16 +191,18 @@ def _slack(candidates: Int, totals: Float) -> Float:
 
 
 def parts(scores: CandidateScores, elections: Elections, wanted: Bool) -> Iterator[Part]:
-    """Give the problems and columns in which something is wanted, some problems at a time.
+    """Give the problems, columns and sizes in which something is wanted, some problems at a time.
 
     Args:
+        scores, elections: of all problems.
         wanted: bool ``[problems, columns, sizes]``.
     """
-    problems = np.flatnonzero(wanted.any(axis=(1, 2)))
-    columns = np.flatnonzero(wanted.any(axis=(0, 2)))
+    problems, columns, sizes = (
+        np.flatnonzero(wanted.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))
+    )
     if not len(problems):
         return
-    work = np.diff(scores.offsets)[problems] * len(columns) * len(elections.sizes)
+    work = np.diff(scores.offsets)[problems] * len(columns) * len(sizes)
     cuts = np.flatnonzero(np.diff((np.cumsum(work) - 1) // _BLOCK)) + 1
     for block in np.split(problems, cuts):
-        yield Part(scores, elections, block, columns)
+        yield Part(scores, elections, block, columns, sizes)

@@ -146,5 +146,4 @@ def _mixed(elections: Elections, right: Bool, scores: CandidateScores) -> Bool:
 
 def _put(into: Float, values: Float, part: Part, where: Bool) -> None:
     """Write the values of a part, ``[problems, columns, sizes]``, where they are wanted."""
-    here = np.ix_(part.problems, part.columns)
-    into[here] = np.where(where[here], values, into[here])
+    into[part.place] = np.where(where[part.place], values, into[part.place])
