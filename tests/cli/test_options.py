@@ -74,11 +74,12 @@ def test_bad_options(
     [
         (
             ["--separator", "x", "--recipe", "math-shepherd"],
-            "--separator: expected --recipe trl-prm beside it, the one recipe that has a choice; "
-            "got --recipe math-shepherd; leave",
+            "--separator: expected --recipe trl-prm beside it, the one recipe that has this "
+            "choice; got --recipe math-shepherd; leave",
         ),
         (["--separator", "x"], "--separator: expected --recipe trl-prm beside it"),
         (["--separator", "", "--recipe", "trl-prm"], "--separator"),
+        (["--numbering", "never"], "--numbering: expected --recipe math-shepherd beside it"),
     ],
 )
 def test_a_separator_belongs_to_one_recipe(

@@ -276,6 +276,9 @@ def test_load_gets_the_options(
     out = str(tmp_path / "o")
     assert main(["score", source, "-o", out, "--model", "m", *options]) == 0
     assert seen.pop("recipe").separator == "\n\n"
+    numbering = ["--recipe", "math-shepherd", "--numbering", "never", "--overwrite"]
+    assert main(["score", source, "-o", out, "--model", "m", *options[4:], *numbering]) == 0
+    assert seen.pop("recipe").parameters == (("numbering", "never"),)
     assert seen == {
         "name": "m",
         "device": "cpu",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # The arguments of a policy's class -> the options that give them.
 _POLICY_OPTIONS = {"model": "policy", "revision": "policy_revision"}
 _ENDPOINT_OPTIONS = {"url": "policy", "model": "policy_model"}
+# What a recipe leaves to its user -> the recipe.
+_CHOICES = {"separator": "trl-prm", "numbering": "math-shepherd"}
 
 
 def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
@@ -29,30 +31,37 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
-    recipe: Any = arguments.recipe
-    if arguments.separator is not None:
-        if recipe != "trl-prm":
-            raise InputError(
-                "--recipe trl-prm beside it, the one recipe that has a choice",
-                got="no --recipe" if recipe is None else f"--recipe {recipe}",
-                advice="leave --separator out",
-                argument="separator",
-            )
-        from stepscore.recipes import trl_prm
-
-        try:
-            recipe = trl_prm(unescaped(arguments.separator))
-        except ValueError as error:
-            raise _not_loaded(error, Argument("separator", arguments.separator), {}) from error
     return load_named_prm(
         arguments.model,
-        recipe=recipe,
+        recipe=_recipe_of(arguments),
         device=arguments.device,
         dtype=arguments.dtype,
         revision=arguments.revision,
         max_length=arguments.max_length,
         token_budget=arguments.token_budget,
     )
+
+
+def _recipe_of(arguments: argparse.Namespace) -> Any:
+    """Give the recipe by its name, or with the choice that it leaves to its user."""
+    for option, name in _CHOICES.items():
+        value = getattr(arguments, option)
+        if value is None:
+            continue
+        if arguments.recipe != name:
+            raise InputError(
+                f"--recipe {name} beside it, the one recipe that has this choice",
+                got="no --recipe" if arguments.recipe is None else f"--recipe {arguments.recipe}",
+                advice=f"leave --{option} out",
+                argument=option,
+            )
+        from stepscore.recipes import recipe_by_name
+
+        try:
+            return recipe_by_name(name, **{option: unescaped(value)})
+        except ValueError as error:
+            raise _not_loaded(error, Argument(option, value), {}) from error
+    return arguments.recipe
 
 
 def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:

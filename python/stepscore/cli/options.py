@@ -173,6 +173,11 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         metavar="TEXT",
         help=r'with --recipe trl-prm: what ends a step, such as "\n\n"',
     )
+    model.add_argument(
+        "--numbering",
+        choices=("missing", "never"),
+        help="with --recipe math-shepherd: number the steps that have no number (default), or none",
+    )
     model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
     model.add_argument("--dtype", help="float32, float16 or bfloat16")
     model.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")

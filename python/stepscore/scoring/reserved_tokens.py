@@ -59,14 +59,13 @@ class ReservedTokens:
         special = {token for token in flagged if token.strip()}
         known = special | {str(token.content) for token in added}
         endings = known & _ENDINGS
-        for token in (getattr(anything, name, None) for name in ("eos_token", "pad_token")):
-            if token in special and token not in (anything.bos_token, anything.unk_token):
-                endings.add(str(token))
-            elif token in special and token == anything.eos_token:
-                endings.add(str(token))  # where one token begins and ends a text
+        eos, pad = (getattr(anything, name, None) for name in ("eos_token", "pad_token"))
+        endings |= {str(eos)} & special
+        # A tokenizer without a padding token is often given its BOS or its unknown one for it.
+        if pad not in (tokenizer.bos_token, getattr(anything, "unk_token", None)):
+            endings |= {str(pad)} & special
         # Longer ones first: none may be cut short by one that it contains.
-        longest = sorted(special, key=lambda token: (-len(token), token))
-        return cls(tuple(longest), tuple(sorted(endings, key=lambda t: (-len(t), t))))
+        return cls(_longest_first(special), _longest_first(endings))
 
     def fault_in(self, text: str, what: str, advice: Words = "remove it") -> InputError | None:
         """Say that a problem or a step, as `what` has it, holds a special token; or give None."""
@@ -98,3 +97,7 @@ class ReservedTokens:
     def _pattern(self) -> re.Pattern[str]:
         # Without any, a pattern that never matches.
         return re.compile("|".join(map(re.escape, self.special)) or r"(?!)")
+
+
+def _longest_first(tokens: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(tokens, key=lambda token: (-len(token), token)))
