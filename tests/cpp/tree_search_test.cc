@@ -83,6 +83,21 @@ Selection selection_of(SelectRule rule) {
   return selection;
 }
 
+// As rest_mcts has it: the best child rolls forward, a gate ends the search.
+Selection rolling() {
+  Selection selection = selection_of(SelectRule::kUct);
+  selection.prior = Prior::kOne;
+  selection.unvisited = Unvisited::kBonus;
+  selection.bonus = 1.0;
+  selection.backup = Backup::kWeighted;
+  selection.backup_from = BackupFrom::kBestChild;
+  selection.duplicates = Duplicates::kMerge;
+  selection.root = RootExpansion::kCounted;
+  selection.roll_steps = 2;
+  selection.gate = 0.9;
+  return selection;
+}
+
 constexpr SelectRule kAllRules[] = {SelectRule::kPuct, SelectRule::kMuZero, SelectRule::kUct,
                                     SelectRule::kGumbel};
 
@@ -150,6 +165,31 @@ TEST(a_snapshot_goes_on_to_the_same_tree) {
   run(again, selection_of(SelectRule::kPuct), 3, 5);
   EXPECT(again.nodes.visits == expected.nodes.visits);
   EXPECT(again.nodes.value_sum == expected.nodes.value_sum);
+}
+
+TEST(a_roll_forward_goes_on_after_a_snapshot_and_in_any_order) {
+  TreeSearch expected = make(6, 600);
+  run(expected, rolling(), 3, 0);
+  bool passed = false, rolled = false;
+  for (const Problem& problem : expected.problem) passed |= problem.found != kNoChild;
+  for (const int32_t first : expected.nodes.rolled) rolled |= first != kNoChild;
+  EXPECT(passed && rolled);
+  for (uint64_t order = 1; order < 4; ++order) {
+    TreeSearch search = make(6, 600);
+    select(search, rolling(), 3);
+    for (uint64_t answers = 0; answers < order; ++answers) {
+      const std::vector<int32_t> asked = ask(search, RequestKind::kExpand, 7, 9);
+      tell_expansion(search, std::vector<int64_t>(asked.begin(), asked.end()));
+      const std::vector<int32_t> scores = ask(search, RequestKind::kScore, 100, 99);
+      tell_scores(search, std::vector<int64_t>(scores.begin(), scores.end()));
+    }
+    TreeSearch again = restore(snapshot(search));
+    run(again, rolling(), 3, order);
+    EXPECT(again.nodes.visits == expected.nodes.visits, order);
+    EXPECT(again.nodes.value_sum == expected.nodes.value_sum, order);
+    EXPECT(again.nodes.rolled == expected.nodes.rolled, order);
+    for (size_t p = 0; p < 6; ++p) EXPECT(again.problem[p].found == expected.problem[p].found);
+  }
 }
 
 TEST(damaged_snapshots_are_refused) {

@@ -15,7 +15,7 @@ from stepscore import reference
 torch = pytest.importorskip("torch")
 
 DTYPES = ["float32", "float16", "bfloat16"]
-ACTIVATIONS = ["identity", "sigmoid", "softmax", "difference"]
+ACTIVATIONS = ["identity", "sigmoid", "softmax", "tanh", "difference"]
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
@@ -63,7 +63,7 @@ def test_every_activation(dtype: str, activation: str, device: Any) -> None:
 
 
 @pytest.mark.parametrize("outputs", range(1, 10))
-@pytest.mark.parametrize("activation", ["identity", "sigmoid", "softmax"])
+@pytest.mark.parametrize("activation", ["identity", "sigmoid", "softmax", "tanh"])
 def test_any_number_of_outputs(outputs: int, activation: str, device: Any) -> None:
     check(device, tensors(77, 200, outputs, "bfloat16"), activation=activation)
 

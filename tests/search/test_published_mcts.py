@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import authors_mcts
@@ -10,7 +11,14 @@ import pytest
 from plain import Node, World
 from tables import Tables
 
-from stepscore.search import ProblemResult, SearchResult, TreeNode, search
+from stepscore.search import (
+    ExpandRequest,
+    ProblemResult,
+    ScoreRequest,
+    SearchResult,
+    TreeNode,
+    search,
+)
 
 PROBLEMS = [f"p{i}" for i in range(25)]
 
@@ -109,3 +117,54 @@ def test_rest_mcts_is_the_loop_of_its_authors(theirs: dict[str, Any], ours: dict
         decoded(w, found, node)
         passed += found.traces[0].worth >= theirs.get("gate", 0.9)
     assert 0 < passed < 100
+
+
+RULES = ["openr", "alphamath", "masprm", "rest_mcts"]
+
+
+@pytest.mark.parametrize("select", RULES)
+def test_a_journal_keeps_what_the_models_said(select: str, tmp_path: Path) -> None:
+    tables = Tables(3)
+
+    def run() -> SearchResult:
+        return search(
+            ["p", "q"], "mcts", tables.policy, tables.scorer, value=tables.outcome, select=select,
+            simulations=6, m=3, journal=tmp_path / "journal",
+        )  # fmt: skip
+
+    first = run()
+    asked = (len(tables.expanded), len(tables.scored))
+    again = run()
+    assert list(again) == list(first)
+    assert [again.tree(i) for i in range(2)] == [first.tree(i) for i in range(2)]
+    assert (len(tables.expanded), len(tables.scored)) == asked
+
+
+@pytest.mark.parametrize("select", RULES)
+@pytest.mark.parametrize("limit", [{"samples": 1}, {"samples": 10}, {"max_nodes": 9}, {}])
+def test_what_fails_or_ends_early_leaves_candidates(select: str, limit: dict[str, int]) -> None:
+    tables = Tables(5)
+
+    def policy(requests: Sequence[ExpandRequest]) -> list[Any]:
+        return [
+            ValueError("no answer") if request.seeds[0] % 7 == 0 else answer
+            for request, answer in zip(requests, tables.policy(requests), strict=True)
+        ]
+
+    def scorer(requests: Sequence[ScoreRequest]) -> list[Any]:
+        return [
+            ValueError("no score") if len("".join(request.steps)) % 9 == 0 else answer
+            for request, answer in zip(requests, tables.scorer(requests), strict=True)
+        ]
+
+    for leaves in (1, 3):
+        found = search(
+            PROBLEMS, "mcts", policy, scorer, select=select, simulations=8, m=3, leaves=leaves,
+            retries=0, **limit,
+        )  # fmt: skip
+        for one in found:
+            assert one.traces or one.status != "done"
+            assert one.costs.samples <= limit.get("samples", 10**9)
+            assert one.winner in range(len(one.traces)) or not one.traces
+        with_traces = sum(len(one.traces) > 0 for one in found)
+        assert with_traces > 10  # a root whose samples failed has none

@@ -94,9 +94,9 @@ def mcts(
     chosen = _greatest_q(tree) if decode == "greatest_q" else _greatest_v(tree)
     whole = yield from tree.advance(chosen, mode="rollout")
     yield from tree.score(whole)
-    start = np.where(np.isin(whole, chosen), whole, engine.parent[whole])
-    tree.worth[whole] = tree.worth[start]
-    return whole
+    begin = np.where(np.isin(whole, chosen), whole, engine.parent[whole])
+    tree.worth[whole] = tree.worth[begin]
+    return tree.join(whole, chosen[~np.isin(chosen, begin)])  # as they are, where that failed
 
 
 def _walk(tree: Tree, beams: int) -> Ids:
