@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -23,11 +24,13 @@ def renamed(module: str, names: Mapping[str, str], *, stacklevel: int = 2) -> Ca
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         home, _, new = names[name].rpartition(".")
-        warnings.warn(
-            f"{module}.{name} is {names[name]} now, and only there from 0.3 on",
-            DeprecationWarning,
-            stacklevel=stacklevel,
-        )
+        # `from package import name` asks twice: first the import system, whether there is one.
+        if sys._getframe(stacklevel - 1).f_code.co_name != "_handle_fromlist":
+            warnings.warn(
+                f"{module}.{name} is {names[name]} now, and only there from 0.3 on",
+                DeprecationWarning,
+                stacklevel=stacklevel,
+            )
         return getattr(import_module(home), new)
 
     return find

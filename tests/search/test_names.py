@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 
 import pytest
@@ -37,7 +38,11 @@ def test_an_old_name_works_and_says_the_new_one(old: str) -> None:
     expected = getattr(import_module(home), new)
     with pytest.warns(DeprecationWarning, match=f"^{old} is {RENAMED[old]} now") as caught:
         assert getattr(import_module(module), name) is expected
-    assert {warning.filename for warning in caught} == {__file__}
+    assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings(record=True) as imported:
+        warnings.simplefilter("always")
+        exec(compile(f"from {module} import {name}", "user.py", "exec"), {})
+    assert [warning.filename for warning in imported] == ["user.py"]
 
 
 def test_a_name_that_never_was() -> None:
