@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import PurePath
@@ -19,7 +20,7 @@ def _with_arrow(module: str, batches: str) -> _Command:
     def command(source: str, out: str) -> str:
         program = (
             f"import json, {module} as arrow; [print(json.dumps(row, default=str)) "
-            f"for batch in {batches.format(source=repr(source))} for row in batch.to_pylist()]"
+            f"for batch in {batches.format(source=json.dumps(source))} for row in batch.to_pylist()]"
         )
         return f"python -c {shlex.quote(program)} > {shlex.quote(out)}"
 
