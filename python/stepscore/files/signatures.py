@@ -18,9 +18,10 @@ _Command = Callable[[str, str], str]
 
 def _with_arrow(module: str, batches: str) -> _Command:
     def command(source: str, out: str) -> str:
+        rows = batches.format(source=json.dumps(source))
         program = (
             f"import json, {module} as arrow; [print(json.dumps(row, default=str)) "
-            f"for batch in {batches.format(source=json.dumps(source))} for row in batch.to_pylist()]"
+            f"for batch in {rows} for row in batch.to_pylist()]"
         )
         return f"python -c {shlex.quote(program)} > {shlex.quote(out)}"
 
