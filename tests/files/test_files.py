@@ -52,14 +52,6 @@ def test_gzip_by_its_first_bytes(tmp_path: Path) -> None:
 RECORD = '{"id": 1, "candidates": [{"score": 1}]}\n'
 
 
-def parquet() -> bytes:
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    sink = io.BytesIO()
-    parquet.write_table(pa.table({"id": [1]}), sink)
-    return sink.getvalue()
-
-
 def zipped() -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
@@ -68,7 +60,6 @@ def zipped() -> bytes:
 
 
 FORMS = {
-    "a Parquet file": (parquet, "pandas.read_parquet"),
     "a Zstandard file": (lambda: b"\x28\xb5\x2f\xfd\x00", "zstd -dc in.data > in.data.jsonl"),
     "an xz file": (lambda: lzma.compress(RECORD.encode()), "xz -dc in.data > in.data.jsonl"),
     "a bzip2 file": (lambda: bz2.compress(RECORD.encode()), "bzip2 -dc in.data > in.data.jsonl"),
@@ -90,6 +81,30 @@ def test_a_file_without_lines_says_what_it_is(
             error.value
         )
         assert command in str(error.value)
+
+
+ROWS = [{"id": 1, "candidates": [{"text": "a", "score": 0.5}]}, {"id": 2, "candidates": None}]
+
+
+@pytest.mark.parametrize("what", ["a Parquet file", "an Arrow file", "an Arrow stream"])
+def test_a_table_of_arrow_and_the_command_that_reads_it(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    table = pa.Table.from_pylist(ROWS)
+    if what == "a Parquet file":
+        pq.write_table(table, "it's in.parquet")
+    else:
+        new = pa.ipc.new_file if what == "an Arrow file" else pa.ipc.new_stream
+        with new("it's in.parquet", table.schema) as sink:
+            sink.write_table(table)
+    with LineReader("it's in.parquet") as lines, pytest.raises(InputError, match=what) as error:
+        list(lines)
+    command = str(error.value).rpartition("type: ")[2]
+    command = command.replace("python ", f"{sys.executable} ", 1)
+    subprocess.run(command, shell=True, check=True)
+    assert [json.loads(line) for line in Path("it's in.jsonl").read_text().splitlines()] == ROWS
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

@@ -204,6 +204,20 @@ def test_an_unknown_layout_shows_its_fields(write: Write, tmp_path: Path, capsys
         convert("in", "out", layout="none")
 
 
+def test_objects_of_no_layout_can_be_written_one_per_line(tmp_path: Path, capsys: Any) -> None:
+    """What vote says of such a file, and what convert says then, leads to its table."""
+    source, out = tmp_path / "in.json", tmp_path / "in.jsonl"
+    rows = [{"q": "?", "runs": [{"answer": "2", "score": 1}]}, {"q": "!", "runs": [{"score": 1}]}]
+    source.write_text(json.dumps(rows, indent=1))
+    assert main(["vote", str(source)]) == 2
+    assert f"type: stepscore convert {source} in.jsonl" in capsys.readouterr().err
+    assert main(["convert", str(source), str(out)]) == 2
+    assert "or pass --from records, which writes the objects" in capsys.readouterr().err
+    assert main(["convert", str(source), str(out), "--from", "records"]) == 0
+    assert read(out) == [{"id": 1, **rows[0]}, {"id": 2, **rows[1]}]
+    assert main(["vote", str(out), "--candidates-field", "runs"]) == 0
+
+
 RECORDS = [{"id": i, "candidates": [{"answer": "ü\n", "score": i}]} for i in range(3)]
 
 

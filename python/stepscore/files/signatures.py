@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import PurePath
@@ -15,11 +16,14 @@ GZIP = b"\x1f\x8b"
 _Command = Callable[[str, str], str]
 
 
-def _with_pandas(reader: str) -> _Command:
+def _with_arrow(module: str, batches: str) -> _Command:
     def command(source: str, out: str) -> str:
-        lines = "orient='records', lines=True"
-        program = f"import pandas; pandas.{reader}({source!r}).to_json({out!r}, {lines})"
-        return f"python -c {shlex.quote(program)}"
+        rows = batches.format(source=json.dumps(source))
+        program = (
+            f"import json, {module} as arrow; [print(json.dumps(row, default=str)) "
+            f"for batch in {rows} for row in batch.to_pylist()]"
+        )
+        return f"python -c {shlex.quote(program)} > {shlex.quote(out)}"
 
     return command
 
@@ -29,8 +33,22 @@ def _with(program: str) -> _Command:
 
 
 _SIGNATURES: tuple[tuple[bytes, str, _Command], ...] = (
-    (b"PAR1", "a Parquet file", _with_pandas("read_parquet")),
-    (b"ARROW1", "an Arrow file", _with_pandas("read_feather")),
+    (
+        b"PAR1",
+        "a Parquet file",
+        _with_arrow("pyarrow.parquet", "arrow.ParquetFile({source}).iter_batches()"),
+    ),
+    (
+        b"ARROW1",
+        "an Arrow file",
+        _with_arrow("pyarrow", "arrow.ipc.open_file({source}).read_all().to_batches()"),
+    ),
+    # As data sets are cached.
+    (
+        b"\xff\xff\xff\xff",
+        "an Arrow stream",
+        _with_arrow("pyarrow", "arrow.ipc.open_stream({source})"),
+    ),
     (GZIP, "a gzip file", _with("gzip -dc")),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file", _with("zstd -dc")),
     (b"\xfd7zXZ\x00", "an xz file", _with("xz -dc")),

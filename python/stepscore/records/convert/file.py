@@ -44,7 +44,8 @@ class Conversion:
         """Count a record."""
         self.problems += 1
         self.stated = self.stated and "problem" in record
-        for candidate in record["candidates"]:
+        candidates = record.get("candidates")
+        for candidate in candidates if isinstance(candidates, list) else ():
             self.candidates += 1
             said = candidate if isinstance(candidate, dict) else {}
             self.scored = self.scored and ("score" in said or "step_scores" in said)
@@ -121,9 +122,9 @@ def _recognised(place: str, value: object) -> Layout:
         "an object of a known layout",
         got=got,
         advice=(
-            "name the layout with ",
-            Argument("layout"),
-            f" ({', '.join(LAYOUTS)}), or keep the file and name its fields where it is read",
+            f"name the layout ({', '.join(LAYOUTS)}), or pass ",
+            Argument("layout", "records"),
+            ", which writes the objects one per line, and name their fields where they are read",
         ),
         place=place,
     )

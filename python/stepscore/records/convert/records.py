@@ -1,4 +1,4 @@
-"""Our own records that do not stand one per line: in a JSON list, or over several lines."""
+"""Records that do not stand one per line: in a JSON list, or over several lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepscore.records.convert.layout import Layout, Objects, has_lists, list_of
+from stepscore.records.convert.layout import Layout, Objects, has_lists
 
 
 def matches(content: Mapping[str, Any]) -> bool:
@@ -15,16 +15,18 @@ def matches(content: Mapping[str, Any]) -> bool:
 
 
 def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
-    """Give the records as they are; one without an id gets its number."""
-    for index, (place, content) in enumerate(objects):
-        list_of(content, "candidates", place)
+    """Give the objects as they are; one without an id gets its number.
+
+    Asked for by name it takes objects with any fields, which are named where the file is read.
+    """
+    for index, (_, content) in enumerate(objects):
         yield dict(content) if "id" in content else {"id": index + 1, **content}
 
 
 RECORDS = Layout(
     "records",
     "records of stepscore",
-    "records with candidates, in a JSON list or over several lines",
+    "any objects, in a JSON list or over several lines, as they are",
     matches,
     read,
 )
