@@ -73,3 +73,16 @@ def test_arrow_needs_pyarrow(scores, monkeypatch):
 def test_arrow_holds_the_lists(scores):
     pytest.importorskip("pyarrow")
     assert scores.to_arrow().to_pylist() == scores.to_list()
+
+
+def test_a_vote_reads_the_totals():
+    """Traces of one length must not pass for as many columns."""
+    values = np.array([0.1, 0.9, 0.8, 0.2, 0.3, 0.4, 0.9, np.nan], np.float32)
+    scores = StepScores(values, np.array([0, 2, 4, 6, 8]), trl_prm(), np.array([0, 0, 0, 1]))
+    np.testing.assert_array_equal(scores.totals(), np.float64([*values[[1, 3, 5]], np.nan]))
+    np.testing.assert_array_equal(scores.totals("min"), np.float64([*values[[0, 3, 4]], np.nan]))
+    result = stepscore.vote([0, 1, 1, 1], scores, [0, 4], "weighted", nan="drop")
+    assert result.winner.tolist() == [0]
+    assert result.score.tolist() == [np.float64(values[1])]
+    by_min = stepscore.vote([0, 1, 1, 1], scores.totals("min"), [0, 4], "weighted", nan="drop")
+    assert by_min.answer_id.tolist() == [1]

@@ -41,6 +41,7 @@ def names_of_searches_and_estimates(scores: F32, ids: Ids, offsets: Ids) -> None
     tree.best("score")  # E: arg-type
     pass_at_k(ids, offsets, 1, too_few="drop")  # E: arg-type
     prm_at_k(ids, scores, offsets, 1, interval="student")  # E: arg-type
+    prm_at_k(ids, scores, offsets, 1, tie_credit="win")  # E: arg-type
     vote_at_k(ids, ids, scores, offsets, 1, "wieghted")  # E: arg-type
     vote_at_k(ids, ids, scores, offsets, 1, "weighted", method="fast")  # E: arg-type
     mean_interval(scores, "wilsen")  # E: arg-type

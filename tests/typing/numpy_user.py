@@ -90,6 +90,15 @@ def searches() -> Ids:
     return tree.best("value")
 
 
+def of_a_model(
+    scored: stepscore.StepScores, correct: NDArray[np.bool_], ids: Ids, offsets: Ids
+) -> Ids:
+    prm_at_k(correct, scored, offsets, 4, how="min", tie_credit="lose")
+    vote_at_k(correct, ids, scored, offsets, 4, "weighted", how="prod")
+    assert_type(scored.totals("min"), F64)
+    return stepscore.vote(ids, scored, offsets, "best_of_n").winner
+
+
 def estimates(correct: NDArray[np.bool_], ids: Ids, scores: F64, offsets: Ids) -> Interval:
     assert_type(pass_at_k(correct, offsets, [1, 4], too_few="nan"), AtK)
     best = prm_at_k(correct, scores, offsets, 4, nan="drop", interval="normal")

@@ -36,14 +36,11 @@ def read_scores(op: str, scores: Any, how: Aggregation | None) -> Float:
 
     Args:
         op: who asks.
-        scores: the scores, or `StepScores`, which are aggregated. A candidate of which truncation
-            left steps out has NaN: what was lost is unknown, whichever steps `how` looks at.
+        scores: the scores, or `StepScores`, of which `StepScores.totals` are read.
         how: the aggregation; None takes the one of the recipe.
     """
     if isinstance(scores, StepScores):
-        totals = scores.aggregate(how, nan="propagate")
-        totals[scores.truncated > 0] = np.nan
-        return totals
+        return scores.totals(how)
     if how is not None:
         raise ValueError(
             f"{op}: how aggregates StepScores; got {type(scores).__name__}, one score per "

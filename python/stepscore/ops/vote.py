@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,10 +69,17 @@ else:
         class_scores: Any
 
 
+class _HasTotals(Protocol):
+    """Has one score per candidate, as `stepscore.StepScores` do."""
+
+    def totals(self) -> NDArray[np.float64]:
+        """Give them, ``[n]``."""
+
+
 @overload
 def vote(
     answer_ids: HostArray | None,
-    scores: HostArray | None,
+    scores: HostArray | _HasTotals | None,
     offsets: HostArray,
     rule: RuleName | Rule | Sequence[RuleName | Rule],
     *,
@@ -170,7 +177,8 @@ def vote(
     Args:
         answer_ids: int64 ``[n]``, equal ids within a problem are equal answers; -1 = no answer: the
             candidate takes no part. None: every candidate is an answer of its own.
-        scores: ``[n]`` or ``[n, columns]``, float32 or float64; None is allowed when only
+        scores: ``[n]`` or ``[n, columns]``, float32 or float64; or `stepscore.StepScores`, of
+            which the totals by the aggregation of their recipe are read. None is allowed when only
             ``majority`` is asked.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
         rule: a name, a `Rule`, or a list of them for several rules in one pass. A name will do
@@ -211,6 +219,8 @@ def vote(
     call = Call("vote", stream)
     if answer_ids is not None:
         answer_ids = call.integers("answer_ids", answer_ids)
+    if callable(getattr(scores, "totals", None)):
+        scores = scores.totals()
     if scores is not None:
         scores = call.contiguous("scores", call.array("scores", scores), "float64")
     offsets = call.integers("offsets", offsets)

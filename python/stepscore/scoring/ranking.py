@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
 from stepscore.scoring.arguments import Solution, check_list
-from stepscore.scoring.scores import StepScores, default_aggregate
+from stepscore.scoring.scores import StepScores
 
 
 @dataclass(frozen=True)
@@ -112,21 +112,13 @@ def rank_scores(
         how: the aggregation; None takes the recipe's default.
         top_k: how many of each problem to give; None gives all.
     """
-    totals = _totals(scores, how)
+    totals = scores.totals(how)
     rankings, first = [], 0
     for solutions in candidates:
         rows = [scores[first + index] for index in range(len(solutions))]
         rankings.append(_ranked(solutions, rows, totals[first : first + len(rows)], top_k))
         first += len(rows)
     return rankings
-
-
-def _totals(scores: StepScores, how: Aggregation | None) -> NDArray[np.float64]:
-    chosen = default_aggregate(scores.recipe) if how is None else how
-    totals = np.array(scores.aggregate(chosen, nan="propagate"))
-    # What a candidate lost is unknown, whichever steps the aggregation looks at.
-    totals[scores.truncated > 0] = np.nan
-    return totals
 
 
 def _ranked(

@@ -109,6 +109,20 @@ class StepScores:
         reduced: NDArray[np.float64] = aggregate(values, self.offsets, chosen, **parameters)
         return reduced
 
+    def totals(self, how: Aggregation | None = None) -> NDArray[np.float64]:
+        """Give one score per candidate, as `rank` and a vote read it.
+
+        Args:
+            how: as in `aggregate`.
+
+        Returns:
+            float64 ``[candidates]``; NaN for a candidate of which truncation left steps out: what
+            was lost is unknown, whichever steps the aggregation looks at.
+        """
+        totals = self.aggregate(how, nan="propagate")
+        totals[self.truncated > 0] = np.nan
+        return totals
+
     def to_arrow(self) -> pyarrow.LargeListArray:
         """Give an Arrow list array, one list per candidate, without copying the scores.
 
