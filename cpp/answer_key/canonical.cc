@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "answer_key/parser.h"
-#include "answer_key/statements.h"
+#include "answer_key/relations.h"
 
 namespace stepscore {
 namespace {

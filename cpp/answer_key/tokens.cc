@@ -307,6 +307,7 @@ bool Tokens::command(std::string_view name, std::string_view whole, std::string_
   const std::string_view environment = braced_word(rest);
   if (environment.empty()) return push(Kind::kOther, whole);
   taken += environment.size() + 2;
+  environment_ = true;
   return push(found->meaning == Meaning::kBegin ? Kind::kBegin : Kind::kEnd, environment);
 }
 
@@ -360,6 +361,8 @@ bool Tokens::backslash(std::string_view rest, size_t& taken) {
     taken = 2;
     return true;
   }
+  // \\frac, escaped twice as JSON in JSON has it; in a matrix the next row begins with a command.
+  if (!environment_ && after.size() > 1 && after[0] == '\\' && is_letter(after[1])) return true;
   taken = 1 + (is_letter(after[0]) ? letters(after) : width(after));
   const std::string_view whole = rest.substr(0, taken);
   return command(whole.substr(1), whole, rest.substr(taken), taken);
@@ -450,7 +453,7 @@ bool Tokens::next(std::string_view rest, size_t& taken) {
 
 bool Tokens::read(std::string_view answer) {
   count_ = depth_ = 0;
-  space_ = text_next_ = in_text_ = false;
+  space_ = text_next_ = in_text_ = environment_ = false;
   balanced_ = true;
   dollars_ = dollar_signs(answer);
   for (size_t at = 0; at < answer.size();) {

@@ -94,6 +94,7 @@ class Tokens {
   int32_t open_[kDeepest];  // index of the token, or -1 for the unseen brace of \text
   bool was_text_[kDeepest];
   bool in_text_ = false;
+  bool environment_ = false;  // \begin was read
   int depth_ = 0;
   int64_t dollars_ = 0;  // in pairs they enclose mathematics; one without a partner is money
 };

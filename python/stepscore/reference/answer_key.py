@@ -18,7 +18,7 @@ from stepscore.ops.answer_key import AnswerGroups
 from stepscore.reference.answer_key_extraction import WHITE, stated_answer, trim
 from stepscore.reference.answer_key_groups import agreed, by_key
 from stepscore.reference.answer_key_numbers import NotUnderstoodError
-from stepscore.reference.answer_key_statements import MISSING, read_statement
+from stepscore.reference.answer_key_relations import MISSING, read_statement
 
 __all__ = ["AnswerGroups", "answer_keys", "extract_answers", "group_answers"]
 

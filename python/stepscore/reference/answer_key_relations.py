@@ -49,6 +49,8 @@ def read_statement(text: str) -> tuple[str, str | None]:
 def _value(text: str) -> tuple[str, str | None]:
     if text.count("$") % 2:  # money
         raise NotUnderstoodError
+    if r"\begin" not in text:
+        text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # escaped twice
     for sign, spelling in _SIGNS.items():
         text = text.replace(sign, spelling)
     text = re.sub(r"\\[dt]frac(?![A-Za-z])", r"\\frac", text)
@@ -185,6 +187,9 @@ def _members(text: str) -> str | None:
         keys.append(reader.item())
         if reader.peek():
             raise NotUnderstoodError
-    if len(set(keys)) < len(keys):
+    brackets = all(
+        re.match(r"\s*(?:[(\[]|\\\{)", parts[-1]) and "," in parts[-1] for parts in named
+    )
+    if len(set(keys)) < len(keys) and not brackets:
         raise NotUnderstoodError
     return spell_set(keys)

@@ -14,7 +14,7 @@ bool is_name(const Token* begin, const Token* end);
 bool inequality_key(const Token* begin, const Token* end, std::string& key);
 
 // Values without brackets, in any order: "1, 2", "1 and 2", "x = 1 or x = 2" are {1,2}. False for
-// anything else, as for "1,2", whose comma could be a point, and where a value repeats.
+// anything else, as for "1,2", whose comma could be a point, and where a number repeats.
 bool list_key(const Token* begin, const Token* end, std::string& key);
 
 }  // namespace stepscore

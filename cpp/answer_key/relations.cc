@@ -1,4 +1,4 @@
-#include "answer_key/statements.h"
+#include "answer_key/relations.h"
 
 #include <algorithm>
 #include <vector>
@@ -141,6 +141,10 @@ const Token* equals_sign(const Span& item) {
   return nullptr;
 }
 
+bool is_bracketed(const Span& item) {
+  return item.begin->kind == Kind::kOpen && item.begin->lists;
+}
+
 bool same_spelling(const Span& a, const Span& b) {
   return std::equal(a.begin, a.end, b.begin, b.end, [](const Token& x, const Token& y) {
     return x.kind == y.kind && x.spelling == y.spelling;
@@ -221,7 +225,10 @@ bool list_key(const Token* begin, const Token* end, std::string& key) {
     if (!Parser(items[i].begin, items[i].end).member(members[i])) return false;
   }
   std::ranges::sort(members);
-  if (std::ranges::adjacent_find(members) != members.end()) return false;
+  const auto repeated = std::ranges::unique(members);
+  // A pair that is there twice is one solution; 2, 2 may count.
+  if (!repeated.empty() && !std::ranges::all_of(items, is_bracketed)) return false;
+  members.erase(repeated.begin(), repeated.end());
   key = '{';
   for (const std::string& member : members) {
     key += member;
