@@ -1,6 +1,7 @@
 """Answers of candidates: what they say, which are equal, and which are right."""
 
 from stepscore.answers.classes import Answers, group_equal, read_answers
-from stepscore.answers.grading import Grades, grade, same_answer
+from stepscore.answers.grading import Grades, grade
+from stepscore.answers.pairs import same_answer
 
 __all__ = ["Answers", "Grades", "grade", "group_equal", "read_answers", "same_answer"]

@@ -30,31 +30,6 @@ class Grades:
     undecided: tuple[str, ...] = ()
 
 
-def same_answer(
-    known: Sequence[str | None], answers: Sequence[str | None], *, verify: Verifier | None = None
-) -> NDArray[np.bool_]:
-    """Tell of every pair whether the answer is in the class of the known one.
-
-    Each pair is compared on its own: other answers, and their units, have no say.
-
-    Args:
-        known: the right answers, ``[n]``; None is nobody's answer.
-        answers: what is compared with them, ``[n]``; None is never right.
-        verify: what decides on answers whose keys differ.
-
-    Returns:
-        bool ``[n]``.
-
-    Raises:
-        InputError: a verifier that does not start.
-
-    Examples:
-        >>> same_answer(["1/2", "12 hours", "3"], ["0.5", "12", None]).tolist()
-        [True, True, False]
-    """
-    return _compare(known, answers, np.arange(len(known)), np.arange(len(answers)), verify)[0]
-
-
 def grade(
     known: Sequence[str | None],
     answers: Sequence[str | None],

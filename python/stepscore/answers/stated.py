@@ -1,0 +1,74 @@
+r"""What the field of an answer says: a bare answer, or a text that states one.
+
+Data sets keep a known answer as ``18``, ``\boxed{18}``, ``$18$`` or a whole solution that ends in
+``#### 18``; samplers keep the answer of a candidate in as many ways.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.ops import answer_keys, extract_answers
+
+_WORD = r"(?<![\\A-Za-z])[A-Za-z]{2,}"
+# Four words, but for commands of LaTeX.
+_PROSE = rf"(?:{_WORD}[^A-Za-z\\]+){{3}}{_WORD}"
+_MARK = r"\\f?box|####|<answer>|</think>|\bans(?:wer)?s?\b|答案|故选"
+_is_prose = re.compile(_PROSE).search
+_may_state = re.compile(rf"{_MARK}|\n|{_PROSE}", re.IGNORECASE).search
+
+
+def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
+    r"""Give the answer that each field says.
+
+    A text with a mark of an answer, several lines or four words of prose is read as a solution is,
+    unless all of it is an answer already (``12 hours``). Where it states none, and everywhere else,
+    the answer is the text.
+
+    Args:
+        texts: as the fields hold them; None stays None.
+
+    Examples:
+        >>> stated_answers([r"\boxed{18}", "5+6=11, and 11+7=18\n#### 18", "$18$", "x+1"])
+        ['18', '18', '$18$', 'x+1']
+    """
+    answers = list(texts)
+    places = [place for place, text in enumerate(texts) if text is not None and _may_state(text)]
+    unread = [texts[place] for place in places]
+    known = answer_keys(unread, extract=False)
+    for place, key, answer in zip(places, known, extract_answers(unread), strict=True):
+        if answer is not None and (key is None or key.startswith("text:")):
+            answers[place] = answer
+    return answers
+
+
+def not_understood(
+    known: Sequence[str | None], answers: Sequence[str | None], offsets: NDArray[np.int64]
+) -> list[int]:
+    """Give the problems whose known answer cannot be understood as one.
+
+    It says that there is none, such as ``N/A``; or it is prose that states no answer, and nobody
+    answers in prose, so that equal spellings cannot be what is asked for.
+
+    Args:
+        known: as `stated_answers` gives them, ``[problems]``.
+        answers: of the candidates.
+        offsets: where the candidates of each problem begin and end, ``[problems + 1]``.
+    """
+    problems = []
+    for problem, (text, key) in enumerate(
+        zip(known, answer_keys(known, extract=False), strict=True)
+    ):
+        if text is None:
+            continue
+        if key is None:
+            problems.append(problem)
+        elif key.startswith("text:") and _is_prose(text):
+            others = answers[offsets[problem] : offsets[problem + 1]]
+            if not any(answer is not None and _is_prose(answer) for answer in others):
+                problems.append(problem)
+    return problems
