@@ -28,7 +28,8 @@ _SPELLINGS = {
 }  # fmt: skip
 _SPELLING = re.compile(
     "|".join(
-        re.escape(sign) + r"(?![A-Za-z])" * sign[-1].isalpha() * sign.startswith("\\")
+        re.escape(sign)
+        + r"(?![A-Za-z])" * (sign[0] == "\\" and sign[-1].isalpha() and "quad" not in sign)
         for sign in sorted(_SPELLINGS, key=len, reverse=True)
     )
 )
@@ -239,6 +240,7 @@ def _read(answer: str) -> _Answer | None:
         return None
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))|\{,\}", "", text)
     text = re.sub(r"_\{([A-Za-z0-9])\}", r"_\1", text)
+    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
     parts = _split(text, re.compile("[,;]"))
     if len(parts) > 1:
         # n = 1, 2, 3 names them all
