@@ -40,15 +40,26 @@ void append_words(std::string_view text, std::string& key) {
   }
 }
 
-void key_of_answer(std::string_view answer, std::string& key) {
+// What pipelines write where a model gave no answer.
+bool is_missing(std::string_view text) {
+  constexpr std::string_view kMissing[] = {
+      "none", "null", "nan", "n/a", "[invalid]", "[invalidanswer]", "[no answer]"};
+  const auto folded = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  if (text.size() > 15 || std::string_view("nN[").find(text[0]) == text.npos) return false;
+  return std::ranges::any_of(
+      kMissing, [&](std::string_view word) { return std::ranges::equal(text, word, {}, folded); });
+}
+
+void key_of_answer(std::string_view answer, std::string& key, std::string& bare) {
   static thread_local Tokens tokens;
   key.clear();
+  bare.clear();
   const std::string_view text = trimmed(answer);
   if (is_plain_integer(text)) {
     key = text;
     return;
   }
-  if (text.empty()) return;
+  if (text.empty() || is_missing(text)) return;
   if (text.size() > kLongest || !tokens.read(text)) {
     key = kUnresolved;
     append_words(text, key);
@@ -56,43 +67,50 @@ void key_of_answer(std::string_view answer, std::string& key) {
   }
   if (!tokens.empty() && tokens.end()[-1].kind == Kind::kDot) tokens.drop_last();
   if (tokens.empty()) return;
-  if (value_key(tokens, key)) return;
+  if (value_key(tokens, key, bare)) return;
+  bare.clear();
   key = kUnresolved;
-  append_spelling(tokens, key);
+  append_spelling(tokens.begin(), tokens.end(), key);
 }
 
 // A text that states no answer may be one itself, if it is understood.
-void key_of_solution(std::string_view solution, std::string& key) {
+void key_of_solution(std::string_view solution, std::string& key, std::string& bare) {
   const std::string stated = stated_answer(solution);
   if (!stated.empty()) {
-    key_of_answer(stated, key);
+    key_of_answer(stated, key, bare);
     return;
   }
-  key_of_answer(solution_alone(solution), key);
+  key_of_answer(solution_alone(solution), key, bare);
   if (key.starts_with(kUnresolved)) key.clear();
 }
 
-void key_of(std::string_view text, Holds holds, std::string& key) {
+void key_of(std::string_view text, Holds holds, std::string& key, std::string& bare) {
   if (text.data() == nullptr) {
     key.clear();
+    bare.clear();
+  } else if (holds == Holds::kSolution) {
+    key_of_solution(text, key, bare);
   } else {
-    holds == Holds::kSolution ? key_of_solution(text, key) : key_of_answer(text, key);
+    key_of_answer(text, key, bare);
   }
 }
 
-// "12" of "12 [hour]"; all of a key without a unit.
+// "12" of "12 [hour]", "choice:B" of "choice:B [12]"; all of a key without such an addition.
 std::string_view without_unit(std::string_view key) {
   if (!key.ends_with(']') || key.starts_with(kUnresolved)) return key;
-  const size_t unit = key.rfind(" [");
-  return key.substr(0, unit);
+  return key.substr(0, key.find(" ["));
 }
 
 // The classes of one problem.
 class Classes {
  public:
-  void group(const std::string* keys, int64_t count, int64_t* ids, Decided* decided) {
+  // bare: of a percentage the key of the number before the sign.
+  void group(const std::string* keys, const std::string* bare, int64_t count, int64_t* ids,
+             Decided* decided) {
     number_.clear();
     first_.clear();
+    bare_.clear();
+    percent_.clear();
     for (int64_t i = 0; i < count; ++i) {
       if (keys[i].empty()) {
         ids[i] = kNone;
@@ -101,7 +119,15 @@ class Classes {
       }
       const int64_t next = static_cast<int64_t>(first_.size());
       const auto [found, added] = number_.try_emplace(keys[i], next);
-      if (added) first_.push_back(keys[i]);
+      if (added) {
+        first_.push_back(keys[i]);
+        bare_.push_back(bare[i]);
+        percent_.push_back(!bare[i].empty());
+      } else if (bare[i].empty()) {
+        bare_[static_cast<size_t>(found->second)] = {};  // 0.5 stands beside 50%
+      } else {
+        percent_[static_cast<size_t>(found->second)] = true;
+      }
       ids[i] = found->second;
       decided[i] = added                              ? Decided::kFirst
                    : keys[i].starts_with(kUnresolved) ? Decided::kSameText
@@ -111,16 +137,24 @@ class Classes {
   }
 
  private:
-  // A number joins the same number with a unit, if there is just one such unit.
+  // The key that class c is without its unit or its percent sign; empty where it has none.
+  std::string_view bare_key(size_t c) const {
+    const std::string_view bare = without_unit(first_[c]);
+    return bare.size() < first_[c].size() ? bare : bare_[c];
+  }
+
+  // A number joins the same number with a unit or percent sign, if there is just one such class; a
+  // choice joins that with a text.
   void join_units(int64_t count, int64_t* ids, Decided* decided) {
     const int64_t classes = static_cast<int64_t>(first_.size());
     into_.assign(first_.size(), kNone);
     bool joined = false;
     for (int64_t c = 0; c < classes; ++c) {
-      const std::string_view bare = without_unit(first_[static_cast<size_t>(c)]);
-      if (bare.size() == first_[static_cast<size_t>(c)].size()) continue;
+      const std::string_view bare = bare_key(static_cast<size_t>(c));
+      if (bare.empty()) continue;
       const auto found = number_.find(bare);
-      if (found == number_.end()) continue;
+      // Whoever writes 5000% means 50, and not 50%.
+      if (found == number_.end() || percent_[static_cast<size_t>(found->second)]) continue;
       int64_t& other = into_[static_cast<size_t>(found->second)];
       other = other == kNone ? c : kSeveral;
       joined = true;
@@ -150,6 +184,8 @@ class Classes {
   static constexpr int64_t kSeveral = -2;
   std::unordered_map<std::string_view, int64_t> number_;
   std::vector<std::string_view> first_;  // key of each class
+  std::vector<std::string_view> bare_;   // of a class that is written as a percentage throughout
+  std::vector<bool> percent_;            // of a class: somebody writes it as a percentage
   std::vector<int64_t> into_;            // of a class: the one class that adds a unit to it
 };
 
@@ -158,14 +194,14 @@ class Classes {
 std::string extract_answer(std::string_view solution) {
   std::string stated = stated_answer(solution);
   if (!stated.empty()) return stated;
-  std::string alone = solution_alone(solution), key;
-  key_of_answer(alone, key);
+  std::string alone = solution_alone(solution), key, bare;
+  key_of_answer(alone, key, bare);
   return key.empty() || key.starts_with(kUnresolved) ? std::string() : alone;
 }
 
 std::string answer_key(std::string_view answer) {
-  std::string key;
-  key_of_answer(answer, key);
+  std::string key, bare;
+  key_of_answer(answer, key, bare);
   return key;
 }
 
@@ -179,7 +215,8 @@ void extract_answers(const std::string_view* texts, int64_t count, std::string* 
 
 void answer_keys(const std::string_view* texts, int64_t count, Holds holds, std::string* keys) {
   parallel_for(count, kTextsPerThread, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) key_of(texts[i], holds, keys[i]);
+    std::string bare;
+    for (int64_t i = begin; i < end; ++i) key_of(texts[i], holds, keys[i], bare);
   });
 }
 
@@ -189,14 +226,16 @@ void group_answers(const std::string_view* texts, const int64_t* offsets, int64_
   const int64_t grain = 1 + problems * kTextsPerThread / std::max<int64_t>(1, count);
   parallel_for(problems, grain, [&](int64_t begin, int64_t end) {
     Classes classes;
-    std::vector<std::string> keys;
+    std::vector<std::string> keys, bare;
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = offsets[p], size = offsets[p + 1] - first;
       keys.resize(static_cast<size_t>(size));
+      bare.resize(static_cast<size_t>(size));
       for (int64_t i = 0; i < size; ++i) {
-        key_of(texts[first + i], holds, keys[static_cast<size_t>(i)]);
+        const auto here = static_cast<size_t>(i);
+        key_of(texts[first + i], holds, keys[here], bare[here]);
       }
-      classes.group(keys.data(), size, ids + first, decided + first);
+      classes.group(keys.data(), bare.data(), size, ids + first, decided + first);
     }
   });
 }

@@ -3,45 +3,73 @@
 #include <algorithm>
 
 #include "answer_key/parser.h"
+#include "answer_key/relations.h"
 
 namespace stepscore {
 namespace {
 
-// (B), B, B), Option B
+bool statement_key(const Token* begin, const Token* end, std::string& key, std::string& bare);
+
+// What may begin behind (B): a value or words, and no operator.
+bool begins_text(const Token* at, const Token* end) {
+  switch (at->kind) {
+    case Kind::kNumber:
+    case Kind::kVulgar:
+    case Kind::kWord:
+    case Kind::kLetter:
+    case Kind::kFraction:
+    case Kind::kRoot:
+    case Kind::kPi:
+    case Kind::kOpen:
+    case Kind::kDollar:
+      return true;
+    case Kind::kMinus:
+      return at + 1 != end && !at[1].space;
+    default:
+      return static_cast<unsigned char>(at->spelling[0]) >= 0x80;
+  }
+}
+
+// (B), B, B), Option B; with its text (B) 12, B) 12, B. 12, B: 12
 bool choice_key(const Token* begin, const Token* end, std::string& key) {
   if (end - begin > 1 && begin->kind == Kind::kWord &&
       (begin->spelling == "Option" || begin->spelling == "option" || begin->spelling == "Choice" ||
        begin->spelling == "choice")) {
     ++begin;
   }
-  if (end - begin == 3 && begin->kind == Kind::kOpen && begin->bracket == '(' &&
-      end[-1].kind == Kind::kClose && end[-1].bracket == '(') {
-    ++begin;
-    --end;
-  } else if (end - begin == 2 && end[-1].kind == Kind::kClose && end[-1].bracket == '(') {
-    --end;
-  }
-  if (end - begin != 1 || begin->kind != Kind::kWord || begin->spelling.size() != 1 ||
-      begin->spelling[0] < 'A' || begin->spelling[0] > 'Z') {
-    return false;
-  }
+  const auto letter = [&](const Token* t) {
+    return t < end && t->kind == Kind::kWord && t->spelling.size() == 1 && t->spelling[0] >= 'A' &&
+           t->spelling[0] <= 'Z';
+  };
+  const auto closes = [&](const Token* t) {
+    return t < end && t->kind == Kind::kClose && t->bracket == '(';
+  };
+  const bool opened = end - begin > 1 && begin->kind == Kind::kOpen && begin->bracket == '(';
+  const Token* at = begin + opened;
+  if (!letter(at)) return false;
+  const bool in_text = at->text;
   key.assign("choice:");
-  key += begin->spelling;
-  return true;
-}
-
-// x, \theta, x_1, x_{10}
-bool is_variable(const Token* begin, const Token* end) {
-  const bool letter = begin != end && (begin->kind == Kind::kLetter ||
-                                       (begin->kind == Kind::kWord && begin->spelling.size() == 1));
-  if (!letter) return false;
-  if (++begin == end) return true;
-  if (begin->kind != Kind::kIndex || ++begin == end) return false;
-  if (begin->kind == Kind::kOpen && begin->bracket == '{' && begin->match == 2) {
-    ++begin;
-    --end;
+  key += at->spelling;
+  ++at;
+  if (opened && !closes(at)) return false;
+  const bool bracket = closes(at);
+  at += bracket;
+  if (at == end) return true;
+  const bool sign = at->kind == Kind::kDot || at->spelling == ":";
+  if (sign && ++at == end) return at[-1].kind == Kind::kDot;
+  if (!(bracket || sign) || !(at->space || in_text) || !begins_text(at, end)) return false;
+  // "B) 5" closes what nothing opens.
+  const bool balanced = std::all_of(at, end, [&](const Token& t) {
+    return (t.kind != Kind::kOpen || t.match > 0) &&
+           (t.kind != Kind::kClose || (t.match < 0 && &t + t.match >= at));
+  });
+  std::string text, bare;
+  if (!balanced || !statement_key(at, end, text, bare)) {
+    text.clear();
+    append_spelling(at, end, text);
   }
-  return end - begin == 1 && (begin->kind == Kind::kNumber || begin->kind == Kind::kWord);
+  key += " [" + text + ']';
+  return true;
 }
 
 // 3-5 is rather a range, and 10-12-2020 a date, than a number.
@@ -60,11 +88,15 @@ bool long_number_key(const Token* begin, const Token* end, std::string& key) {
     key += '-';
     ++begin;
   }
+  bool commas = false;
   for (const Token* t = begin; t != end; ++t) {
     const bool first = t == begin;
     if (!first) {
-      const bool separates = t->kind == Kind::kThousands || t->kind == Kind::kComma;
-      if (!separates || t->space || ++t == end || t->space || t->spelling.size() != 3) return false;
+      const bool comma = t->kind == Kind::kComma && !t->space && t + 1 != end && !t[1].space;
+      const bool marked = comma || t->kind == Kind::kThousands;
+      if (t == begin + 1) commas = marked;
+      if (marked != commas || (marked ? ++t == end : !t->space)) return false;
+      if (t->spelling.size() != 3) return false;
     }
     if (t->kind != Kind::kNumber || t->spelling.find('.') != std::string_view::npos ||
         (first && (t->spelling[0] == '0' || (end - begin > 1 && t->spelling.size() > 3)))) {
@@ -75,19 +107,69 @@ bool long_number_key(const Token* begin, const Token* end, std::string& key) {
   return begin != end;
 }
 
-bool side_key(const Token* begin, const Token* end, std::string& key) {
+// 3.2 \times 10^{20}, 1e22, 10^22: whole numbers of any length, too.
+bool power_of_ten_key(const Token* begin, const Token* end, std::string& key) {
+  constexpr int64_t kMostZeros = 400;
   key.clear();
-  return Parser(begin, end).answer(key) || long_number_key(begin, end, key);
+  if (begin != end && begin->kind == Kind::kMinus) {
+    key += '-';
+    ++begin;
+  }
+  if (end - begin < 3 || begin->kind != Kind::kNumber) return false;
+  std::string_view digits = "1";
+  const Token* at = begin;
+  const bool scientific = at[1].kind == Kind::kWord && !at[1].space && !at[2].space &&
+                          (at[1].spelling == "e" || at[1].spelling == "E");
+  if (scientific || at[1].kind == Kind::kTimes) {
+    digits = at->spelling;
+    at += 2;
+  }
+  if (scientific) {
+    at += at->kind == Kind::kPlus;
+  } else {
+    if (end - at < 3 || at->spelling != "10" || at[1].kind != Kind::kPower) return false;
+    at += 2;
+    if (at->kind == Kind::kOpen && at->bracket == '{' && at->match == 2 && at + 3 == end) {
+      ++at;
+      --end;
+    }
+  }
+  if (end - at != 1 || at->kind != Kind::kNumber || at->spelling.size() > 3) return false;
+  int64_t zeros = 0;
+  for (const char c : at->spelling) {
+    if (c == '.') return false;
+    zeros = 10 * zeros + (c - '0');
+  }
+  const size_t point = digits.find('.');
+  if (point != std::string_view::npos) {
+    digits = digits.substr(0, digits.find_last_not_of('0') + 1);
+    zeros -= static_cast<int64_t>(digits.size() - point - 1);
+  }
+  if (zeros < 0 || zeros > kMostZeros || (digits.size() > 1 && digits[0] == '0' && point != 1)) {
+    return false;
+  }
+  const size_t signs = key.size();
+  for (const char c : digits) {
+    if (c != '.' && (c != '0' || key.size() > signs)) key += c;
+  }
+  if (key.size() == signs) {
+    key.assign(1, '0');
+    return true;
+  }
+  key.append(static_cast<size_t>(zeros), '0');
+  return true;
 }
 
-}  // namespace
+bool side_key(const Token* begin, const Token* end, std::string& key, std::string& bare) {
+  key.clear();
+  bare.clear();
+  if (Parser(begin, end).answer(key, bare)) return true;
+  bare.clear();
+  return long_number_key(begin, end, key) || power_of_ten_key(begin, end, key);
+}
 
-bool value_key(const Tokens& tokens, std::string& key) {
-  const Token *begin = tokens.begin(), *end = tokens.end();
-  if (choice_key(begin, end, key)) return true;
-  if (!tokens.balanced()) return false;
-  if (is_range(begin, end)) return false;
-  // x = 5 is 5, and so is 2 + 3 = 5.
+// x = 5 is 5, and so is 2 + 3 = 5.
+bool equation_key(const Token* begin, const Token* end, std::string& key, std::string& bare) {
   std::string last;
   bool some = false;
   const Token* from = begin;
@@ -95,12 +177,12 @@ bool value_key(const Tokens& tokens, std::string& key) {
     if (t != end && t->kind == Kind::kOpen) t += t->match;
     if (t != end && t->kind == Kind::kElement) {
       // x in [0, 1) is the interval
-      return from == begin && is_variable(begin, t) && t + 1 != end && t[1].kind == Kind::kOpen &&
-             side_key(t + 1, end, key);
+      return from == begin && is_name(begin, t) && t + 1 != end && t[1].kind == Kind::kOpen &&
+             side_key(t + 1, end, key, bare);
     }
     if (t != end && t->kind != Kind::kEquals) continue;
-    if (t == end || !is_variable(from, t)) {
-      if (!side_key(from, t, key) || (some && key != last)) return false;
+    if (t == end || !is_name(from, t)) {
+      if (!side_key(from, t, key, bare) || (some && key != last)) return false;
       last = key;
       some = true;
     }
@@ -109,14 +191,60 @@ bool value_key(const Tokens& tokens, std::string& key) {
   }
 }
 
-void append_spelling(const Tokens& tokens, std::string& key) {
-  const Token *begin = tokens.begin(), *end = tokens.end();
+bool statement_key(const Token* begin, const Token* end, std::string& key, std::string& bare) {
+  if (is_range(begin, end)) return false;
+  bool relates = false, lists = false;
+  for (const Token* t = begin; t != end; ++t) {
+    switch (t->kind) {
+      case Kind::kOpen:
+        t += t->match;
+        break;
+      case Kind::kRelation:
+        relates = true;
+        break;
+      case Kind::kComma:
+      case Kind::kSemicolon:
+        lists = true;
+        break;
+      case Kind::kWord:
+        lists = lists || t->spelling == "and" || t->spelling == "or";
+        break;
+      case Kind::kApprox:
+        // x ≈ 11 is 11, and x = 1/3 ≈ 0.33 is 1/3
+        if (t == begin || is_name(begin, t)) return statement_key(t + 1, end, key, bare);
+        return statement_key(begin, t, key, bare);
+      default:
+        break;
+    }
+  }
+  if (relates) {
+    key.clear();
+    return inequality_key(begin, end, key);
+  }
+  return (lists && list_key(begin, end, key)) || equation_key(begin, end, key, bare);
+}
+
+}  // namespace
+
+bool value_key(const Tokens& tokens, std::string& key, std::string& bare) {
+  bare.clear();
+  if (choice_key(tokens.begin(), tokens.end(), key)) return true;
+  return tokens.balanced() && statement_key(tokens.begin(), tokens.end(), key, bare);
+}
+
+void append_spelling(const Token* begin, const Token* end, std::string& key) {
   const bool words = std::all_of(begin, end, [](const Token& t) {
     return t.kind == Kind::kWord || t.kind == Kind::kDot || t.kind == Kind::kComma;
   });
   const auto wordy = [](const Token& t) {
-    return t.kind == Kind::kWord || t.kind == Kind::kNumber || t.kind == Kind::kDot ||
+    return t.kind == Kind::kWord || t.kind == Kind::kDot ||
            (t.kind == Kind::kOther && static_cast<unsigned char>(t.spelling[0]) >= 0x80);
+  };
+  // White space counts between words and between digits: 2 n is 2n, but 1 2 is not 12.
+  const auto apart = [&](const Token& a, const Token& b) {
+    return (wordy(a) && wordy(b)) || (a.kind == Kind::kNumber && b.kind == Kind::kNumber) ||
+           (a.kind == Kind::kDot && b.kind == Kind::kNumber) ||
+           (a.kind == Kind::kNumber && b.kind == Kind::kDot);
   };
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   for (const Token* t = begin; t != end; ++t) {
@@ -128,7 +256,7 @@ void append_spelling(const Tokens& tokens, std::string& key) {
                         t->spelling.size() >= 3;
       const bool command =
           before.spelling[0] == '\\' && letter(before.spelling.back()) && letter(t->spelling[0]);
-      if ((t->space && ((wordy(before) && wordy(*t)) || list)) || command) key += ' ';
+      if ((t->space && (apart(before, *t) || list)) || command) key += ' ';
     }
     // x^2 is x^{2}, and x^{2}3 is not x^{23}.
     const bool script = t != begin && (t[-1].kind == Kind::kPower || t[-1].kind == Kind::kIndex) &&

@@ -18,6 +18,10 @@ bool is_sum(const Token* begin, const Token* end) {
   return false;
 }
 
+bool is_percent(std::string_view word) {
+  return word == "percent" || word == "pct" || word == "percentage";
+}
+
 }  // namespace
 
 // square cm, cm^2, cm²
@@ -31,9 +35,8 @@ bool Parser::unit_factor(std::string& name) {
     return power == 1;
   }
   if (!is(Kind::kWord)) return false;
-  // "5m" and "5cm" without \text could be products of variables.
-  const bool apart = at_->space && at_->spelling.size() > 1;
-  if (!at_->text && !apart && at_[-1].kind != Kind::kSlash) return false;
+  // "5m" without \text could be a product with a variable.
+  if (!at_->text && at_->spelling.size() == 1 && at_[-1].kind != Kind::kSlash) return false;
   const std::string_view known = unit_name(at_->spelling);
   if (known.empty()) return false;
   name += known;
@@ -55,6 +58,36 @@ bool Parser::unit_factor(std::string& name) {
   return true;
 }
 
+// €, £; Chinese units and measure words, as in 250千克: all signs to the end
+bool Parser::written_sign(std::string& name) {
+  if (!is(Kind::kOther)) return false;
+  if (at_->spelling == "€" || at_->spelling == "£") {
+    name = at_->spelling == "€" ? "euro" : "sterling";
+    ++at_;
+    return done();
+  }
+  constexpr std::ptrdiff_t kLongest = 8;
+  if (end_ - at_ > kLongest) return false;
+  std::string sign;
+  for (const Token* t = at_; t != end_; ++t) {
+    const auto lead = static_cast<unsigned char>(t->spelling[0]);
+    if (t->kind != Kind::kOther || lead < 0xe4 || lead > 0xe9) return false;
+    sign += t->spelling;
+    // 3万 is 30000, 3千 is 3000 but 3千克 are kilograms, and 3个半 is 3.5.
+    for (const std::string_view counts :
+         {"万", "亿", "兆", "百", "十", "半", "多", "余", "几", "成", "分之"}) {
+      if (sign.ends_with(counts)) return false;
+    }
+    const bool thousand = t->spelling == "千";
+    const bool kilo = thousand && t + 1 != end_ &&
+                      (t[1].spelling == "克" || t[1].spelling == "米" || t[1].spelling == "瓦");
+    if (thousand && !kilo) return false;
+  }
+  at_ = end_;
+  name = sign;
+  return true;
+}
+
 // miles per hour, m/s; behind a dollar sign: "dollars", "per hour", or both
 bool Parser::unit(std::string& name) {
   const auto per = [&] { return is(Kind::kSlash) || (is(Kind::kWord) && at_->spelling == "per"); };
@@ -69,7 +102,7 @@ bool Parser::unit(std::string& name) {
   return unit_factor(name);
 }
 
-bool Parser::answer(std::string& key) {
+bool Parser::answer(std::string& key, std::string& bare) {
   std::string name;
   const int sign = is(Kind::kMinus) || is(Kind::kPlus);
   if (follows(Kind::kDollar, sign)) {
@@ -77,6 +110,10 @@ bool Parser::answer(std::string& key) {
     at_ += sign + 1;
     if (!is(Kind::kNumber)) return false;
     name = "dollar";
+  } else if (is(Kind::kOther) && (at_->spelling == "€" || at_->spelling == "£") &&
+             follows(Kind::kNumber, 1)) {
+    name = at_->spelling == "€" ? "euro" : "sterling";
+    ++at_;
   }
   if (is_list() || is(Kind::kEmptySet)) return union_of_items(key) && done();
   if (is(Kind::kBegin) || is(Kind::kInfinity) || follows(Kind::kInfinity, 1)) {
@@ -89,13 +126,15 @@ bool Parser::answer(std::string& key) {
     key.clear();
     value.negate();
   }
-  if (is(Kind::kPercent) || (is(Kind::kWord) && at_->spelling == "percent")) {
+  if (is(Kind::kPercent) || (is(Kind::kWord) && is_percent(at_->spelling))) {
     // 5 + 5% is rather 5.05 than 10%.
     if (!name.empty() || is_sum(first, at_)) return false;
     ++at_;
+    bare.clear();
+    value.append_to(bare);
     Number hundredth(Rational{1, 100});
     if (!value.multiply(hundredth)) return false;
-  } else if (!done() && !unit(name)) {
+  } else if (!done() && !(name.empty() && written_sign(name)) && !unit(name)) {
     return false;
   }
   value.append_to(key);

@@ -29,7 +29,19 @@ int64_t power_of_ten(size_t exponent) {
 
 }  // namespace
 
-// digits [, ddd]* [. digits]
+// What groups thousands behind at_: ',' for a comma, ' ' for white space as in 52 000; 0 for
+// nothing.
+char Parser::grouping() const {
+  if (end_ - at_ >= 2 && at_[1].kind == Kind::kNumber) {
+    if (at_->kind == Kind::kThousands) return ',';
+    if (at_->kind == Kind::kComma && !commas_separate_ && !at_->space && !at_[1].space) return ',';
+  }
+  // 3 100/200 is a mixed number.
+  const bool spaced = is(Kind::kNumber) && at_->space && !follows(Kind::kSlash, 1);
+  return spaced && std::min(at_->spelling.find('.'), at_->spelling.size()) == 3 ? ' ' : 0;
+}
+
+// digits [, ddd]* [. digits] [e digits]
 bool Parser::number(Number& out) {
   std::string_view digits = at_->spelling;
   ++at_;
@@ -40,12 +52,10 @@ bool Parser::number(Number& out) {
   if (!read_digits(whole, value)) return false;
   // "1,234", but not "12, 345" and not "0,123".
   const bool grouped = whole.size() <= 3 && whole != "0" && !whole.empty();
-  while (grouped && point == std::string_view::npos && end_ - at_ >= 2 &&
-         at_[1].kind == Kind::kNumber) {
-    const bool separates = at_->kind == Kind::kThousands ||
-                           (at_->kind == Kind::kComma && !commas_separate_ && !at_->space);
-    if (!separates || at_[1].space) break;
-    digits = at_[1].spelling;
+  const char style = grouped ? grouping() : '\0';
+  while (style != 0 && point == std::string_view::npos && grouping() == style) {
+    if (style == ',') ++at_;
+    digits = at_->spelling;
     point = digits.find('.');
     whole = digits.substr(0, point);
     if (whole.size() != 3) return false;
@@ -53,7 +63,7 @@ bool Parser::number(Number& out) {
     read_digits(whole, next);
     if (value >= power_of_ten(kMostDigits - 3)) return false;
     value = 1000 * value + next;
-    at_ += 2;
+    ++at_;
   }
   Rational result{value, 1};
   std::string_view decimals;
@@ -69,6 +79,7 @@ bool Parser::number(Number& out) {
       return false;
     }
   }
+  if (!scientific(result)) return false;
   out = Number(result);
   const bool dot = is(Kind::kDot) && !at_->space && follows(Kind::kOverline, 1);
   if (is(Kind::kOverline) || dot) {
@@ -77,6 +88,22 @@ bool Parser::number(Number& out) {
     return repeating(decimals, out);
   }
   return true;
+}
+
+// 1e-5, 1E5, 2.5e+3
+bool Parser::scientific(Rational& value) {
+  if (!is(Kind::kWord) || at_->space || (at_->spelling != "e" && at_->spelling != "E")) return true;
+  const bool minus = follows(Kind::kMinus, 1);
+  const int sign = minus || follows(Kind::kPlus, 1);
+  if (!follows(Kind::kNumber, 1 + sign) || at_[1].space || at_[1 + sign].space) return true;
+  const std::string_view digits = at_[1 + sign].spelling;
+  int64_t exponent = 0;
+  if (digits.size() > 3 || digits.find('.') != std::string_view::npos) return true;
+  read_digits(digits, exponent);
+  if (exponent > static_cast<int64_t>(kMostDigits)) return false;
+  const int64_t power = power_of_ten(static_cast<size_t>(exponent));
+  at_ += 2 + sign;
+  return exact::multiply(value, minus ? Rational{1, power} : Rational{power, 1}, value);
 }
 
 // 0.1\overline{6} = 0.1 + 6 / (10 * 9)

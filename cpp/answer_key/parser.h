@@ -17,8 +17,15 @@ class Parser {
  public:
   Parser(const Token* begin, const Token* end) : at_(begin), begin_(begin), end_(end) {}
 
-  // An item with what may stand around it: a currency, a percent sign, a unit.
-  bool answer(std::string& key);
+  // An item with what may stand around it: a currency, a percent sign, a unit. Of a percentage
+  // `bare` is the key of the number before the sign.
+  bool answer(std::string& key, std::string& bare);
+
+  // A member of a list without brackets.
+  bool member(std::string& key) { return item(key) && done(); }
+
+  // An end of an interval, and nothing else.
+  bool only_bound(Cut& out) { return !done() && bound(out) && done(); }
 
  private:
   bool done() const { return at_ == end_; }
@@ -59,12 +66,15 @@ class Parser {
   bool fraction(exact::Number& out);
   bool root(exact::Number& out);
   bool exponent(exact::Number& base);
+  char grouping() const;
   bool number(exact::Number& out);
+  bool scientific(exact::Rational& value);
   bool repeating(std::string_view before, exact::Number& out);
   bool mixed(exact::Number& out, bool& found);
 
   // parse_answer.cc
   bool unit(std::string& name);
+  bool written_sign(std::string& name);
   bool unit_factor(std::string& name);
 
   const Token* at_;

@@ -45,6 +45,7 @@ constexpr Command kCommands[] = {
     {"\\", Meaning::kToken, Kind::kRow, "\\\\"},
     {"]", Meaning::kNothing},
     {"alpha", Meaning::kToken, Kind::kLetter, "α"},
+    {"approx", Meaning::kToken, Kind::kApprox, "≈"},
     {"bar", Meaning::kToken, Kind::kOverline, "\\overline"},
     {"begin", Meaning::kBegin},
     {"beta", Meaning::kToken, Kind::kLetter, "β"},
@@ -63,16 +64,20 @@ constexpr Command kCommands[] = {
     {"end", Meaning::kEnd},
     {"frac", Meaning::kToken, Kind::kFraction, "\\frac"},
     {"gamma", Meaning::kToken, Kind::kLetter, "γ"},
-    {"ge", Meaning::kToken, Kind::kOther, "\\ge"},
-    {"geq", Meaning::kToken, Kind::kOther, "\\ge"},
+    {"ge", Meaning::kToken, Kind::kRelation, "\\ge"},
+    {"geq", Meaning::kToken, Kind::kRelation, "\\ge"},
+    {"geqslant", Meaning::kToken, Kind::kRelation, "\\ge"},
+    {"gt", Meaning::kToken, Kind::kRelation, ">"},
     {"hbox", Meaning::kText},
     {"in", Meaning::kToken, Kind::kElement, "\\in"},
     {"infty", Meaning::kToken, Kind::kInfinity, "∞"},
     {"lambda", Meaning::kToken, Kind::kLetter, "λ"},
     {"lbrace", Meaning::kSet},
-    {"le", Meaning::kToken, Kind::kOther, "\\le"},
+    {"le", Meaning::kToken, Kind::kRelation, "\\le"},
     {"left", Meaning::kNothing},
-    {"leq", Meaning::kToken, Kind::kOther, "\\le"},
+    {"leq", Meaning::kToken, Kind::kRelation, "\\le"},
+    {"leqslant", Meaning::kToken, Kind::kRelation, "\\le"},
+    {"lt", Meaning::kToken, Kind::kRelation, "<"},
     {"mathbf", Meaning::kText},
     {"mathrm", Meaning::kText},
     {"mbox", Meaning::kText},
@@ -90,6 +95,7 @@ constexpr Command kCommands[] = {
     {"text", Meaning::kText},
     {"textbf", Meaning::kText},
     {"textit", Meaning::kText},
+    {"textnormal", Meaning::kText},
     {"textrm", Meaning::kText},
     {"textstyle", Meaning::kSpace},
     {"tfrac", Meaning::kToken, Kind::kFraction, "\\frac"},
@@ -109,20 +115,20 @@ struct Sign {
 };
 
 constexpr Sign kSigns[] = {
-    {"−", Kind::kMinus, "-"},      {"×", Kind::kTimes, "\\times"}, {"·", Kind::kTimes, "\\cdot"},
-    {"⋅", Kind::kTimes, "\\cdot"}, {"÷", Kind::kSlash, "\\div"},   {"⁄", Kind::kSlash, "/"},
-    {"√", Kind::kRoot, "√"},       {"π", Kind::kPi, "π"},          {"∞", Kind::kInfinity, "∞"},
-    {"∪", Kind::kUnion, "\\cup"},  {"°", Kind::kDegree, "°"},      {"∅", Kind::kEmptySet, "∅"},
-    {"∈", Kind::kElement, "\\in"}, {"α", Kind::kLetter, "α"},      {"β", Kind::kLetter, "β"},
-    {"γ", Kind::kLetter, "γ"},     {"δ", Kind::kLetter, "δ"},      {"θ", Kind::kLetter, "θ"},
-    {"λ", Kind::kLetter, "λ"},     {"μ", Kind::kLetter, "μ"},      {"φ", Kind::kLetter, "φ"},
-    {"€", Kind::kOther, "€"},      {"±", Kind::kOther, "\\pm"},    {"≤", Kind::kOther, "\\le"},
-    {"≥", Kind::kOther, "\\ge"},   {"≠", Kind::kOther, "\\ne"},    {"½", Kind::kVulgar, "1", 2},
-    {"⅓", Kind::kVulgar, "1", 3},  {"⅔", Kind::kVulgar, "2", 3},   {"¼", Kind::kVulgar, "1", 4},
-    {"¾", Kind::kVulgar, "3", 4},  {"⅕", Kind::kVulgar, "1", 5},   {"⅖", Kind::kVulgar, "2", 5},
-    {"⅗", Kind::kVulgar, "3", 5},  {"⅘", Kind::kVulgar, "4", 5},   {"⅙", Kind::kVulgar, "1", 6},
-    {"⅚", Kind::kVulgar, "5", 6},  {"⅛", Kind::kVulgar, "1", 8},   {"⅜", Kind::kVulgar, "3", 8},
-    {"⅝", Kind::kVulgar, "5", 8},  {"⅞", Kind::kVulgar, "7", 8},
+    {"−", Kind::kMinus, "-"},       {"×", Kind::kTimes, "\\times"}, {"·", Kind::kTimes, "\\cdot"},
+    {"⋅", Kind::kTimes, "\\cdot"},  {"÷", Kind::kSlash, "\\div"},   {"⁄", Kind::kSlash, "/"},
+    {"√", Kind::kRoot, "√"},        {"π", Kind::kPi, "π"},          {"∞", Kind::kInfinity, "∞"},
+    {"∪", Kind::kUnion, "\\cup"},   {"°", Kind::kDegree, "°"},      {"∅", Kind::kEmptySet, "∅"},
+    {"∈", Kind::kElement, "\\in"},  {"α", Kind::kLetter, "α"},      {"β", Kind::kLetter, "β"},
+    {"γ", Kind::kLetter, "γ"},      {"δ", Kind::kLetter, "δ"},      {"θ", Kind::kLetter, "θ"},
+    {"λ", Kind::kLetter, "λ"},      {"μ", Kind::kLetter, "μ"},      {"φ", Kind::kLetter, "φ"},
+    {"€", Kind::kOther, "€"},       {"±", Kind::kOther, "\\pm"},    {"≤", Kind::kRelation, "\\le"},
+    {"≥", Kind::kRelation, "\\ge"}, {"≠", Kind::kOther, "\\ne"},    {"≈", Kind::kApprox, "≈"},
+    {"½", Kind::kVulgar, "1", 2},   {"⅓", Kind::kVulgar, "1", 3},   {"⅔", Kind::kVulgar, "2", 3},
+    {"¼", Kind::kVulgar, "1", 4},   {"¾", Kind::kVulgar, "3", 4},   {"⅕", Kind::kVulgar, "1", 5},
+    {"⅖", Kind::kVulgar, "2", 5},   {"⅗", Kind::kVulgar, "3", 5},   {"⅘", Kind::kVulgar, "4", 5},
+    {"⅙", Kind::kVulgar, "1", 6},   {"⅚", Kind::kVulgar, "5", 6},   {"⅛", Kind::kVulgar, "1", 8},
+    {"⅜", Kind::kVulgar, "3", 8},   {"⅝", Kind::kVulgar, "5", 8},   {"⅞", Kind::kVulgar, "7", 8},
 };
 
 constexpr std::string_view kSpaces[] = {"\u00a0", "\u2002", "\u2003", "\u2007", "\u2009", "\u200a",
@@ -193,6 +199,8 @@ Kind kind_of(char sign) {
       return Kind::kCell;
     case '.':
       return Kind::kDot;
+    case ';':
+      return Kind::kSemicolon;
     default:
       return Kind::kOther;
   }
@@ -299,6 +307,7 @@ bool Tokens::command(std::string_view name, std::string_view whole, std::string_
   const std::string_view environment = braced_word(rest);
   if (environment.empty()) return push(Kind::kOther, whole);
   taken += environment.size() + 2;
+  environment_ = true;
   return push(found->meaning == Meaning::kBegin ? Kind::kBegin : Kind::kEnd, environment);
 }
 
@@ -352,6 +361,8 @@ bool Tokens::backslash(std::string_view rest, size_t& taken) {
     taken = 2;
     return true;
   }
+  // \\frac, escaped twice as JSON in JSON has it; in a matrix the next row begins with a command.
+  if (!environment_ && after.size() > 1 && after[0] == '\\' && is_letter(after[1])) return true;
   taken = 1 + (is_letter(after[0]) ? letters(after) : width(after));
   const std::string_view whole = rest.substr(0, taken);
   return command(whole.substr(1), whole, rest.substr(taken), taken);
@@ -378,6 +389,16 @@ bool Tokens::comma(std::string_view rest, size_t& taken) {
   return push(Kind::kComma, ",");
 }
 
+// < <= > >= != and !
+bool Tokens::comparison(std::string_view rest, size_t& taken) {
+  const char c = rest[0];
+  taken = rest.size() > 1 && rest[1] == '=' ? 2 : 1;
+  if (c == '!') return push(Kind::kOther, taken == 2 ? "\\ne" : rest.substr(0, 1));
+  const bool less = c == '<';
+  if (taken == 2) return push(Kind::kRelation, less ? "\\le" : "\\ge");
+  return push(Kind::kRelation, rest.substr(0, 1));
+}
+
 bool Tokens::punctuation(std::string_view rest, size_t& taken) {
   const std::string_view sign = rest.substr(0, 1);
   switch (rest[0]) {
@@ -390,6 +411,10 @@ bool Tokens::punctuation(std::string_view rest, size_t& taken) {
       return true;
     case '^':
       return raised(rest, taken);
+    case '<':
+    case '>':
+    case '!':
+      return comparison(rest, taken);
     case ',':
       return comma(rest, taken);
     case '(':
@@ -428,7 +453,7 @@ bool Tokens::next(std::string_view rest, size_t& taken) {
 
 bool Tokens::read(std::string_view answer) {
   count_ = depth_ = 0;
-  space_ = text_next_ = in_text_ = false;
+  space_ = text_next_ = in_text_ = environment_ = false;
   balanced_ = true;
   dollars_ = dollar_signs(answer);
   for (size_t at = 0; at < answer.size();) {

@@ -22,8 +22,11 @@ enum class Kind : uint8_t {
   kPower,
   kIndex,  // _
   kEquals,
-  kElement,  // \in
+  kElement,   // \in
+  kRelation,  // < > \le \ge
+  kApprox,
   kComma,
+  kSemicolon,
   kThousands,  // a comma that separates thousands alone: {,} or ,\!
   kDot,
   kUnion,
@@ -77,6 +80,7 @@ class Tokens {
   bool punctuation(std::string_view rest, size_t& taken);
   bool raised(std::string_view rest, size_t& taken);
   bool comma(std::string_view rest, size_t& taken);
+  bool comparison(std::string_view rest, size_t& taken);
   bool command(std::string_view name, std::string_view whole, std::string_view rest, size_t& taken);
   bool wide(std::string_view rest, size_t& taken);
   bool superscript(std::string_view digit);
@@ -90,6 +94,7 @@ class Tokens {
   int32_t open_[kDeepest];  // index of the token, or -1 for the unseen brace of \text
   bool was_text_[kDeepest];
   bool in_text_ = false;
+  bool environment_ = false;  // \begin was read
   int depth_ = 0;
   int64_t dollars_ = 0;  // in pairs they enclose mathematics; one without a partner is money
 };

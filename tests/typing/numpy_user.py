@@ -47,7 +47,9 @@ def answers(texts: list[str], offsets: Ids) -> tuple[list[str | None], Ids]:
     groups = stepscore.group_answers(texts, offsets, verify=None, explain=True)
     assert_type(groups, stepscore.AnswerGroups)
     assert_type(groups.ids, Ids)
-    ids = stepscore.group_answers(texts, offsets, verify="auto")
+    ids = stepscore.group_answers(texts, offsets, verify="auto", budget=10)
+    assert_type(stepscore.same_answer("1/2", [*texts, None]), NDArray[np.bool_])
+    stepscore.same_answer([None, *texts], texts, verify=lambda a, b: a == b)
     stepscore.group_answers(texts, offsets, verify=lambda a, b: a == b)
     return stepscore.answer_keys(texts), ids
 

@@ -61,8 +61,18 @@ def test_what_is_not_asked(a: str, b: str):
         ("(a, b)", "a, b", ("(a,b)", "(a,b)")),
         (r"\cos(90^\circ-x)", "2x", (r"\cos(\frac{90\pi}{180}-x)", "2x")),
         (r"\pm a", "a, -a", (r"\{\pm a\}", r"\{a,-a\}")),
+        (r"x_{1}=a,\quadx_{2}=b", "x_1 = a, x_2 = b", ("(a,b)", "(a,b)")),
+        ("1,22", "x = 1.22", ("1.22", "1.22")),
+        ("1000,99", "1000.99", ("1000.99", "1000.99")),
+        ("1,234", "1.234", ("1234", "1.234")),
+        (r"S_{ABCD}:S = 7:32", "7:32", ("7:32", "7:32")),
+        (
+            r"\begin{pmatrix} a \\ b \end{pmatrix}",
+            r"\begin{pmatrix}a\\b\end{pmatrix}",
+            (r"\begin{pmatrix} a \\ b \end{pmatrix}", r"\begin{pmatrix}a\\b\end{pmatrix}"),
+        ),
         ("x**2 ≤ √2", r"$\dfrac12$", None),
-        ("√(2)+π", r"$\dfrac12\,$.", (r"sqrt(2)+\pi", r"\frac12")),
+        ("√(2)+π", r"$\dfrac12\,$.", (r"sqrt(2)+\pi", r"\frac{1}{2}")),
     ],
 )
 def test_what_is_asked_instead(a: str, b: str, asked: tuple[str, str] | None):
@@ -104,6 +114,9 @@ CLASSES = [
     [["x+y=1", "y=1-x", "2x+2y=2"], ["x+y=2"]],
     [["(a, b)"], [r"\{a, b\}"], ["[a, b)"]],
     [["5!", "120"], ["60"]],
+    [["12:30"], ["2:5"], ["12:05"]],
+    [["1000,99", "1000.99"], ["100099"]],
+    [[r"\begin{pmatrix}a+a\\b\end{pmatrix}", r"\begin{pmatrix}2a\\b\end{pmatrix}"], ["2a, b"]],
 ]
 
 

@@ -23,7 +23,7 @@ enum class Decided : int64_t {
   kFirst,     // it opened the class
   kSameKey,   // its key is that of the candidate that opened the class, and understood
   kSameText,  // the same, but not understood
-  kUnit,      // 12 and 12 hours: the problem knows just one unit for this number
+  kUnit,      // 12 and 12 hours, 50 and 50%, B and (B) 12: the problem knows just one such addition
 };
 
 // The answer that a solution states, as it stands there; empty where it states none.
@@ -33,7 +33,8 @@ void extract_answers(const std::string_view* texts,  // [n]; data() may be null:
                      int64_t count,
                      std::string* answers);  // [n], empty where there is no answer
 
-// Empty for an answer without content. Equal keys that are not kUnresolved are equal in value.
+// Empty for an answer without content, and for what stands for none, as N/A. Equal keys that are
+// not kUnresolved are equal in value.
 std::string answer_key(std::string_view answer);
 
 void answer_keys(const std::string_view* texts,  // [n]; data() may be null: no answer

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from stepscore.answers.classes import Verifier, group_equal
 from stepscore.answers.stated import not_understood, stated_answers
-from stepscore.lists import as_list
 from stepscore.ragged import first_true, segment_of
 
 _FLAGS = {None: -1, False: 0, True: 1}
@@ -32,33 +31,6 @@ class Grades:
     known: NDArray[np.bool_]
     undecided: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-
-
-def same_answer(
-    known: Sequence[str | None], answers: Sequence[str | None], *, verify: Verifier | None = None
-) -> NDArray[np.bool_]:
-    """Tell of every pair whether the answer is in the class of the known one.
-
-    Each pair is compared on its own: other answers, and their units, have no say.
-
-    Args:
-        known: the right answers, ``[n]``; None is nobody's answer.
-        answers: what is compared with them, ``[n]``; None is never right.
-        verify: what decides on answers whose keys differ.
-
-    Returns:
-        bool ``[n]``.
-
-    Raises:
-        InputError: a verifier that does not start.
-
-    Examples:
-        >>> same_answer(["1/2", "12 hours", "3"], ["0.5", "12", None]).tolist()
-        [True, True, False]
-    """
-    known = as_list("same_answer", "known", known, "each item a text or None")
-    answers = as_list("same_answer", "answers", answers, "each item a text or None")
-    return _compare(known, answers, np.arange(len(known)), np.arange(len(answers)), verify)[0]
 
 
 def grade(

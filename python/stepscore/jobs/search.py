@@ -283,7 +283,8 @@ def judge_of(records: Sequence[Record]) -> Judge:
                     record_id=record.id,
                 )
         answers = extract_answers(["".join(request.steps) for request in requests])
-        right: list[bool] = same_answer([record.answer for record in judged], answers).tolist()
+        known = [record.answer for record in judged]
+        right: list[bool] = same_answer(known, answers, verify=None).tolist()
         return right
 
     return judge

@@ -44,30 +44,39 @@ answer              key                               rule
 ==================  ================================  ==============================================
 whole number        ``1234``                          of any length; 007 is text
 decimal             ``1/2``                           exact, 0.50 = 1/2; ``0.\overline{3}`` = 1/3
-thousands           ``1234``                          1,234 and ``1{,}234``; but (1,234) is a pair
+power of ten        ``1/100000``                      1e-5, 1E-05, ``2.5 \times 10^{3}``, 10^22
+thousands           ``1234``                          1,234 = ``1{,}234`` = 1 234; (1,234) is a pair
 fraction, mixed     ``3/2``                           ``1\frac12``, 1 1/2; ``2\frac{5}{3}`` is text
-percentage          ``1/2``                           50% = 0.5, and not 50; 5 + 5% is text
+percentage          ``1/2``                           50% = 50 pct = 0.5; 5 + 5% is text; of 50% and
+                                                      50 see `group_answers`
 root, power, pi     ``1/2*sqrt(3)``, ``3/2*pi``       also sums, products, quotients of these
-unit, currency      ``12 [hour]``, ``5 [dollar]``     a closed list of words; see `group_answers`
+unit, currency      ``12 [hour]``, ``5 [dollar]``     a closed list of words, 5cm = 5 cm; Chinese
+                                                      signs, 250千克; see `group_answers`
 pair, interval      ``(1,2)``, ``[1,inf)``            order and brackets are kept; [1,inf] = [1,inf)
-set                 ``{1,2}``                         no order, no repetition
+set, values         ``{1,2}``                         no order, no repetition; also values without
+                                                      brackets: 1, 2; 2 and 1; x = 1 or x = 2
 union               ``(-inf,1) U (2,inf)``            in order, joined where pieces overlap or touch
+inequality          ``(3,inf)``, ``(0,2]``            x > 3, 3 < x, 0 < x <= 2; x in [0,1]
 matrix              ``matrix[1,2;3,4]``               pmatrix, bmatrix, matrix, array in brackets
-choice              ``choice:B``                      B, (B), B), ``\text{(B)}``, Option B
-equation            that of its value                 x = 5 is 5; 3 + 4 = 7 is 7; x in [0,1];
-                                                      names say nothing: y = 5 is x = 5
+choice              ``choice:B``, ``choice:B [12]``   B, (B), B), ``\text{(B)}``, Option B; with its
+                                                      text, (B) 12; see `group_answers`
+equation            that of its value                 x = 5 is 5; 3 + 4 = 7 is 7; x = 1/3 ≈ 0.33 is
+                                                      1/3; names say nothing: y = 5 is x = 5, and so
+                                                      are f(x) = 5, P(A) = 5, AB = 5, |AB| = 5
+no answer           None                              empty, None, null, nan, N/A, [invalid]
 anything else       ``text:...``                      the spelling without superfluous space, ``$``,
                                                       ``\left``; Yes = yes, ``x^{2}`` = x^2
 ==================  ================================  ==============================================
 
-What could mean two things is text: ``1/2\pi``, ``2(3)``, ``5m``, ``{1+2}^2``, 3-5, 3:45, 0.333...,
-1,2 without brackets, (A) 5. Numerators and denominators have 64 bits; what needs more is text,
-whole numbers aside, and so is a union whose ends are too near to tell which comes first.
+White space counts between digits and between words: 2 n is 2n, but 1 2 is not 12. What could mean
+two things is text: ``1/2\pi``, ``2(3)``, ``5m``, ``{1+2}^2``, 3-5, 3:45, 0.333..., 1,2 (a point or
+a list), 1, 1. Numerators and denominators have 64 bits; what needs more is text, whole numbers
+aside, and so is a union whose ends are too near to tell which comes first.
 
 Source: the forms of huggingface/search-and-learn, openai/grade-school-math, openai/prm800k,
 openai/simple-evals, Qwen2.5-Math, lighteval, the Hendrycks normalisation of MATH answers and
-math-verify. They drop units (5 cm = 5 m), and
-math-verify rounds decimals (0.333333 = 1/3) and takes 50% for 50 as well; the keys do none of this.
+math-verify. They drop units (5 cm = 5 m), and math-verify
+rounds decimals (0.333333 = 1/3); the keys do none of this.
 """
 
 from __future__ import annotations
@@ -94,7 +103,8 @@ class AnswerGroups(NamedTuple):
         ids: int64 ``[n]``, first seen = 0 within a problem, -1 = no answer.
         decided: ``[n]``: ``"none"``, no answer; ``"first"``, it opened the class; ``"key"``, its
             key is that of the first; ``"text"``, the same, but the answer was not understood;
-            ``"unit"``, a number joined the same number with a unit; ``"verify"``, the verifier
+            ``"unit"``, a number joined the same number with a unit or percent sign, or a choice
+            that with a text; ``"verify"``, the verifier
             said so.
         undecided: answers, and pairs ``a = b``, on which the verifier ran into a time limit.
     """
@@ -201,7 +211,9 @@ def group_answers(
 
     First by key, see `answer_keys`. A number without a unit joins the same number with one, if the
     problem knows just one unit for it: 12 and 12 hours, but neither where there are 12 minutes as
-    well. Then a verifier compares the classes that are left, each pair of them through the shortest
+    well. The percent sign counts as one: 50 joins 50%, unless some candidate writes 0.5, 5000% or
+    50 with a unit; and so does the text of a choice: B joins (B) 12, but not where there is (B) 13.
+    Then a verifier compares the classes that are left, each pair of them through the shortest
     of their answers, in both directions, of which one is enough. A group that this connects becomes
     one class if all its pairs agree; else its classes stay apart. So classes do not depend on the
     order of the candidates.

@@ -1,12 +1,12 @@
 r"""Answer keys in plain Python: regular expressions, `fractions.Fraction`, sets of strings.
 
-Left out, as text: most units, money, repeating decimals, equations but ``x = ...``. Fractions have
+Left out, as text: most units, money, repeating decimals, equations but ``x = ...``, the words of
+a choice. Fractions have
 no largest one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
@@ -17,19 +17,10 @@ from numpy.typing import NDArray
 from stepscore.ops.answer_key import AnswerGroups
 from stepscore.reference.answer_key_extraction import alone, stated_answer, trim
 from stepscore.reference.answer_key_groups import agreed, by_key
-from stepscore.reference.answer_key_numbers import NotUnderstoodError, spell
-from stepscore.reference.answer_key_reader import Reader
+from stepscore.reference.answer_key_numbers import NotUnderstoodError
+from stepscore.reference.answer_key_relations import MISSING, read_statement
 
 __all__ = ["AnswerGroups", "answer_keys", "extract_answers", "group_answers"]
-
-_SIGNS = {
-    "−": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "⁄": "/",
-    "π": r"\pi ", "∞": r"\infty ", "∪": r"\cup ", "°": r"^\circ ", "∅": r"\emptyset ",
-    "½": r"\frac12 ", "⅓": r"\frac13 ", "⅔": r"\frac23 ", "¼": r"\frac14 ", "¾": r"\frac34 ",
-    "²": "^{2}", "³": "^{3}",
-}  # fmt: skip
-# A few, to say how units join.
-_UNITS = {"hour": "hour", "hours": "hour", "minute": "minute", "minutes": "minute", "cm": "cm"}
 
 
 def extract_answers(texts: Iterable[str | None]) -> list[str | None]:
@@ -97,28 +88,9 @@ def _extract(text: str) -> str | None:
 def _key(answer: str) -> tuple[str | None, str | None]:
     """Give the key, and that of the number without its unit or percent sign."""
     text = trim(answer).removesuffix(".")
-    if not text:
+    if not text or trim(answer).lower() in MISSING:
         return None, None
     try:
-        if text.count("$") % 2:  # money
-            raise NotUnderstoodError
-        key = _value(text)
+        return read_statement(text)
     except (NotUnderstoodError, ZeroDivisionError, IndexError, OverflowError):
         return "text:" + " ".join(text.split()), None
-    return key, key.partition(" [")[0] if " [" in key else None
-
-
-def _value(text: str) -> str:
-    before, space, word = text.rpartition(" ")
-    if space and word in _UNITS:
-        return f"{spell(Reader(before).only_sum())} [{_UNITS[word]}]"
-    choice = re.fullmatch(r"(?:\\text\{)?(?:\(([A-Z])\)|([A-Z]))\}?", text)
-    if choice:
-        return f"choice:{choice[1] or choice[2]}"
-    *variables, last = re.split(r"=", text)
-    if any(not re.fullmatch(r"\s*[A-Za-z]\s*", variable) for variable in variables):
-        raise NotUnderstoodError
-    for sign, spelling in _SIGNS.items():
-        last = last.replace(sign, spelling)
-    last = re.sub(r"\\[dt]frac(?![A-Za-z])", r"\\frac", last)
-    return Reader(last).answer()

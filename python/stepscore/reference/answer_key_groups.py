@@ -19,15 +19,17 @@ def by_key(keys: Sequence[str | None], bare: Sequence[str | None]) -> list[str |
         bare: the key without its unit; of a percentage that of the number before the sign.
 
     A bare number stands for the only unit that the problem knows for it. A percentage is one,
-    unless the same value stands there without the sign.
+    unless the same value stands there without the sign; and what somebody writes with the sign is
+    no bare number. A choice stands for the only text that it has.
     """
-    without = {key for key, plain in zip(keys, bare, strict=True) if plain is None}
-    with_sign = set(keys) - without
+    written = list(zip(keys, bare, strict=True))
+    plain = {key for key, number in written if number is None}
+    percentages = {key for key, number in written if number and key and " [" not in key}
     units: dict[str, set[str]] = {}
-    for key, plain in zip(keys, bare, strict=True):
-        if key and plain and key in with_sign and plain not in with_sign:
-            units.setdefault(plain, set()).add(key)
-    only = {plain: keys_.copy().pop() for plain, keys_ in units.items() if len(keys_) == 1}
+    for key, number in written:
+        if key and number and key not in plain and number not in percentages:
+            units.setdefault(number, set()).add(key)
+    only = {number: min(names) for number, names in units.items() if len(names) == 1}
     return [only.get(key, key) if key else None for key in keys]
 
 

@@ -22,10 +22,12 @@ from stepscore.reference.answer_key_numbers import (
     times,
 )
 
+GONE = re.compile(r"\\[!()\[\]]|\\(?:left|right|big[lr]?|Big[lr]?)(?![A-Za-z])")
 _TOKEN = re.compile(
     r"(?P<space>\s+|\\[,:; ]|~|\$)|"
-    r"(?P<gone>\\[!()\[\]]|\\(?:left|right|big[lr]?|Big[lr]?)(?![A-Za-z]))|"
-    r"(?P<number>\d+(?:(?:,|\{,\}|,\\!)\d{3}(?!\d))*(?:\.\d+)?|\.\d+)|"
+    rf"(?P<gone>{GONE.pattern})|"
+    r"(?P<number>(?:\d+(?:(?:,|\{,\}|,\\!\s*)\d{3}(?!\d))*(?:\.\d+)?|\.\d+)"
+    r"(?:[eE][+-]?\d{1,3}(?![\d.])(?![A-Za-z]))?)|"
     r"(?P<other>\\begin\{\w+\}|\\end\{\w+\}|\\[A-Za-z]+|\\.|[A-Za-z]+|.)",
     re.DOTALL,
 )
@@ -62,15 +64,7 @@ class Reader:
             raise NotUnderstoodError
 
     def answer(self) -> str:
-        """Read the whole text: a percentage, one item, or a union of several."""
-        if self.tokens and self.tokens[-1][0] in ("%", r"\%"):
-            self.tokens.pop()
-            negative = self.peek() == "-"
-            self.at += self.peek() in ("-", "+")
-            value = scaled(self.product(), -1 if negative else 1)  # of no sum: 5 + 5%
-            if self.peek():
-                raise NotUnderstoodError
-            return spell({term: factor / 100 for term, factor in value.items()})
+        """Read the whole text: one item, or a union of several."""
         begin = self.at
         pieces = [self.item()]
         while self.take(r"\cup"):
@@ -377,13 +371,26 @@ class Reader:
 
     def number(self) -> Number:
         """Read a literal, exactly."""
-        digits = re.sub(r"\{,\}|,\\!|,", "", self.peek())
+        digits = re.sub(r"\{,\}|,\\!\s*|,", "", self.peek())
         grouped = digits != self.peek()
-        if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", digits):
+        if not re.fullmatch(r"(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?", digits):
             raise NotUnderstoodError
         if re.match(r"0\d", digits) or (grouped and re.match(r"\d{4}|0", self.peek())):
             raise NotUnderstoodError
         self.at += 1
+        if re.fullmatch(r"[1-9]\d{0,2}", digits):  # 52 000
+            while (
+                self.at < len(self.tokens)
+                and self.tokens[self.at][1]
+                and re.fullmatch(r"\d{3}(\.\d+)?([eE][+-]?\d+)?", self.peek())
+                and self.peek(1) not in ("/", r"\div")
+                and digits.isdigit()
+            ):
+                digits += self.peek()
+                self.at += 1
+        exponent = re.search(r"[eE]([+-]?\d+)", digits)
+        if exponent and abs(int(exponent[1])) > 400:
+            raise NotUnderstoodError
         return number_of(Fraction(digits))
 
 

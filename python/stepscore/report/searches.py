@@ -42,7 +42,7 @@ class SearchSummary:
             known[place] = None
             self._unread += 1
         self._known += sum(answer is not None for answer in known)
-        self._right += int(same_answer(known, result.answers).sum())
+        self._right += int(same_answer(known, result.answers, verify=None).sum())
         for model, count in result.calls.items():
             self._calls[model] = self._calls.get(model, 0) + count
         for record, outcome in zip(records, result, strict=True):

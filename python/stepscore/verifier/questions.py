@@ -24,11 +24,12 @@ _SPELLINGS = {
     r"\geq": r"\ge ", r"\neq": r"\ne ", r"\dfrac": r"\frac", r"\tfrac": r"\frac",
     r"\cfrac": r"\frac", "$": " ", r"\(": " ", r"\)": " ", r"\[": " ", r"\]": " ", r"\!": "",
     r"\,": " ", r"\:": " ", r"\;": " ", "\\ ": " ", "~": " ", r"\qquad": " ", r"\quad": " ",
-    r"\left": "", r"\right": "", r"\displaystyle": " ",
+    r"\left": "", r"\right": "", r"\displaystyle": " ", "\\\\": "\\\\",
 }  # fmt: skip
 _SPELLING = re.compile(
     "|".join(
-        re.escape(sign) + r"(?![A-Za-z])" * sign[-1].isalpha() * sign.startswith("\\")
+        re.escape(sign)
+        + r"(?![A-Za-z])" * (sign[0] == "\\" and sign[-1].isalpha() and "quad" not in sign)
         for sign in sorted(_SPELLINGS, key=len, reverse=True)
     )
 )
@@ -49,10 +50,14 @@ _NEVER = re.compile(
     r"|[\d)]\s*_|(?<![A-Za-z])0x"  # another base
     r"|%|\\?\$|\^\s*\{?\\circ|\\(?:circ|degree)(?![A-Za-z])|\\pmod|\\equiv"
     r"|[\d}]\s*(?:cm|mm|km|dm|kg|mg|ml|mL|Hz|kWh|mph|ft|in|lbs?|oz|yd|hrs?|min|sec|deg|rad)(?![a-z])"
-    r"|(?<!\d)\d{1,2}:[0-5]\d(?!\d)"  # a time
-    rf"|(?<![A-Za-z\\])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{4,}}"  # words are no products
     r"|[^\x00-\x7f]"
 )
+# Words are no products of letters; those of an index or an environment are no words.
+_WORD = re.compile(rf"(?<![A-Za-z\\])(?!(?:{_FUNCTIONS})(?![A-Za-z]))[A-Za-z]{{4,}}")
+_NO_WORD = re.compile(r"\\(?:begin|end)\{[a-z]+\*?\}|_\{[A-Za-z0-9]+\}")
+_TIME = re.compile(r"(?<!\d)\d{1,2}:[0-5]\d(?!\d)")
+# 1,22 may be 1.22, but 1,234 is 1234.
+_POINT = re.compile(r"\s*-?(?:\d+,(?!\d{3}(?!\d))\d+|0,\d+|\d{4,},\d+)\s*")
 _LETTER = r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega))"
 _VARIABLE = rf"{_LETTER}(?:_(?:[A-Za-z0-9]|\{{[A-Za-z0-9]+\}}))?'?"
 _POINTS = r"(?:[A-Z](?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]+\}))?){1,4}"
@@ -119,9 +124,16 @@ def question(a: str, b: str) -> tuple[str, str] | None:
     one, two = _read(a), _read(b)
     if one is None or two is None or _differ_in_case(a, b):
         return None
+    if len(one.items) == 1 and _POINT.fullmatch(b):
+        two = _read(b.replace(",", ".")) or two
+    elif len(two.items) == 1 and _POINT.fullmatch(a):
+        one = _read(a.replace(",", ".")) or one
     if len(one.items) > 1 or len(two.items) > 1:
         return _lists(one, two)
-    return _single(one.items[0], two.items[0])
+    asked = _single(one.items[0], two.items[0])
+    if asked and asked[0] != asked[1] and any(map(_TIME.search, asked)):
+        return None
+    return asked
 
 
 def _single(a: _Item, b: _Item) -> tuple[str, str] | None:
@@ -212,6 +224,8 @@ def _values(answer: _Answer, form: str) -> str:
 
 
 def _read(answer: str) -> _Answer | None:
+    if r"\begin" not in answer:
+        answer = re.sub(r"\\\\(?=[A-Za-z])", r"\\", answer)  # escaped twice
     text = _SPELLING.sub(lambda sign: _SPELLINGS[sign[0]], answer).strip().removesuffix(".")
     text = _AND.sub(";", text)
     if any(re.search("[A-Za-z]{2}", inside[1]) for inside in _TEXT.finditer(text)):
@@ -220,10 +234,13 @@ def _read(answer: str) -> _Answer | None:
     text = re.sub(r"√\s*(\d+|[a-z])", r"\\sqrt{\1}", text).replace("√(", "sqrt(")
     if _TRIGONOMETRY.search(text):
         text = _DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
-    if _NEVER.search(text) or re.fullmatch(r"\s*(?:[A-Za-z]|[A-Za-z]{3,})\s*", text):
+    if _NEVER.search(text) or _WORD.search(_NO_WORD.sub("", text)):
+        return None
+    if re.fullmatch(r"\s*(?:[A-Za-z]|[A-Za-z]{3,})\s*", text):
         return None
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))|\{,\}", "", text)
     text = re.sub(r"_\{([A-Za-z0-9])\}", r"_\1", text)
+    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
     parts = _split(text, re.compile("[,;]"))
     if len(parts) > 1:
         # n = 1, 2, 3 names them all
