@@ -139,14 +139,14 @@ std::string marked_value(std::string_view text, const Fences& skipped, const Fen
 }
 
 std::string stated_in(std::string_view text, const Fences& skipped, const Fences& blocks) {
-  std::string answer = boxed_values(text, skipped);
+  std::string answer;
+  if (text.find('\\') != kNone) answer = boxed_values(text, skipped);
   if (answer.empty()) answer = marked_value(text, skipped, blocks);
   return answer.empty() ? statement_value(text, skipped, blocks) : answer;
 }
 
 // The answer in the last <answer>...</answer> that says something.
 std::string tagged_value(std::string_view text) {
-  if (text.find('<') == kNone) return {};
   size_t end = text.size();
   for (size_t at = text.size(); at > 0;) {
     at = text.rfind('<', at - 1);
@@ -270,8 +270,11 @@ std::string computed_value(std::string_view text, const Fences& blocks) {
 
 std::string stated_answer(std::string_view solution) {
   const std::string_view text = body_of(solution);
-  std::string answer = tagged_value(text);
-  if (!answer.empty()) return answer;
+  std::string answer;
+  if (text.find('<') != kNone) {
+    answer = tagged_value(text);
+    if (!answer.empty()) return answer;
+  }
   const Fences blocks = fences_of(text);
   answer = stated_in(text, blocks, blocks);
   if (!answer.empty()) return answer;
