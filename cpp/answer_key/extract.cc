@@ -36,7 +36,9 @@ constexpr std::string_view kValueSigns[] = {"−", "√", "π", "∞", "€", "�
 // The size of a tag at a place, whose letters may be of any case; 0 without.
 template <class Table>
 size_t tag_size(const Table& tags, std::string_view text, size_t at) {
+  if (at + 1 >= text.size()) return 0;
   for (const std::string_view tag : tags) {
+    if (tag[1] != text[at + 1] && tag[1] != (text[at + 1] | 0x20)) continue;
     if (Lower(text.substr(at, tag.size())).view() == tag) return tag.size();
   }
   return 0;

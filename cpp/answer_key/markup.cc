@@ -92,7 +92,7 @@ std::string_view unquoted(std::string_view text) {
   if (text.ends_with("。")) text.remove_suffix(3);
   if (text.ends_with(',')) text.remove_suffix(1);
   if (text.ends_with(';')) text.remove_suffix(1);
-  if (text.ends_with('\\')) text.remove_suffix(1);
+  while (text.ends_with('\\')) text.remove_suffix(1);
   if (text.starts_with("**")) text.remove_prefix(2);
   if (text.ends_with("**")) text.remove_suffix(2);
   text = strip(text);
