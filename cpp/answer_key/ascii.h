@@ -86,11 +86,13 @@ class Lower {
   size_t size_ = 0;
 };
 
+// Whether a word, which is not empty, is in a table.
 template <class Table>
 constexpr bool in(const Table& table, std::string_view word) {
+  if (word.empty()) return false;
   // The first letters part most words, without a call.
   return std::any_of(std::begin(table), std::end(table), [word](std::string_view known) {
-    return known.size() == word.size() && (word.empty() || (known[0] == word[0] && known == word));
+    return known.size() == word.size() && known[0] == word[0] && known == word;
   });
 }
 

@@ -36,7 +36,9 @@ constexpr std::string_view kValueSigns[] = {"−", "√", "π", "∞", "€", "�
 // The size of a tag at a place, whose letters may be of any case; 0 without.
 template <class Table>
 size_t tag_size(const Table& tags, std::string_view text, size_t at) {
+  if (at + 1 >= text.size()) return 0;
   for (const std::string_view tag : tags) {
+    if (tag[1] != text[at + 1] && tag[1] != (text[at + 1] | 0x20)) continue;
     if (Lower(text.substr(at, tag.size())).view() == tag) return tag.size();
   }
   return 0;
@@ -139,14 +141,14 @@ std::string marked_value(std::string_view text, const Fences& skipped, const Fen
 }
 
 std::string stated_in(std::string_view text, const Fences& skipped, const Fences& blocks) {
-  std::string answer = boxed_values(text, skipped);
+  std::string answer;
+  if (text.find('\\') != kNone) answer = boxed_values(text, skipped);
   if (answer.empty()) answer = marked_value(text, skipped, blocks);
   return answer.empty() ? statement_value(text, skipped, blocks) : answer;
 }
 
 // The answer in the last <answer>...</answer> that says something.
 std::string tagged_value(std::string_view text) {
-  if (text.find('<') == kNone) return {};
   size_t end = text.size();
   for (size_t at = text.size(); at > 0;) {
     at = text.rfind('<', at - 1);
@@ -270,8 +272,11 @@ std::string computed_value(std::string_view text, const Fences& blocks) {
 
 std::string stated_answer(std::string_view solution) {
   const std::string_view text = body_of(solution);
-  std::string answer = tagged_value(text);
-  if (!answer.empty()) return answer;
+  std::string answer;
+  if (text.find('<') != kNone) {
+    answer = tagged_value(text);
+    if (!answer.empty()) return answer;
+  }
   const Fences blocks = fences_of(text);
   answer = stated_in(text, blocks, blocks);
   if (!answer.empty()) return answer;

@@ -41,8 +41,8 @@ constexpr std::string_view kBlankCommands[] = {"Box",   "cdots", "displaystyle",
 constexpr std::string_view kPlaceholders[] = {
     "answer",           "your answer", "final answer",     "your final answer", "the answer",
     "the final answer", "answer here", "your answer here", "final answer here", "and"};
-constexpr std::string_view kTextFences[] = {"",      "text", "txt",  "markdown",  "md",
-                                            "latex", "tex",  "math", "plaintext", "output"};
+constexpr std::string_view kTextFences[] = {"text", "txt",  "markdown",  "md",    "latex",
+                                            "tex",  "math", "plaintext", "output"};
 constexpr std::string_view kLengths[] = {"pt", "em", "ex", "mm", "cm"};
 
 // The code point that ends a text, and its bytes; 0 where that is not UTF-8.
@@ -92,7 +92,7 @@ std::string_view unquoted(std::string_view text) {
   if (text.ends_with("。")) text.remove_suffix(3);
   if (text.ends_with(',')) text.remove_suffix(1);
   if (text.ends_with(';')) text.remove_suffix(1);
-  if (text.ends_with('\\')) text.remove_suffix(1);
+  while (text.ends_with('\\')) text.remove_suffix(1);
   if (text.starts_with("**")) text.remove_prefix(2);
   if (text.ends_with("**")) text.remove_suffix(2);
   text = strip(text);
@@ -189,6 +189,17 @@ std::string_view uncovered(std::string_view text, std::string& made) {
   return made;
 }
 
+// Whether both ends are plainly those of an answer: for most it saves a round.
+bool is_finished(std::string_view text) {
+  if (text.empty()) return false;
+  const char first = text.front(), last = text.back();
+  const bool begins = is_letter(first) || is_digit(first) ||
+                      (first == '\\' && letter_at(text, 1) && !text.starts_with("\\begin"));
+  const bool ends = is_digit(last) || last == '}' ||
+                    (is_letter(last) && text.find('>') == kNone);  // no <|...|>user
+  return begins && ends;
+}
+
 }  // namespace
 
 std::string_view trimmed(std::string_view answer) {
@@ -196,6 +207,7 @@ std::string_view trimmed(std::string_view answer) {
   if (answer.ends_with('.') && !answer.ends_with("..")) {
     answer = strip(answer.substr(0, answer.size() - 1));
   }
+  if (answer.empty() || (answer[0] != '$' && answer[0] != '\\')) return answer;
   struct Pair {
     std::string_view open, close;
   };
@@ -250,10 +262,9 @@ std::string_view clean_end(std::string_view text) {
 }
 
 std::string finished(std::string_view text) {
-  const auto is_inner = [](char c) { return is_letter(c) || is_digit(c); };
   std::string made;
   for (;;) {
-    if (!text.empty() && is_inner(text.front()) && is_inner(text.back())) return std::string(text);
+    if (is_finished(text)) return std::string(text);
     const std::string_view before = text;
     text = uncovered(unquoted(trimmed(clean_end(text))), made);
     if (text.size() == before.size() && text.data() == before.data()) return std::string(text);
@@ -288,6 +299,7 @@ bool says_nothing(std::string_view text) {
 
 std::vector<Fence> fences_of(std::string_view text) {
   std::vector<Fence> found;
+  if (text.find('`') == kNone && text.find('~') == kNone) return found;
   if (text.find("```") == kNone && text.find("~~~") == kNone) return found;
   bool is_open = false, is_text = false;
   size_t opened = 0, content = 0;
@@ -306,7 +318,7 @@ std::vector<Fence> fences_of(std::string_view text) {
           opened = begin;
           content = std::min(end + 1, text.size());
           opener = sign;
-          is_text = in(kTextFences, info);
+          is_text = info.empty() || in(kTextFences, info);
         } else if (is_open && sign == opener && info.empty()) {
           found.push_back({opened, end, text.substr(content, begin - content), is_text});
           is_open = false;

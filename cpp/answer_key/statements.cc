@@ -132,9 +132,10 @@ class Statements {
 
   std::string last(const std::vector<Fence>& skipped) {
     std::string judged;
+    const bool one_line = text_.find('\n') == kNone;
     size_t end = text_.size(), fences = skipped.size();
     for (;;) {
-      const size_t newline = end == 0 ? kNone : text_.rfind('\n', end - 1);
+      const size_t newline = end == 0 || one_line ? kNone : text_.rfind('\n', end - 1);
       size_t begin = newline == kNone ? 0 : newline + 1;
       if (fences > 0 && begin < skipped[fences - 1].end && end > skipped[fences - 1].begin) {
         begin = skipped[--fences].begin;
@@ -279,10 +280,10 @@ class Statements {
     if (has(text_, at, "=") && !has(text_, at, "==") && cue.kind != Kind::kResult) {
       return {at + 1, false};
     }
-    const bool blank = is_blank(text_.substr(at, end - at));
     if (cue.kind == Kind::kChineseWords) {
       const std::string_view last = text_.substr(cue.end - 3, 3);
-      const bool said = in(kChineseSaid, last) || (blank && is_markup(line));
+      const bool said =
+          in(kChineseSaid, last) || (is_blank(text_.substr(at, end - at)) && is_markup(line));
       return {said ? at : kNone, false};
     }
     if (cue.kind == Kind::kOtherLanguage) {
@@ -292,7 +293,7 @@ class Statements {
       }
       return {kNone, false};
     }
-    if (cue.kind == Kind::kAnswer && blank) {
+    if (cue.kind == Kind::kAnswer && is_blank(text_.substr(at, end - at))) {
       const size_t first = skip(line, 0, line.size(), " \t>");
       const bool heading = (first < line.size() && contains("#*_", line[first])) || is_markup(line);
       return {heading ? end : kNone, true};

@@ -52,6 +52,9 @@ enum class Judged : uint8_t { kValue, kJudgement, kNoValue };
 // What is said of the answer.
 Judged judged(std::string_view sentence) {
   size_t at = skip(sentence, 0, sentence.size(), "*_");
+  if (at < sentence.size() && !is_letter(sentence[at]) && !is_foreign(sentence[at])) {
+    return Judged::kValue;
+  }
   const size_t end = word_end(sentence, at, sentence.size());
   const Lower word(sentence.substr(at, end - at));
   at = skip(sentence, end, sentence.size(), "*_");

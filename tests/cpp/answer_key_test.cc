@@ -166,7 +166,8 @@ constexpr Case kCases[] = {
 };
 
 constexpr Case kSolutions[] = {
-    {"so \\boxed{5} and \\fbox{\\frac{1}{2}}.", "\\frac{1}{2}"},
+    {"so \\boxed{5} and \\fbox{\\frac{1}{2}}.", "5, \\frac{1}{2}"},
+    {"so \\boxed{5} and then \\fbox{\\frac{1}{2}}.", "\\frac{1}{2}"},
     {"\\boxed{{a}{b}} #### 7", "{a}{b}"},
     {"\\boxed{\\left\\{1\\right.}", "\\left\\{1\\right"},
     {"first \\boxed{1}, then \\boxed{2", "1"},

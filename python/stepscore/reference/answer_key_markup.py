@@ -90,7 +90,7 @@ def finish(text: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    text = text.removesuffix("。").removesuffix(",").removesuffix(";").removesuffix("\\")
+    text = text.removesuffix("。").removesuffix(",").removesuffix(";").rstrip("\\")
     text = text.removeprefix("**").removesuffix("**").strip(WHITE)
     for begin, end in (("*", "*"), ("`", "`"), ("__", "__")):
         if len(text) > 2 * len(begin) and text.startswith(begin) and text.endswith(end):
