@@ -10,7 +10,6 @@ namespace stepscore {
 namespace {
 
 constexpr int64_t kBlock = 64;  // segments whose statistics are held at once, on the stack
-constexpr int64_t kSegmentsPerThread = 2048;
 
 template <class T>
 [[noreturn]] void report(const T* values, const int64_t* offsets, int64_t segment,
@@ -69,8 +68,11 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
   const Rules rules = rules_of(reductions, count, options);
   const simd::LeafLoops& loops = simd::leaf_loops();
   FirstFault fault;
+  const double columns = static_cast<double>(count);
+  const Work work{(1.0 + 2.0 * columns) * static_cast<double>(n) +
+                  10.0 * columns * static_cast<double>(segments)};
 
-  parallel_for(segments, kSegmentsPerThread, [&](int64_t begin, int64_t end) {
+  parallel_for(segments, work, [&](int64_t begin, int64_t end) {
     Statistics statistics[kBlock];
     for (int64_t s = begin; s < end; s += kBlock) {
       const int64_t stop = std::min(s + kBlock, end);

@@ -14,7 +14,6 @@
 namespace stepscore {
 namespace {
 
-constexpr int64_t kTextsPerThread = 512;
 constexpr size_t kLongest = 1000;  // of an answer that is taken apart; longer ones are prose
 constexpr int64_t kNone = -1;
 
@@ -189,6 +188,12 @@ class Classes {
   std::vector<int64_t> into_;            // of a class: the one class that adds a unit to it
 };
 
+Work work_of(const std::string_view* texts, int64_t count) {
+  size_t bytes = 0;
+  for (int64_t i = 0; i < count; ++i) bytes += texts[i].size();
+  return {400.0 * static_cast<double>(count) + 1.5 * static_cast<double>(bytes)};
+}
+
 }  // namespace
 
 std::string extract_answer(std::string_view solution) {
@@ -206,7 +211,7 @@ std::string answer_key(std::string_view answer) {
 }
 
 void extract_answers(const std::string_view* texts, int64_t count, std::string* answers) {
-  parallel_for(count, kTextsPerThread, [&](int64_t begin, int64_t end) {
+  parallel_for(count, work_of(texts, count), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       answers[i] = texts[i].data() == nullptr ? std::string() : extract_answer(texts[i]);
     }
@@ -214,7 +219,7 @@ void extract_answers(const std::string_view* texts, int64_t count, std::string* 
 }
 
 void answer_keys(const std::string_view* texts, int64_t count, Holds holds, std::string* keys) {
-  parallel_for(count, kTextsPerThread, [&](int64_t begin, int64_t end) {
+  parallel_for(count, work_of(texts, count), [&](int64_t begin, int64_t end) {
     std::string bare;
     for (int64_t i = begin; i < end; ++i) key_of(texts[i], holds, keys[i], bare);
   });
@@ -223,8 +228,7 @@ void answer_keys(const std::string_view* texts, int64_t count, Holds holds, std:
 void group_answers(const std::string_view* texts, const int64_t* offsets, int64_t problems,
                    Holds holds, int64_t* ids, Decided* decided) {
   const int64_t count = offsets[problems];
-  const int64_t grain = 1 + problems * kTextsPerThread / std::max<int64_t>(1, count);
-  parallel_for(problems, grain, [&](int64_t begin, int64_t end) {
+  parallel_for(problems, work_of(texts, count), [&](int64_t begin, int64_t end) {
     Classes classes;
     std::vector<std::string> keys, bare;
     for (int64_t p = begin; p < end; ++p) {

@@ -13,11 +13,8 @@
 namespace stepscore {
 namespace {
 
-constexpr int64_t kItemsPerThread = 1 << 13;
-
-int64_t grain(const Level& level) {
-  const int64_t items = level.offsets[level.problems];
-  return 1 + level.problems * kItemsPerThread / std::max<int64_t>(1, items);
+Work work_of(const Level& level) {
+  return {40.0 * static_cast<double>(level.offsets[level.problems])};
 }
 
 void check_scores(const char* op, const Level& scores) {
@@ -234,7 +231,7 @@ std::vector<int64_t> top_k(const Level& scores, const int64_t* k, int64_t* out_o
     out_offsets[p + 1] = out_offsets[p] + std::min(k[p], scores.offsets[p + 1] - scores.offsets[p]);
   }
   std::vector<int64_t> indices(static_cast<size_t>(out_offsets[scores.problems]));
-  parallel_for(scores.problems, grain(scores), [&](int64_t begin, int64_t end) {
+  parallel_for(scores.problems, work_of(scores), [&](int64_t begin, int64_t end) {
     std::vector<int64_t> order;
     for (int64_t p = begin; p < end; ++p) {
       sort_by_score(scores, p, false, order);
@@ -264,7 +261,7 @@ void rebase_allotment(const Level& scores, const int64_t* width, double temperat
     check(width[p] >= 0, "rebase_allotment", "width", "[", p, "] must be 0 or more; got ",
           width[p]);
   }
-  parallel_for(scores.problems, grain(scores), [&](int64_t begin, int64_t end) {
+  parallel_for(scores.problems, work_of(scores), [&](int64_t begin, int64_t end) {
     std::vector<int64_t> order;
     for (int64_t p = begin; p < end; ++p) {
       sort_by_score(scores, p, true, order);
@@ -289,7 +286,7 @@ void resample(const Level& weights, const int64_t* counts, Resampling method,
     check(counts[p] == 0 || weights.offsets[p] < weights.offsets[p + 1], "resample",
           About{"weights"}, "problem ", p, " has nothing to draw from");
   }
-  parallel_for(weights.problems, grain(weights), [&](int64_t begin, int64_t end) {
+  parallel_for(weights.problems, work_of(weights), [&](int64_t begin, int64_t end) {
     Search search;
     for (int64_t p = begin; p < end; ++p) {
       if (counts[p] == 0) continue;

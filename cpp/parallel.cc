@@ -54,6 +54,11 @@ std::atomic<int>& thread_setting() {
   return threads;
 }
 
+std::atomic<double>& least_work() {
+  static std::atomic<double> nanoseconds{kLeastWork};
+  return nanoseconds;
+}
+
 // Subnormal numbers as IEEE 754 has them, whatever mode the caller's thread is in: flushing them
 // there (torch.set_flush_denormal) and not in the workers would make results depend on the cuts.
 class SubnormalsKept {
@@ -218,11 +223,20 @@ void set_num_threads(int threads) {
   thread_setting().store(threads);
 }
 
+double set_least_work(double nanoseconds) {
+  check(nanoseconds >= 0.0, "set_least_work", "nanoseconds", " must be 0 or more; got ",
+        nanoseconds);
+  return least_work().exchange(nanoseconds);
+}
+
 namespace detail {
 
-void parallel_ranges(int64_t count, int64_t grain, RangeFunction function, void* context) {
+void parallel_ranges(int64_t count, Work work, RangeFunction function, void* context) {
   if (count <= 0) return;
-  const int64_t worthwhile = std::max<int64_t>(1, count / std::max<int64_t>(1, grain));
+  const double shares = work.nanoseconds / least_work().load();
+  const int64_t worthwhile =
+      shares < static_cast<double>(count) ? std::max<int64_t>(1, static_cast<int64_t>(shares))
+                                          : count;
   const int threads = static_cast<int>(std::min<int64_t>(num_threads(), worthwhile));
   const int64_t ranges = std::min<int64_t>(worthwhile, int64_t{threads} * kRangesPerThread);
   if (threads > 1 && !inside_job &&

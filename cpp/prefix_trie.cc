@@ -11,10 +11,10 @@
 namespace stepscore {
 namespace {
 
-constexpr int64_t kTokensPerThread = 1 << 16;
-
-int64_t grain(int64_t items, int64_t tokens) {
-  return 1 + items * kTokensPerThread / std::max<int64_t>(1, tokens);
+// Of a pass: over the tokens of traces, or over their nodes, of which there are at most as many.
+template <class Id>
+Work work_of(const GroupedTraces<Id>& traces) {
+  return {static_cast<double>(traces.tokens()) + 30.0 * static_cast<double>(traces.traces())};
 }
 
 // The first i in [begin, end) with a[i] != b[i], or end. Whole blocks are compared without a
@@ -159,7 +159,7 @@ void count_in_group(const GroupedTraces<Id>& traces, int64_t group, const Branch
 template <class Id>
 void share_prefixes(const GroupedTraces<Id>& traces, const Branches& branches) {
   const int64_t group_count = traces.group_count;
-  parallel_for(group_count, grain(group_count, traces.tokens()), [&](int64_t begin, int64_t end) {
+  parallel_for(group_count, work_of(traces), [&](int64_t begin, int64_t end) {
     Forks forks;
     for (int64_t g = begin; g < end; ++g) share_in_group(traces, g, forks, branches);
   });
@@ -173,10 +173,10 @@ template <class Id>
 void prefix_trie(const GroupedTraces<Id>& traces, const Branches& branches,
                  const TrieNodes<Id>& nodes) {
   const int64_t trace_count = traces.traces(), group_count = traces.group_count;
-  parallel_for(trace_count, grain(trace_count, traces.tokens()), [&](int64_t begin, int64_t end) {
+  parallel_for(trace_count, work_of(traces), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) write_trace(traces, branches, t, nodes);
   });
-  parallel_for(group_count, grain(group_count, traces.tokens()), [&](int64_t begin, int64_t end) {
+  parallel_for(group_count, work_of(traces), [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) count_in_group(traces, g, branches, nodes);
   });
 }

@@ -12,7 +12,6 @@
 namespace stepscore {
 namespace {
 
-constexpr int64_t kProblemsPerThread = 256;
 
 // A simulation that waits for answers.
 struct Begun {
@@ -113,7 +112,8 @@ int64_t select(TreeSearch& search, const Selection& selection, int32_t leaves) {
   std::vector<Begun> begun(static_cast<size_t>(search.problems * most));
   std::vector<int32_t> waiting(static_cast<size_t>(search.problems));
   std::vector<int64_t> counts(static_cast<size_t>(search.problems));
-  parallel_for(search.problems, kProblemsPerThread, [&](int64_t begin, int64_t end) {
+  const Work work{250.0 * static_cast<double>(search.problems * most)};  // a way down each
+  parallel_for(search.problems, work, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       counts[p] = begin_simulations(search, p, static_cast<int32_t>(most), begun.data() + p * most,
                                     &waiting[p]);

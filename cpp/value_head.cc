@@ -15,7 +15,9 @@ namespace {
 using simd::kTileColumns;
 using simd::kTileRows;
 
-constexpr int64_t kBytesPerThread = 128 * 1024;  // less than this is read faster than a wake-up
+constexpr double kOfAProduct = 0.12;  // nanoseconds, of a row with few outputs: bound by memory
+constexpr double kOfATileProduct = 0.06;
+constexpr double kOfAPackedNumber = 1.0;
 constexpr int64_t kBlockRows = 32;               // head outputs held before they are activated
 constexpr int64_t kCachedDepth = 256;            // 32 KiB of a weight panel stay in the first cache
 constexpr int64_t kCachedRows = 240;             // 240 KiB of the rows stay in the second
@@ -64,9 +66,10 @@ void affine_head(const Rows& rows, const Layer& layer, Activation activation, fl
   const int64_t outputs = layer.weight.rows;
   const int64_t out_width = activated_width(activation, outputs);
   const Buffer weight = padded_weight(loops, layer.weight);
-  const int64_t row_bytes = rows.hidden.columns * item_size(rows.hidden.dtype) + 1;
+  const Work work{kOfAProduct * static_cast<double>(rows.count * outputs) *
+                  static_cast<double>(rows.hidden.columns)};
 
-  parallel_for(rows.count, std::max<int64_t>(1, kBytesPerThread / row_bytes),
+  parallel_for(rows.count, work,
                [&](int64_t begin, int64_t end) {
                  const int64_t block = std::max<int64_t>(1, kBlockRows / outputs);
                  const Buffer z(block * outputs);
@@ -138,12 +141,15 @@ void inner_layer(const Rows& rows, const Layer& layer, Inner inner, float* out) 
   const Rows weight_rows{layer.weight, nullptr, outputs};
   const int64_t row_panel_count = (rows.count + kTileRows - 1) / kTileRows;
   const Buffer row_panels(row_panel_count * depth * kTileRows);
-  parallel_for(row_panel_count, 1, [&](int64_t begin, int64_t end) {
+  const double packed = kOfAPackedNumber * static_cast<double>(rows.count * depth);
+  parallel_for(row_panel_count, Work{packed}, [&](int64_t begin, int64_t end) {
     pack_panels<kTileRows>(loops, rows, begin, end - begin,
                            row_panels.get() + begin * depth * kTileRows);
   });
 
-  parallel_for((outputs + kTileColumns - 1) / kTileColumns, 1, [&](int64_t begin, int64_t end) {
+  const Work work{static_cast<double>(outputs * depth) *
+                  (kOfAPackedNumber + kOfATileProduct * static_cast<double>(rows.count))};
+  parallel_for((outputs + kTileColumns - 1) / kTileColumns, work, [&](int64_t begin, int64_t end) {
     const Buffer weight_panels(kPanelGroup * depth * kTileColumns);
     const Buffer sums(kPanelGroup * kCachedRows * kTileColumns);
     for (int64_t panel = begin; panel < end; panel += kPanelGroup) {

@@ -16,8 +16,6 @@
 namespace stepscore {
 namespace {
 
-constexpr int64_t kProblemsPerThread = 64;
-
 size_t at(int64_t i) {
   return static_cast<size_t>(i);
 }
@@ -313,7 +311,11 @@ void check_ballot(const Ballot& ballot, const RuleSet& rules) {
 void vote(const Ballot& ballot, const RuleSet& rules, const VoteOutput& out) {
   check_ballot(ballot, rules);
   FirstFault fault;
-  parallel_for(ballot.problems, kProblemsPerThread, [&](int64_t begin, int64_t end) {
+  const double votes = static_cast<double>(rules.count * ballot.columns) *
+                       static_cast<double>(ballot.offsets[ballot.problems]);
+  const Work work{200.0 * static_cast<double>(ballot.problems) +
+                  (8.0 + 2.0 * static_cast<double>(ballot.prefix_count)) * votes};
+  parallel_for(ballot.problems, work, [&](int64_t begin, int64_t end) {
     Election election(ballot, rules, out);
     for (int64_t p = begin; p < end; ++p) {
       if (!election.hold(p, fault)) return;

@@ -20,4 +20,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.def("set_cpu_level", simd::set_level, py::arg("name"));
   module.def("num_threads", num_threads);
   module.def("set_num_threads", set_num_threads, py::arg("threads"));
+  module.def("set_least_work", set_least_work, py::arg("nanoseconds"));
 }

@@ -61,7 +61,10 @@ def data() -> Path:
 @pytest.fixture(autouse=True)
 def _restore_threads_and_level() -> Iterator[None]:
     threads, level = stepscore.num_threads(), stepscore.cpu_level()
+    least = _core.set_least_work(0)
+    _core.set_least_work(least)
     yield
+    _core.set_least_work(least)
     stepscore.set_num_threads(threads)
     _core.set_cpu_level(level)
 

@@ -22,6 +22,7 @@ def bits(array: Any) -> bytes:
 def bits_everywhere(levels: list[str], call: Callable[[], Any]) -> bytes:
     """The bits of a call, after checking that neither level nor thread count changes them."""
     expected = None
+    _core.set_least_work(0)  # however small the input is
     for level in levels:
         _core.set_cpu_level(level)
         for threads in THREADS:

@@ -543,6 +543,7 @@ def test_the_first_fault_is_named_whatever_the_threads(levels, threads):
     bad = [MANY[-1] // 3, MANY[-1] // 2, MANY[-1] - 1]
     values[bad] = np.nan
     stepscore.set_num_threads(threads)
+    _core.set_least_work(0)
     for level in levels:
         _core.set_cpu_level(level)
         for _ in range(5):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +160,80 @@ def test_processes_at_every_level_and_thread_count_agree(levels: list[str]) -> N
         done = fresh(DIGEST, STEPSCORE_CPU=level, STEPSCORE_NUM_THREADS=threads, PYTHONPATH=here)
         assert done.returncode == 0, done.stderr
         assert dict(line.split() for line in done.stdout.splitlines()) == expected
+
+
+# --- small inputs ---------------------------------------------------------------------------
+
+# Counts the threads of the process: a pool that was never asked has none.
+SMALL = """
+import os, sys
+import numpy as np
+import stepscore
+from stepscore import _core
+assert stepscore.num_threads() == 8
+rng = np.random.default_rng(0)
+def even(count, size): return np.arange(0, count * size + 1, size)
+def normal(*shape): return rng.standard_normal(shape).astype(np.float32)
+def tree():
+    search = stepscore.TreeSearch(16, max_nodes=40)
+    search.select("puct", simulations=4, samples=2, leaves=2)
+    return search.ask()
+ids, scores, values = rng.integers(0, 50, 3200), rng.random(1600), rng.random(3200)
+texts = [f"the answer is {i}/7" for i in range(40)]
+inner, last = (normal(32, 64), None), (normal(2, 32), None)
+calls = {
+    "find_steps": lambda: stepscore.find_steps(ids[:2000], even(100, 20), 7),
+    "find_steps, short": lambda: stepscore.find_steps(ids[:2000], even(400, 5), 7),
+    "aggregate": lambda: stepscore.aggregate(values, even(400, 8), ["min", "prod"]),
+    "vote": lambda: stepscore.vote(ids[:1600] % 8, scores, even(100, 16), "weighted"),
+    "vote, large": lambda: stepscore.vote(ids[:1024] % 8, scores[:1024], even(1, 1024), "borda"),
+    "answer_keys": lambda: stepscore.answer_keys(texts),
+    "extract_answers": lambda: stepscore.extract_answers(texts),
+    "group_answers": lambda: stepscore.group_answers(texts, even(10, 4), verify=None),
+    "PrefixTrie": lambda: stepscore.PrefixTrie(ids % 5, even(32, 100)),
+    "value_head": lambda: stepscore.value_head(normal(64, 512), normal(2, 512)),
+    "mlp_head": lambda: stepscore.mlp_head(normal(8, 64), [inner, last]),
+    "top_k": lambda: stepscore.top_k(scores, even(50, 32), 4),
+    "tree_search": tree,
+}
+def threads(): return len(os.listdir("/proc/self/task"))
+before = threads()
+for name, call in calls.items():
+    call()
+    print(name, threads() - before)
+before = threads()
+_core.set_least_work(0)  # the same calls can be split
+for call in calls.values():
+    call()
+print("forced", threads() - before)
+"""
+
+
+def test_small_inputs_start_no_thread() -> None:
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("counts threads in /proc")
+    done = fresh(SMALL, STEPSCORE_NUM_THREADS="8")
+    assert done.returncode == 0, done.stderr
+    *counts, forced = (line.rpartition(" ") for line in done.stdout.splitlines())
+    assert {name: int(count) for name, _, count in counts} == {name: 0 for name, _, _ in counts}
+    assert len(counts) == 13
+    assert int(forced[2]) == 7
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_large_inputs_are_split(op: str) -> None:
+    code = (
+        "import os, sys, test_parallel as t, stepscore\n"
+        "calls = t.work(4)\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        f"calls[{op!r}]()\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("counts threads in /proc")
+    here = os.pathsep.join(path for path in sys.path if path)
+    done = fresh(code, STEPSCORE_NUM_THREADS="4", PYTHONPATH=here)
+    assert (done.returncode, done.stdout.strip()) == (0, "3"), done.stderr
 
 
 # --- several callers ------------------------------------------------------------------------

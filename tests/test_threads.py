@@ -19,6 +19,12 @@ from same_bits import THREADS, bits
 
 import stepscore
 
+
+@pytest.fixture(autouse=True)
+def _split_small_inputs() -> None:
+    stepscore._core.set_least_work(0)  # restored by the conftest
+
+
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = 8
 ROUNDS = 12

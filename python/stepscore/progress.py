@@ -1,27 +1,33 @@
-"""How far a file has been worked through, for a person who watches."""
+"""How far a file has been worked through, and what takes long, for a person who watches."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 _SECONDS_BETWEEN = 0.2
+_SECONDS_BEFORE = 0.8  # until what takes long is named
 _BAR_WIDTH = 24
 
 
 class Progress:
     """One line on a terminal: share of the file, how much is done, rate, time left.
 
-    On anything but a terminal it shows nothing.
+    On anything but a terminal it shows nothing. The share may also be that of something else than
+    bytes, such as problems, where `size` and positions count these.
 
     Attributes:
         count: what is done.
         seconds: how long that took, at the end.
+        size: as it was given.
 
     Args:
         what: the word in front.
-        size: the file's bytes, None where nobody knows.
+        size: the file's bytes, or what else positions count; None where nobody knows.
         stream: where it is shown; None takes standard error.
         unit: what is counted.
     """
@@ -36,7 +42,7 @@ class Progress:
         self.count = 0
         self.seconds = 0.0
         self._what = what
-        self._size = size
+        self.size = size
         self._unit = unit
         self._stream = sys.stderr if stream is None else stream
         self._shown = self._stream is not None and self._stream.isatty()
@@ -52,26 +58,62 @@ class Progress:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
 
-    def update(self, count: int, position: int) -> None:
-        """Count what is done; `position` bytes of the file have been worked through."""
+    def update(self, count: int, position: int, note: str = "") -> None:
+        """Count what is done.
+
+        Args:
+            count: how much more.
+            position: how much of the `size` has been worked through.
+            note: stands at the end of the line.
+        """
         self.count += count
         now = time.monotonic()
         if not self._shown or now - self._last < _SECONDS_BETWEEN:
             return
         self._last = now
-        line = self._line(now - self._started, position)
+        line = self._line(now - self._started, position) + note
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
 
     def _line(self, seconds: float, position: int) -> str:
         done = f"{self.count:,} {self._unit}, {self.count / seconds:,.0f}/s"
-        if not self._size:
+        if not self.size:
             return f"{self._what}: {done}"
-        share = min(position / self._size, 1.0)
+        share = min(position / self.size, 1.0)
         bar = ("#" * round(share * _BAR_WIDTH)).ljust(_BAR_WIDTH, ".")
         left = f", {_duration(seconds / share - seconds)} left" if share else ""
         return f"{self._what} {share:4.0%} [{bar}] {done}{left}"
+
+
+@contextmanager
+def named_when_long(what: str, stream: IO[str] | None = None) -> Iterator[None]:
+    """Name what is going on, in a line of standard error, once it takes close to a second.
+
+    Args:
+        what: such as ``loading the PRM lab``.
+        stream: where it is said; None takes standard error.
+    """
+    to = sys.stderr if stream is None else stream
+    over = threading.Event()
+
+    def name() -> None:
+        if not over.wait(_SECONDS_BEFORE):
+            try:
+                to.write(f"{what} ...\n")
+                to.flush()
+            except (OSError, ValueError):
+                pass  # a closed stream
+
+    teller = threading.Thread(target=name, daemon=True)
+    if to is not None:
+        teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if to is not None:
+            teller.join()
 
 
 def _duration(seconds: float) -> str:

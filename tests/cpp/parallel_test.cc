@@ -1,5 +1,6 @@
 #include "stepscore/parallel.h"
 
+#include <algorithm>
 #include <latch>
 #include <stdexcept>
 
@@ -7,13 +8,19 @@
 
 using namespace stepscore;
 
+// Work of which so many items are worth a thread.
+static Work worth(int64_t count, int64_t items) {
+  set_least_work(kLeastWork);  // as it is outside of tests
+  return {static_cast<double>(count / std::max<int64_t>(1, items)) * kLeastWork};
+}
+
 TEST(every_item_is_visited_once) {
   for (const int threads : {1, 2, 3, 7, 64}) {
     set_num_threads(threads);
     for (const int64_t count : {0, 1, 2, 6, 7, 8, 63, 1000, 1001}) {
       for (const int64_t grain : {0, 1, 3, 100, 5000}) {
         std::vector<std::atomic<int>> visits(static_cast<size_t>(count));
-        parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+        parallel_for(count, worth(count, grain), [&](int64_t begin, int64_t end) {
           EXPECT(0 <= begin && begin < end && end <= count, begin, " ", end);
           for (int64_t i = begin; i < end; ++i) ++visits[static_cast<size_t>(i)];
         });
@@ -25,14 +32,14 @@ TEST(every_item_is_visited_once) {
 
 TEST(nothing_to_do_calls_nothing) {
   for (const int64_t count : {int64_t{0}, int64_t{-5}, INT64_MIN}) {
-    parallel_for(count, 1, [](int64_t, int64_t) { EXPECT(false); });
+    parallel_for(count, worth(count, 1), [](int64_t, int64_t) { EXPECT(false); });
   }
 }
 
-TEST(a_grain_keeps_small_work_on_the_caller) {
+TEST(small_work_stays_on_the_caller) {
   set_num_threads(7);
   const std::thread::id caller = std::this_thread::get_id();
-  parallel_for(199, 100, [&](int64_t begin, int64_t end) {
+  parallel_for(199, worth(199, 100), [&](int64_t begin, int64_t end) {
     EXPECT(std::this_thread::get_id() == caller);
     EXPECT(begin == 0 && end == 199);
   });
@@ -43,7 +50,7 @@ TEST(the_work_is_really_split) {
   std::atomic<int> ranges{0}, others{0};
   std::latch together(3);  // no range ends before all have begun: each needs a thread of its own
   const std::thread::id caller = std::this_thread::get_id();
-  parallel_for(300, 100, [&](int64_t begin, int64_t end) {
+  parallel_for(300, worth(300, 100), [&](int64_t begin, int64_t end) {
     together.arrive_and_wait();
     EXPECT(end - begin == 100);
     ++ranges;
@@ -57,7 +64,7 @@ TEST(writes_of_the_workers_are_seen_by_the_caller) {
   set_num_threads(7);
   std::vector<int64_t> out(70'000);
   for (int64_t round = 1; round <= 200; ++round) {
-    parallel_for(70'000, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(70'000, worth(70'000, 1), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) out[static_cast<size_t>(i)] = i * round;
     });
     for (const size_t i : {size_t{0}, size_t{9'999}, size_t{35'000}, size_t{69'999}}) {
@@ -71,7 +78,7 @@ TEST(callers_that_meet_finish_their_own_work) {
   testing::from_several_callers([] {
     std::atomic<int64_t> sum{0};
     for (int round = 0; round < 50; ++round) {
-      parallel_for(1000, 1, [&](int64_t begin, int64_t end) {
+      parallel_for(1000, worth(1000, 1), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) sum += i;
       });
     }
@@ -89,7 +96,7 @@ TEST(threads_may_be_set_while_others_work) {
   });
   for (int round = 0; round < 500; ++round) {
     std::atomic<int64_t> items{0};
-    parallel_for(100, 1, [&](int64_t begin, int64_t end) { items += end - begin; });
+    parallel_for(100, worth(100, 1), [&](int64_t begin, int64_t end) { items += end - begin; });
     EXPECT(items == 100);
   }
   stop = true;
@@ -102,7 +109,7 @@ TEST(an_exception_of_any_range_reaches_the_caller_after_all_have_ended) {
     std::atomic<int> ended{0};
     std::string said;
     try {
-      parallel_for(500, 100, [&](int64_t begin, int64_t end) {
+      parallel_for(500, worth(500, 100), [&](int64_t begin, int64_t end) {
         const bool mine = begin <= at && at < end;
         if (!mine) std::this_thread::sleep_for(std::chrono::milliseconds(5));
         ++ended;
@@ -115,7 +122,7 @@ TEST(an_exception_of_any_range_reaches_the_caller_after_all_have_ended) {
     EXPECT(ended == 5, ended.load());
     // And the pool works on, without the old error.
     std::atomic<int64_t> items{0};
-    parallel_for(500, 100, [&](int64_t begin, int64_t end) { items += end - begin; });
+    parallel_for(500, worth(500, 100), [&](int64_t begin, int64_t end) { items += end - begin; });
     EXPECT(items == 500);
   }
 }
@@ -125,7 +132,7 @@ TEST(one_of_several_exceptions_reaches_the_caller) {
     set_num_threads(threads);
     int caught = 0;
     try {
-      parallel_for(4, 1, [](int64_t, int64_t) { throw InvalidArgument("op", "", "wrong"); });
+      parallel_for(4, worth(4, 1), [](int64_t, int64_t) { throw InvalidArgument("op", "", "wrong"); });
     } catch (const InvalidArgument&) {
       ++caught;
     }
@@ -139,7 +146,7 @@ TEST(the_first_fault_wins_whatever_the_order) {
     for (int round = 0; round < 50; ++round) {
       FirstFault fault;
       EXPECT(fault.none());
-      parallel_for(700, 1, [&](int64_t begin, int64_t end) {
+      parallel_for(700, worth(700, 1), [&](int64_t begin, int64_t end) {
         for (int64_t i = end - 1; i >= begin; --i) {
           if (i % 50 == 13) fault.report(i);
         }
@@ -155,4 +162,16 @@ TEST(impossible_thread_counts_are_refused) {
   EXPECT_FAULT(set_num_threads(-1), "got -1");
   EXPECT_FAULT(set_num_threads(1025), "got 1025");
   EXPECT(num_threads() == 3);
+}
+
+TEST(the_least_work_can_be_set) {
+  set_num_threads(4);
+  set_least_work(0.0);
+  std::atomic<int> ranges{0};
+  parallel_for(4, Work{0.0}, [&](int64_t, int64_t) { ++ranges; });
+  EXPECT(ranges == 4);
+  EXPECT(set_least_work(kLeastWork) == 0.0);
+  parallel_for(4, Work{2.0 * kLeastWork - 1.0}, [&](int64_t, int64_t) { ranges = 9; });
+  EXPECT(ranges == 9);
+  EXPECT_FAULT(set_least_work(-1.0), "nanoseconds must be 0 or more; got -1");
 }

@@ -175,7 +175,12 @@ def test_a_request_that_fails_marks_its_problem_alone(
     reason = "failed: the policy raised RuntimeError: out of order"
     assert found[1]["stepscore"]["status"] == reason
     assert found[1]["stepscore"]["winner"] is None
-    assert f"  id 7: {reason}" in capsys.readouterr().out
+    why = f"{reason}; there is no trace"
+    assert found[1]["stepscore"]["no_answer"] == why
+    assert "no_answer" not in found[0]["stepscore"]
+    printed = capsys.readouterr().out
+    assert "1 without an answer:\n" in printed
+    assert f"  id 7: {why}\n" in printed
     for own, other in zip(found, good, strict=True):
         if own["id"] != 7:
             del own["stepscore"]["costs"], other["stepscore"]["costs"]

@@ -180,15 +180,29 @@ def test_what_has_no_room_or_no_meaning_costs_no_other(policy) -> None:
     good = request(PROBLEMS[0], [])
     wanted = policy([good])[0]
     full = replace(good, steps=["1" * 128])
-    too_long = replace(good, problem="1" * 128)
+    too_long = replace(good, problem="11+" * 41 + "111=?")
     unknown = replace(good, problem="x")
     first, second, third, fourth, fifth = policy([full, good, too_long, unknown, good])
     assert first == [Continuation("", terminal=True)] * 3
     assert [one.text for one in second] == [one.text for one in wanted]
     assert str(third) == "expected a problem of 1 to 127 tokens, prompt included; got 128"
-    assert "text may hold only" in str(fourth)
+    assert "the lab knows its own kind of sums alone" in str(fourth)
     assert [one.text for one in fifth] == [one.text for one in wanted]
     assert [type(one) for one in policy([unknown])] == [ValueError]
+
+
+@pytest.mark.parametrize("problem", ["What is 12+34?", "12345", "3*4=?", "12+34", "", "12+34=46"])
+def test_the_lab_says_that_it_knows_its_own_sums_alone(policy, problem: str) -> None:
+    (answer,) = policy([replace(request(PROBLEMS[0], []), problem=problem)])
+    assert str(answer) == (
+        "LabContinuationPolicy: the lab knows its own kind of sums alone, such as '69+15-75=?'; "
+        f"got {problem!r}; search with another policy"
+    )
+
+
+def test_a_step_with_other_characters_is_named(policy) -> None:
+    (answer,) = policy([request(PROBLEMS[0], ["so 12+34=46\n"])])
+    assert "text may hold only" in str(answer)
 
 
 def test_another_stop_text_is_refused(policy) -> None:

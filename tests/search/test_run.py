@@ -532,6 +532,49 @@ def test_progress_counts() -> None:
     assert seen[-1]["policy_calls"] == result.calls["policy"]
     assert seen[-1]["scorer_calls"] == result.calls["scorer"]
     assert len(seen) == sum(result.calls.values())
+    left = [counts["problems_left"] for counts in seen]
+    assert left[0] == len(PROBLEMS)
+    assert left == sorted(left, reverse=True)
+
+
+def answering(texts: Sequence[str], terminal: bool) -> Any:
+    """A policy that gives the same samples to every request."""
+
+    def policy(requests: Sequence[ExpandRequest]) -> list[list[Continuation]]:
+        samples = [Continuation(text, 1, 0.0, terminal) for text in texts]
+        return [samples[: len(request.seeds)] for request in requests]
+
+    return policy
+
+
+@pytest.mark.parametrize(
+    ("policy", "options", "why"),
+    [
+        (
+            answering(["I do not know.\n", "Nor do I.\n"], True),
+            {},
+            "none of its 2 traces that have ended states an answer",
+        ),
+        (
+            answering(["First ...\n", "And first ...\n"], False),
+            {"samples": 2},
+            "none of its 2 traces has ended: the budget was spent, or the strategy takes no more "
+            "steps",
+        ),
+        (
+            lambda requests: [RuntimeError("no")] * len(requests),
+            {},
+            "failed: the policy raised RuntimeError: no; there is no trace",
+        ),
+        (answering(["The answer is 2.\n", "The answer is 3.\n"], True), {}, None),
+    ],
+)
+def test_a_result_says_why_it_has_no_answer(policy: Any, options: Any, why: str | None) -> None:
+    (found,) = search(
+        ["1+1"], "beam", policy, lambda rs: [0.5] * len(rs), n=2, m=2, retries=0, **options
+    )
+    assert found.no_answer == why
+    assert (found.answer is None) == (why is not None)
 
 
 # --- killed and taken up again ----------------------------------------------------------------

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import stepscore
 from stepscore.cli.options import unescaped
 from stepscore.cli.spelling import flag_of
-from stepscore.credentials import described, text_of
+from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
 from stepscore.jobs.search import Models
+from stepscore.progress import named_when_long
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -71,7 +72,8 @@ def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
         InputError: a model that cannot be loaded.
     """
     try:
-        loaded: ProcessRewardModel = stepscore.load(model, **options)
+        with named_when_long(f"loading the PRM {model}"):
+            loaded: ProcessRewardModel = stepscore.load(model, **options)
     except Exception as error:
         raise _not_loaded(error, Argument("model", model), {"model": "model"}) from error
     # A download shows its own bar; after that there is one bar, over the file.
@@ -105,7 +107,8 @@ def load_models(arguments: argparse.Namespace) -> Models:
         described |= describe(prm, stepscore.__version__)
         del described["aggregation"]
     try:
-        policy = _load_policy(arguments, name, is_url=is_url)
+        with named_when_long(masked(f"loading the policy {name}")):
+            policy = _load_policy(arguments, name, is_url=is_url)
     except Exception as error:
         options = _ENDPOINT_OPTIONS if is_url else _POLICY_OPTIONS
         raise _not_loaded(error, Argument("policy", name), options) from error

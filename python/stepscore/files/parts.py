@@ -6,13 +6,12 @@ import os
 import re
 import secrets
 import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 
-try:
+if sys.platform != "win32":  # without such locks: what a killed run left stays
     import fcntl
-except ModuleNotFoundError:  # no such locks: what a killed run left stays
-    fcntl = None  # type: ignore[assignment]
 
 _open_parts: set[Path] = set()
 
@@ -86,7 +85,7 @@ def _remove_dead(path: Path) -> None:
 
 def _lock(descriptor: int, *, wait: bool = True) -> bool:
     """Lock an open file as long as it is open; False where that cannot be."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -115,7 +115,7 @@ def search_file(
         stack.push(partial(_tell_kept, begun, kept))  # first, and so called last
         opened = open_files(stack, files, plan.trees)
         assert opened.out is not None
-        _look_ahead(files, trees)
+        count = _look_ahead(files, trees)
         models = load()
         provenance = {
             **models.described,
@@ -127,10 +127,12 @@ def search_file(
         journals = Journals(files.target, provenance, restart=plan.restart)
         stack.callback(journals.leave)
         begun.append(journals)
-        with Progress("search", None, unit="requests") as progress:
+        with Progress("search", count, unit="requests") as progress:
             for number, records in enumerate(_chunks(opened, files)):
                 journal = journals.of_chunk(number)
-                result = _search(records, plan.strategy, models, journal, progress, arguments)
+                result = _search(
+                    records, plan.strategy, models, journal, progress, summary.problems, arguments
+                )
                 write_results(
                     records,
                     result,
@@ -194,10 +196,14 @@ class _Trees:
                 )
 
 
-def _look_ahead(files: Files, trees: _Trees) -> None:
-    """Read a file that can be read again, so that what is wrong with it costs no model's time."""
+def _look_ahead(files: Files, trees: _Trees) -> int | None:
+    """Read a file that can be read again, so that what is wrong with it costs no model's time.
+
+    Returns:
+        How many problems it has; None where nobody knows.
+    """
     if not os.path.isfile(files.source):
-        return
+        return None
     skips = Skips(files.on_error, spell=files.spell)
     with LineReader(files.source) as lines:
         records = _records(lines, files, skips)
@@ -205,8 +211,12 @@ def _look_ahead(files: Files, trees: _Trees) -> None:
         if first is None:
             raise nothing_processed(lines.name, skips)
         trees.see([first])
-        trees.see(records)
+        count = 1
+        for record in records:
+            trees.see([record])
+            count += 1
     trees.check()
+    return count
 
 
 def _records(lines: LineReader, files: Files, skips: Skips) -> Iterator[Record]:
@@ -226,14 +236,18 @@ def _search(
     models: Models,
     journal: Path,
     progress: Progress,
+    done: int,
     arguments: Mapping[str, Any],
 ) -> SearchResult:
     answered = 0
 
     def show(counts: Mapping[str, int]) -> None:
         nonlocal answered
-        before, answered = answered, sum(n for what, n in counts.items() if "_calls" not in what)
-        progress.update(answered - before, 0)
+        answers = (counts.get(model, 0) for model in ("policy", "scorer", "value", "judge"))
+        before, answered = answered, sum(answers)
+        ended = done + len(records) - counts["problems_left"]
+        of = "" if progress.size is None else f" of {progress.size:,}"
+        progress.update(answered - before, ended, f"; {ended:,}{of} problems have ended")
 
     try:
         result = search(

@@ -44,6 +44,7 @@ def write_results(
 def _as_json(outcome: ProblemResult) -> dict[str, Any]:
     return {
         "answer": outcome.answer,
+        **({} if outcome.no_answer is None else {"no_answer": outcome.no_answer}),
         "text": outcome.text,
         "winner": outcome.winner if outcome.winner >= 0 else None,
         "status": outcome.status,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from stepscore.lab.policy import LabPolicy, load_policy
+from stepscore.lab.tasks import parse
 from stepscore.lab.tokenizer import EOS_ID, NEWLINE_ID, PAD_ID, decode, encode
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
 from stepscore.policies.requests import Continuation, ExpandRequest
@@ -115,6 +116,13 @@ def _prompt(index: int, request: ExpandRequest) -> tuple[int, ...] | ValueError:
         raise ValueError(
             f"LabContinuationPolicy: requests[{index}].stop must be () or ('\\n',), the end of a "
             f"line; got {request.stop!r}; leave stop out"
+        )
+    try:
+        parse(request.problem.removesuffix("\n"))
+    except ValueError:
+        return ValueError(
+            "LabContinuationPolicy: the lab knows its own kind of sums alone, such as "
+            f"'69+15-75=?'; got {request.problem!r:.60}; search with another policy"
         )
     try:
         return tuple(encode(request.problem + "".join(request.steps)))

@@ -32,6 +32,8 @@ class SearchSummary:
         self._calls: dict[str, int] = {}
         self._failed = 0
         self._reasons: list[str] = []
+        self._unanswered = 0
+        self._whys: list[str] = []
 
     def add(self, records: Sequence[Record], result: SearchResult) -> None:
         """Count what was found for some records."""
@@ -48,7 +50,11 @@ class SearchSummary:
         for record, outcome in zip(records, result, strict=True):
             for name in _COSTS:
                 self._costs[name] += getattr(outcome.costs, name)
-            if outcome.status != "done":
+            if outcome.no_answer is not None:
+                self._unanswered += 1
+                if self._unanswered <= _REASONS:
+                    self._whys.append(f"  id {quote(record.id)}: {outcome.no_answer}")
+            elif outcome.status != "done":
                 self._failed += 1
                 if self._failed <= _REASONS:
                     self._reasons.append(f"  id {quote(record.id)}: {outcome.status}")
@@ -73,6 +79,11 @@ class SearchSummary:
             "calls: "
             + ", ".join(f"{model} {count:,}" for model, count in self._calls.items() if count),
         ]
+        if self._unanswered:
+            lines.append(f"{self._unanswered:,} without an answer:")
+            lines += self._whys
+            if self._unanswered > _REASONS:
+                lines.append(f"  ... and {self._unanswered - _REASONS:,} more")
         if self._failed:
             lines.append(
                 f"{self._failed:,} with a request that found no answer; the search went on "

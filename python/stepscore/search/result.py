@@ -116,6 +116,25 @@ class ProblemResult:
     traces: list[Trace]
     costs: ProblemCosts
 
+    @property
+    def no_answer(self) -> str | None:
+        """Why there is no answer, one line; None where there is one."""
+        if self.answer is not None:
+            return None
+        if not self.traces:
+            why = "there is no trace"
+        elif not any(trace.complete for trace in self.traces):
+            why = (
+                f"none of its {len(self.traces):,} traces has ended: the budget was spent, or the "
+                "strategy takes no more steps"
+            )
+        elif not any(trace.complete and trace.answer is not None for trace in self.traces):
+            ended = sum(trace.complete for trace in self.traces)
+            why = f"none of its {ended:,} traces that have ended states an answer"
+        else:
+            why = "no trace that states an answer took part in the vote"
+        return why if self.status == "done" else f"{self.status}; {why}"
+
 
 class SearchResult(Sequence[ProblemResult]):
     """What a search found, one `ProblemResult` per problem: a list of them, and what it took.

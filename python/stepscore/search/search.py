@@ -90,7 +90,8 @@ def search(
         journal: a file that keeps every answer. The same search begun again takes them from there,
             and asks the models only for what is missing. Of the models it knows nothing: they have
             to be the same.
-        progress: is told the counts of calls and answers after every call.
+        progress: is told after every call the counts of calls (``policy_calls``) and of answers
+            (``policy``), and ``problems_left``: how many still ask for something.
         parameters: of the strategy.
 
     Raises:

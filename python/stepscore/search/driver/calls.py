@@ -133,7 +133,9 @@ def _whole(sample: Any) -> Continuation:
     if not isinstance(sample, Continuation):
         raise UnusableError(f"gave {type(sample).__name__} where a Continuation was expected")
     texts = (sample.text,) if sample.answer is None else (sample.text, sample.answer)
-    numbers = isinstance(sample.tokens, Integral) and isinstance(sample.logprob, Real)
+    tokens: Any = sample.tokens
+    logprob: Any = sample.logprob
+    numbers = isinstance(tokens, Integral) and isinstance(logprob, Real)
     if not numbers or not all(isinstance(text, str) for text in texts):
         raise UnusableError(
             f"gave {sample!r:.100}; expected a text, a count of tokens, a number and an answer"

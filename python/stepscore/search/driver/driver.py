@@ -30,7 +30,8 @@ class Driver:
         models: ``policy``, ``scorer``, ``value`` and ``judge``; None for one that there is not.
         journal: keeps every answer; None keeps none.
         retries, timeout: of a call, see `call_model`.
-        progress: is told the counts of calls and answers after every call.
+        progress: is told the counts of calls and answers after every call, and how many problems
+            had a request in the last round.
 
     Attributes:
         calls: of each model, those that failed among them.
@@ -79,7 +80,8 @@ class Driver:
             self.answered[batch.model] += len(batch.requests)
             if self._progress is not None:
                 counts = {f"{model}_calls": count for model, count in self.calls.items()}
-                self._progress({**counts, **self.answered})
+                left = sum(group.waiting for group in groups)
+                self._progress({**counts, **self.answered, "problems_left": left})
             self._begin_call(batch.model)
             group.open_calls -= 1
             if not group.open_calls:

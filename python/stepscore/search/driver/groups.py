@@ -29,6 +29,7 @@ class Group:
         reasons: problem of the group -> why its first request failed.
         seconds: that the models took for each problem, ``[problems]``.
         open_calls: how many models have not answered yet.
+        waiting: problems that something was asked for in the last round; the others have ended.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Group:
         self.reasons: dict[int, str] = {}
         self.seconds = np.zeros(len(members))
         self.open_calls = 0
+        self.waiting = len(members)
         self._run, self._has_outcome, self._may_fill_up = run, has_outcome, may_fill_up
         self._batches: list[RequestBatch] = []
         self._next_sample = tree.roots + 1
@@ -49,6 +51,7 @@ class Group:
             next(self._run)
         except StopIteration as end:
             self.candidates = np.asarray(end.value, np.int64)
+            self.waiting = 0
             return False
         return True
 
@@ -79,6 +82,8 @@ class Group:
                 for i in batch.missing():
                     batch.answers[i] = journal.get(batch.places[i])
         self._batches = batches
+        if batches:
+            self.waiting = len(np.unique(np.concatenate([b.problems for b in batches])))
         return batches
 
     def tell(self) -> None:
