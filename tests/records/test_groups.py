@@ -56,8 +56,10 @@ def test_a_sample_may_stand_in_the_row_itself() -> None:
             "id": "?",
             "problem": "?",
             "answer": 5,
-            "seed": 0,
-            "candidates": [{"text": "so 5", "score": 0.5}, {"steps": ["5"], "correct": True}],
+            "candidates": [
+                {"id": "s1", "text": "so 5", "score": 0.5, "seed": 0},
+                {"id": "s2", "steps": ["5"], "correct": True, "seed": 1},
+            ],
         }
     ]
     assert not faults
@@ -81,6 +83,10 @@ def test_an_id_that_all_rows_share_is_kept() -> None:
         ),
         ({"id": 1, "problem": "?"}, 'in:2: expected the field "candidates", or a sample'),
         ([1], "in:2: expected one JSON object per line; got a list"),
+        (
+            {"id": 1, "candidates": ["\ud800"]},
+            "in:2: expected one JSON object per line; got 'utf-8'",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_read_is_one_fault(row: Any, message: str) -> None:

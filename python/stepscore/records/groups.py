@@ -23,7 +23,7 @@ class _Group:
     Attributes:
         place: of its first row.
         key: the value that its rows share.
-        first: the first row, without its samples.
+        first: what its record has beside the candidates.
         ids: of its rows, as JSON.
         candidates: of all its rows, in the order of the file.
     """
@@ -45,7 +45,9 @@ def gather_rows(
 
     Rows belong together if they have the same value of a field, wherever they stand: the whole
     input is read first. Candidates and problems keep the order of the file. A row holds its sample
-    as a list of candidates, as one candidate, or in fields of its own (text, steps, score, ...).
+    as a list of candidates, as one candidate, or in fields of its own (text, steps, score, ...):
+    then all that the rows do not share becomes the candidate. Else a problem has the further fields
+    of its first row.
 
     Args:
         lines: (place, bytes) of every row.
@@ -66,8 +68,8 @@ def gather_rows(
         try:
             content = _row(line)
             key = _key(content, group_by)
-            candidates = _samples(content, fields)
-            same = groups.setdefault(key, _Group(place, key, content))
+            shared, candidates = _split(content, group_by, fields)
+            same = groups.setdefault(key, _Group(place, key, shared))
             _check_same(same, content, fields)
         except RecordError as fault:
             on_fault(fault.of_record(place, None))
@@ -76,9 +78,6 @@ def gather_rows(
         same.candidates += candidates
     for group in groups.values():
         content = {**group.first, fields.candidates: group.candidates}
-        for name in _OF_A_SAMPLE:
-            if name not in vars(fields).values() and name != group_by:
-                content.pop(name, None)
         if len(group.ids) > 1 or group.first.get(fields.id) is None:
             content[fields.id] = group.key
         yield group.place, json.dumps(content, ensure_ascii=False).encode()
@@ -87,7 +86,8 @@ def gather_rows(
 def _row(line: bytes) -> dict[str, Any]:
     try:
         content = load_json(line.decode("utf-8"))
-    except ValueError as error:  # UnicodeDecodeError is one
+        json.dumps(content, ensure_ascii=False).encode()
+    except ValueError as error:  # of JSON, of bytes, or half of a surrogate pair
         content, got = None, str(error)
     else:
         got = kind_of(content)
@@ -112,19 +112,23 @@ def _key(content: dict[str, Any], group_by: str) -> RecordId:
     return value
 
 
-def _samples(content: dict[str, Any], fields: Fields) -> list[Any]:
+def _split(
+    content: dict[str, Any], group_by: str, fields: Fields
+) -> tuple[dict[str, Any], list[Any]]:
+    """Give what a row says of its problem, and its candidates."""
     if fields.candidates in content:
         value = content[fields.candidates]
-        return value if isinstance(value, list) else [value]
-    sample = {name: content[name] for name in _OF_A_SAMPLE if content.get(name) is not None}
-    if not sample:
+        return content, value if isinstance(value, list) else [value]
+    if all(content.get(name) is None for name in _OF_A_SAMPLE):
         raise RecordError(
             f'the field "{fields.candidates}", or a sample in fields of its own: '
             f"{', '.join(_OF_A_SAMPLE)}",
             got=", ".join(map(quote, content)) or "an empty object",
             advice=("name it with ", Argument("fields.candidates")),
         )
-    return [sample]
+    of_problem = (fields.problem, fields.answer, group_by)
+    shared = {name: content[name] for name in (fields.id, *of_problem) if name in content}
+    return shared, [{name: value for name, value in content.items() if name not in of_problem}]
 
 
 def _check_same(group: _Group, content: dict[str, Any], fields: Fields) -> None:
