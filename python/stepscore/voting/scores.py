@@ -53,6 +53,14 @@ class CandidateScores:
         return self.totals[:, self.columns.index(column)]
 
 
+def _left_out(values: NDArray[np.float64], step_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the steps of each candidate that have no score, ``[candidates]``."""
+    missing = np.isnan(values)
+    if not missing.any():  # as in most files, and the sums take longer than the look
+        return np.zeros(len(step_offsets) - 1, np.int64)
+    return np.diff(offsets_of(missing)[step_offsets])
+
+
 def candidate_scores(
     offsets: NDArray[np.int64],
     *,
@@ -83,11 +91,3 @@ def candidate_scores(
         columns += (GIVEN,)
     totals = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     return CandidateScores(offsets, values, step_offsets, columns, totals, bounded)
-
-
-def _left_out(values: NDArray[np.float64], step_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the steps of each candidate that have no score, ``[candidates]``."""
-    missing = np.isnan(values)
-    if not missing.any():  # as in most files, and the sums take longer than the look
-        return np.zeros(len(step_offsets) - 1, np.int64)
-    return np.diff(offsets_of(missing)[step_offsets])
