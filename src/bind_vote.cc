@@ -164,9 +164,9 @@ void bound_vote(const std::optional<TensorView>& answer_ids,
   }
   if (scores.has_value()) {
     check(scores->rank == 1 || scores->rank == 2, "vote", "scores",
-          " must have 1 dimension, or 2 with columns; got ", scores->rank, ", shape ",
+          " must have 1 dimension, or 2 with a column for each aggregation; got shape ",
           shape_of(*scores));
-    check_view("vote", "scores", *scores, scores->rank, {DType::kFloat64});
+    check_view("vote", "scores", *scores, scores->rank == 2 ? 2 : 1, {DType::kFloat64});
     // An empty tensor has no address, and null says that there are no scores.
     static const double kNothing = 0.0;
     ballot.scores = scores->shape[0] == 0 ? &kNothing : pointer<const double>(*scores);

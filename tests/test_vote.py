@@ -880,7 +880,8 @@ FAULTS = {
     "scores rank": (
         lambda: stepscore.vote(A, [[S]], [0, 3], "weighted"),
         ValueError,
-        "vote: scores must have 1 dimension, or 2 with columns; got 3, shape [1, 1, 3]",
+        "vote: scores must have 1 dimension, or 2 with a column for each aggregation; got shape "
+        "[1, 1, 3]",
     ),
     "scores of text": (
         lambda: stepscore.vote(A, ["a", "b", "c"], [0, 3], "weighted"),

@@ -67,6 +67,19 @@ def test_an_example_votes(info) -> None:
     assert (got.winner == reference.vote(A, scores, [0, 3], rule).winner).all()
 
 
+@pytest.mark.parametrize("info", RULES.values(), ids=RULES)
+def test_an_argmax_is_one_for_any_answers(info) -> None:
+    rng = np.random.default_rng(0)
+    low, high = max(info.scores.low, -4.0), min(info.scores.high, 4.0)
+    scores = low + (high - low) * rng.integers(0, 5, (200, 3, 1)) / 4
+    columns = len(info.example.parameters.get("objective_weights", "1"))
+    answers = rng.integers(0, 3, 600)
+    table = scores.reshape(600, 1).repeat(columns, axis=1)
+    got = stepscore.vote(answers, table, np.arange(0, 601, 3), info.example)
+    chosen = np.arange(0, 600, 3) + scores[..., 0].argmax(axis=1)
+    assert (got.winner[:, 0] == chosen).all() == info.argmax
+
+
 def test_the_ranges_are_those_of_the_op() -> None:
     rules = [info.example for info in RULES.values()]
     rules.append(Rule("weighted_reward_frequency", reward_weight=0.5, normalize="sum"))

@@ -79,7 +79,7 @@ inline int64_t find_classes(const int64_t* ids, int64_t count, int64_t* firsts, 
 #if defined(__AVX512F__)
   // The highest id so far, lane by lane: each lane against those before it, then against all before
   // the eight. An id that is more than the next number exceeds it; around the end it is negative.
-  const __m512i one = _mm512_set1_epi64(1), none = _mm512_set1_epi64(kNoAnswer);
+  const __m512i ones = _mm512_set1_epi64(1), none = _mm512_set1_epi64(kNoAnswer);
   const __m512i last = _mm512_set1_epi64(7);
   __m512i before = none, places = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
   __m512i excess = _mm512_setzero_si512(), lowest = excess;
@@ -90,7 +90,7 @@ inline int64_t find_classes(const int64_t* ids, int64_t count, int64_t* firsts, 
     highest = _mm512_max_epi64(highest, _mm512_alignr_epi64(highest, none, 4));
     const __m512i in_block = _mm512_permutexvar_epi64(last, highest);
     highest = _mm512_max_epi64(highest, before);
-    const __m512i next = _mm512_add_epi64(_mm512_alignr_epi64(highest, before, 7), one);
+    const __m512i next = _mm512_add_epi64(_mm512_alignr_epi64(highest, before, 7), ones);
     before = _mm512_max_epi64(before, in_block);
     excess = _mm512_max_epi64(excess, _mm512_sub_epi64(some, next));
     lowest = _mm512_min_epi64(lowest, some);

@@ -146,6 +146,18 @@ def test_candidates_that_stand_for_themselves(
     ]
 
 
+def test_a_tie_of_candidates_says_who_reached_it_first(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = {"a": 0.25, "b": 0.75, "c": 0.75}
+    candidates = [{"answer": answer, "score": score} for answer, score in scores.items()]
+    source = write({"id": 1, "candidates": [*candidates, {"answer": "a", "score": 0.75}]})
+    printed = explained(capsys, "vote", source, "--explain", "1", *asked("best_of_n"))
+    assert why(printed) == [
+        "best_of_n: b with a best score of 0.75, as much as a, which reached it later"
+    ]
+
+
 def test_a_single_answer_and_none(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     one = {"id": 1, "candidates": [{"answer": "4", "score": 0.5}]}
     none = {"id": 2, "candidates": [{"answer": "", "score": 0.5}]}

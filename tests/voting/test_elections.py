@@ -174,3 +174,11 @@ def test_a_rule_of_columns_reads_its_objectives() -> None:
     assert pareto.over([2, 0]) == Rule("pareto", columns=(2, 0))
     (weighted,) = parse_rules(["weighted"])
     assert weighted.over([2, 0]) == Rule("weighted")
+
+
+def test_rules_that_choose_one_need_no_answers() -> None:
+    rules = parse_rules(["majority", "weighted", "best_of_n", "crew"])
+    scores = candidate_scores(np.array([0, 3]), given=np.array([0.2, 0.9, 0.9]), bounded=True)
+    got = elect(scores, np.full(3, -1), np.array([False]), VoteSettings(rules))
+    assert got.exists[0, :, 0].tolist() == [False, False, True, True]
+    assert got.winner[0, :, 0, -1].tolist() == [-1, -1, 1, 1]

@@ -58,6 +58,14 @@ class CandidateScores:
         return self.totals[:, self.columns.index(column)]
 
 
+def _left_out(values: NDArray[np.float64], step_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the steps of each candidate that have no score, ``[candidates]``."""
+    missing = np.isnan(values)
+    if not missing.any():  # as in most files, and the sums take longer than the look
+        return np.zeros(len(step_offsets) - 1, np.int64)
+    return np.diff(offsets_of(missing)[step_offsets])
+
+
 def candidate_scores(
     offsets: NDArray[np.int64],
     *,
@@ -99,11 +107,3 @@ def without_scores(offsets: NDArray[np.int64]) -> CandidateScores:
     candidates = int(offsets[-1])
     step_offsets, totals = np.zeros(candidates + 1, np.int64), np.full((candidates, 1), np.nan)
     return CandidateScores(offsets, np.empty(0), step_offsets, (UNSCORED,), totals, bounded=False)
-
-
-def _left_out(values: NDArray[np.float64], step_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the steps of each candidate that have no score, ``[candidates]``."""
-    missing = np.isnan(values)
-    if not missing.any():  # as in most files, and the sums take longer than the look
-        return np.zeros(len(step_offsets) - 1, np.int64)
-    return np.diff(offsets_of(missing)[step_offsets])
