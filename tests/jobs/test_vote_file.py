@@ -94,7 +94,7 @@ def test_known_answers_are_compared_by_what_they_mean(
     given = {"id": 1, "answer": "$1,000$", "candidates": [{"answer": "1000", "score": 1}]}
     parsed = {"id": 2, "answer": "$1,000$", "candidates": [{"text": "#### 1000.", "score": 1}]}
     number = {"id": 3, "answer": 0.5, "candidates": [{"answer": "\\frac{2}{4}", "score": 1}]}
-    wrong = {"id": 4, "answer": "50", "candidates": [{"answer": "50%", "score": 1}]}
+    wrong = {"id": 4, "answer": "50", "candidates": [{"answer": "0.5", "score": 1}]}
     assert main(["vote", write(given, parsed, number, wrong)]) == 0
     assert rows(capsys.readouterr().out)["score"][2] == "75.0"
 
