@@ -17,14 +17,39 @@ Write = Callable[..., str]
 
 STAND_IN = """
 import time
+from dataclasses import dataclass, field
 
-def parse(text, parsing_timeout):
-    if "hang" in text:
+@dataclass
+class Normalization:
+    units: bool = True
+
+@dataclass
+class LatexExtractionConfig:
+    normalization_config: Normalization = field(default_factory=Normalization)
+
+class Read:
+    free_symbols = ("x", "y")
+    def __init__(self, text):
+        self.text = text
+    def has(self, *what):
+        return False
+
+def parse(text, configs, extraction_mode, parsing_timeout):
+    if "h_1" in text:
         time.sleep(1000)
-    return text
+    return [Read(text)]
 
 def verify(gold, target, timeout_seconds):
-    return sorted(gold) == sorted(target)
+    return sorted(gold.text) == sorted(target.text)
+"""
+SYMPY = """
+true = false = nan = zoo = object()
+class Expr: pass
+class core:
+    class relational:
+        class Relational: pass
+def preorder_traversal(found):
+    return []
 """
 
 
@@ -38,6 +63,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     about = folder / "math_verify-0.0.dist-info"
     about.mkdir(parents=True)
     (folder / "math_verify.py").write_text(STAND_IN)
+    (folder / "sympy.py").write_text(SYMPY)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: math-verify\nVersion: 0.0\n")
     monkeypatch.syspath_prepend(str(folder))
     pool._kill_idle()
@@ -92,14 +118,16 @@ def test_what_is_undecided_is_counted(
     stand_in: Path, write: Write, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     original = pool.MathVerify
-    monkeypatch.setattr(verifier, "MathVerify", lambda timeout, cache: original(0.5, cache))
-    source = write(record("x+1", "hang", "1+x"))
+    monkeypatch.setattr(
+        verifier, "MathVerify", lambda timeout, budget, cache: original(0.5, budget, cache)
+    )
+    source = write(record("x+1", "h_1", "1+x"))
     arguments = ["vote", source, "--verify", "math-verify"]
     assert main(arguments) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "math-verify gave no verdict in time on 1 of the answers or pairs of answers" in text
     assert main([*arguments, "--explain", "1"]) == 0
-    assert "  no verdict of math-verify in time on hang\n" in capsys.readouterr().out
+    assert "  no verdict of math-verify in time on h_1\n" in capsys.readouterr().out
 
 
 def test_without_it_the_message_says_what_to_install(

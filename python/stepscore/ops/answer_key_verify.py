@@ -7,7 +7,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from decimal import Decimal, localcontext
-from functools import lru_cache
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -182,13 +181,12 @@ def ask_math_verify(
     from stepscore.verifier import MathVerify, question
 
     verifier = MathVerify(timeout, budget, cache)
-    worded = lru_cache(20_000)(question)
 
     def merge(problem: tuple[int, range]) -> None:
         with verifier.comparison() as compare:
 
             def same(a: str, b: str) -> bool:
-                asked = worded(a, b)
+                asked = question(a, b)
                 if asked is None:
                     return False
                 keys = _core.answer_keys(asked, False)

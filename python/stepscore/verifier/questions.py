@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 RULES = 1  # of this file; verdicts kept on disk belong to it
@@ -223,6 +224,7 @@ def _values(answer: _Answer, form: str) -> str:
     return form % ",".join(item.sides[-1] for item in answer.items)
 
 
+@lru_cache(20_000)  # an answer meets all others of its problem
 def _read(answer: str) -> _Answer | None:
     if r"\begin" not in answer:
         answer = re.sub(r"\\\\(?=[A-Za-z])", r"\\", answer)  # escaped twice
