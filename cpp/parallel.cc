@@ -234,9 +234,9 @@ namespace detail {
 void parallel_ranges(int64_t count, Work work, RangeFunction function, void* context) {
   if (count <= 0) return;
   const double shares = work.nanoseconds / least_work().load();
-  const int64_t worthwhile =
-      shares < static_cast<double>(count) ? std::max<int64_t>(1, static_cast<int64_t>(shares))
-                                          : count;
+  const int64_t worthwhile = shares < static_cast<double>(count)
+                                 ? std::max<int64_t>(1, static_cast<int64_t>(shares))
+                                 : count;
   const int threads = static_cast<int>(std::min<int64_t>(num_threads(), worthwhile));
   const int64_t ranges = std::min<int64_t>(worthwhile, int64_t{threads} * kRangesPerThread);
   if (threads > 1 && !inside_job &&

@@ -12,7 +12,6 @@
 namespace stepscore {
 namespace {
 
-
 // A simulation that waits for answers.
 struct Begun {
   int32_t leaf, first, samples;  // samples 0: the leaf is not expanded

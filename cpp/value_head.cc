@@ -18,11 +18,11 @@ using simd::kTileRows;
 constexpr double kOfAProduct = 0.12;  // nanoseconds, of a row with few outputs: bound by memory
 constexpr double kOfATileProduct = 0.06;
 constexpr double kOfAPackedNumber = 1.0;
-constexpr int64_t kBlockRows = 32;               // head outputs held before they are activated
-constexpr int64_t kCachedDepth = 256;            // 32 KiB of a weight panel stay in the first cache
-constexpr int64_t kCachedRows = 240;             // 240 KiB of the rows stay in the second
-constexpr int64_t kPanelGroup = 8;               // weight panels packed at once
-constexpr int64_t kProductRows = 3840;           // rows multiplied at once; bounds the memory
+constexpr int64_t kBlockRows = 32;      // head outputs held before they are activated
+constexpr int64_t kCachedDepth = 256;   // 32 KiB of a weight panel stay in the first cache
+constexpr int64_t kCachedRows = 240;    // 240 KiB of the rows stay in the second
+constexpr int64_t kPanelGroup = 8;      // weight panels packed at once
+constexpr int64_t kProductRows = 3840;  // rows multiplied at once; bounds the memory
 static_assert(kCachedRows % kTileRows == 0 && kProductRows % kTileRows == 0);
 
 // Cache-line aligned, uninitialised.
@@ -69,23 +69,21 @@ void affine_head(const Rows& rows, const Layer& layer, Activation activation, fl
   const Work work{kOfAProduct * static_cast<double>(rows.count * outputs) *
                   static_cast<double>(rows.hidden.columns)};
 
-  parallel_for(rows.count, work,
-               [&](int64_t begin, int64_t end) {
-                 const int64_t block = std::max<int64_t>(1, kBlockRows / outputs);
-                 const Buffer z(block * outputs);
-                 for (int64_t i = begin; i < end; i += block) {
-                   const int64_t count = std::min(block, end - i);
-                   loops.dot_rows(rows.hidden, rows.positions, i, count, weight.get(), outputs,
-                                  z.get());
-                   for (int64_t r = 0; r < count; ++r) {
-                     float* row = z.get() + r * outputs;
-                     if (layer.bias != nullptr) {
-                       for (int64_t c = 0; c < outputs; ++c) row[c] += layer.bias[c];
-                     }
-                     activate(activation, row, outputs, out + (i + r) * out_width);
-                   }
-                 }
-               });
+  parallel_for(rows.count, work, [&](int64_t begin, int64_t end) {
+    const int64_t block = std::max<int64_t>(1, kBlockRows / outputs);
+    const Buffer z(block * outputs);
+    for (int64_t i = begin; i < end; i += block) {
+      const int64_t count = std::min(block, end - i);
+      loops.dot_rows(rows.hidden, rows.positions, i, count, weight.get(), outputs, z.get());
+      for (int64_t r = 0; r < count; ++r) {
+        float* row = z.get() + r * outputs;
+        if (layer.bias != nullptr) {
+          for (int64_t c = 0; c < outputs; ++c) row[c] += layer.bias[c];
+        }
+        activate(activation, row, outputs, out + (i + r) * out_width);
+      }
+    }
+  });
 }
 
 // packed[p][k][j] = column k of row (first_panel + p) * kPanel + j, zero beyond the last row

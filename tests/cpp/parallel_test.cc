@@ -132,7 +132,8 @@ TEST(one_of_several_exceptions_reaches_the_caller) {
     set_num_threads(threads);
     int caught = 0;
     try {
-      parallel_for(4, worth(4, 1), [](int64_t, int64_t) { throw InvalidArgument("op", "", "wrong"); });
+      parallel_for(4, worth(4, 1),
+                   [](int64_t, int64_t) { throw InvalidArgument("op", "", "wrong"); });
     } catch (const InvalidArgument&) {
       ++caught;
     }
