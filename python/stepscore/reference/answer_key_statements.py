@@ -30,7 +30,9 @@ _MORE = {
     "at", "expressed", "for", "from", "given", "i", "in", "obtained", "of", "on", "rounded", "that",
     "to", "we", "with", "you",
 }  # fmt: skip
-_STOPS = {"because", "but", "find", "if", "since", "what", "when", "where", "which"}
+_STOPS = {
+    "answer", "answers", "because", "but", "find", "if", "since", "what", "when", "where", "which",
+}  # fmt: skip
 _ADJECTIVES = {
     "best", "chosen", "correct", "exact", "final", "my", "numerical", "our", "required", "right",
     "selected", "short", "the", "your",
