@@ -20,8 +20,8 @@ constexpr std::string_view kModals[] = {"also", "can",   "comes",  "could", "hav
 constexpr std::string_view kMore[] = {"at", "expressed", "for",  "from", "given",   "i",
                                       "in", "obtained",  "of",   "on",   "rounded", "that",
                                       "to", "we",        "with", "you"};
-constexpr std::string_view kStops[] = {"because", "but",  "find",  "if",   "since",
-                                       "what",    "when", "where", "which"};
+constexpr std::string_view kStops[] = {"answer", "answers", "because", "but",   "find", "if",
+                                       "since",  "what",    "when",    "where", "which"};
 constexpr std::string_view kAdjectives[] = {"best",     "chosen",    "correct", "exact",    "final",
                                             "my",       "numerical", "our",     "required", "right",
                                             "selected", "short",     "the",     "your"};

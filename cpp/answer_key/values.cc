@@ -282,7 +282,7 @@ std::string Values::behind(size_t at, size_t end, bool label, Only only) {
   if (colon > 0) at = skip(text_, at + colon, end, "*_");
   at = skip(text_, at, end, kWhite);
   const size_t first = behind_hedges(at, end);
-  if (!opens_display(first) && is_blank(text_.substr(first, end - first))) {
+  if (opener_size(text_, first) == 0 && is_blank(text_.substr(first, end - first))) {
     return only == Only::kAny ? below(end + 1) : std::string();
   }
   return value(first, end, label, only);
@@ -298,7 +298,7 @@ std::string Values::below(size_t begin) {
                                         [](const Fence& f, size_t b) { return f.begin < b; });
     if (fence != fences_.end() && fence->begin == begin) return in_fence(*fence);
     const std::string_view line = text_.substr(at, end - at);
-    if (!opens_display(at) && is_blank(line)) {
+    if (opener_size(text_, at) == 0 && is_blank(line)) {
       begin = end + 1;
       continue;
     }
@@ -381,10 +381,6 @@ std::string Values::value(size_t at, size_t end, bool label, Only only) {
   }
   is_judgement_ = judgement == Judged::kJudgement;
   return found;
-}
-
-bool Values::opens_display(size_t at) const {
-  return opener_size(text_, at) > 0;
 }
 
 // The value of a sentence, "The largest number is 34", that stands for an answer.

@@ -50,7 +50,6 @@ class Values {
   std::string value(size_t at, size_t end, bool label, Only only);
   std::string listed(size_t at, size_t end, char bullet);
   std::string in_fence(const Fence& fence) const;
-  bool opens_display(size_t at) const;
   std::string told(size_t at, size_t end) const;
   size_t behind_display(size_t at) const;
   size_t behind_hedges(size_t at, size_t end) const;

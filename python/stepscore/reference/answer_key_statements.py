@@ -30,7 +30,9 @@ _MORE = {
     "at", "expressed", "for", "from", "given", "i", "in", "obtained", "of", "on", "rounded", "that",
     "to", "we", "with", "you",
 }  # fmt: skip
-_STOPS = {"because", "but", "find", "if", "since", "what", "when", "where", "which"}
+_STOPS = {
+    "answer", "answers", "because", "but", "find", "if", "since", "what", "when", "where", "which",
+}  # fmt: skip
 _ADJECTIVES = {
     "best", "chosen", "correct", "exact", "final", "my", "numerical", "our", "required", "right",
     "selected", "short", "the", "your",
@@ -169,8 +171,8 @@ def _verb(text: str, cue: _Cue, before: str, end: int) -> tuple[int, bool]:
     if text.startswith("=", at) and not text.startswith("==", at) and cue.kind != "result":
         return at + 1, False
     if cue.kind == "chinese":
-        heading = is_blank(text[at:end]) and _LINE_BEGIN.fullmatch(before) is not None
-        return (at, False) if text[cue.end - 1] in "是为即选择" or heading else (-1, False)
+        alone = is_blank(text[at:end]) and _LINE_BEGIN.fullmatch(before) is not None
+        return (at, False) if text[cue.end - 1] in "是为即选择" or alone else (-1, False)
     if cue.kind == "abroad":
         verbs = _ABROAD[text[cue.begin : cue.end].lower()]
         verb = next((v for v in verbs if text.startswith(v, at)), None)
