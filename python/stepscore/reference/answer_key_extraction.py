@@ -32,6 +32,7 @@ _REASONING = re.compile(
     re.ASCII,
 )
 _TAG = re.compile(r"(?i:<(/?)answer>)", re.ASCII)
+_CHOICE = re.compile(r"\(?[A-Z][).:]")
 _SEPARATORS = re.compile(
     r",[ \tA-Za-z\\$]|;|、|，|。|\\\\|\\q?quad(?![A-Za-z])|\.[ \t\n]|"
     r"(?<![A-Za-z])(?i:and|or|but|so|then)(?![A-Za-z])",
@@ -58,8 +59,12 @@ def stated_answer(text: str) -> str | None:
 
 
 def alone(text: str) -> str:
-    """Give the text itself, as an answer: the last row of the table."""
-    return finish(_body(text))
+    """Give the text itself, as an answer: the last row of the table.
+
+    Lines that begin as choices do are what could be chosen, not what was.
+    """
+    text = finish(_body(text))
+    return "" if "\n" in text and _CHOICE.match(text) else text
 
 
 def _body(text: str) -> str:

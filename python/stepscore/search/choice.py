@@ -197,8 +197,6 @@ def _winners(tree: Tree, candidates: Ids, choice: Choice) -> NDArray[np.int64]:
     """The winner of every problem; -1 where nobody takes part."""
     rule, offsets, ids = choice.rule, tree.offsets(candidates), tree.answer_ids(candidates)
     scores = choice.scores(tree, candidates)
-    if rule.name == "best_of_n":  # of equal scores the first wins, not the answer that came first
-        ids = np.where(ids < 0, -1, np.arange(len(ids)))
     winners = np.asarray(vote(ids, scores, offsets, rule, nan="drop", unfit="nan").winner)
     if winners.ndim > 1:  # a rule that reads columns together has the same winner in each
         winners = winners[:, 0]

@@ -22,15 +22,12 @@ from numpy.typing import NDArray
 from stepscore.ops import Rule, vote
 from stepscore.ragged import offsets_of
 from stepscore.voting.elections import Elections
-from stepscore.voting.rules import BEST_OF_N
 from stepscore.voting.scores import CandidateScores
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-# An answer reaches the highest of its scores.
-ARGMAX = (BEST_OF_N, "crew")
 # The candidate of an answer's highest score stands for it.
 SHOWS_BEST = ("minmax_weighted",)
 
@@ -115,7 +112,7 @@ class Part:
         low = top if is_exact(by) else top - _slack(np.diff(self._offsets), top)
         leads = reached >= low[self.problem]
         weight = np.ones_like(reached)
-        if by.name in ARGMAX:
+        if by.info.argmax:
             leads &= self._score == reached
         elif by.name in SHOWS_BEST:
             weight = self._best_of_answer(reached)
@@ -166,7 +163,7 @@ class Part:
 def is_exact(rule: Rule) -> bool:
     """Tell whether an answer reaches a count or a single score, which no order of sums changes."""
     counts = rule.name in ("majority", "pareto")
-    return counts or rule.name in ARGMAX or rule.parameters.get("reward") == "max"
+    return counts or rule.info.argmax or rule.parameters.get("reward") == "max"
 
 
 def nearly_tied(elections: Elections, rule: int, offsets: Int) -> Bool:
