@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import stepscore
-from stepscore.answers.grading import same_answer
+from stepscore import same_answer
 from stepscore.errors import InputTypeError
 from stepscore.evaluation import pass_at_k, prm_at_k
 from stepscore.lists import as_list, as_lists

@@ -38,8 +38,8 @@ class Checker(FakeModel):
         scores = super().score(problems, solutions, **options)
         labels = [
             label
-            for problem, steps in zip(problems, solutions, strict=True)
-            for label in tasks.check_steps(problem, steps)
+            for problem, solution in zip(problems, solutions, strict=True)
+            for label in tasks.check_steps(problem, self.reader.steps_of(solution)[0])
         ]
         scores.values[:] = np.where(labels, 0.9, 0.02)
         return scores

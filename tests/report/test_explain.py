@@ -243,7 +243,8 @@ def test_faults_before_and_in_the_record(
     assert main(["vote", write("{}"), "--explain", "5", "--on-error", "skip"]) == 2
     assert "has no record that can be processed; got '5'" in capsys.readouterr().err
     long = write({"id": 1, "problem": "?", "candidates": ["x" * 500]})
-    assert main(["rerank", long, "--model", "m", "--explain", "1"]) == 2
+    stop = ("--on-bad-candidate", "error")
+    assert main(["rerank", long, "--model", "m", "--explain", "1", *stop]) == 2
     assert (
         "in.jsonl:1: id 1: candidates[0]: expected no more tokens, with the problem"
         in capsys.readouterr().err

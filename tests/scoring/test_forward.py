@@ -25,7 +25,7 @@ from transformers import (
 )
 
 import stepscore
-from stepscore.scoring import model
+from stepscore.scoring import score_traces
 from stepscore.scoring.chunks import chunk_traces
 from stepscore.scoring.forward.attention import IMPLEMENTATION
 from stepscore.scoring.forward.forward_pass import hidden_states
@@ -280,7 +280,7 @@ def test_the_order_of_the_input_changes_no_bit(kind, token_budget, costs, loaded
         cuts.append(chunk_traces(traces, characters=500))
         return cuts[-1]
 
-    monkeypatch.setattr(model, "chunk_traces", short_chunks)
+    monkeypatch.setattr(score_traces, "chunk_traces", short_chunks)
     problems, solutions = many(40)
     assert loaded(kind).costs is not None, "these models share"
     prm = replace(loaded(kind), token_budget=token_budget, costs=costs)

@@ -189,7 +189,10 @@ def typed_forms() -> list[str]:
     Those without parameters come first, together in one text.
     """
     plain = [name for name in RULES if not typed_parameters(name)]
-    return ["   ".join(plain), *(_form(name) for name in RULES if name not in plain)]
+    return [
+        *textwrap.wrap("   ".join(plain), 90),
+        *(_form(name) for name in RULES if name not in plain),
+    ]
 
 
 def parse_objectives(text: str | None, rules: Sequence[TypedRule]) -> tuple[str, ...] | None:
