@@ -1,7 +1,8 @@
 """Everything that ``stepscore vote`` writes and prints, letter by letter.
 
-The digests are those of votes that were compared with the reference, rule by rule. A change of one of them is a change of what users get, and belongs into the CHANGELOG; print
-``found`` for the new ones.
+The digests are those of votes that were compared with the reference, rule by rule. A change of one
+of them is a change of what users get, and belongs into the CHANGELOG; print ``found`` for the new
+ones.
 """
 
 from __future__ import annotations
