@@ -290,8 +290,8 @@ std::string solution_alone(std::string_view solution) {
   std::string text = finished(body_of(solution));
   // Lines that begin as choices do are what could be chosen, not what was.
   const size_t letter = has(text, 0, "(") ? 1 : 0;
-  const bool choice = text.size() > letter + 1 && is_upper(text[letter]) &&
-                      contains(").:", text[letter + 1]);
+  const bool choice =
+      text.size() > letter + 1 && is_upper(text[letter]) && contains(").:", text[letter + 1]);
   return choice && text.find('\n') != std::string::npos ? std::string() : text;
 }
 

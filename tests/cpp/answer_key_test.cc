@@ -1,7 +1,7 @@
 #include "stepscore/answer_key.h"
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <cstdlib>
 #include <random>
 
@@ -262,14 +262,14 @@ bool is_scalar(const std::string& key) {
   return !key.empty() && key.find_first_not_of("0123456789+-*/^sqrtpi()") == std::string::npos;
 }
 
+// Of the processor, which other work on the machine does not lengthen.
 double milliseconds(const std::string& text) {
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();
   answer_key(text);
   std::string key;
   const std::string_view view = text;
   answer_keys(&view, 1, Holds::kSolution, &key);
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-      .count();
+  return 1e3 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -331,7 +331,8 @@ TEST(time_is_linear) {
     while (text.size() < 100'000) text += unit;
     double best = milliseconds(text);
     for (int again = 0; again < 2; ++again) best = std::min(best, milliseconds(text));
-    EXPECT(best < 10 * kSlower, "100 kB of ", unit, " take ", best, " ms");
+    // Linear takes 1 to 10, quadratic thousands.
+    EXPECT(best < 50 * kSlower, "100 kB of ", unit, " take ", best, " ms");
     milliseconds(text.substr(0, 999));  // short enough to be taken apart
   }
 }
