@@ -20,6 +20,8 @@ from stepscore.answers.stated import not_understood
         ("#### 1,000", "1,000"),
         ("The answer is 6.", "6"),
         ("Answer: 6", "6"),
+        ("The result is $6$", "6"),
+        ("The result is 6.", "6"),
         ("5+6=11\n11+7=18", "18"),
         ("First we add five and six, which gives 5 + 6 = 11", "11"),
         # an answer
@@ -35,6 +37,8 @@ from stepscore.answers.stated import not_understood
         ("Alina", "Alina"),
         # prose that states nothing else
         ("New York City Hall", "New York City Hall"),
+        ("n is even", "n is even"),
+        ("The result is obvious", "The result is obvious"),
         ("apple banana cherry date elder", "apple banana cherry date elder"),
         ("", ""),
         (None, None),

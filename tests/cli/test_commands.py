@@ -65,6 +65,23 @@ def test_the_command_lines_of_the_readme_are_right() -> None:
         command_line._parser().parse_args(shlex.split(line)[1:])
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("vote in.jsonl --explian 7", "of stepscore vote; got --explian; type --explain"),
+        # Not that --model is missing.
+        ("score in.jsonl -o out.jsonl --modl=lab", "of stepscore score; got --modl; type --model"),
+        ("vote --nothing", "got --nothing; stepscore vote --help lists them"),
+    ],
+)
+def test_an_option_that_there_is_not_is_named(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(shlex.split(line))
+    assert message in capsys.readouterr().err
+
+
 def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     text = capsys.readouterr().out

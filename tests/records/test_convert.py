@@ -53,7 +53,7 @@ def test_the_former_spelling_names_the_new_one(
     source = write(GSM8K if layout == "gsm8k" else QWEN)
     assert main(["convert", layout, source, "-o", str(out)]) == 0
     said = capsys.readouterr()
-    assert "1 problems, 2 candidates, 1 of them right" in said.out
+    assert "1 problem, 2 candidates, 1 of them right" in said.out
     assert f"--from {layout}" in said.err
     assert main(["convert", source, str(out)]) == 2
     assert "--overwrite" in capsys.readouterr().err

@@ -841,7 +841,11 @@ def test_votes_choose() -> None:
         ({"temperature": -1.0}, "temperature", "0 or more; got -1.0"),
         ({"stop": "\n"}, "stop", "a list, the texts that end a step; got str; put it into a list"),
         ({"n": 5}, "parameters.n", "a multiple of m=3, and both at least 1; got 5"),
-        ({"scorer": None}, "scorer", "a model, because the strategy asks for one; got none"),
+        (
+            {"scorer": None},
+            "scorer",
+            "a model, because the strategy asks for one; got none; pass scorer",
+        ),
         ({"how": "best"}, "how", "one of min, .*; got 'best'"),
         ({"rule": "best"}, "rule", "one of majority, .*; got 'best'"),
         ({"strategy": "greedy", "n": 1}, "parameters.n", "a parameter of greedy: .*; got 'n'"),

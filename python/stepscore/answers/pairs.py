@@ -27,8 +27,8 @@ def same_answer(
 
     ``same[i] = gold[i] and answers[i] are in one class``, as `stepscore.group_answers` has it for
     the two alone: other answers, and their units, have no say. A text with a mark of an answer
-    (a box, ``The answer is``, ``####``, tags), several lines or four words is read as a solution
-    is; anything else is the answer itself.
+    (a box, ``The answer is``, ``The result is``, ``####``, tags), several lines or four words is
+    read as a solution is; anything else is the answer itself.
 
     Args:
         gold: the right answers ``[n]``, or one for all; None is nobody's answer.

@@ -17,7 +17,7 @@ from stepscore.ops import answer_keys, extract_answers
 _WORD = r"(?<![\\A-Za-z])[A-Za-z]{2,}"
 # Four words, but for commands of LaTeX.
 _PROSE = rf"(?:{_WORD}[^A-Za-z\\]+){{3}}{_WORD}"
-_MARK = r"\\f?box|####|<answer>|</think>|\bans(?:wer)?s?\b|答案|故选"
+_MARK = r"\\f?box|####|<answer>|</think>|\bans(?:wer)?s?\b|\bis\b|答案|故选"
 _is_prose = re.compile(_PROSE).search
 _may_state = re.compile(rf"{_MARK}|\n|{_PROSE}", re.IGNORECASE).search
 
@@ -25,9 +25,9 @@ _may_state = re.compile(rf"{_MARK}|\n|{_PROSE}", re.IGNORECASE).search
 def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
     r"""Give the answer that each field says.
 
-    A text with a mark of an answer, several lines or four words of prose is read as a solution is,
-    unless all of it is an answer already (``12 hours``). Where it states none, and everywhere else,
-    the answer is the text.
+    A text with a mark of an answer (``is`` too), several lines or four words of prose
+    is read as a solution is, unless all of it is an answer already (``12 hours``). Where it states
+    none, and everywhere else, the answer is the text.
 
     Args:
         texts: as the fields hold them; None stays None.

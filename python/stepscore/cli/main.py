@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import itertools
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import stepscore
 from stepscore.arrays import check_environment
@@ -22,10 +25,23 @@ from stepscore.errors import InputError
 BAD_INPUT = 2
 UNWRITABLE = 1
 SIGNALLED = 128  # and the number of the signal, as a shell reports it
+_OPTION = re.compile("--[a-z][a-z-]*")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows no key that was typed where none belongs."""
+    """Shows no key that was typed where none belongs, and names an option that there is not."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse an unknown option before one that is missing, which it may be a slip for."""
+        if self._subparsers is None and args is not None:
+            known = list(self._option_string_actions)
+            for text in itertools.takewhile(lambda text: text != "--", args):
+                name = text.partition("=")[0]
+                if _OPTION.fullmatch(name) and not any(flag.startswith(name) for flag in known):
+                    near = difflib.get_close_matches(name, known, 1, cutoff=0.75)
+                    advice = f"type {near[0]}" if near else f"{self.prog} --help lists them"
+                    self.error(f"expected an option of {self.prog}; got {name}; {advice}")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         super().error(masked(message))

@@ -165,7 +165,8 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     model.add_argument(
         "--model",
         required=required,
-        help='a folder, a Hugging Face repository, or "lab", the built-in miniature',
+        help='a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
+        "the sums of stepscore demo and nothing else",
     )
     model.add_argument("--recipe", help="how the model is read (default: detected)")
     model.add_argument(

@@ -20,9 +20,9 @@ input: one JSON object per line (JSONL; .gz and "-" for standard input work too)
 output: the same objects with one more field, "stepscore": the answer and the text that won, all
 traces with their step scores, and what they cost. It appears whole or not at all.
 
-policies: lab, the built-in miniature; a folder or a Hugging Face repository of a causal language
-model; or the URL of an OpenAI-compatible server with --policy-model NAME (its key is taken from
-OPENAI_API_KEY).
+policies: lab, the built-in miniature, which knows sums alone; a folder or a Hugging Face repository
+of a causal language model; or the URL of an OpenAI-compatible server with --policy-model NAME (its
+key is taken from OPENAI_API_KEY).
 
 The models' answers are kept in the folder OUT.journal while the search runs: when it is stopped,
 the same command goes on where it was.

@@ -26,6 +26,7 @@ from stepscore.voting.columns import NEED_PROBABILITIES, UNSCORED, usable
 from stepscore.voting.ties import agreements_of, credits_of, level
 
 _SHOWN = 60
+ANSWER_FIELD = Argument("fields.answer")
 
 
 class Counts:
@@ -212,9 +213,14 @@ class Summary:
     def _agreement(self) -> list[str]:
         headings = agreement_headings(self._counts, self._rules)
         if not headings:
+            more = (
+                "score the candidates"
+                if self._columns == (UNSCORED,)
+                else f"add another {self._spell(Argument('rule'))}"
+            )
             return [
-                "The file knows no right answers, and one rule has none to agree with: add another "
-                f"{self._spell(Argument('rule'))}."
+                f"The file knows no right answers, and one rule has none to agree with: {more}.",
+                f"Known answers stand in the field that {self._spell(ANSWER_FIELD)} names.",
             ]
         title = (
             "The file knows no right answers; how often two rules choose the same answer, in % "

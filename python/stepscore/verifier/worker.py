@@ -115,6 +115,9 @@ def main() -> None:
         try:
             read = [parsed(answer) for answer in answers]
             verdict = question == "compare" and same(*read)
+        except (MemoryError, ImportError, OSError):
+            # The machine's fault, and no verdict: this process ends, and whoever asked says so.
+            raise
         except Exception:  # what it cannot read is equal to nothing else
             verdict = False
         print(json.dumps(verdict), file=replies, flush=True)

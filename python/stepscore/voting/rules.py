@@ -186,7 +186,7 @@ def typed_parameters(name: str) -> Mapping[str, ParameterInfo]:
 def typed_forms() -> list[str]:
     """Give every rule as it is typed, what can be left out in brackets.
 
-    Those without parameters come first, together in one text.
+    Those without parameters come first, as many of them in a text as fit a line.
     """
     plain = [name for name in RULES if not typed_parameters(name)]
     return [

@@ -57,7 +57,8 @@ class Conversion:
 
     def lines(self) -> list[str]:
         """Say it, a line each."""
-        counts = f"{self.problems:,} problems, {self.candidates:,} candidates"
+        plural = ["" if number == 1 else "s" for number in (self.problems, self.candidates)]
+        counts = f"{self.problems:,} problem{plural[0]}, {self.candidates:,} candidate{plural[1]}"
         if self.labelled:
             counts += f", {self.right:,} of them right"
         told = [f"read as {self.layout.title} ({self.layout.name})", counts]

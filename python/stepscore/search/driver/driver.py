@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.search.driver.batches import RequestBatch
 from stepscore.search.driver.calls import call_model, check_expand, check_judge, check_score
 from stepscore.search.driver.groups import Group
@@ -110,6 +110,7 @@ class Driver:
                 raise InputError(
                     "a model, because the strategy asks for one",
                     got="none",
+                    advice=("pass ", Argument(model)),
                     argument=model,
                     where="search",
                 )
