@@ -18,6 +18,7 @@ from stepscore.records.convert import LAYOUTS, Conversion, convert
 
 Write = Callable[..., str]
 
+GREETING = {"role": "assistant", "content": "Hello, what can I do?"}
 USER, SYSTEM = {"role": "user", "content": "1+1=?"}, {"role": "system", "content": "Be kind."}
 RATED = {"text": "a", "rating": 1, "flagged": False}
 
@@ -581,6 +582,8 @@ def rejects(write: Write, tmp_path: Path, *lines: Any) -> str:
         ),
         ("chat", {"messages": [USER, USER]}, "messages: expected one message of the user"),
         ("chat", {"messages": [USER]}, "expected one message of the assistant"),
+        ("chat", {"messages": [GREETING, USER]}, "messages: expected one message of the user, the"),
+        ("chat", {"messages": [USER, GREETING, GREETING]}, "messages: expected one message of the"),
         ("openr", {"reasoning_steps": {"mc_value": 2}}, "mc_value: expected a number from 0 to 1"),
         ("prm800k", {"label": {"steps": [step(RATED, chosen=1)]}}, "label.steps[0]: expected the"),
     ],

@@ -34,6 +34,8 @@ def test_the_examples_of_the_docstring_hold():
         ("even", "odd"), ("E", "e"), ("不", "x"),
         # brackets, names and their number
         ("(a,b)", r"\{a,b\}"), ("[a,b)", "(a,b)"), ("(a,b)", "[a,b]"), ("a, b", "[a, b]"),
+        ("x=a,y=b", "[a,b]"), ("x=a,y=b", r"\{a,b\}"), ("x=a,y=b,z=c", "[a,b,c)"),
+        ("x=a,x=b", "(a,b)"), ("x=a or x=b", "[a,b]"),
         ("x=a,y=b", "x=a,z=b"), ("x=a,y=b", "x=a"), ("x=a, x>b", "a, b"), ("a, b", "a, b, c"),
     ],
 )  # fmt: skip
@@ -55,6 +57,8 @@ def test_what_is_not_asked(a: str, b: str):
         (r"e \leq 3", "3 >= e", (r"e\le 3", r"3\ge e")),
         ("x=4, y=a", "y=a,x=4", ("(4,a)", "(4,a)")),
         ("y=a, x=4", "4, a", ("(4,a)", "(4,a)")),
+        ("y=a, x=4", "(4, a)", ("(4,a)", "(4,a)")),
+        ("x=a, x=b", r"\{b, a\}", (r"\{a,b\}", r"\{b,a\}")),
         ("x = a or x = b", r"x=b \text{ and } x=a", (r"\{a,b\}", r"\{b,a\}")),
         ("n = a, b", "b, a", (r"\{a,b\}", r"\{b,a\}")),
         ("(p,q)=(a,2)", "(a,2)", ("(a,2)", "(a,2)")),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepscore import search
+from stepscore.errors import InputError
 from stepscore.ragged import offsets_of
 from stepscore.recipes import trl_prm
 from stepscore.scoring import StepScores
@@ -73,6 +74,17 @@ def test_step_scores_know_their_offsets():
         first_error(scores, threshold=0.5)
     with pytest.raises(TypeError, match="must be StepScores where no offsets are given; got list"):
         first_error([0.5], threshold=0.5)
+
+
+def test_a_trace_that_could_not_be_scored_is_not_taken_for_a_right_one():
+    values, why = np.array([0.75, 0.25], np.float32), InputError("at least one step", got="''")
+    scores = StepScores(
+        values, np.array([0, 0, 2, 2]), trl_prm(), np.array([0, 0, 0]), {2: why, 0: why}
+    )
+    for how in HOWS:
+        with pytest.raises(ValueError, match=r"trace 0 of step_scores was skipped, .*at least one"):
+            first_error(scores, threshold=0.5, how=how)
+        assert first_error(scores, threshold=0.5, how=how, nan="skip").tolist() == [-1, 1, -1]
 
 
 @pytest.mark.parametrize(

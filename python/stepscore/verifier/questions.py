@@ -192,7 +192,11 @@ def _lists(a: _Answer, b: _Answer) -> tuple[str, str] | None:
             return None
         return _values(_sorted_by(one, a), "(%s)"), _values(_sorted_by(two, b), "(%s)")
     if one or two:
-        form = r"\{%s\}" if len(set(one or two)) == 1 else "(%s)"
+        # x=1, x=2 are the solutions in any order; x=1, y=2 are one of them; [1,2] is neither.
+        unordered, bare = len(set(one or two)) == 1, b if one else a
+        if bare.shape == ("tuple" if unordered else "set") or bare.brackets not in ("", "()"):
+            return None
+        form = r"\{%s\}" if unordered else "(%s)"
         return (
             _values(_sorted_by(one, a) if one else a, form),
             _values(_sorted_by(two, b) if two else b, form),

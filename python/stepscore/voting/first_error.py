@@ -50,14 +50,15 @@ def first_error(
         how: ``"first"``, ``"lowest"`` or ``"drop"``.
         before: :math:`r_0` of ``drop``, the score of a trace before its first step.
         nan: ``"error"`` raises on a NaN score, ``"skip"`` passes over such a step as though it
-            were absent (a step that truncation left out).
+            were absent (a step that truncation left out), and over the traces of `StepScores`
+            that could not be scored, of which ``"error"`` raises, too: nobody knows their steps.
 
     Returns:
         int64 ``[traces]``, counted from 0 within the trace; -1 = no wrong step, or no steps.
 
     Raises:
-        ValueError: offsets that do not fit, an unknown name, a NaN score or threshold, an infinite
-            score under ``drop``.
+        ValueError: offsets that do not fit, an unknown name, a NaN score or threshold, a trace
+            that could not be scored, an infinite score under ``drop``.
 
     Source: ``first`` is ProcessBench's reading of a scalar PRM; ``lowest`` and ``drop`` are
     variants without a published source.
@@ -72,6 +73,12 @@ def first_error(
     if np.isnan(threshold):
         raise ValueError("first_error: threshold must be a number; got NaN")
     if offsets is None:
+        skipped = getattr(step_scores, "skipped", None)
+        if nan == "error" and skipped:
+            raise ValueError(
+                f"first_error: trace {min(skipped)} of step_scores was skipped, and has no scores: "
+                f'{skipped[min(skipped)]}; nan="skip" gives it -1'
+            )
         step_scores, offsets = ragged_parts("first_error", "step_scores", step_scores)
     values = host_reals("first_error", "step_scores", step_scores)
     check_shape("first_error", "step_scores", values)

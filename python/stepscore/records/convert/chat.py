@@ -23,8 +23,9 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
 
     An object holds a conversation (``messages``, or ``conversations`` in the form of ShareGPT)
     whose one answer is the candidate; or a ``prompt`` of messages with ``completion`` or a list of
-    ``completions``, each messages or a text. The problem is the user's one message. A conversation
-    with several turns has no problem and solution, and is refused.
+    ``completions``, each messages or a text. The problem is the user's one message, and the answer
+    of a conversation is its last one: a greeting before the user's question solves nothing. A
+    conversation with several turns has no problem and solution, and is refused.
     """
     for index, (place, content) in enumerate(objects):
         name = next((name for name in _WHOLE if _are_messages(content.get(name))), "prompt")
@@ -34,8 +35,8 @@ def read(objects: Objects, left_out: Counter[str]) -> Iterator[dict[str, Any]]:
             if not isinstance(completions, list) or not completions:
                 raise wrong("a list of completions", completions, place, ("completions",))
         else:
-            completions = [tuple(m for m in messages if m[0] in _MODELS)]
-            messages = [m for m in messages if m[0] not in _MODELS]
+            completions = [tuple(m for m in messages[-1:] if m[0] in _MODELS)]
+            messages = messages[: len(messages) - len(completions[0])]
         problem, system = _problem(messages, place, name)
         yield record_of(
             id_or(content, "id", f"chat-{index}"),
