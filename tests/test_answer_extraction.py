@@ -74,6 +74,7 @@ BOXES = [
     ("It is $\\boxed{5}$ and again $\\boxed{5}$", "5"),
     ("so \\boxed{5} and then \\boxed{6}.", "6"),
     ("\\boxed{2/4} = \\boxed{1/2}", "1/2"),
+    ("\\boxed{5} no no, \\boxed{6}", "6"),
     ("\\boxed{2/4}, which is \\boxed{1/2}", "1/2"),
     ("$\\boxed{2/4} \\Rightarrow \\boxed{1/2}$", "1/2"),
     ("First \\boxed{5}. Then we add 1. So \\boxed{6}.", "6"),
@@ -168,6 +169,7 @@ ON_THE_LINE = [
     ('The answer is "Monday".', "Monday"),
     ("So the answer is no.", "no"),
     ("The answer is 42! Great.", "42!"),
+    ("The answer is Paris!", "Paris"),
     ("The result is $6$", "6"),
     ("5+6=11\nSo the total is 11 apples.", "11 apples"),
     ("The result is 6. We add 2.", None),
@@ -360,6 +362,54 @@ COMPUTED = [
     ("So:\n```\nx = 5\n```", None),
     ("x = 5\nThat is all", None),
 ]
+CONCLUDED = [
+    # one value, behind the verb of the last sentence or behind a word that concludes
+    ("We add.\nSo the sum of both is 12.", "12"),
+    ("We add. Therefore, the sum of 5 and 7 is $12$.", "12"),
+    ("Add them. Thus the pair $(a, b)$ that we look for is $(5, 7)$.", "(5, 7)"),
+    ("So the point is (5, 7).", "(5, 7)"),
+    ("We add.\nThe length is 12 feet. I hope it is correct.", "12 feet"),
+    ("We add.\nSo there are 12 such numbers.", "12"),
+    ("We add.\nHence $12$ of them remain.", "12"),
+    ("We find that $y \\lt 12$.", "y \\lt 12"),
+    ("We have 5+7=12. Therefore it grows by 12%.", "12%"),
+    ("5 is too small, so there are 5 + 7 = 12 birds in the tree.", "12"),
+    ("The number is not 5 but the price is 12€", "12€"),
+    (
+        "the zero matrix is $ \\begin{pmatrix} 0 \\\\ 0 \\end{pmatrix} $.",
+        "\\begin{pmatrix} 0 \\\\ 0 \\end{pmatrix}",
+    ),
+    (
+        "Here is the matrix: $\\begin{pmatrix} 1 & 2 \\end{pmatrix}$",
+        "\\begin{pmatrix} 1 & 2 \\end{pmatrix}",
+    ),
+    ("It's not A, therefore I think it's B", "B"),
+    ("I think it's (D).", "(D)"),
+    ("5页 + 7页 = 12页 因此，他读了 **12页**。", "12页"),
+    ("5 * 7 = 35颗。所以一共有 5 + 7 = 12只鸟和鹳鸟。", "12"),
+    ("所以，他开始前的体重是72公斤。", "72公斤"),
+    ("Donc, il a encore 12 g de cire.", "12"),
+    ("En conclusion, le résultat de plus de 3 essais est de **12%**.", "12%"),
+    ("<think>hm</think>Paris", "Paris"),
+    ("<think>hm</think>\nNew York City!", "New York City"),
+    # nothing that is said to be the result
+    ("We add.\nx is 5 and y is 7.", None),
+    ("So there are 5 boys and 7 girls.", None),
+    ("He has 12 apples.", None),
+    ("So we need to add 12.", None),
+    ("Let us see if the sum is 12.", None),
+    ("So is the sum 12?", None),
+    ("So it is not 12.", None),
+    ("So it isn't 12.", None),
+    ("We add. So the price is $1", None),
+    ("We add. So the price is 1", None),
+    ("We add. So we have $5+7$", None),
+    ("We add.\nThen, there are 5!", None),
+    ("So we compute 5 + 7.", None),
+    ("<think>hm</think>So we add the two", None),
+    ("<think>hm</think>The answer is", None),
+    ("<think>hm</think>We add them, and then we go on", None),
+]
 ALONE = [
     ("0.5", "0.5"),
     ("**42**", "42"),
@@ -385,6 +435,7 @@ KINDS = {
     "chinese": CHINESE,
     "ends": ENDS,
     "computed": COMPUTED,
+    "concluded": CONCLUDED,
     "alone": ALONE,
 }
 
@@ -420,7 +471,9 @@ PIECES = [
     "Final result", "Final Answer", "**Final Answer**", "final ", "the ", "if ", "to the question ",
     "must be ", "would ", "therefore ", "approximately ", "equal to ", "as follows:", "correct",
     "verified", "found by ", "not 5", "a number", "because ", ", which ", " (since ", "and ", "or ",
-    "then ", "so ", "word ", "Let ", "apples ", "答案", "答案：", "答案是", "是", "否", "故选",
+    "then ", "so ", "word ", "So ", "is ", "it's ", "which ", "not ", "donc ", "we have ",
+    "(5, 7)", "5 + 7", "12 feet", "12%", "因此", "所以", "12页", "为", "不是", "€", ". I hope so",
+    "Let ", "apples ", "答案", "答案：", "答案是", "是", "否", "故选",
     "选择", "答：", "或", "，因", "正确", "réponse ", "est ", "Ответ: ", "答え", "é", "８",
     "\u3000", "\U0001f389",
 ]  # fmt: skip
@@ -479,7 +532,8 @@ def test_time_is_linear_in_the_length():
         "</think>", "```\n", "~~~", "- ", "- 5\n", "> ", "x = 1, ", "\\begin{align}", "\\\\", "&=",
         "* ", "** ", "` ", "1. ", "答案", "答案是正确 ", "选", "option B is ", "is the answer ",
         "$x$ is the answer ", "answer to ", "answer,", "the final ", "✅", "ки ", "<|a|>",
-        "(because ", ", so ", "A:\n", "The result is ",
+        "(because ", ", so ", "A:\n", "The result is ", "so \\( ", "is $ ", "is $5. A ", "is (5,5",
+        "so 5 + ", "it's ", "因此", "是 ", "is now ", "is * ",
     ]  # fmt: skip
     slow = []
     for unit, tail in itertools.product(units, ("", "\n", "}", " x")):

@@ -12,11 +12,11 @@ using namespace ascii;
 
 // Between two boxes of a sentence they say that the later one replaces the earlier.
 constexpr std::string_view kReplace[] = {
-    "actually",   "approximately", "because",    "becomes", "but",    "check",   "corrected",
-    "equal",      "equals",        "equivalent", "finally", "hence",  "ie",      "implies",
-    "instead",    "means",         "namely",     "not",     "rather", "rounded", "simplified",
-    "simplifies", "simplify",      "since",      "so",      "that",   "then",    "therefore",
-    "thus",       "verify",        "wait",       "which",   "yields"};
+    "actually",   "approximately", "because",    "becomes", "but",   "check",  "corrected",
+    "equal",      "equals",        "equivalent", "finally", "hence", "ie",     "implies",
+    "instead",    "means",         "namely",     "no",      "not",   "rather", "rounded",
+    "simplified", "simplifies",    "simplify",   "since",   "so",    "that",   "then",
+    "therefore",  "thus",          "verify",     "wait",    "which", "yields"};
 constexpr std::string_view kReplaceCommands[] = {"Leftrightarrow",
                                                  "Longrightarrow",
                                                  "Rightarrow",

@@ -5,6 +5,7 @@
 
 #include "answer_key/ascii.h"
 #include "answer_key/boxes.h"
+#include "answer_key/conclusion.h"
 #include "answer_key/markup.h"
 #include "answer_key/statements.h"
 #include "answer_key/values.h"
@@ -33,6 +34,8 @@ constexpr std::string_view kAssumedClause[] = {"because", "first", "given", "if"
                                                "recall",  "since", "when",  "where"};
 constexpr std::string_view kValueSigns[] = {"−", "√", "π", "∞", "€", "£", "¥", "（"};
 
+constexpr std::string_view kNextSentences[] = {"。", "因此", "所以", "इसलिए", "لذا"};
+
 // The size of a tag at a place, whose letters may be of any case; 0 without.
 template <class Table>
 size_t tag_size(const Table& tags, std::string_view text, size_t at) {
@@ -56,11 +59,16 @@ size_t next_mark(std::string_view text, size_t at) {
   return at;
 }
 
+struct Body {
+  std::string_view text;
+  bool reasoned = false;  // behind marked reasoning
+};
+
 // Without the reasoning of a model that marks it, and the end of its turn.
-std::string_view body_of(std::string_view text) {
+Body body_of(std::string_view text) {
   text = clean_end(text);
   if (text.find('<') == kNone && text.find("THINK]") == kNone && text.find("◁") == kNone) {
-    return strip(text);
+    return {strip(text)};
   }
   size_t begin = 0;
   for (size_t at = next_mark(text, 0); at < text.size(); at = next_mark(text, at + 1)) {
@@ -72,9 +80,11 @@ std::string_view body_of(std::string_view text) {
     if (mark_size(kReasoning, kOtherReasoning, text, at) == 0) continue;
     size_t line = at;
     while (line > 0 && (text[line - 1] == ' ' || text[line - 1] == '\t')) --line;
-    if (line == 0 || text[line - 1] == '\n') return strip(text.substr(0, line));
+    if (line == 0 || text[line - 1] == '\n') {
+      return {strip(text.substr(0, line)), begin > 0};
+    }
   }
-  return strip(text);
+  return {strip(text), begin > 0};
 }
 
 bool is_in(const Fences& fences, size_t at) {
@@ -231,6 +241,7 @@ bool asks_for_more(std::string_view value) {
   for (size_t at = 0; at < value.size(); ++at) {
     if (value[at] == '.' && at + 1 < value.size() && contains(" \t\n", value[at + 1])) return true;
     if (has(value, at, "\\]")) return true;
+    if (!starting(kNextSentences, value, at).empty()) return true;
     if (value[at] == ',' && letter_at(value, skip(value, at + 1, value.size(), " \t"))) return true;
   }
   return false;
@@ -268,10 +279,23 @@ std::string computed_value(std::string_view text, const Fences& blocks) {
   return value;
 }
 
+// The few words that follow the reasoning of a model that marks it.
+std::string short_value(std::string_view text) {
+  std::string value = finished(text);
+  if (value.size() > 60 || contains(value, '\n')) return {};
+  int64_t words = 0;
+  for (size_t at = 0; at < value.size(); ++at) {
+    words += is_letter(value[at]) && !letter_at(value, at + 1);
+  }
+  const bool unsure = has_answer_word(value) || value.ends_with('?') || value.ends_with(':') ||
+                      value.ends_with("...") || is_cut_off(value);
+  return words == 0 || words > 4 || unsure || !is_complete(value, 4) ? std::string() : value;
+}
+
 }  // namespace
 
 std::string stated_answer(std::string_view solution) {
-  const std::string_view text = body_of(solution);
+  const auto [text, reasoned] = body_of(solution);
   std::string answer;
   if (text.find('<') != kNone) {
     answer = tagged_value(text);
@@ -283,11 +307,13 @@ std::string stated_answer(std::string_view solution) {
   Fences code = blocks;
   std::erase_if(code, [](const Fence& f) { return f.is_text; });
   if (code.size() < blocks.size()) answer = stated_in(text, code, blocks);
-  return answer.empty() ? computed_value(text, blocks) : answer;
+  if (answer.empty()) answer = computed_value(text, blocks);
+  if (answer.empty()) answer = concluded_value(text, blocks);
+  return answer.empty() && reasoned ? short_value(text) : answer;
 }
 
 std::string solution_alone(std::string_view solution) {
-  std::string text = finished(body_of(solution));
+  std::string text = finished(body_of(solution).text);
   // Lines that begin as choices do are what could be chosen, not what was.
   const size_t letter = has(text, 0, "(") ? 1 : 0;
   const bool choice =

@@ -93,6 +93,11 @@ std::string_view unquoted(std::string_view text) {
   if (text.ends_with(',')) text.remove_suffix(1);
   if (text.ends_with(';')) text.remove_suffix(1);
   while (text.ends_with('\\')) text.remove_suffix(1);
+  const size_t letters = text.size() < 4 ? 0 : text.size() - 4;
+  // Of a word: 42! and n! are numbers.
+  if (text.ends_with('!') && word_end(text, letters, text.size()) == letters + 3) {
+    text.remove_suffix(1);
+  }
   if (text.starts_with("**")) text.remove_prefix(2);
   if (text.ends_with("**")) text.remove_suffix(2);
   text = strip(text);

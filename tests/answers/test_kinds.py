@@ -109,6 +109,19 @@ EQUAL = [
     (r"\frac{\pi t}{s+t}", r"\frac{t\pi}{t+s}"),
     ("(1,\\frac{7}{4})", "(1,1.75)"),
     (r"\frac{4\sqrt{30}}{9}", r"\frac{8\sqrt{7.5}}{9}"),
+    # what sentences conclude
+    ("7", "We find that $t = 7$."),
+    (r"t \le 7", r"Therefore $t \leq 7$ is the solution."),
+    ("250.75", "the price is not 7 but the price is 250.75€"),
+    (
+        r"\begin{pmatrix}3 & 1\\0 & 2\end{pmatrix}",
+        r"Some matrix: $\begin{pmatrix}3 & 1\\0 & 2\end{pmatrix}$",
+    ),
+    ("3/8", "First we count. Therefore, the chance of it is 3/8. <|im_start|>user"),
+    ("9", "We count. So there are 9 different ways to do it. I hope it is correct."),
+    ("27", "3袋 * 9颗 = 27颗。 因此，她一共有**27颗**糖果。"),
+    ("9", "Donc, il a déjà 9 g de sel."),
+    ("Rome", "<think>Where is it?</think>Rome"),
     # choices and words
     ("(C) Marta", "C"),
     (r"\text{D}", "D"),
@@ -165,6 +178,8 @@ DIFFERENT = [
     ("(2,9,4),(1,1,1)", "(2,9,4),(1,1,1),(3,3,3)"),
     ("x=4,y=9", "9,4"),
     ("1.00000001", "1"),
+    ("2", r"\boxed{3} no no \boxed{2}, \boxed{3}"),
+    ("7", "there are 7 boys and 9 girls in the class."),
 ]
 
 

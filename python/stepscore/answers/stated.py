@@ -14,10 +14,18 @@ from numpy.typing import NDArray
 
 from stepscore.ops import answer_keys, extract_answers
 
-_WORD = r"(?<![\\A-Za-z])[A-Za-z]{2,}"
-# Four words, but for commands of LaTeX.
-_PROSE = rf"(?:{_WORD}[^A-Za-z\\]+){{3}}{_WORD}"
-_MARK = r"\\f?box|####|<answer>|</think>|\bans(?:wer)?s?\b|\bis\b|答案|故选"
+_WORD = r"(?<!\\)\b[^\W\d_]{2,}"
+# Four words with few numbers and letters between them, but for commands of LaTeX.
+_PROSE = rf"(?:{_WORD}[^\w\\]+(?:(?:\w|\d+)[^\w\\]+){{0,3}}){{3}}{_WORD}"
+_MARKS = (
+    r"\\f?box|####|<answer>|</think>|\bans(?:wer)?s?\b|réponse|\bis\b|答案|故选",
+    r"\A\*\*",
+    rf"\A{_WORD} (?:\w+ )*{_WORD}:? *(?:\$|\\\()",  # two words in front of a formula
+    rf"{_WORD} +\$[^$]*\$ +is\b",
+    r"\bit['’]s\b",
+    r"(?:[\u0600-\uffff][^\u0600-\uffff]*){4}",  # letters of a script without such words
+)
+_MARK = "|".join(_MARKS)
 _is_prose = re.compile(_PROSE).search
 _may_state = re.compile(rf"{_MARK}|\n|{_PROSE}", re.IGNORECASE).search
 
@@ -25,9 +33,9 @@ _may_state = re.compile(rf"{_MARK}|\n|{_PROSE}", re.IGNORECASE).search
 def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
     r"""Give the answer that each field says.
 
-    A text with a mark of an answer (``is`` too), several lines or four words of prose
-    is read as a solution is, unless all of it is an answer already (``12 hours``). Where it states
-    none, and everywhere else, the answer is the text.
+    A text with a mark of an answer (``is`` too), several lines, four words of prose, words in front
+    of a formula or letters of another script is read as a solution is, unless all of it is an
+    answer already (``12 hours``). Where it states none, and everywhere else, the answer is the text.
 
     Args:
         texts: as the fields hold them; None stays None.

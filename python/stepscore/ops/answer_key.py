@@ -26,15 +26,20 @@ the tag of Math-Shepherd, emoji and ticks. Then the first of these that it has:
 6    ``=`` in the last line                      behind the last one, if the line is complete and
                                                  states one value, perhaps with a unit; a chain
                                                  ``x = 5 + 6 = 11`` does
-7    nothing of these                            the whole text, if `answer_keys` understands it
+7    a last sentence that concludes              its one value, behind "is" or its like, or behind
+                                                 "so", "therefore", "we find", ``因此``, ...; not
+                                                 what is only assumed, denied or still to be done
+8    nothing of these                            behind ``</think>`` up to four words; the whole
+                                                 text, if `answer_keys` understands it
 ===  ==========================================  ==================================================
 
 A statement is none if it only judges or describes the answer (is correct, is verified, is found by
 ..., is not 5, is a whole number), asks for it (if the answer is), begins an explanation, or was cut
-off within a formula or brackets; the one before it counts. ``correct`` alone counts where there is
-no other. In front of a value "therefore", "approximately", "equal to" and their like go; so do
-``**``, backticks, quotes, ``$`` and a final period around it, and environments that only lay out.
-Where a text says nothing that can be told to be its answer, there is none.
+off within a formula or brackets; the one before it counts. A last sentence without a period
+concludes nothing where others have one, but for a choice or an equation. ``correct`` alone counts
+where there is no other. In front of a value "therefore", "approximately", "equal to" and their like
+go; so do ``**``, backticks, quotes, ``$`` and a final period around it, and environments that only
+lay out. Where a text says nothing that can be told to be its answer, there is none.
 
 **What an answer means** (`answer_keys`). LaTeX, Unicode and plain spellings are one (``\frac12``,
 ``½``, ``1/2``), and so are equal values:

@@ -12,8 +12,8 @@ from stepscore.reference.answer_key_markup import WHITE, Fence, finish, is_lette
 _REPLACE = {
     "actually", "approximately", "because", "becomes", "but", "check", "corrected", "equal",
     "equals", "equivalent", "finally", "hence", "ie", "implies", "instead", "means", "namely",
-    "not", "rather", "rounded", "simplified", "simplifies", "simplify", "since", "so", "that",
-    "then", "therefore", "thus", "verify", "wait", "which", "yields",
+    "no", "not", "rather", "rounded", "simplified", "simplifies", "simplify", "since", "so",
+    "that", "then", "therefore", "thus", "verify", "wait", "which", "yields",
 }  # fmt: skip
 _REPLACE_COMMANDS = {
     "Leftrightarrow", "Longrightarrow", "Rightarrow", "approx", "boxed", "equiv", "fbox", "iff",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from stepscore.reference.answer_key_boxes import boxed
+from stepscore.reference.answer_key_conclusion import concluded
 from stepscore.reference.answer_key_markup import (
     WHITE,
     Fence,
@@ -55,7 +56,11 @@ def stated_answer(text: str) -> str | None:
     answer = _stated(body, blocks, blocks)
     if answer is None and any(block.is_text for block in blocks):
         answer = _stated(body, [block for block in blocks if not block.is_text], blocks)
-    return _computed(body, blocks) if answer is None else answer
+    if answer is None:
+        answer = _computed(body, blocks)
+    if answer is None:
+        answer = concluded(body, blocks)
+    return _short(body) if answer is None and _REASONED.search(text) else answer
 
 
 def alone(text: str) -> str:
@@ -65,6 +70,16 @@ def alone(text: str) -> str:
     """
     text = finish(_body(text))
     return "" if "\n" in text and _CHOICE.match(text) else text
+
+
+def _short(text: str) -> str | None:
+    """Give the few words that follow the reasoning of a model that marks it."""
+    value = finish(text)
+    words = re.findall(r"[A-Za-z]+", value)
+    if "\n" in value or not 0 < len(words) <= 4 or len(value.encode()) > 60:
+        return None
+    unsure = ANSWER_WORD.search(value) or value.endswith(("?", ":", "...")) or is_cut_off(value)
+    return value if is_finished(value, 4) and not unsure else None
 
 
 def _body(text: str) -> str:
@@ -166,7 +181,7 @@ def _computed(text: str, blocks: Sequence[Fence]) -> str | None:
     value = _unpaired(finish(value))
     if is_blank(value) or is_cut_off(finished) or not is_finished(value):
         return None
-    if re.search(r"\.[ \t\n]|\\\]", value):
+    if re.search(r"\.[ \t\n]|\\\]|。|因此|所以|इसलिए|لذا", value):
         return None
     if _OPERATOR_AT_END.search(value) or re.search(r",[ \t]*[A-Za-z]", value):
         return None

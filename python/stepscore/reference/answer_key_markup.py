@@ -91,6 +91,8 @@ def finish(text: str) -> str:
 
 def _unquoted(text: str) -> str:
     text = text.removesuffix("。").removesuffix(",").removesuffix(";").rstrip("\\")
+    if re.search(r"[A-Za-z]{3}!\Z", text):  # of a word: 42! and n! are numbers
+        text = text[:-1]
     text = text.removeprefix("**").removesuffix("**").strip(WHITE)
     for begin, end in (("*", "*"), ("`", "`"), ("__", "__")):
         if len(text) > 2 * len(begin) and text.startswith(begin) and text.endswith(end):
