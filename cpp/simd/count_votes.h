@@ -22,7 +22,7 @@ inline __attribute__((always_inline)) uint32_t mask_of(Integers lanes) {
 #if defined(__AVX512F__)
   __m512i all;
   __builtin_memcpy(&all, &lanes, sizeof(all));
-  mask = _mm512_cmplt_epi64_mask(all, _mm512_setzero_si512());
+  mask = _cvtmask8_u32(_mm512_cmplt_epi64_mask(all, _mm512_setzero_si512()));
 #elif defined(__AVX2__)
   for (int i = 0; i < Integers::kParts; ++i) {
     __m256d some;
@@ -76,7 +76,7 @@ inline int64_t first_lane(const Integers& lanes) {
 inline int64_t find_classes(const int64_t* ids, int64_t count, int64_t* firsts, bool* missing) {
   int64_t classes = 0, i = 0;
   bool wrong = false, absent = false;
-#if defined(__AVX512F__)
+#if defined(__AVX512DQ__)
   // The highest id so far, lane by lane: each lane against those before it, then against all before
   // the eight. An id that is more than the next number exceeds it; around the end it is negative.
   const __m512i ones = _mm512_set1_epi64(1), none = _mm512_set1_epi64(kNoAnswer);
@@ -97,11 +97,12 @@ inline int64_t find_classes(const int64_t* ids, int64_t count, int64_t* firsts, 
     const __mmask8 fresh = _mm512_cmpeq_epi64_mask(some, next);
     _mm512_storeu_si512(firsts + classes, _mm512_maskz_compress_epi64(fresh, places));
     places = _mm512_add_epi64(places, _mm512_set1_epi64(8));
-    classes += __builtin_popcount(fresh);
+    // Not of the mask itself: GCC 12 stores one byte of a mask that it spills, and loads four.
+    classes += __builtin_popcount(_cvtmask8_u32(fresh));
   }
-  const __mmask8 below = _mm512_cmplt_epi64_mask(lowest, none);
-  wrong = (_mm512_cmpgt_epi64_mask(excess, _mm512_setzero_si512()) | below) != 0;
-  absent = _mm512_cmplt_epi64_mask(lowest, _mm512_setzero_si512()) != 0;
+  const uint32_t below = _cvtmask8_u32(_mm512_cmplt_epi64_mask(lowest, none));
+  wrong = (_cvtmask8_u32(_mm512_cmpgt_epi64_mask(excess, _mm512_setzero_si512())) | below) != 0;
+  absent = _cvtmask8_u32(_mm512_cmplt_epi64_mask(lowest, _mm512_setzero_si512())) != 0;
 #endif
   for (; i < count; ++i) {
     firsts[classes] = i;  // stays where the answer is new

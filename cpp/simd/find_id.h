@@ -8,8 +8,7 @@ inline __attribute__((always_inline)) uint32_t equal_mask(const int64_t* ids, in
 #if defined(__AVX512F__)
   const __m512i wanted = _mm512_set1_epi64(id);
   for (int j = 0; j < kIdBlock; j += 8) {
-    mask |= static_cast<uint32_t>(_mm512_cmpeq_epi64_mask(_mm512_loadu_si512(ids + j), wanted))
-            << j;
+    mask |= _cvtmask8_u32(_mm512_cmpeq_epi64_mask(_mm512_loadu_si512(ids + j), wanted)) << j;
   }
 #elif defined(__AVX2__)
   const __m256i wanted = _mm256_set1_epi64x(id);
@@ -27,7 +26,7 @@ inline __attribute__((always_inline)) uint32_t equal_mask(const int64_t* ids, in
 inline __attribute__((always_inline)) uint32_t equal_mask(const int32_t* ids, int32_t id) {
   uint32_t mask = 0;
 #if defined(__AVX512F__)
-  mask = _mm512_cmpeq_epi32_mask(_mm512_loadu_si512(ids), _mm512_set1_epi32(id));
+  mask = _cvtmask16_u32(_mm512_cmpeq_epi32_mask(_mm512_loadu_si512(ids), _mm512_set1_epi32(id)));
 #elif defined(__AVX2__)
   const __m256i wanted = _mm256_set1_epi32(id);
   for (int j = 0; j < kIdBlock; j += 8) {
