@@ -35,7 +35,8 @@ def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
 
     A text with a mark of an answer (``is`` too), several lines, four words of prose, words in front
     of a formula or letters of another script is read as a solution is, unless all of it is an
-    answer already (``12 hours``). Where it states none, and everywhere else, the answer is the text.
+    answer already (``12 hours``). Where it states none, and everywhere else, the answer is the
+    text.
 
     Args:
         texts: as the fields hold them; None stays None.
