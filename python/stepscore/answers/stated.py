@@ -30,6 +30,10 @@ _is_prose = re.compile(_PROSE).search
 _may_state = re.compile(rf"{_MARK}|\n|{_PROSE}", re.IGNORECASE).search
 
 
+def _looks_like_solution(text: str) -> bool:
+    return not (text.isascii() and text.isdecimal()) and _may_state(text) is not None
+
+
 def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
     r"""Give the answer that each field says.
 
@@ -46,7 +50,9 @@ def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
         ['18', '18', '$18$', 'x+1']
     """
     answers = list(texts)
-    places = [place for place, text in enumerate(texts) if text is not None and _may_state(text)]
+    # Most answers of candidates are given more than once, or are whole numbers.
+    solutions = {text for text in {*texts} if text is not None and _looks_like_solution(text)}
+    places = [place for place, text in enumerate(texts) if text in solutions]
     unread = [texts[place] for place in places]
     known = answer_keys(unread, extract=False)
     for place, key, answer in zip(places, known, extract_answers(unread), strict=True):
