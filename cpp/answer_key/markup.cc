@@ -213,6 +213,7 @@ std::string_view trimmed(std::string_view answer) {
     answer = strip(answer.substr(0, answer.size() - 1));
   }
   if (answer.empty() || (answer[0] != '$' && answer[0] != '\\')) return answer;
+  if (answer[0] == '\\' && letter_at(answer, 1)) return answer;  // a command
   struct Pair {
     std::string_view open, close;
   };
