@@ -423,7 +423,30 @@ ALONE = [
     ("-", None),
     ("", None),
 ]
+CLOSED = [
+    # emphasis, or a heading, that began in front of the statement
+    ("*Answer: 8*", "8"),
+    ("*The answer is 8*.", "8"),
+    ("First.\n_The answer is 8_\n", "8"),
+    ("__Answer: 8__", "8"),
+    ("***Answer: 8***", "8"),
+    ("- *Answer: 8*", "8"),
+    ("> _Answer: Ann_", "Ann"),
+    ("# Answer: 8 #", "8"),
+    ("### The answer is 8 ###", "8"),
+    ("### *Answer: 8* ###", "8"),
+    ("### Answer: C# ###", "C#"),
+    ("**Answer:** *8*", "8"),
+    # nothing closes
+    ("The answer is C#", "C#"),
+    ("The answer is 5*", "5*"),
+    ("* The answer is 2*3*", "2*3*"),
+    ("*Final*: the answer is 2*3", "2*3"),
+    ("The answer is $Z_7^*$", "Z_7^*"),
+    ("x_1 is 3, so the answer is y_2", "y_2"),
+]
 KINDS = {
+    "closed": CLOSED,
     "reasoning": REASONING,
     "boxes": BOXES,
     "below": BELOW,
@@ -458,7 +481,8 @@ PIECES = [
     "<think>", "</think>", "<answer>", "</answer>", "<Answer>", "[/THINK]", "◁/think▷",
     "<|im_end|>", "|>user", "</s>", " ки", "✅", "\n", "\n", "\n\n", " ", " ", "\t", ".", ". ",
     ", ", ",", ";", ":", "：", "。", "，", "、", "?", "! A", "!", "=", "&=", "&", "=>", "<", ">",
-    "> ", "- ", "* ", "+ ", "• ", "1. ", "2) ", "(a) ", "*", "**", "_", "__", "`", "```", "```\n",
+    "> ", "- ", "* ", "+ ", "• ", "*Answer: ", " ###", "1. ", "2) ", "(a) ", "*", "**", "_", "__",
+    "`", "```", "```\n",
     "\n```\n", "```python\n", "~~~", "#", "## ", "####", "#### ", "|", "\"", "“", "”", "(", ")",
     "[", "]", "{", "}", "\\{", "\\}", "\\", "\\\\", "\\[", "\\]", "\\(", "\\)", "$", "$$",
     "\\boxed{", "\\boxed{}", "\\boxed ", "\\fbox{", "\\boxed{2}", "\\boxed{3}", "\\boxed7",

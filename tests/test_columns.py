@@ -154,6 +154,7 @@ def test_every_kernel_file_is_built_and_run_by_the_gpu_tests() -> None:
 
 # Who stands at one height does not know its neighbours, but for the pairs in SIDEWAYS.
 RANK = {
+    "__main__": 11,
     "cli": 10,
     "server": 10,
     "jobs": 9,

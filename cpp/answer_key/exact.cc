@@ -37,13 +37,9 @@ void take_squares(int64_t n, int64_t& square, int64_t& rest) {
       rest *= p;
     }
   }
-  int64_t low = 0, high = int64_t{1} << 21;
-  while (high - low > 1) {
-    const int64_t middle = (low + high) / 2;
-    (middle * middle <= n ? low : high) = middle;
-  }
-  if (low * low == n) {
-    square *= low;
+  const auto root = static_cast<int64_t>(std::sqrt(static_cast<double>(n)));  // exact below 2^52
+  if (root * root == n) {
+    square *= root;
   } else {
     rest *= n;
   }
@@ -138,6 +134,12 @@ bool Number::add(const Number& other) {
 }
 
 bool Number::multiply(const Number& other) {
+  if (is_rational() && other.is_rational()) {
+    Rational value;
+    if (!exact::multiply(rational(), other.rational(), value)) return false;
+    *this = value;
+    return true;
+  }
   Number result;
   for (int i = 0; i < count_; ++i) {
     for (int j = 0; j < other.count_; ++j) {
@@ -160,6 +162,13 @@ bool Number::multiply(const Number& other) {
 
 bool Number::divide(const Number& other) {
   if (other.count_ != 1) return false;
+  const auto is_whole = [](const Number& n) { return n.is_rational() && n.rational().den == 1; };
+  if (is_whole(*this) && is_whole(other)) {
+    Rational value;
+    if (!make(rational().num, other.rational().num, value)) return false;
+    *this = value;
+    return true;
+  }
   // 1 / (c sqrt(n)) = sqrt(n) / (c n)
   const Term& by = other.terms_[0];
   Term inverse{{}, by.radicand, -by.pi_power};
@@ -186,7 +195,7 @@ bool Number::root(int64_t degree) {
     if (!exact_root(value.num, degree, exact.num) || !exact_root(value.den, degree, exact.den)) {
       return false;
     }
-    *this = Number(exact);
+    *this = exact;
     return true;
   }
   // sqrt(n / d) = sqrt(n d) / d

@@ -28,7 +28,18 @@ struct Term {
 class Number {
  public:
   Number() = default;  // 0
-  explicit Number(Rational value) { *this = Number(Term{value, 1, 0}); }
+  Number(const Number& other) { *this = other; }
+  Number& operator=(const Number& other) {  // the terms there are: mostly one of eight
+    count_ = other.count_;
+    for (int i = 0; i < count_; ++i) terms_[i] = other.terms_[i];
+    return *this;
+  }
+  explicit Number(Rational value) { *this = value; }
+  Number& operator=(Rational value) {
+    count_ = value.num == 0 ? 0 : 1;
+    terms_[0] = {value, 1, 0};
+    return *this;
+  }
   explicit Number(Term term) : count_(term.factor.num == 0 ? 0 : 1), terms_{term} {}
 
   static Number pi() { return Number(Term{{1, 1}, 1, 1}); }

@@ -213,6 +213,7 @@ std::string_view trimmed(std::string_view answer) {
     answer = strip(answer.substr(0, answer.size() - 1));
   }
   if (answer.empty() || (answer[0] != '$' && answer[0] != '\\')) return answer;
+  if (answer[0] == '\\' && letter_at(answer, 1)) return answer;  // a command
   struct Pair {
     std::string_view open, close;
   };
@@ -274,6 +275,25 @@ std::string finished(std::string_view text) {
     text = uncovered(unquoted(trimmed(clean_end(text))), made);
     if (text.size() == before.size() && text.data() == before.data()) return std::string(text);
   }
+}
+
+std::string_view without_closer(std::string_view text, size_t at, size_t end) {
+  const std::string_view sentence = text.substr(at, end - at);
+  const std::string_view inner = strip_end(sentence, " \t.!");
+  const char closer = inner.empty() ? '\0' : inner.back();
+  if (closer != '*' && closer != '_' && closer != '#') return sentence;
+  const std::string_view content = strip_end(inner, {&closer, 1});
+  const size_t size = inner.size() - content.size();
+  const size_t newline = at == 0 ? kNone : text.rfind('\n', at - 1);
+  std::string_view before = text.substr(newline + 1, at - newline - 1);  // kNone + 1 is 0
+  before.remove_prefix(skip(before, 0, before.size(), " \t>"));
+  if (closer == '#') {
+    const bool heading = before.starts_with('#') && !content.empty() && is_white(content.back());
+    return heading ? without_closer(text, at, at + strip_end(content).size()) : sentence;
+  }
+  if (before.starts_with("* ")) before.remove_prefix(1);  // a bullet
+  const auto open = static_cast<size_t>(std::ranges::count(before, closer));
+  return open % (2 * size) == size ? content : sentence;
 }
 
 bool is_blank(std::string_view text) {

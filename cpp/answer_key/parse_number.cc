@@ -11,6 +11,14 @@ using exact::Rational;
 
 constexpr size_t kMostDigits = 18;  // 10^18 fits int64
 
+// Where the point of a literal stands; npos without. Literals are short, and memchr is a call.
+size_t point_of(std::string_view digits) {
+  for (size_t at = 0; at < digits.size(); ++at) {
+    if (digits[at] == '.') return at;
+  }
+  return std::string_view::npos;
+}
+
 bool read_digits(std::string_view digits, int64_t& out) {
   out = 0;
   for (const char c : digits) {
@@ -38,14 +46,14 @@ char Parser::grouping() const {
   }
   // 3 100/200 is a mixed number.
   const bool spaced = is(Kind::kNumber) && at_->space && !follows(Kind::kSlash, 1);
-  return spaced && std::min(at_->spelling.find('.'), at_->spelling.size()) == 3 ? ' ' : 0;
+  return spaced && std::min(point_of(at_->spelling), at_->spelling.size()) == 3 ? ' ' : 0;
 }
 
 // digits [, ddd]* [. digits] [e digits]
 bool Parser::number(Number& out) {
   std::string_view digits = at_->spelling;
   ++at_;
-  size_t point = digits.find('.');
+  size_t point = point_of(digits);
   std::string_view whole = digits.substr(0, point);
   if (whole.size() > 1 && whole[0] == '0') return false;
   int64_t value = 0;
@@ -56,7 +64,7 @@ bool Parser::number(Number& out) {
   while (style != 0 && point == std::string_view::npos && grouping() == style) {
     if (style == ',') ++at_;
     digits = at_->spelling;
-    point = digits.find('.');
+    point = point_of(digits);
     whole = digits.substr(0, point);
     if (whole.size() != 3) return false;
     int64_t next = 0;
@@ -80,7 +88,7 @@ bool Parser::number(Number& out) {
     }
   }
   if (!scientific(result)) return false;
-  out = Number(result);
+  out = result;
   const bool dot = is(Kind::kDot) && !at_->space && follows(Kind::kOverline, 1);
   if (is(Kind::kOverline) || dot) {
     if (dot ? !decimals.empty() : decimals.empty()) return false;
@@ -98,7 +106,7 @@ bool Parser::scientific(Rational& value) {
   if (!follows(Kind::kNumber, 1 + sign) || at_[1].space || at_[1 + sign].space) return true;
   const std::string_view digits = at_[1 + sign].spelling;
   int64_t exponent = 0;
-  if (digits.size() > 3 || digits.find('.') != std::string_view::npos) return true;
+  if (digits.size() > 3 || point_of(digits) != std::string_view::npos) return true;
   read_digits(digits, exponent);
   if (exponent > static_cast<int64_t>(kMostDigits)) return false;
   const int64_t power = power_of_ten(static_cast<size_t>(exponent));
@@ -114,7 +122,7 @@ bool Parser::repeating(std::string_view before, Number& out) {
   at_ += 3;
   int64_t period = 0;
   Rational tail;
-  return digits.find('.') == std::string_view::npos && digits.size() + before.size() < 16 &&
+  return point_of(digits) == std::string_view::npos && digits.size() + before.size() < 16 &&
          read_digits(digits, period) &&
          exact::make(period, power_of_ten(before.size()) * (power_of_ten(digits.size()) - 1),
                      tail) &&
@@ -131,7 +139,7 @@ bool Parser::argument(Number& out) {
   if (!is(Kind::kNumber)) return false;
   const std::string_view digits = rest_.empty() ? at_->spelling : rest_;
   if (digits[0] == '.') return false;
-  out = Number(Rational{digits[0] - '0', 1});
+  out = Rational{digits[0] - '0', 1};
   rest_ = digits.substr(1);
   if (rest_.empty()) ++at_;
   return rest_.empty() || rest_[0] != '.';
@@ -210,7 +218,7 @@ bool Parser::primary(Number& out, bool& is_literal) {
       is_literal = rest_.empty();
       return is_literal && number(out);
     case Kind::kVulgar: {
-      out = Number(Rational{at_->spelling[0] - '0', at_->over});
+      out = Rational{at_->spelling[0] - '0', at_->over};
       ++at_;
       return true;
     }
@@ -248,6 +256,7 @@ bool Parser::factor(Number& out, bool& is_literal) {
 // Behind a whole number: \frac{1}{2}, ½ or 1/2 below 1 make a mixed number. Anything else there
 // could be meant as a product.
 bool Parser::mixed(Number& out, bool& found) {
+  if (!is(Kind::kFraction) && !is(Kind::kVulgar) && !is(Kind::kNumber)) return true;
   Number part;
   if (is(Kind::kFraction)) {
     if (!fraction(part)) return false;
@@ -298,19 +307,17 @@ bool Parser::chain(Number& out, bool single) {
 bool Parser::product(Number& out) {
   if (!chain(out, false)) return false;
   bool divided = false;
-  for (;;) {
+  while (is(Kind::kTimes) || (is(Kind::kSlash) && !follows(Kind::kWord, 1))) {
     Number next;
-    if (is(Kind::kTimes)) {
-      ++at_;
+    if (take(Kind::kTimes)) {
       if (!chain(next, false) || !out.multiply(next)) return false;
-    } else if (is(Kind::kSlash) && !follows(Kind::kWord, 1)) {
+    } else {
       ++at_;
       if (divided || !chain(next, true) || !out.divide(next)) return false;
       divided = true;
-    } else {
-      return true;
     }
   }
+  return true;
 }
 
 bool Parser::sum(Number& out) {

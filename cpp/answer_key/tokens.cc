@@ -1,6 +1,7 @@
 #include "answer_key/tokens.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace stepscore {
@@ -106,6 +107,25 @@ constexpr Command kCommands[] = {
     {"}", Meaning::kEndSet},
 };
 static_assert(std::ranges::is_sorted(kCommands, {}, &Command::name));
+
+// Where the commands begin that have this first letter, or a later one.
+constexpr auto kFirstCommand = [] {
+  std::array<uint8_t, 129> first{};
+  for (size_t letter = 0; letter < first.size(); ++letter) {
+    first[letter] = static_cast<uint8_t>(std::ranges::count_if(
+        kCommands, [&](const Command& c) { return static_cast<size_t>(c.name[0]) < letter; }));
+  }
+  return first;
+}();
+
+const Command* known_command(std::string_view name) {
+  const auto letter = static_cast<unsigned char>(name[0]);
+  if (letter >= 128) return nullptr;
+  const auto* end = kCommands + kFirstCommand[letter + 1u];
+  const auto* found = std::find_if(kCommands + kFirstCommand[letter], end,
+                                   [&](const Command& c) { return c.name == name; });
+  return found == end ? nullptr : found;
+}
 
 struct Sign {
   std::string_view bytes;  // UTF-8
@@ -283,8 +303,8 @@ bool Tokens::superscript(std::string_view digit) {
 
 bool Tokens::command(std::string_view name, std::string_view whole, std::string_view rest,
                      size_t& taken) {
-  const auto* found = std::ranges::lower_bound(kCommands, name, {}, &Command::name);
-  if (found == std::end(kCommands) || found->name != name) return push(Kind::kOther, whole);
+  const Command* found = known_command(name);
+  if (found == nullptr) return push(Kind::kOther, whole);
   switch (found->meaning) {
     case Meaning::kToken:
       return push(found->kind, found->spelling);

@@ -364,11 +364,11 @@ std::string Values::value(size_t at, size_t end, bool label, Only only) {
   const Judged judgement = judged(text_.substr(at, end - at));
   if (judgement == Judged::kNoValue) return {};
   const size_t cut = sentence_end(begin, end);
-  const std::string_view sentence = text_.substr(at, cut - at);
+  const std::string_view sentence = without_closer(text_, at, cut);
   const bool last = is_blank(text_.substr(cut));
   if (last && is_cut_off(sentence)) return {};
   if (label) {
-    std::string found = told(at, cut);
+    std::string found = told(at, at + sentence.size());
     if (!found.empty()) return found;
     if (!last && is_prose(sentence)) return {};
   }

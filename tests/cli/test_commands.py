@@ -90,7 +90,12 @@ def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(
-    "start", [["-m", "stepscore.cli"], ["-c", "from stepscore.cli.main import main; main()"]]
+    "start",
+    [
+        ["-m", "stepscore"],
+        ["-m", "stepscore.cli"],
+        ["-c", "from stepscore.cli.main import main; main()"],
+    ],
 )
 def test_it_starts(start: list[str]) -> None:
     done = subprocess.run(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +89,33 @@ def test_a_name_at_a_server_belongs_to_a_url(
     assert main([*given, *options]) == 2
     expected = "--policy-model: expected a --policy that is a URL beside it, and no other; "
     assert expected + message in capsys.readouterr().err
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Answers every request with status 500, and takes its time."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(0.4)
+        self.send_error(500, "out of order")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_the_timeout_is_that_of_an_attempt_at_a_server(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both attempts, and the wait between them, take longer than one may."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    options = [
+        *("--policy", f"http://127.0.0.1:{server.server_port}/v1", "--policy-model", "m"),
+        *("--strategy", "best_of_n", "--set", "n=2", "--timeout", "0.7", "--retries", "1"),
+    ]
+    try:
+        assert main(["search", write(PROBLEM), "-o", str(tmp_path / "o"), *options]) == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert re.search(r"status 500: .*\(2 attempts\)", capsys.readouterr().err)

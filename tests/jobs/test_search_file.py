@@ -105,7 +105,7 @@ def test_the_result_stands_behind_the_record(
         assert winner["answer"] == result["answer"]
         assert "".join(winner["steps"]) == result["text"]
         assert winner["step_scores"] == [0.2, 0.9]
-        assert (winner["score"], winner["complete"]) == (0.9, True)
+        assert (winner["score"], winner["worth"], winner["complete"]) == (0.9, 0.9, True)
         assert result["costs"]["samples"] == 16
         assert result["costs"]["tokens"] == 8 * 4 + 8 * 5
         assert result["provenance"] == {

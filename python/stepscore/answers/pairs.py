@@ -19,7 +19,7 @@ def same_answer(
     gold: str | Iterable[str | None],
     answers: Iterable[str | None],
     *,
-    verify: Literal["auto", "math-verify"] | Verify | None = "auto",
+    verify: Literal["auto", "math-verify", "none"] | Verify | None = "auto",
     timeout: float = 5.0,
     budget: float = 60.0,
 ) -> NDArray[np.bool_]:

@@ -80,6 +80,11 @@ def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
     return dataclasses.replace(loaded, show_progress=False)
 
 
+def is_url(policy: str) -> bool:
+    """Tell whether a policy is one behind a server."""
+    return policy.startswith(("http://", "https://"))
+
+
 def load_models(arguments: argparse.Namespace) -> Models:
     """Load the policy of a search and, where one is named, the PRM that guides it.
 
@@ -87,12 +92,12 @@ def load_models(arguments: argparse.Namespace) -> Models:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
     name = arguments.policy
-    is_url = name.startswith(("http://", "https://"))
-    if is_url != (arguments.policy_model is not None):
+    is_served = is_url(name)
+    if is_served != (arguments.policy_model is not None):
         raise InputError(
             "a --policy that is a URL beside it, and no other",
             got=f"--policy {name}",
-            advice="add --policy-model NAME" if is_url else "leave it out",
+            advice="add --policy-model NAME" if is_served else "leave it out",
             argument="policy_model",
         )
     named = {"policy": name, "policy_model": arguments.policy_model, "top_p": arguments.top_p}
@@ -108,17 +113,17 @@ def load_models(arguments: argparse.Namespace) -> Models:
         del described["aggregation"]
     try:
         with named_when_long(masked(f"loading the policy {name}")):
-            policy = _load_policy(arguments, name, is_url=is_url)
+            policy = _load_policy(arguments, name)
     except Exception as error:
-        options = _ENDPOINT_OPTIONS if is_url else _POLICY_OPTIONS
+        options = _ENDPOINT_OPTIONS if is_served else _POLICY_OPTIONS
         raise _not_loaded(error, Argument("policy", name), options) from error
     return Models(policy, scorer, described, None if scorer is None else scorer.release)
 
 
-def _load_policy(arguments: argparse.Namespace, name: str, *, is_url: bool) -> Any:
+def _load_policy(arguments: argparse.Namespace, name: str) -> Any:
     from stepscore import policies
 
-    if is_url:
+    if is_url(name):
         stops = [unescaped(text) for text in arguments.stop]
         stop: dict[str, Any] = {"stop": stops} if stops else {}
         return policies.EndpointPolicy(
@@ -126,6 +131,7 @@ def _load_policy(arguments: argparse.Namespace, name: str, *, is_url: bool) -> A
             arguments.policy_model,
             concurrency=arguments.concurrency,
             **({} if arguments.retries is None else {"retries": arguments.retries}),
+            **({} if arguments.timeout is None else {"timeout": arguments.timeout}),
             extra={} if arguments.top_p is None else {"top_p": arguments.top_p},
             **stop,
         )

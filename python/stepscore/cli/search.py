@@ -118,7 +118,10 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--temperature", type=float, metavar="T", help="of sampling (default: 0.8)")
     group.add_argument(
-        "--timeout", type=float, metavar="S", help="seconds until a call of a model is given up"
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="seconds until a call of a model, or one attempt at a URL, is given up",
     )
     group.add_argument(
         "--stop",
@@ -178,6 +181,9 @@ def _plan(arguments: argparse.Namespace) -> SearchPlan:
             argument="truncate",
         )
     settings = {name: getattr(arguments, name) for name in _SETTINGS}
+    if models.is_url(arguments.policy):
+        # There it is a limit of each attempt; the call makes several.
+        settings["timeout"] = None
     return SearchPlan(
         strategy=arguments.strategy,
         parameters=dict(options.pair("set", text, "=", "NAME=VALUE") for text in arguments.set),

@@ -63,6 +63,7 @@ def _trace_as_json(trace: Trace) -> dict[str, Any]:
         "steps": trace.steps,
         "step_scores": trace.scores,
         "score": trace.score if math.isfinite(trace.score) else None,
+        "worth": trace.worth if math.isfinite(trace.worth) else None,
         "answer": trace.answer,
         "complete": trace.complete,
     }

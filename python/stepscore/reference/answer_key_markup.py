@@ -145,6 +145,26 @@ def _rows(inner: str) -> list[str]:
     return [row.strip(WHITE).rstrip(",;").strip(WHITE) for row in [*rows, row]]
 
 
+def without_closer(text: str, at: int, end: int) -> str:
+    """Give a sentence of a text without what closes the emphasis or heading that begins before it.
+
+    ``*Answer: 8*``, ``### The answer is 8 ###``.
+    """
+    inner = text[at:end].rstrip(" \t.!")
+    closer = inner[-1:]
+    if not closer or closer not in "*_#":
+        return text[at:end]
+    content = inner.rstrip(closer)
+    before = text[text.rfind("\n", 0, at) + 1 : at].lstrip(" \t>")
+    if closer == "#":
+        if before.startswith("#") and content[-1:] and content[-1] in WHITE:
+            return without_closer(text, at, at + len(content.rstrip(WHITE)))
+        return text[at:end]
+    size = len(inner) - len(content)
+    opened = before[1 if before.startswith("* ") else 0 :].count(closer)
+    return content if opened % (2 * size) == size else text[at:end]
+
+
 def is_blank(text: str) -> bool:
     """Tell whether a text is markup, dots and white space alone."""
     return _BLANK.fullmatch(text) is not None

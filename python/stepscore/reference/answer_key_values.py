@@ -6,7 +6,14 @@ import re
 from collections.abc import Sequence
 
 from stepscore.reference.answer_key_boxes import boxed
-from stepscore.reference.answer_key_markup import WHITE, Fence, finish, is_blank, is_letter
+from stepscore.reference.answer_key_markup import (
+    WHITE,
+    Fence,
+    finish,
+    is_blank,
+    is_letter,
+    without_closer,
+)
 
 # In front of a value they say nothing about it; the second kind only where a value follows.
 _HEDGES = (
@@ -185,10 +192,10 @@ class Values:
         if judged is False:
             return None
         cut = self._sentence_end(begin, end)
-        sentence = text[at:cut]
+        sentence = without_closer(text, at, cut)
         if is_blank(text[cut:]) and is_cut_off(sentence):
             return None
-        if label and (told := self._told(at, cut)):
+        if label and (told := self._told(at, at + len(sentence))):
             return told
         words = len(re.findall(r"[A-Za-z]+", sentence))
         if label and words > 5 and not is_blank(text[cut:]):

@@ -62,7 +62,7 @@ class Conversion:
         if self.labelled:
             counts += f", {self.right:,} of them right"
         told = [f"read as {self.layout.title} ({self.layout.name})", counts]
-        told += [f"left out: {count:,} {what}" for what, count in self.left_out.items()]
+        told += [f"left out: {what}: {count:,}" for what, count in self.left_out.items()]
         if 1 < len(self.right_of) <= _FEW_GENERATORS:
             told += [f"  {name:<20}{right:>8,} right" for name, right in self.right_of.items()]
         return told
