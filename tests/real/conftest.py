@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import smollm2
+import vocabularies
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +59,26 @@ def real_prm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors["score.bias"] = torch.zeros(2)
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     return folder
+
+
+@cache
+def _tokenizer(vocabulary: str, bos: str | None) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    named = {} if bos is None else {"bos_token": bos}
+    return PreTrainedTokenizerFast.from_pretrained(vocabularies.folder(vocabulary), **named)
+
+
+@pytest.fixture
+def loaded() -> Callable[..., Any]:
+    """Give the tokenizer of a published vocabulary, or skip the test that asks for it.
+
+    A BOS can be given that the checkpoint's tokenizer names and the vocabulary's own does not.
+    """
+
+    def load(vocabulary: str, bos: str | None = None) -> Any:
+        if (reason := vocabularies.missing(vocabulary)) is not None:
+            pytest.skip(reason)
+        return _tokenizer(vocabulary, bos)
+
+    return load
