@@ -178,6 +178,29 @@ CASES = {
         **_TRL,
     ),
 }
+# What the tokenizer_config.json of published checkpoints says beside a tokenizer.json: classes of
+# transformers that build other pipelines, which must change no token.
+PUBLISHED_SETTINGS = {
+    "mistral": {
+        "tokenizer_class": "LlamaTokenizer",
+        "legacy": False,
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "add_prefix_space": False,
+        "use_default_system_prompt": False,
+    },
+    "qwen2.5": {
+        "tokenizer_class": "Qwen2Tokenizer",
+        "add_bos_token": False,
+        "add_prefix_space": False,
+        "errors": "replace",
+        "split_special_tokens": False,
+    },
+    "llama-3": {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": True,
+    },
+}
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
@@ -216,9 +239,11 @@ def write_checkpoint(case: Case, folder: Path) -> tuple[torch.nn.Module, torch.n
     from safetensors.torch import save_file
 
     shutil.copytree(vocabularies.folder(case.vocabulary), folder)
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text()) | PUBLISHED_SETTINGS[case.vocabulary]
     if case.bos is not None:
-        path = folder / "tokenizer_config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"bos_token": case.bos}))
+        settings["bos_token"] = case.bos
+    path.write_text(json.dumps(settings))
     torch.manual_seed(0)
     config = getattr(transformers, case.config)(
         vocab_size=case.rows,
