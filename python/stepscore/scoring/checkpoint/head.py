@@ -6,6 +6,7 @@ import torch
 
 from stepscore.errors import Argument, InputError
 from stepscore.recipes import Recipe, Tokenizer
+from stepscore.recipes.config_sizes import hidden_size
 from stepscore.recipes.registry import head_fault
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.forward.head import HeadWeights
@@ -39,11 +40,11 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
 
 
 def _hidden_size(checkpoint: Checkpoint) -> int:
-    size = checkpoint.config.get("hidden_size")
-    if not isinstance(size, int):
+    size = hidden_size(checkpoint.config)
+    if size is None:
         raise InputError(
-            "a whole number as hidden_size in config.json",
-            got=f"{size!r} in {checkpoint.name}",
+            "a whole number as hidden_size (n_embd, d_model) in config.json",
+            got=f"{checkpoint.config.get('hidden_size')!r} in {checkpoint.name}",
             advice="use the config.json of a language model",
             where="load",
         )

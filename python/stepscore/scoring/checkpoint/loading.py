@@ -12,6 +12,7 @@ from stepscore.arrays import check_environment
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
+from stepscore.recipes.config_sizes import positions
 from stepscore.scoring.arguments import addressed
 from stepscore.scoring.checkpoint.backbone import load_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
@@ -176,13 +177,13 @@ def _token_budget(token_budget: int | None, device: torch.device) -> int:
 
 
 def _max_length(max_length: int | None, checkpoint: Checkpoint, recipe: Recipe) -> int | None:
-    positions = checkpoint.config.get(recipe.length_key)
+    most = positions(checkpoint.config, recipe.length_key)
     if max_length is None:
-        return positions
+        return most
     _positive("max_length", max_length)
-    if positions is not None and max_length > positions:
+    if most is not None and max_length > most:
         raise InputError(
-            f"at most the model's {positions} positions ({recipe.length_key} in config.json)",
+            f"at most the model's {most} positions ({recipe.length_key} in config.json)",
             got=str(max_length),
             advice="pass less, or leave it out",
             argument="max_length",
@@ -227,4 +228,7 @@ def _recipe(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Toke
             argument="recipe",
             where="load",
         )
-    return detect(Evidence(checkpoint.name, checkpoint.config, checkpoint.shapes, tokenizer))
+    folder = checkpoint.folder.resolve() if checkpoint.revision is None else None
+    return detect(
+        Evidence(checkpoint.name, checkpoint.config, checkpoint.shapes, tokenizer, folder)
+    )
