@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from stepscore.errors import Argument, InputError
 from stepscore.hub import silenced_hub
+from stepscore.scoring.checkpoint.quantisation import head_numbers
 
 LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 
@@ -23,6 +24,8 @@ _PATTERNS = ["*.json", "model*.safetensors", "*.model", "merges.txt", "vocab.txt
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # Skywork's wrapper keeps its backbone in an attribute of this name.
 WRAPPER_PREFIX = "pretrained_model."
+# What peft writes for an adapter, which is no model of its own.
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,14 @@ class Checkpoint:
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor, as float32."""
         with safe_open(self.files[key], framework="pt") as file:
-            tensor: torch.Tensor = file.get_tensor(self._stored(key))
-        return tensor.float()
+            return head_numbers(file.get_tensor(self._stored(key)), key, self.name)
 
     def rows(self, key: str, rows: Sequence[int]) -> torch.Tensor:
         """Read some rows of a matrix, as float32, and no other row."""
         with safe_open(self.files[key], framework="pt") as file:
             matrix = file.get_slice(self._stored(key))
-            return torch.cat([matrix[row : row + 1] for row in rows]).float()
+            found = torch.cat([matrix[row : row + 1] for row in rows])
+        return head_numbers(found, key, self.name)
 
     def _stored(self, key: str) -> str:
         return self.wrapped.get(key, key)
