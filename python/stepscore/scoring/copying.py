@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+# A function that loads a model, and the name for it.
+LoadAgain = tuple[Callable[..., Any], str]
+
 # What a copy must have for itself; the rest cannot be changed.
 _DEEP = ("tokenizer", "backbone", "head")
 
@@ -33,7 +36,8 @@ def to_load_again(model: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     load, address = model.load_again
     options = {
         "recipe": model.recipe,
-        "device": str(model.device),
+        # Where parts are placed, the function says it already.
+        "device": str(model.device) if model.weights.placed is None else None,
         "dtype": model.dtype,
         "revision": model.revision,
         "max_length": model.max_length,

@@ -29,6 +29,16 @@ class LoadedWeights:
         stated = {"quantised": self.quantised, "base": self.base}
         return {name: value for name, value in stated.items() if value is not None}
 
-    def __str__(self) -> str:
-        parts = [f", {name}={value!r}" for name, value in self.as_json().items()]
-        return "".join(parts)
+
+def described(model: Any) -> str:
+    """Give the ``repr`` of a `ProcessRewardModel`: what its scores depend on."""
+    stated = {
+        "recipe": model.recipe.name,
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+    if model.sharing is not None:
+        stated["sharing"] = model.sharing.in_short
+    stated |= model.weights.as_json()
+    parts = [repr(model.name), *(f"{name}={value!r}" for name, value in stated.items())]
+    return f"{type(model).__name__}({', '.join(parts)})"

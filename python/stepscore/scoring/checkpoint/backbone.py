@@ -48,17 +48,14 @@ def load_backbone(
             weights that are missing or of another shape, quantised ones that cannot be loaded here.
     """
     model_type = checkpoint.config.get("model_type")
-    _check_config(checkpoint)
-    check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
     config = _stock_config(checkpoint)
-    refuse_encoder(config, checkpoint.name)
+    check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
     if checkpoint.wrapped:
         options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
     is_quantised = quantised(checkpoint.config) is not None
     if placing is not None:
-        with torch.device("meta"), silenced_hub():
-            options |= placing.options(AutoModel.from_config(config))
+        options |= placing.options(_empty_model(config))
     elif is_quantised:  # codes stay where they are put
         options["device_map"] = {"": device}
     try:
@@ -96,12 +93,29 @@ def load_backbone(
     return backbone if "device_map" in options else backbone.to(device)
 
 
+def skeleton(checkpoint: Checkpoint) -> torch.nn.Module:
+    """Give the backbone of a checkpoint without numbers.
+
+    Raises:
+        ValueError: as `load_backbone`, for its config.json.
+    """
+    backbone: torch.nn.Module = _language_model(_empty_model(_stock_config(checkpoint)))
+    return backbone
+
+
+def _empty_model(config: Any) -> Any:
+    with torch.device("meta"), silenced_hub():
+        return AutoModel.from_config(config)
+
+
 def _stock_config(checkpoint: Checkpoint) -> Any:
+    _check_config(checkpoint)
     with silenced_hub():
         config = AutoConfig.from_pretrained(
             checkpoint.folder, trust_remote_code=False, local_files_only=True
         )
     config.__dict__.pop("auto_map", None)
+    refuse_encoder(config, checkpoint.name)
     return config
 
 

@@ -84,6 +84,30 @@ def check_placing(
     return Placing(device_map, None if offload_folder is None else str(offload_folder))
 
 
+def place(backbone: Any, placing: Placing) -> Any:
+    """Place a backbone that is in memory.
+
+    Raises:
+        ValueError: as `Placing.options`; weights for a disk without a folder.
+    """
+    from accelerate import dispatch_model, infer_auto_device_map
+    from accelerate.utils import get_balanced_memory
+
+    places = placing.device_map
+    if isinstance(places, str):
+        whole = {"no_split_module_classes": list(backbone._no_split_modules or [])}
+        memory = None
+        if places != "sequential":
+            low_zero = places == "balanced_low_0"
+            memory = get_balanced_memory(backbone, low_zero=low_zero, **whole)
+        places = infer_auto_device_map(backbone, max_memory=memory, **whole)
+    else:
+        places = spelt_out(places, backbone)
+    if "disk" in places.values() and placing.offload_folder is None:
+        raise _fault("offload_folder", "a folder, where merged weights wait on a disk", "none")
+    return dispatch_model(backbone, places, offload_dir=placing.offload_folder)
+
+
 def spelt_out(places: Mapping[str, Any], skeleton: torch.nn.Module) -> dict[str, Any]:
     """Place every block of a model by name, so that no name is another's beginning.
 
