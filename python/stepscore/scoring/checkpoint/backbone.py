@@ -48,7 +48,7 @@ def load_backbone(
             weights that are missing or of another shape, quantised ones that cannot be loaded here.
     """
     model_type = checkpoint.config.get("model_type")
-    config = _stock_config(checkpoint)
+    config = stock_config(checkpoint)
     check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
     if checkpoint.wrapped:
@@ -99,7 +99,7 @@ def skeleton(checkpoint: Checkpoint) -> torch.nn.Module:
     Raises:
         ValueError: as `load_backbone`, for its config.json.
     """
-    backbone: torch.nn.Module = _language_model(_empty_model(_stock_config(checkpoint)))
+    backbone: torch.nn.Module = _language_model(_empty_model(stock_config(checkpoint)))
     return backbone
 
 
@@ -108,7 +108,12 @@ def _empty_model(config: Any) -> Any:
         return AutoModel.from_config(config)
 
 
-def _stock_config(checkpoint: Checkpoint) -> Any:
+def stock_config(checkpoint: Checkpoint) -> Any:
+    """Give the configuration that transformers makes of a config.json.
+
+    Raises:
+        ValueError: a model type that transformers does not know, attention that is not causal.
+    """
     _check_config(checkpoint)
     with silenced_hub():
         config = AutoConfig.from_pretrained(

@@ -22,7 +22,7 @@ Tensors = dict[str, torch.Tensor]
 
 # What peft writes in front of the names of the model that was trained, and inside them.
 _FRONT, _INSIDE = "base_model.model.", ("base_layer.", "modules_to_save.")
-_TOKEN_FACTORS = "token_adapter."
+_TOKEN_FACTORS = "trainable_tokens_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,11 +234,11 @@ def _merge(
         layer.float()
         try:
             layer.merge(safe_merge=True)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:  # numbers that are not finite, above all
             raise InputError(
-                "an adapter that merges to finite numbers",
+                "an adapter that peft can merge",
                 got=f"{adapter.name}, of which peft says: {error}",
-                advice="use an adapter whose training did not diverge",
+                advice="use a model whose weights were trained, or an adapter without that",
                 where="load",
             ) from error
         layer.get_base_layer().to(dtype)
