@@ -120,6 +120,8 @@ def stock_config(checkpoint: Checkpoint) -> Any:
             checkpoint.folder, trust_remote_code=False, local_files_only=True
         )
     config.__dict__.pop("auto_map", None)
+    # The attention is chosen here; one that config.json asks for need not be installed.
+    config._attn_implementation = None
     refuse_encoder(config, checkpoint.name)
     return config
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.scoring.forward.number_format import as_loaded
 from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing_check import TOLERANCE
@@ -46,15 +46,23 @@ def check_causal(backbone: torch.nn.Module, name: str) -> None:
     other experts.
 
     Raises:
-        ValueError: they differ by more than rounding.
+        ValueError: they differ by more than rounding, or there are none.
     """
     rows = int(backbone.get_input_embeddings().num_embeddings)  # type: ignore[operator]
     fractions = (np.arange(1, 2 * (_COMMON + _FURTHER) + 1) * 0.618034) % 1
     ids = torch.from_numpy((fractions * rows).astype(np.int64)).reshape(2, -1)
     ids[1, :_COMMON] = ids[0, :_COMMON]
     device = input_device(backbone)
-    with as_loaded(device):
-        hidden = backbone(input_ids=ids.to(device), use_cache=False).last_hidden_state
+    try:
+        with as_loaded(device):
+            hidden = backbone(input_ids=ids.to(device), use_cache=False).last_hidden_state
+    except Exception as error:  # whatever a model raises that was never meant for this
+        raise InputError(
+            "a backbone that makes hidden states of token ids alone",
+            got=f"{type(backbone).__name__} in {name} ({type(error).__name__}: {error})",
+            advice=("pass another ", Argument("dtype"), ", or use a causal language model"),
+            where="load",
+        ) from error
     first, second = hidden[:, :_COMMON].double()
     errors = torch.linalg.vector_norm(second - first, dim=-1) / torch.linalg.vector_norm(
         first, dim=-1
