@@ -12,6 +12,7 @@ from stepscore.recipes.config_sizes import hidden_size
 from stepscore.recipes.registry import head_fault
 from stepscore.scoring.checkpoint.backbone import stock_config
 from stepscore.scoring.checkpoint.folder import Checkpoint
+from stepscore.scoring.checkpoint.quantisation import check_head
 from stepscore.scoring.forward.head import HeadWeights, Layers
 
 # How the families of models call them.
@@ -34,6 +35,8 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
     Raises:
         ValueError: a tensor that is missing or of another shape than the recipe says.
     """
+    weights = [layer.weight for layer in recipe.head.layers]
+    check_head(checkpoint.config, weights, checkpoint.files, checkpoint.name)
     if recipe.head.kind == "lm_rows":
         return HeadWeights(recipe, _word_rows(checkpoint, recipe, tokenizer))
     fault = head_fault(recipe.head, checkpoint.shapes, _hidden_size(checkpoint))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
 from stepscore.errors import InputError
 from stepscore.recipes.config_sizes import language_config
@@ -48,7 +49,9 @@ def cannot_load(config: Mapping[str, Any], name: str, error: Exception) -> Input
     method = _method(_entry(config) or {})
     packages = _PACKAGES.get(method)
     install = (
-        f"pip install {packages}, where this device can run it" if packages else "install that"
+        f"pip install {packages}, where this device can run it"
+        if packages
+        else "upgrade transformers"
     )
     return InputError(
         f"what transformers needs to load weights quantised with {method}",
@@ -59,12 +62,19 @@ def cannot_load(config: Mapping[str, Any], name: str, error: Exception) -> Input
 
 
 def check_number_formats(config: Mapping[str, Any], files: Iterable[Path], name: str) -> None:
-    """Refuse codes that no entry of config.json explains: they would be taken for numbers.
+    """Refuse codes that nothing explains: they would be taken for numbers.
 
     Raises:
-        ValueError: a weight of whole numbers, or of 8-bit or smaller floats.
+        ValueError: a weight of whole numbers, or of 8-bit or smaller floats, without an entry of
+            config.json that says how it is quantised; an entry that transformers does not know.
     """
-    if _entry(config) is not None:
+    entry = _entry(config)
+    if entry is not None:
+        method = _method(entry)
+        # It has bitsandbytes twice, as bitsandbytes_4bit and bitsandbytes_8bit.
+        if not any(f"{known}_".startswith(f"{method}_") for known in AUTO_QUANTIZER_MAPPING):
+            known = f"it knows {', '.join(sorted(AUTO_QUANTIZER_MAPPING))}"
+            raise cannot_load(config, name, ValueError(known))
         return
     for path in sorted(set(files)):
         if path.suffix != ".safetensors":
@@ -82,6 +92,31 @@ def check_number_formats(config: Mapping[str, Any], files: Iterable[Path], name:
                     )
 
 
+def check_head(
+    config: Mapping[str, Any], layers: Iterable[str], keys: Iterable[str], name: str
+) -> None:
+    """Refuse a head that was quantised with its backbone: it is read here, as numbers.
+
+    Args:
+        config: the checkpoint's config.json.
+        layers: the names of the head's weights.
+        keys: the names of all tensors.
+        name: of the checkpoint.
+
+    Raises:
+        ValueError: scales or codes stand beside a weight of the head, or in its place.
+    """
+    if _entry(config) is None:
+        return
+    names = list(keys)
+    for weight in layers:
+        module = weight.removesuffix("weight")
+        plain = (weight, f"{module}bias")
+        beside = sorted(key for key in names if key.startswith(module) and key not in plain)
+        if beside:
+            raise _quantised_head(beside[0], "scales or codes", name)
+
+
 def head_numbers(tensor: torch.Tensor, key: str, name: str) -> torch.Tensor:
     """Give a tensor of a head as float32.
 
@@ -89,15 +124,18 @@ def head_numbers(tensor: torch.Tensor, key: str, name: str) -> torch.Tensor:
         ValueError: it holds the codes of a quantised layer.
     """
     if tensor.dtype not in _NUMBERS:
-        raise InputError(
-            "the head as float32, float16 or bfloat16",
-            got=f"{key!r} as {str(tensor.dtype).removeprefix('torch.')} in {name}, which are the "
-            "codes of a quantised layer",
-            advice="quantise the model without its head (modules_to_not_convert, or "
-            "llm_int8_skip_modules), or load the checkpoint that it was quantised from",
-            where="load",
-        )
+        raise _quantised_head(key, str(tensor.dtype).removeprefix("torch."), name)
     return tensor.float()
+
+
+def _quantised_head(key: str, what: str, name: str) -> InputError:
+    return InputError(
+        "the head as float32, float16 or bfloat16",
+        got=f"{key!r} ({what}) in {name}: it was quantised with the backbone",
+        advice="quantise the model without its head (llm_int8_skip_modules of bitsandbytes, "
+        "modules_to_not_convert of others), or load the checkpoint that it was quantised from",
+        where="load",
+    )
 
 
 def _entry(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
