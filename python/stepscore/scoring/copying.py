@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 # A function that loads a model, and the name for it.
@@ -36,8 +37,7 @@ def to_load_again(model: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     load, address = model.load_again
     options = {
         "recipe": model.recipe,
-        # Where parts are placed, the function says it already.
-        "device": str(model.device) if model.weights.placed is None else None,
+        "device": None if _places(load) else str(model.device),
         "dtype": model.dtype,
         "revision": model.revision,
         "max_length": model.max_length,
@@ -46,6 +46,11 @@ def to_load_again(model: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         "show_progress": model.show_progress,
     }
     return _load_again, (load, address, model.name, options)
+
+
+def _places(load: Callable[..., Any]) -> bool:
+    """Whether a function says already where the parts of a model go."""
+    return isinstance(load, partial) and load.keywords.get("device_map") is not None
 
 
 def _load_again(load: Callable[..., Any], address: str, name: str, options: dict[str, Any]) -> Any:

@@ -34,3 +34,11 @@ def input_device(backbone: torch.nn.Module) -> torch.device:
         return next(backbone.parameters()).device
     computing = [place for place in places.values() if place not in ("cpu", "disk")]
     return torch.device(computing[0] if computing else "cpu")
+
+
+def waits_for_cpu(layer: torch.nn.Module) -> bool:
+    """Whether a layer's weights are elsewhere until it runs, and it runs on the CPU."""
+    hook = getattr(layer, "_hf_hook", None)
+    if hook is None or not getattr(hook, "offload", False):
+        return False
+    return device_name(hook.execution_device) == "cpu"
