@@ -218,8 +218,9 @@ def _refuse_two_models(name: str, folder: Path, config: Mapping[str, Any]) -> No
             advice=(
                 "to merge the adapter into its base pass ",
                 Argument("adapter", "merge"),
-                f", and into the full weights beside it also base={name!r}; to load the full "
-                "weights alone, into which it may be merged already, pass ",
+                ", and into the full weights beside it also ",
+                Argument("base", name),
+                "; to load the full weights alone, into which it may be merged already, pass ",
                 Argument("adapter", "ignore"),
             ),
             argument="model",

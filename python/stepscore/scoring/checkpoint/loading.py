@@ -139,19 +139,7 @@ def load(
     where = input_device(backbone)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
-    sharing = Sharing(False, "share=False was passed")
-    if not share:
-        check_causal(backbone, checkpoint.name)
-    else:
-        sharing = share_prefixes(backbone, checkpoint.config)
-        if not sharing.shared:
-            check_causal(backbone, checkpoint.name)
-            warnings.warn(
-                f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
-                f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
-                "that is meant",
-                stacklevel=2,
-            )
+    sharing = _sharing(backbone, checkpoint, share)
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
@@ -179,6 +167,23 @@ def load(
             checkpoint.address,
         ),
     )
+
+
+def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint, share: bool) -> Sharing:
+    """Decide whether prefixes are shared; what is not compared for that must be causal anyway."""
+    if not share:
+        check_causal(backbone, checkpoint.name)
+        return Sharing(False, "share=False was passed")
+    sharing = share_prefixes(backbone, checkpoint.config)
+    if not sharing.shared:
+        check_causal(backbone, checkpoint.name)
+        warnings.warn(
+            f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
+            f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
+            "that is meant",
+            stacklevel=3,
+        )
+    return sharing
 
 
 def _device(device: str | torch.device | None) -> torch.device:
