@@ -23,6 +23,8 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -350,6 +352,34 @@ def test_an_adapter_beside_full_weights(peft, bases, tmp_path):
     agrees(stepscore.load(tmp_path, recipe="math-shepherd", adapter="merge"), merged)
     alone = tag_scores(full.double(), models.word_piece_tokenizer())
     agrees(stepscore.load(tmp_path, recipe="math-shepherd", adapter="ignore"), alone)
+    both = stepscore.load(tmp_path, recipe="math-shepherd", adapter="merge", base=tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trained = peft.PeftModel.from_pretrained(full.float(), tmp_path).double()
+    agrees(both, tag_scores(trained, models.word_piece_tokenizer()))
+
+
+def test_what_a_trainer_leaves_beside_is_no_model(peft, bases, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(bases["llama"])
+    train(peft, model, tmp_path, task_type="CAUSAL_LM", **PLAIN)
+    torch.save({"rate": Path}, tmp_path / "state.bin")
+    torch.save([torch.ones(3)], tmp_path / "rng.bin")
+    assert stepscore.load(tmp_path, recipe="math-shepherd").weights.base == str(bases["llama"])
+
+
+def test_factors_of_experts(peft, tmp_path):
+    torch.manual_seed(2)
+    config = MixtralConfig(**models._sizes(), num_local_experts=4)
+    MixtralForCausalLM(config).save_pretrained(tmp_path / "base")
+    models.word_piece_tokenizer().save_pretrained(tmp_path / "base")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    trained = train(
+        peft, model, tmp_path / "a", task_type="CAUSAL_LM", r=4, target_modules=["q_proj"],
+        target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+    )  # fmt: skip
+    # Torch multiplies experts in no wider format.
+    expected = tag_scores(trained.float(), models.word_piece_tokenizer())
+    agrees(stepscore.load(tmp_path / "a", recipe="math-shepherd"), expected)
 
 
 def test_a_value_head_in_a_file_of_its_own(peft, bases, tmp_path):

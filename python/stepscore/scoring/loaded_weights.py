@@ -15,7 +15,8 @@ class LoadedWeights:
         quantised: how the checkpoint is quantised, such as ``bitsandbytes, 4 bits``; None for one
             that is not. Its scores are those of the quantised model, which are other numbers than
             those of the model it was made from.
-        base: what an adapter was merged into; None for full weights.
+        base: what an adapter was merged into, with the commit of a repository behind an ``@``; None
+            for full weights.
         placed: the device of every placed part of the backbone, ``disk`` among them; None where it
             is in one place.
     """

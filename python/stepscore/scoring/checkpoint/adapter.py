@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -165,8 +166,9 @@ def home(checkpoint: Checkpoint) -> Path | None:
     """Give the folder that was asked for; None for a repository."""
     if checkpoint.revision is not None:
         return None
-    adapted = isinstance(checkpoint, AdaptedCheckpoint)
-    return (checkpoint.adapter_folder if adapted else checkpoint.folder).resolve()
+    if isinstance(checkpoint, AdaptedCheckpoint):
+        return checkpoint.adapter_folder.resolve()
+    return checkpoint.folder.resolve()
 
 
 def load_merged_backbone(
@@ -184,7 +186,8 @@ def load_merged_backbone(
         return load_backbone(checkpoint, dtype=dtype, device=device, placing=placing)
     # The adapter is added to the base's weights before these are rounded to another format.
     read_as = dtype if dtype == torch.float32 else "auto"
-    backbone = load_backbone(checkpoint.base, dtype=read_as, device=device)
+    in_memory = device if placing is None else torch.device("cpu")
+    backbone = load_backbone(checkpoint.base, dtype=read_as, device=in_memory)
     merged_as = dtype if isinstance(dtype, torch.dtype) else backbone.dtype
     merge_into_backbone(checkpoint.adapter, backbone, merged_as)  # type: ignore[arg-type]
     backbone.eval().requires_grad_(False)
@@ -193,11 +196,12 @@ def load_merged_backbone(
 
 def loaded_weights(checkpoint: Checkpoint, backbone: torch.nn.Module) -> LoadedWeights:
     """Say what the weights of a loaded model are, beside their number format."""
-    adapted = isinstance(checkpoint, AdaptedCheckpoint)
+    base = None
+    if isinstance(checkpoint, AdaptedCheckpoint):
+        commit = checkpoint.base.revision
+        base = checkpoint.base.name + ("" if commit is None else f"@{commit}")
     return LoadedWeights(
-        quantised=quantised(checkpoint.config),
-        base=checkpoint.base.name if adapted else None,
-        placed=placement(backbone),
+        quantised=quantised(checkpoint.config), base=base, placed=placement(backbone)
     )
 
 
@@ -255,7 +259,13 @@ def _heads_beside(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _pickled(path: Path) -> dict[str, torch.Tensor]:
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    """Read the tensors of a pickle, of which nothing is executed; none of one that needs that."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        return {}
+    if not isinstance(content, Mapping):
+        return {}
     return {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
 
 

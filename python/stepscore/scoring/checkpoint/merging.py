@@ -100,9 +100,9 @@ def adapter_tensors(
     paths = set()
     for key, tensor in saved.items():
         path = key.removeprefix(_FRONT)
-        for inside in _INSIDE:
-            path = path.replace(inside, "")
         is_factor = mark in path or _TOKEN_FACTORS in path
+        for inside in () if is_factor else _INSIDE:
+            path = path.replace(inside, "")
         levels = path.split(".")
         place = next((at for at, level in enumerate(levels) if level in parts), None)
         if place is not None:
@@ -230,7 +230,8 @@ def _merge(
     for keys, what in ((result.unexpected_keys, "have no place"), (missing, "are not there")):
         if keys:
             raise adapter.misfit(f"{len(keys)} tensors {what}: {', '.join(sorted(keys)[:3])}")
-    for layer in layers:
+    bases = [layer.get_base_layer() for layer in layers]
+    for layer, base, next_base in zip(layers, bases, [*bases[1:], None], strict=True):
         layer.float()
         try:
             layer.merge(safe_merge=True)
@@ -241,7 +242,8 @@ def _merge(
                 advice="use a model whose weights were trained, or an adapter without that",
                 where="load",
             ) from error
-        layer.get_base_layer().to(dtype)
+        if base is not next_base:  # experts have an adapter for each of their matrices
+            base.to(dtype)
     _take_out(trained, BaseTunerLayer)
 
 

@@ -62,7 +62,7 @@ def pack_linear_layers(module: torch.nn.Module) -> None:
             setattr(module, name, PackedLinear(child))
         elif waits_for_cpu(child):
             # Its hook fetches the weight from a disk for each call; the product is the same.
-            child._old_forward = partial(_packed_once, child)
+            child._old_forward = partial(_packed_once, child)  # type: ignore[assignment]
 
 
 def _packed_once(layer: torch.nn.Linear, rows: torch.Tensor) -> torch.Tensor:
