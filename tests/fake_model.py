@@ -14,6 +14,7 @@ import numpy as np
 
 from stepscore.errors import Argument, InputError
 from stepscore.recipes import trl_prm
+from stepscore.scoring.loaded_weights import LoadedWeights
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class FakeModel:
     device: str = "cpu"
     max_length: int = 200
     show_progress: bool | None = None
+    weights: LoadedWeights = field(default_factory=LoadedWeights)
     calls: list[int] = field(default_factory=list)
 
     @property

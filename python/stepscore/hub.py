@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 
 
 @contextmanager
 def silenced_hub(*, progress: bool = False) -> Iterator[None]:
-    """Keep transformers and huggingface_hub from printing, and restore their settings.
+    """Keep transformers, accelerate and huggingface_hub from printing, and restore their settings.
 
     What matters in their reports, above all missing weights, is raised as an error by the caller.
 
@@ -23,6 +24,9 @@ def silenced_hub(*, progress: bool = False) -> Iterator[None]:
     verbosity = logging.get_verbosity()
     loading_bars = logging.is_progress_bar_enabled()
     download_bars = not hub.are_progress_bars_disabled()
+    placing = getLogger("accelerate")
+    level = placing.level
+    placing.setLevel(ERROR)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if download_bars and not progress:
@@ -30,6 +34,7 @@ def silenced_hub(*, progress: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
+        placing.setLevel(level)
         logging.set_verbosity(verbosity)
         if loading_bars:
             logging.enable_progress_bar()

@@ -272,7 +272,8 @@ def test_load_gets_the_options(
     source = write({"id": 1, "problem": "?", "candidates": ["a = 1"]})
     options = ["--recipe", "trl-prm", "--separator", r"\n\n", "--device", "cpu"]
     options += ["--dtype", "bfloat16", "--revision", "r", "--max-length", "9"]
-    options += ["--token-budget", "10"]
+    options += ["--token-budget", "10", "--base", "b", "--adapter", "merge"]
+    options += ["--device-map", "auto", "--offload-folder", "f"]
     out = str(tmp_path / "o")
     assert main(["score", source, "-o", out, "--model", "m", *options]) == 0
     assert seen.pop("recipe").separator == "\n\n"
@@ -286,6 +287,10 @@ def test_load_gets_the_options(
         "revision": "r",
         "max_length": 9,
         "token_budget": 10,
+        "base": "b",
+        "adapter": "merge",
+        "device_map": "auto",
+        "offload_folder": "f",
     }
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from pathlib import Path
 
 import models
 import pytest
 
 from stepscore.recipes import Evidence, detect
+from stepscore.recipes.config_sizes import hidden_size, positions
+from stepscore.recipes.registry import _NOT_OFFERED
 
 H = 8
 QWEN_HEAD = {"score.0.weight": (H, H), "score.0.bias": (H,), "score.2.weight": (2, H), "score.2.bias": (2,)}  # fmt: skip # noqa: E501
@@ -120,3 +124,67 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
 def test_what_cannot_be_told_is_an_error(checkpoint, message):
     with pytest.raises(ValueError, match=message):
         detect(checkpoint)
+
+
+H4_COPIES = [
+    "models/HuggingFaceH4/Qwen2.5-Math-7B-Instruct-PRM-0.2",
+    "/data/qwen2.5-math-7b-instruct-prm-0.2",
+    "/hf/hub/models--HuggingFaceH4--Qwen2.5-Math-7B-Instruct-PRM-0.2/snapshots/0123abcd",
+]
+
+
+@pytest.mark.parametrize("path", H4_COPIES)
+@pytest.mark.parametrize("remembered", [False, True])
+def test_a_copy_is_read_as_its_repository_is(path, remembered):
+    # By its class alone it would be read with TRL's own separator, which is not H4's.
+    found = evidence("Qwen2ForTokenClassification", TRL_HEAD, name="copy", _name_or_path=path)
+    if not remembered:
+        found = replace(found, config={**found.config, "_name_or_path": None}, folder=Path(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert detect(found).separator == "\n\n"
+
+
+@pytest.mark.parametrize("repository", _NOT_OFFERED)
+def test_a_copy_of_what_is_not_offered_is_not_guessed(repository):
+    owner, name = repository.split("/")
+    message = f"a copy of {repository}, which is read by .* not offered yet"
+    for folder in (repository, name, f"hub/models--{owner}--{name}/snapshots/0123abcd"):
+        if folder == "Qwen2.5-Math-7B-PRM800K":
+            continue  # Qwen's has the same name
+        for kind in (("Qwen2ForTokenClassification", TRL_HEAD), ("X", QWEN_HEAD)):
+            with pytest.raises(ValueError, match=message):
+                detect(replace(evidence(*kind, name="copy"), folder=Path("/models") / folder))
+
+
+def test_a_name_that_two_owners_have_is_told_by_class_and_tokenizer():
+    qwen = evidence("Qwen2ForProcessRewardModel", QWEN_HEAD)
+    folder = Path("/models/Qwen2.5-Math-7B-PRM800K")
+    assert detect(replace(qwen, folder=folder)).name == "qwen2.5-math-prm"
+    pure = replace(qwen, tokenizer=models.word_piece_tokenizer())
+    with pytest.raises(ValueError, match="no added token"):
+        detect(replace(pure, folder=folder))
+
+
+def test_another_owner_s_repository_is_no_copy():
+    found = evidence(
+        "Qwen2ForTokenClassification", TRL_HEAD, name="x", _name_or_path="me/PURE-PRM-7B"
+    )
+    with pytest.warns(UserWarning, match="separator"):
+        assert detect(found).separator == "\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "size", "length"),
+    [
+        ({"hidden_size": 8, "max_position_embeddings": 9}, 8, 9),
+        ({"n_embd": 8, "n_positions": 9, "n_ctx": 9}, 8, 9),
+        ({"d_model": 8, "max_seq_len": 9}, 8, 9),
+        ({"text_config": {"hidden_size": 8, "max_position_embeddings": 9}, "hidden_size": 3}, 8, 9),
+        ({"text_config": {"hidden_size": 8}}, 8, None),
+        ({"hidden_size": True}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_sizes_under_the_names_of_other_families(config, size, length):
+    assert (hidden_size(config), positions(config)) == (size, length)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The arguments of a policy's class -> the options that give them.
 _POLICY_OPTIONS = {"model": "policy", "revision": "policy_revision"}
 _ENDPOINT_OPTIONS = {"url": "policy", "model": "policy_model"}
+# Options of `stepscore.load` that are passed on only where they are given.
+_GIVEN = ("base", "adapter", "device_map", "offload_folder")
 # What a recipe leaves to its user -> the recipe.
 _CHOICES = {"separator": "trl-prm", "numbering": "math-shepherd"}
 
@@ -32,6 +34,7 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
+    given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
         recipe=_recipe_of(arguments),
@@ -40,6 +43,7 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         revision=arguments.revision,
         max_length=arguments.max_length,
         token_budget=arguments.token_budget,
+        **{name: value for name, value in given.items() if value is not None},
     )
 
 

@@ -179,8 +179,26 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         choices=("missing", "never"),
         help="with --recipe math-shepherd: number the steps that have no number (default), or none",
     )
+    model.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="what an adapter is merged into (default: what its adapter_config.json names)",
+    )
+    model.add_argument(
+        "--adapter",
+        choices=("merge", "ignore"),
+        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
+    )
     model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
-    model.add_argument("--dtype", help="float32, float16 or bfloat16")
+    model.add_argument(
+        "--device-map",
+        choices=("auto", "balanced", "balanced_low_0", "sequential"),
+        help="place the model on all GPUs, the memory and a disk, as accelerate does",
+    )
+    model.add_argument(
+        "--offload-folder", metavar="DIR", help="with --device-map: for weights that wait on a disk"
+    )
+    model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
     model.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")
     model.add_argument(
         "--max-length", type=positive, metavar="L", help="the most tokens of a trace"

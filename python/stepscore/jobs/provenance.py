@@ -19,6 +19,7 @@ def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
         "recipe": {"name": model.recipe.name, **dict(model.recipe.parameters)},
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": str(model.device),
+        **model.weights.as_json(),
         "stepscore": version,
         "aggregation": dict(AGGREGATION_PARAMETERS),
     }

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
+from pathlib import Path, PurePath
 from pkgutil import iter_modules
 from typing import Any
 
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.recipes import catalog
+from stepscore.recipes.config_sizes import hidden_size
 from stepscore.recipes.recipe import Head, Published, Recipe, Tokenizer
 
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
@@ -92,12 +94,14 @@ class Evidence:
         config: its ``config.json``.
         shapes: the shapes of its tensors, by name.
         tokenizer: its tokenizer.
+        folder: where it stands, of a folder that was asked for as one; None of a repository.
     """
 
     name: str
     config: Mapping[str, Any]
     shapes: Mapping[str, Shape]
     tokenizer: Tokenizer
+    folder: Path | None = None
 
     @property
     def architectures(self) -> list[str]:
@@ -105,9 +109,35 @@ class Evidence:
         return list(self.config.get("architectures") or [])
 
     def names(self) -> list[str]:
-        """The repositories it may be: as asked for, and as its config remembers."""
+        """The repositories it may be: as asked for, as its folder is called, as config.json says.
+
+        A copy in a folder is what it was downloaded as: ``models/Org/Name``, ``Name``, and the
+        cache's ``models--Org--Name/snapshots/<commit>`` are the repository ``Org/Name``.
+        """
+        names = [self.name, *([] if self.folder is None else _repositories_of(self.folder))]
         remembered = self.config.get("_name_or_path")
-        return [self.name, *([remembered] if isinstance(remembered, str) else [])]
+        if isinstance(remembered, str) and remembered:
+            names.append(remembered)
+            # A name with an owner is a repository of that owner, and no copy of another's.
+            if remembered.count("/") != 1 or remembered.startswith((".", "/", "~")):
+                names += _repositories_of(PurePath(remembered))
+        return list(dict.fromkeys(names))
+
+
+def _repositories_of(folder: PurePath) -> list[str]:
+    """Give the repositories, as the catalog spells them, that a folder may be a copy of."""
+    parts = [part.casefold() for part in folder.parts[-3:]]
+    known = {name for entry in published().values() for name in entry.repositories}
+    known |= _NOT_OFFERED.keys()
+    with_owner, by_name = [], []
+    for repository in sorted(known):
+        owner, name = repository.casefold().split("/")
+        if parts[-2:] == [owner, name] or f"models--{owner}--{name}" in parts:
+            with_owner.append(repository)
+        elif parts[-1:] == [name]:
+            by_name.append(repository)
+    # A name that several owners have says nothing.
+    return with_owner or (by_name if len(by_name) == 1 else [])
 
 
 def detect(evidence: Evidence) -> Recipe:
@@ -167,8 +197,8 @@ def _from_name(evidence: Evidence) -> Recipe | None:
             repository = not_offered[name]
             raise InputError(
                 f"a model that one of the recipes reads ({', '.join(published())})",
-                got=f"{repository}, which is read by {_NOT_OFFERED[repository]!r}, and that is "
-                "not offered yet",
+                got=f"{_or_copy(evidence, repository)}, which is read by "
+                f"{_NOT_OFFERED[repository]!r}, and that is not offered yet",
                 advice=(
                     "pass ",
                     Argument("recipe"),
@@ -179,14 +209,19 @@ def _from_name(evidence: Evidence) -> Recipe | None:
     return None
 
 
+def _or_copy(evidence: Evidence, repository: str) -> str:
+    same = evidence.name.casefold() == repository.casefold()
+    return repository if same else f"{evidence.name}, by its name a copy of {repository}"
+
+
 def _from_head(evidence: Evidence) -> Recipe:
-    hidden_size = int(evidence.config.get("hidden_size") or 0)
+    size = hidden_size(evidence.config) or 0
     fitting = [entry for entry in published().values() if _may_be(entry, evidence)]
     recipes = [(entry, entry.make()) for entry in fitting]
     recipes = [
         (entry, recipe)
         for entry, recipe in recipes
-        if head_fault(recipe.head, evidence.shapes, hidden_size) is None
+        if head_fault(recipe.head, evidence.shapes, size) is None
     ]
     if len(recipes) != 1:
         raise _undecided(evidence, [entry.name for entry, _ in recipes])

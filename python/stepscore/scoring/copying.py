@@ -5,7 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
+
+# A function that loads a model, and the name for it.
+LoadAgain = tuple[Callable[..., Any], str]
 
 # What a copy must have for itself; the rest cannot be changed.
 _DEEP = ("tokenizer", "backbone", "head")
@@ -33,7 +37,7 @@ def to_load_again(model: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     load, address = model.load_again
     options = {
         "recipe": model.recipe,
-        "device": str(model.device),
+        "device": None if _places(load) else str(model.device),
         "dtype": model.dtype,
         "revision": model.revision,
         "max_length": model.max_length,
@@ -42,6 +46,11 @@ def to_load_again(model: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         "show_progress": model.show_progress,
     }
     return _load_again, (load, address, model.name, options)
+
+
+def _places(load: Callable[..., Any]) -> bool:
+    """Whether a function says already where the parts of a model go."""
+    return isinstance(load, partial) and load.keywords.get("device_map") is not None
 
 
 def _load_again(load: Callable[..., Any], address: str, name: str, options: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -16,11 +16,13 @@ from stepscore.lists import as_lists
 from stepscore.ops.aggregate import Aggregation
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.arguments import Solution, TraceArguments, check_list
-from stepscore.scoring.copying import deep_copy, to_load_again
+from stepscore.scoring.copying import LoadAgain, deep_copy, to_load_again
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.head import HeadWeights
+from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing import Sharing
+from stepscore.scoring.loaded_weights import LoadedWeights, described
 from stepscore.scoring.ranking import (
     Ranked,
     check_candidates,
@@ -57,6 +59,7 @@ class ProcessRewardModel:
         token_budget: the most tokens of a batch, padding included.
         costs: what sharing a prefix saves and costs; None forwards every trace whole, padded.
         sharing: whether it shares prefixes, and what decided it; None where nobody asked.
+        weights: how they are quantised, what an adapter was merged into, where they are placed.
         rope_switch_length: the length at which the model changes its rotary frequencies; None for
             most.
         cache_limit: the most tokens of a trace whose keys and values are kept; None for all.
@@ -78,15 +81,14 @@ class ProcessRewardModel:
     cache_limit: int | None = None
     show_progress: bool | None = None
     sharing: Sharing | None = None
-    load_again: tuple[Callable[..., ProcessRewardModel], str] | None = field(
-        default=None, repr=False
-    )
+    weights: LoadedWeights = field(default_factory=LoadedWeights)
+    load_again: LoadAgain | None = field(default=None, repr=False)
     process: int = field(default_factory=os.getpid, repr=False)
 
     @property
     def device(self) -> torch.device:
         """Where the backbone runs."""
-        return next(self.backbone.parameters()).device
+        return input_device(self.backbone)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -127,12 +129,7 @@ class ProcessRewardModel:
         return Renderer(self.recipe, self.tokenizer, self.max_length)
 
     def __repr__(self) -> str:
-        sharing = "" if self.sharing is None else f", sharing={self.sharing.in_short!r}"
-        return (
-            f"ProcessRewardModel({self.name!r}, recipe={self.recipe.name!r}, "
-            f"device={str(self.device)!r}, dtype={str(self.dtype).removeprefix('torch.')!r}"
-            f"{sharing})"
-        )
+        return described(self)
 
     def score(
         self,

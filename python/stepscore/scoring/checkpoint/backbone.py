@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -11,33 +15,53 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
-from stepscore.scoring.checkpoint.folder import WRAPPER_PREFIX, Checkpoint
+from stepscore.scoring.checkpoint.causality import refuse_encoder
+from stepscore.scoring.checkpoint.folder import ADAPTER_CONFIG, WRAPPER_PREFIX, Checkpoint
+from stepscore.scoring.checkpoint.placing import Placing
+from stepscore.scoring.checkpoint.quantisation import (
+    cannot_load,
+    check_number_formats,
+    quantised,
+)
 
 
 def load_backbone(
-    checkpoint: Checkpoint, *, dtype: torch.dtype | str, device: torch.device
+    checkpoint: Checkpoint,
+    *,
+    dtype: torch.dtype | str,
+    device: torch.device,
+    placing: Placing | None = None,
 ) -> torch.nn.Module:
     """Load the stock backbone of a checkpoint, from safetensors, and never with random weights.
 
-    Code that the checkpoint may name (``auto_map``) is not run.
+    Code that the checkpoint may name (``auto_map``) is not run. Of a model that also sees, this is
+    the part that reads tokens.
+
+    Args:
+        checkpoint: where its files are.
+        dtype: its number format; ``"auto"`` for the checkpoint's own.
+        device: where it runs, if nothing places its parts.
+        placing: where accelerate is to put its parts.
 
     Raises:
         ValueError: a model type that transformers does not know, attention that is not causal,
-            weights that are missing or of another shape.
+            weights that are missing or of another shape, quantised ones that cannot be loaded here.
     """
     model_type = checkpoint.config.get("model_type")
-    _check_config(checkpoint)
+    config = stock_config(checkpoint)
+    check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
     if checkpoint.wrapped:
         options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
+    is_quantised = quantised(checkpoint.config) is not None
+    if placing is not None:
+        options |= placing.options(_empty_model(config))
+    elif is_quantised:  # codes stay where they are put
+        options["device_map"] = {"": device}
     try:
-        with silenced_hub():
-            config = AutoConfig.from_pretrained(
-                checkpoint.folder, trust_remote_code=False, local_files_only=True
-            )
-            config.__dict__.pop("auto_map", None)
+        with silenced_hub(), _without_adapter(checkpoint.folder) as folder:
             model, info = AutoModel.from_pretrained(
-                checkpoint.folder,
+                folder,
                 config=config,
                 trust_remote_code=False,
                 local_files_only=True,
@@ -45,7 +69,11 @@ def load_backbone(
                 output_loading_info=True,
                 **options,
             )
-    except RuntimeError as error:
+    except (ImportError, RuntimeError, ValueError, OSError) as error:
+        if is_quantised:
+            raise cannot_load(checkpoint.config, checkpoint.name, error) from error
+        if not isinstance(error, RuntimeError):
+            raise
         raise InputError(
             f"weights that fit the {model_type} backbone of config.json",
             got=f"{checkpoint.name}, of which transformers says: {error}",
@@ -61,8 +89,75 @@ def load_backbone(
             advice="use a complete checkpoint",
             where="load",
         )
-    backbone: torch.nn.Module = model.eval().requires_grad_(False).to(device)
+    backbone: torch.nn.Module = _language_model(model.eval().requires_grad_(False))
+    return backbone if "device_map" in options else backbone.to(device)
+
+
+def skeleton(checkpoint: Checkpoint) -> torch.nn.Module:
+    """Give the backbone of a checkpoint without numbers.
+
+    Raises:
+        ValueError: as `load_backbone`, for its config.json.
+    """
+    backbone: torch.nn.Module = _language_model(_empty_model(stock_config(checkpoint)))
     return backbone
+
+
+def _empty_model(config: Any) -> Any:
+    with torch.device("meta"), silenced_hub():
+        return AutoModel.from_config(config)
+
+
+def stock_config(checkpoint: Checkpoint) -> Any:
+    """Give the configuration that transformers makes of a config.json.
+
+    Raises:
+        ValueError: a model type that transformers does not know, attention that is not causal.
+    """
+    _check_config(checkpoint)
+    with silenced_hub():
+        config = AutoConfig.from_pretrained(
+            checkpoint.folder, trust_remote_code=False, local_files_only=True
+        )
+    config.__dict__.pop("auto_map", None)
+    # The attention is chosen here; one that config.json asks for need not be installed.
+    config._attn_implementation = None
+    refuse_encoder(config, checkpoint.name)
+    return config
+
+
+def _language_model(model: Any) -> Any:
+    """Give the part of a model that reads tokens: what also sees has it beside what sees."""
+    if model.config.get_text_config() is model.config:
+        return model
+    decoder = model.get_decoder()
+    names = [name for name, module in model.named_modules() if module is decoder]
+    places = getattr(model, "hf_device_map", None)
+    if places is not None and names:
+        prefix = f"{names[0]}."
+        inside = {
+            name.removeprefix(prefix): place
+            for name, place in places.items()
+            if name.startswith(prefix)
+        }
+        decoder.hf_device_map = inside or {"": places.get(names[0], places.get(""))}
+    return decoder
+
+
+@contextmanager
+def _without_adapter(folder: Path) -> Iterator[Path]:
+    """Show the files of a folder without an adapter's.
+
+    With peft at hand transformers would load an adapter that it finds beside the weights.
+    """
+    if not (folder / ADAPTER_CONFIG).is_file():
+        yield folder
+        return
+    with TemporaryDirectory() as shown:
+        for path in folder.resolve().iterdir():
+            if path.name != ADAPTER_CONFIG:
+                (Path(shown) / path.name).symlink_to(path.resolve())
+        yield Path(shown)
 
 
 def _check_config(checkpoint: Checkpoint) -> None:

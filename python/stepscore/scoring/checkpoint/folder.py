@@ -15,14 +15,17 @@ from safetensors import safe_open
 
 from stepscore.errors import Argument, InputError
 from stepscore.hub import silenced_hub
+from stepscore.scoring.checkpoint.quantisation import head_numbers
 
 LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 
 # Weights as safetensors only, and no Python: remote code is never even downloaded.
-_PATTERNS = ["*.json", "model*.safetensors", "*.model", "merges.txt", "vocab.txt"]
+_PATTERNS = ["*.json", "model*.safetensors", "adapter_model*", "*.model", "merges.txt", "vocab.txt"]
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # Skywork's wrapper keeps its backbone in an attribute of this name.
 WRAPPER_PREFIX = "pretrained_model."
+# What peft writes for an adapter, which is no model of its own.
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,14 @@ class Checkpoint:
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor, as float32."""
         with safe_open(self.files[key], framework="pt") as file:
-            tensor: torch.Tensor = file.get_tensor(self._stored(key))
-        return tensor.float()
+            return head_numbers(file.get_tensor(self._stored(key)), key, self.name)
 
     def rows(self, key: str, rows: Sequence[int]) -> torch.Tensor:
         """Read some rows of a matrix, as float32, and no other row."""
         with safe_open(self.files[key], framework="pt") as file:
             matrix = file.get_slice(self._stored(key))
-            return torch.cat([matrix[row : row + 1] for row in rows]).float()
+            found = torch.cat([matrix[row : row + 1] for row in rows])
+        return head_numbers(found, key, self.name)
 
     def _stored(self, key: str) -> str:
         return self.wrapped.get(key, key)
@@ -88,7 +91,7 @@ def open_checkpoint(
         ValueError: no such folder or repository, no config.json, no safetensors weights.
     """
     name = str(model)
-    folder, commit = _locate(name, revision, show_progress)
+    folder, commit = locate(name, revision, show_progress)
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise InputError(
@@ -99,7 +102,7 @@ def open_checkpoint(
             argument="model",
             where="load",
         )
-    config = _read_json(config_file)
+    config = read_json(config_file)
     stored = _weight_files(name, folder)
     names = {key.removeprefix(WRAPPER_PREFIX): key for key in stored}
     return Checkpoint(
@@ -112,7 +115,8 @@ def open_checkpoint(
     )
 
 
-def _locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path, str | None]:
+def locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path, str | None]:
+    """Give the folder of a name, and the commit of a Hugging Face repository."""
     if name == "lab":
         return LAB, None
     folder = Path(name).expanduser()
@@ -195,7 +199,7 @@ def _weight_files(name: str, folder: Path) -> dict[str, Path]:
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    content = _read_json(index)
+    content = read_json(index)
     weight_map = content.get("weight_map")
     # transformers reads both entries.
     if not isinstance(weight_map, dict) or "metadata" not in content:
@@ -208,7 +212,8 @@ def _weight_map(index: Path) -> dict[str, str]:
     return weight_map
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,24 @@ from stepscore.arrays import check_environment
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
+from stepscore.recipes.config_sizes import positions
 from stepscore.scoring.arguments import addressed
-from stepscore.scoring.checkpoint.backbone import load_backbone
-from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
+from stepscore.scoring.checkpoint.adapter import (
+    AdapterUse,
+    home,
+    load_merged_backbone,
+    loaded_weights,
+    open_model,
+    with_tokenizer,
+)
+from stepscore.scoring.checkpoint.causality import check_causal
+from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import load_head
+from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
+from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing import (
     Sharing,
     forward_costs,
@@ -45,12 +57,20 @@ def load(
     token_budget: int | None = None,
     share: bool = True,
     show_progress: bool | None = None,
+    base: str | Path | None = None,
+    adapter: AdapterUse = "auto",
+    device_map: DeviceMap | None = None,
+    offload_folder: str | Path | None = None,
 ) -> ProcessRewardModel:
     """Load a process reward model.
 
     The backbone is a stock transformers class, and no code of a checkpoint is run; the head's
     weights are found by name and checked by shape; the tokenizer is checked against the recipe.
-    Weights are safetensors, in one file or in shards.
+    Weights are safetensors, in one file or in shards. A folder that peft saved (LoRA and its like)
+    holds no model but an adapter: it is merged into its base, in float32, and rounded once to the
+    number format; heads in ``modules_to_save`` are read. Quantised weights are loaded as
+    transformers loads them, and `ProcessRewardModel.weights` says so. Encoders, which see what
+    follows a step, are refused.
 
     Args:
         model: a local folder, a Hugging Face repository (found in the cache or downloaded, as
@@ -59,8 +79,8 @@ def load(
         recipe: a name of `stepscore.recipes.recipe_names`, or a Recipe such as
             ``stepscore.recipes.trl_prm(separator="\\n\\n")``; None detects it.
         device: where the backbone runs; None takes ``cuda`` where torch can use it, else ``cpu``.
-        dtype: the backbone's number format, such as ``"bfloat16"``; None takes the checkpoint's own
-            on a GPU and float32 on a CPU.
+        dtype: the backbone's number format, such as ``"bfloat16"``, or ``"auto"`` for the
+            checkpoint's own; None takes that on a GPU and float32 on a CPU.
         revision: branch, tag or commit of a Hugging Face repository.
         max_length: the most tokens of a trace; None takes the model's positions.
         token_budget: the most tokens of a batch, padding included; None takes 1,024 on a CPU and
@@ -68,10 +88,20 @@ def load(
         share: forward what traces have in common once, where the model allows it exactly; False
             forwards every trace whole, padded to the longest of its batch.
         show_progress: True or False; None shows a bar when a person watches a long run.
+        base: the full weights that an adapter is merged into, a folder or a repository; None takes
+            what its adapter_config.json names.
+        adapter: what to do with an adapter: ``merge`` merges it into its base, ``ignore`` loads the
+            full weights beside it; ``auto`` merges it, and refuses one beside full weights.
+        device_map: lets accelerate place the backbone on several devices: ``"auto"`` fills GPUs,
+            then the CPU's memory, then a disk; or a dict from parts, such as ``layers.0``, to
+            devices or ``"disk"``.
+        offload_folder: where weights that must be written again wait on a disk.
 
     Raises:
         ValueError: no such checkpoint, no safetensors, a recipe that cannot be detected or does not
-            fit the checkpoint, a tokenizer in which the recipe's tokens are not what they must be.
+            fit the checkpoint, a tokenizer in which the recipe's tokens are not what they must be,
+            an adapter of another base, an encoder, a package that is missing for an adapter, for
+            quantised weights or for a device_map.
         TypeError: an argument of another type.
 
     Examples:
@@ -89,32 +119,27 @@ def load(
             argument="model",
             where="load",
         )
+    placing = check_placing(device_map, offload_folder, device)
     where = _device(device)
     number_format = _dtype(dtype, where)
-    checkpoint = open_checkpoint(
+    checkpoint = open_model(
         model,
+        base=base,
+        adapter=adapter,
         revision=revision,
         show_progress=stderr_is_terminal() if show_progress is None else show_progress,
     )
-    tokenizer = load_tokenizer(checkpoint)
+    tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = _recipe(recipe, checkpoint, tokenizer)
     length = _max_length(max_length, checkpoint, chosen)
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer)
-    backbone = load_backbone(checkpoint, dtype=number_format, device=where)
+    backbone = load_merged_backbone(checkpoint, dtype=number_format, device=where, placing=placing)
+    where = input_device(backbone)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
-    sharing = Sharing(False, "share=False was passed")
-    if share:
-        sharing = share_prefixes(backbone, checkpoint.config)
-        if not sharing.shared:
-            warnings.warn(
-                f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
-                f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
-                "that is meant",
-                stacklevel=2,
-            )
+    sharing = _sharing(backbone, checkpoint, share)
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
@@ -130,8 +155,35 @@ def load(
         cache_limit=free_memory(where) // 4 // token_bytes(backbone) if sharing.shared else None,
         show_progress=show_progress,
         sharing=sharing,
-        load_again=(load, checkpoint.address),
+        weights=loaded_weights(checkpoint, backbone),
+        load_again=(
+            partial(
+                load,
+                base=base,
+                adapter=adapter,
+                device_map=device_map,
+                offload_folder=offload_folder,
+            ),
+            checkpoint.address,
+        ),
     )
+
+
+def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint, share: bool) -> Sharing:
+    """Decide whether prefixes are shared; what is not compared for that must be causal anyway."""
+    if not share:
+        check_causal(backbone, checkpoint.name)
+        return Sharing(False, "share=False was passed")
+    sharing = share_prefixes(backbone, checkpoint.config)
+    if not sharing.shared:
+        check_causal(backbone, checkpoint.name)
+        warnings.warn(
+            f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
+            f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
+            "that is meant",
+            stacklevel=3,
+        )
+    return sharing
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -157,12 +209,14 @@ def _device(device: str | torch.device | None) -> torch.device:
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype | str:
     if dtype is None:
         return torch.float32 if device.type == "cpu" else "auto"
-    known = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype == "auto":
+        return "auto"
+    known = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
     if known not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(
             "float32, float16 or bfloat16",
             got=repr(dtype),
-            advice="pass one of these, or leave it out",
+            advice='pass one of these, "auto" for the checkpoint\'s own, or leave it out',
             argument="dtype",
             where="load",
         )
@@ -176,13 +230,13 @@ def _token_budget(token_budget: int | None, device: torch.device) -> int:
 
 
 def _max_length(max_length: int | None, checkpoint: Checkpoint, recipe: Recipe) -> int | None:
-    positions = checkpoint.config.get(recipe.length_key)
+    most = positions(checkpoint.config, recipe.length_key)
     if max_length is None:
-        return positions
+        return most
     _positive("max_length", max_length)
-    if positions is not None and max_length > positions:
+    if most is not None and max_length > most:
         raise InputError(
-            f"at most the model's {positions} positions ({recipe.length_key} in config.json)",
+            f"at most the model's {most} positions ({recipe.length_key} in config.json)",
             got=str(max_length),
             advice="pass less, or leave it out",
             argument="max_length",
@@ -227,4 +281,6 @@ def _recipe(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Toke
             argument="recipe",
             where="load",
         )
-    return detect(Evidence(checkpoint.name, checkpoint.config, checkpoint.shapes, tokenizer))
+    return detect(
+        Evidence(checkpoint.name, checkpoint.config, checkpoint.shapes, tokenizer, home(checkpoint))
+    )

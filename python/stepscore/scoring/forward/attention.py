@@ -45,6 +45,7 @@ def attend(
     layout = current_layout()
     if layout is None:
         return _stock(module, query, key, value, attention_mask, scaling=scaling, **others)
+    layout = layout.on(query.device)
     for name in _UNSUPPORTED:
         if others.get(name) is not None:
             raise NotImplementedError(f"attention with {name}")

@@ -15,6 +15,7 @@ from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.head import HeadWeights, read_steps
 from stepscore.scoring.forward.key_values import Prefix
 from stepscore.scoring.forward.packed_traces import PackedTraces
+from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
 
 # A batch below this is not worth trying when a larger one did not fit.
@@ -63,7 +64,7 @@ class Engine:
     @property
     def device(self) -> torch.device:
         """Where the backbone runs."""
-        return next(self.backbone.parameters()).device
+        return input_device(self.backbone)
 
     def plan(self, traces: PackedTraces, token_budget: int) -> Plan:
         """Plan the forward passes of traces."""

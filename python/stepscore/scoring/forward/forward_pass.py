@@ -12,6 +12,7 @@ from stepscore.errors import InputError
 from stepscore.scoring.forward.key_values import Prefix
 from stepscore.scoring.forward.layout import Layout, laid_out
 from stepscore.scoring.forward.number_format import as_loaded
+from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.plan import Plan
 from stepscore.scoring.forward.prefix_cache import PrefixCache
 
@@ -43,7 +44,7 @@ def hidden_states(
         return
     cache = PrefixCache(plan, prefixes, keep)
     for batch in range(len(plan)):
-        layout = cache.layout(batch, _device(backbone))
+        layout = cache.layout(batch, input_device(backbone))
         yield _packed(backbone, plan, batch, layout)
         cache.release(batch)
 
@@ -55,8 +56,8 @@ def _packed(backbone: torch.nn.Module, plan: Plan, batch: int, layout: Layout) -
     shift = plan.start[pieces.start : pieces.stop] - plan.offsets[pieces.start : pieces.stop]
     lengths = plan.lengths[pieces.start : pieces.stop]
     positions = np.arange(begin, end) + np.repeat(shift, lengths)
-    device = _device(backbone)
-    with laid_out(layout), as_loaded(_device(backbone)):
+    device = input_device(backbone)
+    with laid_out(layout), as_loaded(device):
         hidden: torch.Tensor = backbone(
             input_ids=_to(device, plan.token_ids[None, begin:end].astype(np.int64)),
             position_ids=_to(device, positions[None]),
@@ -76,9 +77,9 @@ def _padded(backbone: torch.nn.Module, plan: Plan, batch: int) -> torch.Tensor:
     rows = np.full((len(pieces), plan.widths[pieces.start]), _FILL, dtype=np.int64)
     for row, piece in zip(rows, pieces, strict=True):
         row[: plan.lengths[piece]] = plan.token_ids[plan.offsets[piece] : plan.offsets[piece + 1]]
-    with as_loaded(_device(backbone)):
+    with as_loaded(input_device(backbone)):
         hidden: torch.Tensor = backbone(
-            input_ids=_to(_device(backbone), rows), use_cache=False
+            input_ids=_to(input_device(backbone), rows), use_cache=False
         ).last_hidden_state
     return hidden.flatten(0, 1)
 
@@ -87,10 +88,6 @@ def _to(device: torch.device, values: NDArray[np.int64]) -> torch.Tensor:
     """Bring values to a device without waiting for it."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
-
-
-def _device(backbone: torch.nn.Module) -> torch.device:
-    return next(backbone.parameters()).device
 
 
 def _check_ids(backbone: torch.nn.Module, token_ids: NDArray[np.int32]) -> None:

@@ -45,6 +45,15 @@ class Layout:
     prefixes: Sequence[Prefix | None]
     writes: Sequence[CacheWrite] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    _elsewhere: dict[torch.device, Layout] = field(default_factory=dict, repr=False)
+
+    def on(self, device: torch.device) -> Layout:
+        """Give it with its tensors on the device of a layer that was placed elsewhere."""
+        if device == self.device:
+            return self
+        if device not in self._elsewhere:
+            self._elsewhere[device] = Layout(self.offsets, self.prefixes, self.writes, device)
+        return self._elsewhere[device]
 
     @cached_property
     def most_seen(self) -> int:

@@ -7,9 +7,12 @@ processors of other makers than its own. Both are part of torch.
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
+
+from stepscore.scoring.forward.placement import waits_for_cpu
 
 # Rows of a typical batch: the layout is chosen for them, and right for any other number.
 _ROWS = 1024
@@ -53,5 +56,15 @@ def pack_linear_layers(module: torch.nn.Module) -> None:
     for name, child in list(module.named_children()):
         if type(child) is not torch.nn.Linear:
             pack_linear_layers(child)
-        elif child.weight.dtype == torch.float32 and child.weight.device.type == "cpu":
+        elif child.weight.dtype != torch.float32:
+            continue
+        elif child.weight.device.type == "cpu":
             setattr(module, name, PackedLinear(child))
+        elif waits_for_cpu(child):
+            # Its hook fetches the weight from a disk for each call; the product is the same.
+            child._old_forward = partial(_packed_once, child)  # type: ignore[assignment]
+
+
+def _packed_once(layer: torch.nn.Linear, rows: torch.Tensor) -> torch.Tensor:
+    out: torch.Tensor = PackedLinear(layer)(rows)
+    return out

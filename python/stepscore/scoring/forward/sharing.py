@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing_check import largest_part_error
 
@@ -24,7 +25,7 @@ def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
     embeddings = backbone.get_input_embeddings()  # type: ignore[operator]
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
     matrices = max(1, parameters - sum(table.numel() for table in embeddings.parameters()))
-    on_cpu = next(backbone.parameters()).device.type == "cpu"
+    on_cpu = input_device(backbone).type == "cpu"
     flops, call = (_CPU_FLOPS, _CPU_CALL) if on_cpu else (_GPU_FLOPS, _GPU_CALL)
     layers = int(getattr(backbone.config, "num_hidden_layers", 1))
     return ForwardCosts(token=2 * matrices / flops, fork=layers * call)
