@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,58 +13,85 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
+from stepscore.scoring.checkpoint.accounting import check_accounted, check_numbers
+from stepscore.scoring.checkpoint.config_check import unbuildable
 from stepscore.scoring.checkpoint.folder import WRAPPER_PREFIX, Checkpoint
+from stepscore.scoring.forward.engine import out_of_memory
 
 
 def load_backbone(
-    checkpoint: Checkpoint, *, dtype: torch.dtype | str, device: torch.device
+    checkpoint: Checkpoint,
+    *,
+    dtype: torch.dtype | str,
+    device: torch.device,
+    head: Collection[str] = (),
 ) -> torch.nn.Module:
-    """Load the stock backbone of a checkpoint, from safetensors, and never with random weights.
+    """Load the stock backbone of a checkpoint, and never with random weights.
 
     Code that the checkpoint may name (``auto_map``) is not run.
 
+    Args:
+        checkpoint: the checkpoint.
+        dtype: the number format, or ``"auto"`` for the checkpoint's own.
+        device: where it goes.
+        head: the tensors of the checkpoint that the head was read from.
+
     Raises:
         ValueError: a model type that transformers does not know, attention that is not causal,
-            weights that are missing or of another shape.
+            a config.json of which no model can be built, weights that are missing, of another
+            shape, no numbers, or that nothing reads.
     """
-    model_type = checkpoint.config.get("model_type")
     _check_config(checkpoint)
+    config = _stock_config(checkpoint)
     options: dict[str, Any] = {_dtype_argument(): dtype}
     if checkpoint.wrapped:
         options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
+    pickled = any(path.suffix == ".bin" for path in checkpoint.files.values())
+    try:
+        with silenced_hub():
+            model, info = AutoModel.from_pretrained(
+                checkpoint.folder,
+                config=config,
+                trust_remote_code=False,
+                local_files_only=True,
+                use_safetensors=not pickled,
+                weights_only=True,
+                output_loading_info=True,
+                # Else transformers says in a table of its log which those are.
+                ignore_mismatched_sizes=True,
+                **options,
+            )
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        raise InputError(
+            f"weights that fit the {config.model_type} backbone of config.json",
+            got=f"{checkpoint.name}, of which transformers says: {error}",
+            advice="use the config.json and the weights of one checkpoint",
+            where="load",
+        ) from error
+    check_accounted(checkpoint, model, info, head)
+    backbone: torch.nn.Module = model.eval().requires_grad_(False).to(device)
+    check_numbers(checkpoint, backbone)
+    return backbone
+
+
+def _stock_config(checkpoint: Checkpoint) -> Any:
+    """Read config.json as transformers does, and build a model without weights by it."""
     try:
         with silenced_hub():
             config = AutoConfig.from_pretrained(
                 checkpoint.folder, trust_remote_code=False, local_files_only=True
             )
             config.__dict__.pop("auto_map", None)
-            model, info = AutoModel.from_pretrained(
-                checkpoint.folder,
-                config=config,
-                trust_remote_code=False,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                **options,
-            )
-    except RuntimeError as error:
-        raise InputError(
-            f"weights that fit the {model_type} backbone of config.json",
-            got=f"{checkpoint.name}, of which transformers says: {error}",
-            advice="use the config.json and the weights of one checkpoint",
-            where="load",
-        ) from error
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise InputError(
-            f"every weight of the {model_type} backbone in the checkpoint",
-            got=f"{checkpoint.name}, which lacks {len(missing)}: {', '.join(missing[:5])}"
-            f"{', ...' if len(missing) > 5 else ''}; they would have been random",
-            advice="use a complete checkpoint",
-            where="load",
-        )
-    backbone: torch.nn.Module = model.eval().requires_grad_(False).to(device)
-    return backbone
+            # It would name other weights than those that the head is read from.
+            config.__dict__.pop("transformers_weights", None)
+            with torch.device("meta"):
+                AutoModel.from_config(copy.deepcopy(config), trust_remote_code=False)
+    # An unknown name is a KeyError of one family and an AttributeError of another.
+    except Exception as error:
+        raise unbuildable(checkpoint.folder / "config.json", error) from error
+    return config
 
 
 def _check_config(checkpoint: Checkpoint) -> None:

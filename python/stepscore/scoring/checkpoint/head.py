@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from stepscore.errors import Argument, InputError
@@ -10,7 +12,16 @@ from stepscore.recipes.registry import head_fault
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.forward.head import HeadWeights
 
+Layer = tuple[torch.Tensor, torch.Tensor | None]
+
 _EMBEDDINGS = ("model.embed_tokens.weight", "embed_tokens.weight")
+# Gemma 2's bound, Cohere's and Granite's scale, Falcon-H1's multiplier.
+_CHANGED_LOGITS = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "lm_head_multiplier",
+)
 _PASS_ANOTHER_RECIPE = ("pass the ", Argument("recipe"), " that it was trained with")
 
 
@@ -18,24 +29,62 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
     """Read the head's weights from a checkpoint.
 
     Raises:
-        ValueError: a tensor that is missing or of another shape than the recipe says.
+        ValueError: a tensor that is missing or of another shape than the recipe says; weights that
+            are no numbers, or that give the same score to every step.
     """
     if recipe.head.kind == "lm_rows":
-        return HeadWeights(recipe, ((_word_rows(checkpoint, recipe, tokenizer), None),))
-    fault = head_fault(recipe.head, checkpoint.shapes, _hidden_size(checkpoint))
-    if fault is not None:
+        layers = [_word_rows(checkpoint, recipe, tokenizer)]
+    else:
+        fault = head_fault(recipe.head, checkpoint.shapes, _hidden_size(checkpoint))
+        if fault is not None:
+            raise InputError(
+                f"{fault.expected}, the head of the recipe {recipe.name!r}",
+                got=f"{fault.got} in {checkpoint.name}, whose architectures are "
+                f"{checkpoint.config.get('architectures')}",
+                advice=_PASS_ANOTHER_RECIPE,
+                where="load",
+            )
+        layers = [
+            (
+                checkpoint.tensor(layer.weight),
+                None if layer.bias is None else checkpoint.tensor(layer.bias),
+            )
+            for layer in recipe.head.layers
+        ]
+    names = head_tensors(checkpoint, recipe)
+    _check_trained(checkpoint, layers, names)
+    return HeadWeights(recipe, tuple(layers))
+
+
+def head_tensors(checkpoint: Checkpoint, recipe: Recipe) -> tuple[str, ...]:
+    """Give the names of the tensors that a recipe's head is read from."""
+    if recipe.head.kind == "lm_rows":
+        key = _output_matrix(checkpoint, recipe)
+        return tuple(name for name in (key, _bias_of(key)) if name in checkpoint.files)
+    names = [name for layer in recipe.head.layers for name in (layer.weight, layer.bias)]
+    return tuple(name for name in names if name is not None)
+
+
+def _check_trained(checkpoint: Checkpoint, layers: Sequence[Layer], names: Sequence[str]) -> None:
+    for tensor in (tensor for layer in layers for tensor in layer if tensor is not None):
+        if not bool(tensor.isfinite().all()):
+            raise InputError(
+                f"numbers in the head ({', '.join(names)})",
+                got=f"NaN or infinity in {checkpoint.name}",
+                advice="use another copy, or an earlier checkpoint of the training",
+                where="load",
+            )
+    last = layers[-1][0]
+    # Rows that are equal, or a single row of zeros: no hidden state could change the score.
+    constant = not bool((last - last[:1] if len(last) > 1 else last).any())
+    if constant or any(not bool(weight.any()) for weight, _ in layers):
         raise InputError(
-            f"{fault.expected}, the head of the recipe {recipe.name!r}",
-            got=f"{fault.got} in {checkpoint.name}, whose architectures are "
-            f"{checkpoint.config.get('architectures')}",
-            advice=_PASS_ANOTHER_RECIPE,
+            f"a trained head ({', '.join(names)})",
+            got=f"weights in {checkpoint.name} that give every step the same score: "
+            f"{'zeros' if not bool(last.any()) or not constant else 'equal rows'}",
+            advice="use a checkpoint whose head was trained and saved",
             where="load",
         )
-    layers = []
-    for layer in recipe.head.layers:
-        bias = None if layer.bias is None else checkpoint.tensor(layer.bias)
-        layers.append((checkpoint.tensor(layer.weight), bias))
-    return HeadWeights(recipe, tuple(layers))
 
 
 def _hidden_size(checkpoint: Checkpoint) -> int:
@@ -50,9 +99,10 @@ def _hidden_size(checkpoint: Checkpoint) -> int:
     return size
 
 
-def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> torch.Tensor:
-    """Read the rows of the output matrix that belong to the recipe's words: [words, H]."""
+def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> Layer:
+    """Read the rows of the output matrix that belong to the recipe's words: [words, H], [words]."""
     assert recipe.head.word_ids is not None
+    _check_plain_logits(checkpoint, recipe)
     key = _output_matrix(checkpoint, recipe)
     ids = recipe.head.word_ids(tokenizer)
     shape = checkpoint.shapes[key]
@@ -64,20 +114,58 @@ def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> 
             advice="use the tokenizer and the weights of one checkpoint",
             where="load",
         )
-    return checkpoint.rows(key, ids)
+    bias = _bias_of(key)
+    if bias not in checkpoint.files:
+        return checkpoint.rows(key, ids), None
+    if checkpoint.shapes[bias] != shape[:1]:
+        raise InputError(
+            f"{bias!r} of shape {list(shape[:1])}, one number for each row of {key!r}",
+            got=f"{list(checkpoint.shapes[bias])} in {checkpoint.name}",
+            advice="use a checkpoint that one call of save_pretrained wrote",
+            where="load",
+        )
+    return checkpoint.rows(key, ids), checkpoint.rows(bias, ids)
+
+
+def _bias_of(key: str) -> str:
+    return f"{key.removesuffix('weight')}bias"
+
+
+def _check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
+    """Refuse a family whose logits are not the output matrix times the hidden state."""
+    for key in _CHANGED_LOGITS:
+        value = checkpoint.config.get(key)
+        if value not in (None, 1, 1.0):
+            raise InputError(
+                f"logits that are the output matrix times the hidden state, which the recipe "
+                f"{recipe.name!r} reads",
+                got=f"{key} {value!r} in config.json of {checkpoint.name}, by which they are "
+                "scaled or bounded",
+                advice="use a model of another family",
+                where="load",
+            )
 
 
 def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
     [layer] = recipe.head.layers
+    tied = checkpoint.config.get("tie_word_embeddings", False)
+    embeddings = next((key for key in _EMBEDDINGS if key in checkpoint.files), None)
     if layer.weight in checkpoint.files:
+        if tied and embeddings is not None and not _equal(checkpoint, layer.weight, embeddings):
+            raise InputError(
+                f"{layer.weight!r} equal to {embeddings!r}, as tie_word_embeddings in config.json "
+                "says",
+                got=f"two that differ in {checkpoint.name}",
+                advice="set tie_word_embeddings to false to read the first, or remove it to read "
+                "the second",
+                where="load",
+            )
         return layer.weight
     architectures = checkpoint.config.get("architectures") or []
     causal = any(name.endswith("ForCausalLM") for name in architectures)
     # The embeddings of a classifier were never trained as an output matrix, tied or not.
-    if causal and checkpoint.config.get("tie_word_embeddings", False):
-        for key in _EMBEDDINGS:
-            if key in checkpoint.files:
-                return key
+    if causal and tied and embeddings is not None:
+        return embeddings
     raise InputError(
         f"the output matrix of a causal language model, which the recipe {recipe.name!r} reads: "
         f"the tensor {layer.weight!r}, or tied embeddings",
@@ -85,3 +173,12 @@ def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
         advice=_PASS_ANOTHER_RECIPE,
         where="load",
     )
+
+
+def _equal(checkpoint: Checkpoint, first: str, second: str) -> bool:
+    """Compare two matrices in a few rows: training changes them all, or none."""
+    shape = checkpoint.shapes[first]
+    if shape != checkpoint.shapes[second]:
+        return False
+    some = range(0, shape[0], max(1, shape[0] // 64))
+    return torch.equal(checkpoint.rows(first, some), checkpoint.rows(second, some))

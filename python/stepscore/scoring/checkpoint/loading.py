@@ -15,7 +15,7 @@ from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_nam
 from stepscore.scoring.arguments import addressed
 from stepscore.scoring.checkpoint.backbone import load_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
-from stepscore.scoring.checkpoint.head import load_head
+from stepscore.scoring.checkpoint.head import head_tensors, load_head
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
@@ -102,7 +102,12 @@ def load(
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer)
-    backbone = load_backbone(checkpoint, dtype=number_format, device=where)
+    backbone = load_backbone(
+        checkpoint,
+        dtype=number_format,
+        device=where,
+        head=head_tensors(checkpoint, chosen),
+    )
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
     sharing = Sharing(False, "share=False was passed")
