@@ -95,25 +95,24 @@ def check_numbers(checkpoint: Checkpoint, backbone: torch.nn.Module) -> None:
     Raises:
         ValueError: NaN or infinity in a weight.
     """
-    sums: dict[torch.device, list[torch.Tensor]] = {}
+    ends: dict[torch.device, list[torch.Tensor]] = {}
     names: dict[torch.device, list[str]] = {}
     for name, weight in backbone.named_parameters():
-        if weight.dtype in _NUMBERS and weight.device.type != "meta":
-            # NaN and infinity survive a sum, which costs one reading and no memory.
-            sums.setdefault(weight.device, []).append(weight.detach().sum(dtype=torch.float32))
+        if weight.dtype in _NUMBERS and weight.device.type != "meta" and weight.numel():
+            # NaN is the least and the greatest of what it stands in; one reading, no memory.
+            least_and_greatest = torch.stack(torch.aminmax(weight.detach()))
+            ends.setdefault(weight.device, []).append(least_and_greatest.double())
             names.setdefault(weight.device, []).append(name)
-    suspects = [
+    wrong = [
         names[device][index]
-        for device, totals in sums.items()
-        for index in (~torch.stack(totals).isfinite()).nonzero()[:, 0].tolist()
+        for device, found in ends.items()
+        for index in (~torch.stack(found).isfinite()).any(dim=1).nonzero()[:, 0].tolist()
     ]
-    weights = {name: backbone.get_parameter(name) for name in suspects}
-    # A sum of numbers may be infinite, too.
-    wrong = [name for name, weight in weights.items() if not bool(weight.isfinite().all())]
     if not wrong:
         return
-    overflow = all(weights[name].dtype == torch.float16 for name in wrong) and not any(
-        bool(weights[name].isnan().any()) for name in wrong
+    weights = [backbone.get_parameter(name) for name in wrong]
+    overflow = all(
+        weight.dtype == torch.float16 and not bool(weight.isnan().any()) for weight in weights
     )
     raise InputError(
         "numbers in every weight",
