@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from stepscore.scoring.checkpoint.head import head_tensors, load_head
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
+from stepscore.scoring.forward.number_format import overflows
 from stepscore.scoring.forward.sharing import (
     Sharing,
     forward_costs,
@@ -113,7 +115,14 @@ def load(
     sharing = Sharing(False, "share=False was passed")
     if share:
         sharing = share_prefixes(backbone, checkpoint.config)
-        if not sharing.shared:
+        if not math.isfinite(sharing.error or 0.0) and overflows(backbone):
+            warnings.warn(
+                f"load: {checkpoint.name} gives NaN for tokens of its vocabulary in "
+                f"{_name_of(backbone)}, and scores that are no numbers are refused; "
+                f"{_advice_against_nan(backbone)}",
+                stacklevel=2,
+            )
+        elif not sharing.shared:
             warnings.warn(
                 f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
                 f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
@@ -137,6 +146,16 @@ def load(
         sharing=sharing,
         load_again=(load, checkpoint.address),
     )
+
+
+def _name_of(backbone: torch.nn.Module) -> str:
+    return str(next(backbone.parameters()).dtype).removeprefix("torch.")
+
+
+def _advice_against_nan(backbone: torch.nn.Module) -> str:
+    if _name_of(backbone) == "float16":
+        return "float16 ends at 65504: pass dtype='bfloat16' or dtype='float32'"
+    return "its weights may be damaged, or may not belong to its config.json"
 
 
 def _device(device: str | torch.device | None) -> torch.device:

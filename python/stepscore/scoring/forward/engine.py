@@ -65,6 +65,11 @@ class Engine:
         """Where the backbone runs."""
         return next(self.backbone.parameters()).device
 
+    @property
+    def number_format(self) -> str:
+        """What the hidden states are in, such as ``bfloat16``."""
+        return str(next(self.backbone.parameters()).dtype).removeprefix("torch.")
+
     def plan(self, traces: PackedTraces, token_budget: int) -> Plan:
         """Plan the forward passes of traces."""
         if self.costs is None:
