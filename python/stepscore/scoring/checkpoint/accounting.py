@@ -15,19 +15,24 @@ import torch
 from stepscore.errors import InputError
 from stepscore.scoring.checkpoint.folder import Checkpoint
 
-# What checkpoints carry and no backbone reads: buffers that are computed from config.json, and the
-# output matrix of a language model, of which a recipe reads rows or nothing.
-_LEFTOVERS = re.compile(
+# What checkpoints carry and no backbone reads: buffers that are computed from config.json, ...
+_COMPUTED = re.compile(
     r"rotary_emb\.(inv_freq|original_inv_freq|cos_cached|sin_cached)$"
     r"|(^|\.)(attn|attention)\.(masked_)?bias$"
     r"|(^|\.)position_ids$"
-    r"|^lm_head\.(weight|bias)$|^embed_out\.weight$"
 )
+# ... and the output matrix of a language model, of which a recipe reads rows or nothing.
+_OUTPUT_MATRIX = re.compile(r"^lm_head\.(weight|bias)$|^embed_out\.weight$")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _COUNTS_OF_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _MOST = 5
 _ONE_CHECKPOINT = "use the config.json and the weights of one checkpoint"
 _NUMBERS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def is_computed(name: str) -> bool:
+    """Say whether a tensor is a buffer that models compute for themselves, and store by habit."""
+    return _COMPUTED.search(name) is not None
 
 
 def check_accounted(
@@ -74,7 +79,7 @@ def check_accounted(
     unread = sorted(
         name
         for name in loading["unexpected_keys"]
-        if name not in head and not _LEFTOVERS.search(name)
+        if name not in head and not is_computed(name) and not _OUTPUT_MATRIX.search(name)
     )
     # Codes of quantised layers stand beside scales, of which the format's own loader takes care.
     if unread and not checkpoint.config.get("quantization_config"):

@@ -67,7 +67,15 @@ class Checkpoint:
 
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor, as float32."""
-        return self.stored[self.files[key]].tensor(self._stored(key)).float()
+        return self.as_stored(key).float()
+
+    def as_stored(self, key: str) -> torch.Tensor:
+        """Read one tensor, in the number format that it is stored in."""
+        return self.stored[self.files[key]].tensor(self._stored(key))
+
+    def stored_bytes(self, key: str) -> int:
+        """Say how large a tensor is in its file."""
+        return self.stored[self.files[key]].bytes_of(self._stored(key))
 
     def rows(self, key: str, rows: Sequence[int]) -> torch.Tensor:
         """Read some rows of a matrix, as float32, and no other row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import zipfile
@@ -38,6 +39,10 @@ class StoredTensors(Protocol):
 
     def rows(self, key: str, rows: Sequence[int]) -> torch.Tensor:
         """Read some rows of a tensor, and no other."""
+        ...
+
+    def bytes_of(self, key: str) -> int:
+        """Say how large a tensor is, without reading it."""
         ...
 
 
@@ -92,6 +97,12 @@ class SafetensorsFile:
             matrix = file.get_slice(key)
             return torch.cat([matrix[row : row + 1] for row in rows])
 
+    def bytes_of(self, key: str) -> int:
+        """Say how large a tensor is, without reading it."""
+        with self._open() as file:
+            bits = re.search(r"\d+", file.get_slice(key).get_dtype())
+        return math.prod(self.shapes[key]) * (int(bits[0]) if bits else 8) // 8
+
     @contextmanager
     def _open(self) -> Iterator[safe_open]:
         try:
@@ -128,6 +139,10 @@ class PickledFile:
         """Read some rows of a tensor, and no other."""
         return self._tensors[key][list(rows)]
 
+    def bytes_of(self, key: str) -> int:
+        """Say how large a tensor is, without reading it."""
+        return self._tensors[key].nbytes
+
     @cached_property
     def _tensors(self) -> dict[str, torch.Tensor]:
         version = re.match(r"(\d+)\.(\d+)", torch.__version__)
@@ -136,7 +151,8 @@ class PickledFile:
             raise self._refusal(
                 "torch 2.6 or newer, whose weights_only=True executes nothing",
                 got=f"torch {torch.__version__}",
-                advice="upgrade torch, or use a copy of the checkpoint as safetensors",
+                advice="upgrade torch, or write safetensors where it is newer, with: stepscore "
+                "convert-checkpoint FOLDER OUT",
             )
         try:
             # Only the format since torch 1.6, a zip file, can stay on the disk.
