@@ -54,7 +54,7 @@ def _on_hub(name: str) -> str | None:
             for branch in branches[: -_MOST - 1 : -1]:
                 files = api.list_repo_files(name, revision=branch.ref)
                 if any(file.endswith(_SUFFIX) for file in files):
-                    return branch.ref.removeprefix("refs/heads/")
+                    return str(branch.ref).removeprefix("refs/heads/")
     except (OSError, ValueError, RuntimeError):
         return None
     return None

@@ -88,7 +88,7 @@ def _check_theta(value: Any, path: Path, at: str) -> None:
 
 def _check_heads(config: Mapping[str, Any], path: Path, at: str) -> None:
     heads, shared = config.get("num_attention_heads"), config.get("num_key_value_heads")
-    if _is_whole(heads) and _is_whole(shared) and heads % shared:
+    if isinstance(heads, int) and isinstance(shared, int) and heads % shared:
         expected = f"a divisor of the {heads} of num_attention_heads"
         raise _fault(path, f"{at}num_key_value_heads", expected, shared)
 

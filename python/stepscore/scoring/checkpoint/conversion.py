@@ -175,14 +175,14 @@ def _write_weights(folder: Path, checkpoint: Checkpoint) -> None:
     if len(shards) == 1:
         _write_shard(folder / SAFETENSORS.single, checkpoint, shards[0])
         return
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
         _write_shard(folder / file, checkpoint, shard)
         weight_map |= dict.fromkeys(shard, file)
     total = sum(checkpoint.stored_bytes(name) for name in weight_map)
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    _write_json(folder / SAFETENSORS.index, index)
+    _write_json(folder / SAFETENSORS.listing, index)
 
 
 def _write_shard(path: Path, checkpoint: Checkpoint, names: Sequence[str]) -> None:

@@ -52,7 +52,8 @@ def load(
 
     The backbone is a stock transformers class, and no code of a checkpoint is run; the head's
     weights are found by name and checked by shape; the tokenizer is checked against the recipe.
-    Weights are safetensors, in one file or in shards.
+    Weights are safetensors or, where there are none, pickles of ``torch.save`` of which nothing is
+    executed; in one file or in shards. Every tensor is read by backbone or head, or refused.
 
     Args:
         model: a local folder, a Hugging Face repository (found in the cache or downloaded, as
@@ -72,8 +73,10 @@ def load(
         show_progress: True or False; None shows a bar when a person watches a long run.
 
     Raises:
-        ValueError: no such checkpoint, no safetensors, a recipe that cannot be detected or does not
-            fit the checkpoint, a tokenizer in which the recipe's tokens are not what they must be.
+        ValueError: no such checkpoint; weights that are missing, damaged, no numbers, or that
+            nothing reads; numbers in config.json that no model has; a recipe that cannot be
+            detected or does not fit the checkpoint; a tokenizer in which the recipe's tokens are
+            not what they must be.
         TypeError: an argument of another type.
 
     Examples:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -104,7 +104,7 @@ class SafetensorsFile:
         return math.prod(self.shapes[key]) * (int(bits[0]) if bits else 8) // 8
 
     @contextmanager
-    def _open(self) -> Iterator[safe_open]:
+    def _open(self) -> Iterator[Any]:
         try:
             with safe_open(self._path, framework="pt") as file:
                 yield file

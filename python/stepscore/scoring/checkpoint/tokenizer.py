@@ -36,7 +36,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     for file in files:
         refuse_pointer(checkpoint.folder / file)
     if files[0] == "tokenizer.model":
-        return sentencepiece_tokenizer(checkpoint.folder)
+        made: Tokenizer = sentencepiece_tokenizer(checkpoint.folder)
+        return made
     exact = files[0] == "tokenizer.json"
     loader = PreTrainedTokenizerFast if exact else AutoTokenizer
     options = {} if exact else {"trust_remote_code": False}

@@ -23,7 +23,7 @@ class WeightFormat(NamedTuple):
     """How the files of a format are called."""
 
     single: str
-    index: str
+    listing: str
 
 
 # In the order in which transformers looks for them.
@@ -58,7 +58,7 @@ def find_weights(name: str, folder: Path) -> Weights:
             does not fit its files.
     """
     for form in (SAFETENSORS, PICKLED):
-        single, index = folder / form.single, folder / form.index
+        single, index = folder / form.single, folder / form.listing
         if index.is_file():
             weight_map = _weight_map(index)
             if single.is_file() and set(weight_map.values()) != {single.name}:
