@@ -20,6 +20,7 @@ namespace {
 
 #include "simd/dot_rows.h"
 #include "simd/find_id.h"
+#include "simd/gate_row.h"
 #include "simd/multiply_tile.h"
 #include "simd/reduce_segments.h"
 #include "simd/count_votes.h"
@@ -48,6 +49,7 @@ const LeafLoops kLeafLoops = {
     find_dominated,
     score_classes,
     find_voter,
+    gate_row,
 };
 
 }  // namespace stepscore::simd::STEPSCORE_LEVEL

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "stepscore/aggregate.h"
+#include "stepscore/gated_activation.h"
 #include "stepscore/tensor_view.h"
 #include "stepscore/vote.h"
 
@@ -126,6 +127,10 @@ struct LeafLoops {
   // The first of `count` voters of a class, or of kAnyClass, with a score; `count` without one.
   int64_t (*find_voter)(const int64_t* classes, const double* scores, int64_t count,
                         int64_t voter_class, double score);
+
+  // out[j] = activation(gate[j]) * up[j], or without the factor where up is null.
+  void (*gate_row)(GateActivation activation, const float* gate, const float* up, int64_t width,
+                   float* out);
 };
 
 }  // namespace stepscore::simd

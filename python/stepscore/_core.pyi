@@ -17,6 +17,7 @@ class DeviceError(RuntimeError): ...
 # Names in the order of the core's enumerators, and defaults that Python shares with the core.
 ACTIVATIONS: tuple[str, ...]
 AGGREGATIONS: tuple[str, ...]
+GATE_ACTIVATIONS: tuple[str, ...]
 INNER_ACTIVATIONS: tuple[str, ...]
 NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
@@ -241,6 +242,9 @@ class TreeSearch:
     def counts(self) -> tuple[Any, ...]: ...
     def open_requests(self) -> int: ...
 
+def gated_activation(
+    gate: TensorView, up: TensorView | None, activation: str, out: TensorView
+) -> None: ...
 def value_head(
     hidden: TensorView,
     weight: TensorView,

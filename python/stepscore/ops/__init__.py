@@ -11,6 +11,7 @@ from stepscore.ops.frontier import (
     tempering,
     top_k,
 )
+from stepscore.ops.gated_activation import gated_activation
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
@@ -29,6 +30,7 @@ __all__ = [
     "effective_sample_size",
     "extract_answers",
     "find_steps",
+    "gated_activation",
     "group_answers",
     "mlp_head",
     "rebase_allotment",

@@ -14,6 +14,7 @@ from stepscore.reference.frontier import (
     tempering,
     top_k,
 )
+from stepscore.reference.gated_activation import gated_activation
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.tree_search import TreeSearch
@@ -31,6 +32,7 @@ __all__ = [
     "effective_sample_size",
     "extract_answers",
     "find_steps",
+    "gated_activation",
     "group_answers",
     "mlp_head",
     "rebase_allotment",
