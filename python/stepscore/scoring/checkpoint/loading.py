@@ -17,10 +17,10 @@ from stepscore.scoring.checkpoint.backbone import load_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.head import load_head
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
+from stepscore.scoring.forward.feed_forward import replace_activations
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.forward.sharing import (
-    Sharing,
     forward_costs,
     rope_switch_length,
     share_prefixes,
@@ -105,16 +105,15 @@ def load(
     backbone = load_backbone(checkpoint, dtype=number_format, device=where)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
-    sharing = Sharing(False, "share=False was passed")
-    if share:
-        sharing = share_prefixes(backbone, checkpoint.config)
-        if not sharing.shared:
-            warnings.warn(
-                f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
-                f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
-                "that is meant",
-                stacklevel=2,
-            )
+    replace_activations(backbone)
+    sharing = share_prefixes(backbone, checkpoint.config, wanted=share)
+    if share and not sharing.shared:
+        warnings.warn(
+            f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
+            f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
+            "that is meant",
+            stacklevel=2,
+        )
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
