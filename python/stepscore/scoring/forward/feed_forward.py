@@ -22,7 +22,7 @@ _ACTIVATIONS = tuple(
 _EXACT = (torch.nn.ReLU, torch.nn.ReLU6, ReLUSquaredActivation, LinearActivation)
 _NAMES: tuple[GateActivation, ...] = ("silu", "gelu", "gelu_tanh")
 # An activation is what it computes on these numbers; the nearest two of them differ by 4e-4.
-_SAMPLES = torch.linspace(-8, 8, 161)[None]
+_SAMPLES = torch.linspace(-20, 20, 401)[None]
 _SAME = 1e-5
 
 
