@@ -11,6 +11,7 @@ from stepscore.ops.frontier import (
     tempering,
     top_k,
 )
+from stepscore.ops.path_attention import path_attention
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
@@ -31,6 +32,7 @@ __all__ = [
     "find_steps",
     "group_answers",
     "mlp_head",
+    "path_attention",
     "rebase_allotment",
     "replicate",
     "resample",

@@ -14,6 +14,7 @@ from stepscore.reference.frontier import (
     tempering,
     top_k,
 )
+from stepscore.reference.path_attention import path_attention
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.tree_search import TreeSearch
@@ -33,6 +34,7 @@ __all__ = [
     "find_steps",
     "group_answers",
     "mlp_head",
+    "path_attention",
     "rebase_allotment",
     "replicate",
     "resample",
