@@ -22,6 +22,7 @@ namespace {
 #include "simd/find_id.h"
 #include "simd/gate_row.h"
 #include "simd/multiply_tile.h"
+#include "simd/attend_block.h"
 #include "simd/reduce_segments.h"
 #include "simd/count_votes.h"
 #include "simd/weigh_votes.h"
@@ -50,6 +51,10 @@ const LeafLoops kLeafLoops = {
     score_classes,
     find_voter,
     gate_row,
+    pack_queries,
+    pack_rows,
+    attend_block,
+    finish_query,
 };
 
 }  // namespace stepscore::simd::STEPSCORE_LEVEL

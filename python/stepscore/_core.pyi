@@ -83,6 +83,18 @@ def find_steps(
     positions: TensorView,
     queue: Queue,
 ) -> None: ...
+def path_attention(
+    queries: TensorView,
+    keys: Sequence[TensorView],
+    values: Sequence[TensorView],
+    offsets: TensorView,
+    segments: TensorView,
+    segment_offsets: TensorView,
+    scale: float | None,
+    window: int | None,
+    soft_cap: float | None,
+    out: TensorView,
+) -> None: ...
 def top_k(
     scores: TensorView, offsets: TensorView, k: TensorView
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...

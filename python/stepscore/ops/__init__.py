@@ -12,6 +12,7 @@ from stepscore.ops.frontier import (
     top_k,
 )
 from stepscore.ops.gated_activation import gated_activation
+from stepscore.ops.path_attention import path_attention
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
@@ -33,6 +34,7 @@ __all__ = [
     "gated_activation",
     "group_answers",
     "mlp_head",
+    "path_attention",
     "rebase_allotment",
     "replicate",
     "resample",

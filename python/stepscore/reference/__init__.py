@@ -15,6 +15,7 @@ from stepscore.reference.frontier import (
     top_k,
 )
 from stepscore.reference.gated_activation import gated_activation
+from stepscore.reference.path_attention import path_attention
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.tree_search import TreeSearch
@@ -35,6 +36,7 @@ __all__ = [
     "gated_activation",
     "group_answers",
     "mlp_head",
+    "path_attention",
     "rebase_allotment",
     "replicate",
     "resample",
