@@ -21,6 +21,8 @@ namespace py = pybind11;
 void bind_aggregate(py::module_& module);
 void bind_answer_key(py::module_& module);
 void bind_frontier(py::module_& module);
+void bind_gated_activation(py::module_& module);
+void bind_path_attention(py::module_& module);
 void bind_prefix_trie(py::module_& module);
 void bind_step_boundary(py::module_& module);
 void bind_tree_search(py::module_& module);

@@ -11,6 +11,8 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_aggregate(module);
   bind_answer_key(module);
   bind_frontier(module);
+  bind_gated_activation(module);
+  bind_path_attention(module);
   bind_prefix_trie(module);
   bind_step_boundary(module);
   bind_tree_search(module);

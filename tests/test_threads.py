@@ -46,6 +46,11 @@ def heads(seed: int) -> list[Any]:
     ]
 
 
+def gates(seed: int) -> list[Any]:
+    gate, up = normal(400, 65, seed=seed), normal(400, 65, seed=1)
+    return [stepscore.gated_activation(gate, up), stepscore.gated_activation(gate)]
+
+
 def aggregations(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -133,6 +138,7 @@ CALLS: dict[str, Callable[[int], list[Any]]] = {
     "answer_key": answers,
     "prefix_trie": tries,
     "frontier": levels,
+    "gated_activation": gates,
     "tree_search": trees,
 }
 

@@ -20,7 +20,9 @@ namespace {
 
 #include "simd/dot_rows.h"
 #include "simd/find_id.h"
+#include "simd/gate_row.h"
 #include "simd/multiply_tile.h"
+#include "simd/attend_block.h"
 #include "simd/reduce_segments.h"
 #include "simd/count_votes.h"
 #include "simd/weigh_votes.h"
@@ -48,6 +50,11 @@ const LeafLoops kLeafLoops = {
     find_dominated,
     score_classes,
     find_voter,
+    gate_row,
+    pack_queries,
+    pack_rows,
+    attend_block,
+    finish_query,
 };
 
 }  // namespace stepscore::simd::STEPSCORE_LEVEL

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "stepscore/aggregate.h"
+#include "stepscore/gated_activation.h"
 #include "stepscore/tensor_view.h"
 #include "stepscore/vote.h"
 
@@ -21,6 +22,29 @@ constexpr int64_t kTileRows = 12;
 constexpr int64_t kTileColumns = 32;
 
 constexpr int64_t kComparedTogether = 8;
+
+// Attention: a block of keys at consecutive positions meets queries side by side.
+constexpr int64_t kKeyBlock = 64;
+constexpr int64_t kQueryPanel = 32;
+constexpr int64_t kKeyStep = 8;  // keys are visited by as many; those without a token are zeros
+
+struct KeyBlock {
+  const float* keys;    // [kKeyBlock, key_size]
+  const float* values;  // [kKeyBlock, value_width]
+  int64_t key_size;
+  int64_t value_width;  // padded_width of the values' size, with zeros
+  bool finite;          // all values; false where that is not known
+};
+
+// Where the queries of a panel have come to; before the first block -infinity, 0 and 0.
+struct QueryPanel {
+  const float* queries;  // [key_size, kQueryPanel]
+  const int32_t* first;  // [kQueryPanel], the first and the last key of the block that is seen;
+  const int32_t* last;   // last < first for none
+  float* highest;        // [kQueryPanel], logit
+  float* total;          // [kQueryPanel], of exp(logit - highest)
+  float* sums;           // [kQueryPanel, value_width], of exp(logit - highest) * value
+};
 
 constexpr int64_t padded_width(int64_t width) {
   return (width + kDotLanes - 1) / kDotLanes * kDotLanes;
@@ -126,6 +150,27 @@ struct LeafLoops {
   // The first of `count` voters of a class, or of kAnyClass, with a score; `count` without one.
   int64_t (*find_voter)(const int64_t* classes, const double* scores, int64_t count,
                         int64_t voter_class, double score);
+
+  // out[j] = activation(gate[j]) * up[j], or without the factor where up is null.
+  void (*gate_row)(GateActivation activation, const float* gate, const float* up, int64_t width,
+                   float* out);
+
+  // panel[k, i] = scale * rows[i][k]; a null row gives zeros.
+  void (*pack_queries)(const float* const* rows,  // [kQueryPanel]
+                       int64_t size, float scale,
+                       float* panel);  // [size, kQueryPanel]
+
+  // Copies rows of `size` to rows of `width`, padded with zeros. Whether all numbers are finite.
+  bool (*pack_rows)(const float* from, int64_t stride, int64_t rows, int64_t size, int64_t width,
+                    float* to);
+
+  // The queries [begin, end) of a panel move on by a block. The others see nothing of it, unless
+  // nobody reads them.
+  void (*attend_block)(const KeyBlock& block, const QueryPanel& panel, int64_t begin, int64_t end,
+                       float soft_cap);
+
+  // out[0 .. size) = sums / total, without the sign of a zero and with one kind of NaN.
+  void (*finish_query)(const float* sums, float total, int64_t size, float* out);
 };
 
 }  // namespace stepscore::simd

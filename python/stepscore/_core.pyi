@@ -17,6 +17,7 @@ class DeviceError(RuntimeError): ...
 # Names in the order of the core's enumerators, and defaults that Python shares with the core.
 ACTIVATIONS: tuple[str, ...]
 AGGREGATIONS: tuple[str, ...]
+GATE_ACTIVATIONS: tuple[str, ...]
 INNER_ACTIVATIONS: tuple[str, ...]
 NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
@@ -81,6 +82,18 @@ def find_steps(
     step_offsets: TensorView,
     positions: TensorView,
     queue: Queue,
+) -> None: ...
+def path_attention(
+    queries: TensorView,
+    keys: Sequence[TensorView],
+    values: Sequence[TensorView],
+    offsets: TensorView,
+    segments: TensorView,
+    segment_offsets: TensorView,
+    scale: float | None,
+    window: int | None,
+    soft_cap: float | None,
+    out: TensorView,
 ) -> None: ...
 def top_k(
     scores: TensorView, offsets: TensorView, k: TensorView
@@ -241,6 +254,9 @@ class TreeSearch:
     def counts(self) -> tuple[Any, ...]: ...
     def open_requests(self) -> int: ...
 
+def gated_activation(
+    gate: TensorView, up: TensorView | None, activation: str, out: TensorView
+) -> None: ...
 def value_head(
     hidden: TensorView,
     weight: TensorView,

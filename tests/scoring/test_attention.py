@@ -13,6 +13,7 @@ from transformers import LlamaConfig, LlamaModel
 
 from stepscore.scoring.forward import attention, merged_attention
 from stepscore.scoring.forward.attention import IMPLEMENTATION, attend
+from stepscore.scoring.forward.attention_over_paths import attend_over_paths
 from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.key_values import Prefix, Segment
 from stepscore.scoring.forward.layout import SHORT, CacheWrite, Layout, current_layout, laid_out
@@ -146,6 +147,7 @@ def test_all_ways_are_the_dense_softmax(heads, lengths, depth, cuda_calls):
                 merge_on_cpu(*given, scale),
                 merge_on_cuda(*given, scale),
                 attend_piece_by_piece(*given, scale, None, None),
+                attend_over_paths(*given, scale, None, None),
             ):
                 torch.testing.assert_close(out, expected, rtol=0, atol=5e-6)
             levels = len(forest.layout.levels)
@@ -163,8 +165,9 @@ def test_windows_and_softcaps_are_the_dense_ones(heads, window, softcap):
     forest = Forest(rng, *heads, lengths=LENGTHS["mixed"], depth=3, pieces=6)
     given = (forest.query, forest.key, forest.value, forest.layout, LAYER)
     expected = forest.dense(0.3, window, softcap).float()
-    out = attend_piece_by_piece(*given, 0.3, window, softcap)
-    torch.testing.assert_close(out, expected, rtol=0, atol=5e-6)
+    for attend_so in (attend_piece_by_piece, attend_over_paths):
+        out = attend_so(*given, 0.3, window, softcap)
+        torch.testing.assert_close(out, expected, rtol=0, atol=5e-6)
 
 
 def test_logits_far_apart_merge_without_overflow(cuda_calls):
@@ -181,12 +184,13 @@ def module(**more):
     return types.SimpleNamespace(layer_idx=LAYER, **more)
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda", "neither"])
+@pytest.mark.parametrize("device", ["paths", "cpu", "cuda", "neither"])
 def test_attend_takes_the_way_that_is_exact(device, monkeypatch, cuda_calls):
     rng = np.random.default_rng(2)
     forest = Forest(rng, 4, 2, lengths=LENGTHS["mixed"], depth=3, pieces=8)
     given = (module(), forest.query, forest.key, forest.value, None)
-    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "neither": None}
+    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "neither": None, "paths": None}
+    monkeypatch.setattr(attention, "has_fixed_bits", lambda _: device == "paths")
     taken = []
 
     def way(query, *arguments):
@@ -209,7 +213,7 @@ def test_attend_takes_the_way_that_is_exact(device, monkeypatch, cuda_calls):
             taken.clear()
             out, weights = attend(*given, **options)
             assert weights is None
-            assert bool(taken) == (merged and device != "neither"), options
+            assert bool(taken) == (merged and device in ("cpu", "cuda")), options
             expected = forest.dense(
                 options.get("scaling", SIZE**-0.5),
                 options.get("sliding_window"),
@@ -222,7 +226,20 @@ def test_this_machine_has_a_way_to_merge():
     assert merger_for(torch.zeros(1)) is merge_on_cpu
 
 
-@pytest.mark.parametrize("way", ["cpu", "cuda", "pieces"])
+def test_rows_of_a_padded_batch_are_pieces(monkeypatch):
+    rng = np.random.default_rng(6)
+    query, key, value = states(rng, 4, 7), states(rng, 2, 7), states(rng, 2, 7)
+    with laid_out(Layout(np.array([0, 7]), [None])):
+        expected, _ = attend(module(), query, key, value, None)
+    padded = (torch.cat([state, state.flip(2)]) for state in (query, key, value))
+    with laid_out(Layout(np.array([0, 7, 14]), [None, None])):
+        out, _ = attend(module(), *padded, None)
+    assert out.shape == (2, 7, 4, SIZE)
+    assert torch.equal(out[:1], expected)
+    assert not torch.equal(out[1:], expected)
+
+
+@pytest.mark.parametrize("way", ["paths", "cpu", "cuda", "pieces"])
 def test_pieces_may_continue_pieces_of_their_own_pass(way, monkeypatch, cuda_calls):
     # A trunk of 5 and 40 tokens; two branches on its end, one behind the first, one on its middle.
     rng = np.random.default_rng(4)
@@ -243,8 +260,9 @@ def test_pieces_may_continue_pieces_of_their_own_pass(way, monkeypatch, cuda_cal
     layout = Layout(offsets, prefixes, kept)
     seen = [[], range(5), range(45), range(45), range(48), range(7)]
     query, key, value = (states(rng, heads, int(offsets[-1])) for heads in (4, 2, 2))
-    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None}
+    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None, "paths": None}
     monkeypatch.setattr(attention, "merger_for", lambda _: ways[way])
+    monkeypatch.setattr(attention, "has_fixed_bits", lambda _: way == "paths")
     with laid_out(layout):
         out, _ = attend(module(), query, key, value, None)
     mask = torch.zeros(offsets[-1], offsets[-1]).bool()
@@ -256,7 +274,7 @@ def test_pieces_may_continue_pieces_of_their_own_pass(way, monkeypatch, cuda_cal
     torch.testing.assert_close(out, expected.transpose(1, 2), rtol=0, atol=5e-6)
 
 
-@pytest.mark.parametrize("way", ["cpu", "cuda", "pieces"])
+@pytest.mark.parametrize("way", ["paths", "cpu", "cuda", "pieces"])
 def test_a_model_goes_every_way(way, monkeypatch, cuda_calls):
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -271,8 +289,9 @@ def test_a_model_goes_every_way(way, monkeypatch, cuda_calls):
     stock = LlamaModel(config).eval()
     shared = copy.deepcopy(stock)
     shared.set_attn_implementation(IMPLEMENTATION)
-    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None}
+    ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None, "paths": None}
     monkeypatch.setattr(attention, "merger_for", lambda _: ways[way])
+    monkeypatch.setattr(attention, "has_fixed_bits", lambda _: way == "paths")
     rng = np.random.default_rng(0)
     traces = [rng.integers(0, 97, 50)]
     for cut in (0, 9, 20, 20, 35, 50, 50):

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from stepscore.scoring.forward.linear import PackedLinear, pack_linear_layers
+from stepscore.scoring.forward.linear import PackedLinear, pack_linear_layers, rows_move
 
 needs_onednn = pytest.mark.skipif(
     not (torch._C.has_mkl and torch._C._has_mkldnn), reason="torch was built without MKL or oneDNN"
@@ -40,6 +40,39 @@ def test_rows_need_not_be_contiguous():
     wide = torch.randn(50, 96).T.reshape(96, 50).T
     for rows in (wide[::2, ::2], wide[:, 48:], torch.randn(48, 30).T):
         torch.testing.assert_close(PackedLinear(layer)(rows), layer(rows), rtol=0, atol=2e-6)
+
+
+@needs_onednn
+@pytest.mark.parametrize("shape", [(1606, 48), (48, 1606), (1536, 576), (3584, 64)])
+def test_a_row_has_the_same_bits_in_any_company(shape):
+    torch.manual_seed(0)
+    packed = PackedLinear(torch.nn.Linear(*shape).requires_grad_(False))
+    rows = torch.randn(1, 130, shape[0])
+    whole = packed(rows)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 5, 7):
+            torch.set_num_threads(threads)
+            for count in [*range(1, 20), 31, 33, 64, 97, 130]:
+                for first in {0, 130 - count, (130 - count) // 2}:
+                    part = packed(rows[:, first : first + count])
+                    assert torch.equal(part, whole[:, first : first + count])
+    finally:
+        torch.set_num_threads(before)
+    assert not rows_move(packed)
+
+
+@needs_onednn
+def test_rows_that_move_are_noticed(monkeypatch):
+    packed = PackedLinear(torch.nn.Linear(1606, 48).requires_grad_(False))
+    real = PackedLinear.forward
+
+    def faulty(layer, rows):
+        made = real(layer, rows)
+        return made * (1 + 1e-6) if rows.shape[0] == 1 else made
+
+    monkeypatch.setattr(PackedLinear, "forward", faulty)
+    assert rows_move(packed)
 
 
 def model() -> torch.nn.Sequential:

@@ -27,7 +27,7 @@ from transformers import (
 )
 
 import stepscore
-from stepscore.scoring.forward import masked_attention, merged_attention, sharing_check
+from stepscore.scoring.forward import attention_over_paths, sharing_check
 from stepscore.scoring.forward.attention import IMPLEMENTATION
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing import forward_costs, rope_switch_length, share_prefixes
@@ -167,12 +167,12 @@ def test_an_obstacle_restores_the_attention(implementation, monkeypatch):
     model = LlamaModel(LlamaConfig(**SIZES)).eval()
     model.set_attn_implementation(implementation)
     with monkeypatch.context() as patch:
-        patch.setattr(merged_attention, "read_parts", fails)
+        patch.setattr(attention_over_paths, "path_attention", fails)
         sharing = share_prefixes(model, {})
     assert (sharing.shared, sharing.reason) == (False, "KeyError: 'no such state'")
     assert model.config._attn_implementation == implementation
     with monkeypatch.context() as patch:
-        patch.setattr(merged_attention, "_merge", lambda *_: None)
+        patch.setattr(attention_over_paths, "path_attention", lambda q, *_, **__: 2 * q)
         sharing = share_prefixes(model, {})
     assert "self_attn differ from the stock model's by up to" in sharing.reason
     assert sharing.error > sharing.tolerance == 1e-4
@@ -184,7 +184,7 @@ def test_the_windows_are_as_before(monkeypatch):
     model = MistralModel(MistralConfig(**SIZES, sliding_window=40)).eval()
     assert share_prefixes(model, {}).shared
     assert model.config.sliding_window == 40
-    monkeypatch.setattr(masked_attention, "_visible", fails)
+    monkeypatch.setattr(attention_over_paths, "path_attention", fails)
     assert not share_prefixes(model, {}).shared
     assert model.config.sliding_window == 40
 
@@ -195,7 +195,9 @@ def test_a_model_says_what_it_does(tiny):
     assert str(prm.sharing).startswith("shares prefixes: rows of layers.")
     assert repr(prm).endswith("dtype='float32', sharing='prefixes')")
     prm = stepscore.load(tiny("trl").folder, share=False)
-    assert str(prm.sharing) == "shares nothing: share=False was passed"
+    assert str(prm.sharing) == (
+        "shares nothing: share=False was passed; scores have the same bits in any batch"
+    )
     assert repr(prm).endswith("sharing='nothing: share=False was passed')")
 
 

@@ -6,7 +6,8 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from transformers import (
 
 from stepscore.scoring.forward import forward_pass, masked_attention, merged_attention
 from stepscore.scoring.forward.attention import IMPLEMENTATION, attend
-from stepscore.scoring.forward.key_values import Parts
+from stepscore.scoring.forward.key_values import Parts, Segment
 from stepscore.scoring.forward.layout import Layout, current_layout, laid_out
 from stepscore.scoring.forward.sharing import share_prefixes
 
@@ -182,27 +183,41 @@ def window_too_long(module: torch.nn.Module, *states: Any, **options: Any) -> An
 @contextmanager
 def patched(place: Place, name: str, change: Callable[..., Any]) -> Iterator[None]:
     """Call `change(real, ...)` instead of a function of the attention, in the faulty layer."""
-    real = getattr(merged_attention, name)
+    users = [it for it in (merged_attention, masked_attention, Segment, Layout) if name in vars(it)]
+    real = vars(users[0])[name]
 
     def faulty(*arguments: Any) -> Any:
         return change(real, *arguments) if place.here else real(*arguments)
 
-    users = [it for it in (merged_attention, masked_attention) if hasattr(it, name)]
     with pytest.MonkeyPatch.context() as patch, attention(place, attend):
         for user in users:
             patch.setattr(user, name, faulty)
         yield
 
 
-def without_first_token(real: Any, parts: Parts, layer: int) -> Any:
+def without_first_token(layout: Layout) -> Layout:
+    """The paths, and the parts that are merged, begin with the second token of the root."""
+
+    class Shortened(Layout):
+        @cached_property
+        def paths(self) -> Any:
+            places, bounds, kept = super().paths
+            first = bounds[:-1][np.diff(bounds) > 1]
+            places[first] += [0, 1, -1]
+            return places, bounds, kept
+
+    return Shortened(*(getattr(layout, field.name) for field in fields(layout)))
+
+
+def root_without_first_token(real: Any, parts: Parts, layer: int) -> Any:
     key, value = real(parts, layer)
     root = parts[0][0].prefix is None
     return (key[:, :, 1:], value[:, :, 1:]) if root else (key, value)
 
 
-def other_layer(real: Any, parts: Parts, layer: int) -> Any:
-    key, value = real(parts, layer)
-    return real(parts, layer - 1)[0] if layer else key.roll(1, dims=3), value
+def other_layer(real: Any, segment: Segment, layer: int, length: int) -> Any:
+    key, value = real(segment, layer, length)
+    return real(segment, layer - 1, length)[0] if layer else key.roll(1, dims=3), value
 
 
 def weights_swapped(real: Any, out: Any, logits: Any, before: Any, before_logits: Any) -> Any:
@@ -232,13 +247,17 @@ def positions_shifted(place: Place) -> Iterator[None]:
 
 
 MERGED = {"weights-swapped": weights_swapped, "base-two": base_two, "not-updated": not_updated}
-READ = {"without-first-token": without_first_token, "other-layer": other_layer}
+READ = {
+    "root-without-first-token": ("read_parts", root_without_first_token),
+    "other-layer": ("read", other_layer),
+}
 ATTENDED = {
     "doubled-head": doubled_head,
     "larger-scale": larger_scale,
     "siblings-seen": relaid(siblings_seen),
     "sibling-seen-by-one-token": relaid(sibling_seen_by_one_token),
     "without-last-token": relaid(without_last_token),
+    "without-first-token": relaid(without_first_token),
 }
 WINDOWED = {"window-ignored": window_ignored, "window-too-long": window_too_long}
 
@@ -249,7 +268,7 @@ def planted(fault: str, place: Place) -> Any:
     if fault in MERGED:
         return patched(place, "_merge", MERGED[fault])
     if fault in READ:
-        return patched(place, "read_parts", READ[fault])
+        return patched(place, *READ[fault])
     return attention(place, (ATTENDED | WINDOWED)[fault])
 
 
@@ -261,6 +280,10 @@ CASES = [
     )
     if (fault not in WINDOWED or "window" in kind)
     and (fault not in MERGED or "gemma2" not in kind)  # its logits are squeezed: no merge
+    # In float32 attention goes over whole paths, and nothing is merged or read in parts; else it
+    # knows no paths.
+    and (number_format != torch.float32 or fault not in (*MERGED, "root-without-first-token"))
+    and (number_format == torch.float32 or fault != "without-first-token")
 ]
 if os.environ.get("STEPSCORE_HYPOTHESIS") != "explore":
     CASES = CASES[::11]  # 11 and the sizes of the product have no divisor in common

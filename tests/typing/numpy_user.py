@@ -22,6 +22,7 @@ def heads(hidden: F32, weight: F32, half: NDArray[np.float16], ends: Ids) -> F32
     assert_type(stepscore.value_head(hidden, weight, activation="sigmoid"), F32)
     assert_type(stepscore.mlp_head(hidden, [(weight, None)], inner="tanh"), F32)
     assert_type(stepscore.value_head([[0.5, 1.0]], [[1.0, 2.0]]), F32)
+    assert_type(stepscore.gated_activation(hidden, hidden, activation="gelu"), F32)
     out = np.empty((len(ends), 1), np.float32)
     return stepscore.value_head(hidden, weight, activation="difference", out=out)
 

@@ -11,6 +11,8 @@ from stepscore.ops.frontier import (
     tempering,
     top_k,
 )
+from stepscore.ops.gated_activation import gated_activation
+from stepscore.ops.path_attention import path_attention
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
@@ -29,8 +31,10 @@ __all__ = [
     "effective_sample_size",
     "extract_answers",
     "find_steps",
+    "gated_activation",
     "group_answers",
     "mlp_head",
+    "path_attention",
     "rebase_allotment",
     "replicate",
     "resample",

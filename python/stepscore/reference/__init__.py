@@ -14,6 +14,8 @@ from stepscore.reference.frontier import (
     tempering,
     top_k,
 )
+from stepscore.reference.gated_activation import gated_activation
+from stepscore.reference.path_attention import path_attention
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.tree_search import TreeSearch
@@ -31,8 +33,10 @@ __all__ = [
     "effective_sample_size",
     "extract_answers",
     "find_steps",
+    "gated_activation",
     "group_answers",
     "mlp_head",
+    "path_attention",
     "rebase_allotment",
     "replicate",
     "resample",

@@ -143,11 +143,13 @@ class ProcessRewardModel:
     ) -> StepScores:
         """Score every step of every solution; the order is kept.
 
-        Equal calls give equal bits, and so does the same set of solutions in another order.
-        Together with other solutions, a solution may share its batch with traces of other lengths:
-        matrix products of another shape round differently, so that its scores then agree to about
-        1e-6 in float32 (more in half precision), not bit for bit. From equal hidden states the head
-        always gives equal bits.
+        In float32 on a CPU a score depends on the checkpoint, the recipe and its trace, and on
+        nothing else: it has the same bits alone, in any batch and order, under any token budget,
+        shared or whole, in a session, with any number of threads, in another process on such a
+        machine. A model that cannot have that says so and by how much its scores move
+        (``prm.sharing.moves``), as does every one in half precision or on a GPU, where torch's
+        kernels round by the shape of a batch; from equal hidden states the head always gives equal
+        bits. ``docs/equal_bits.md`` says how far scores move, measured.
 
         Args:
             problems: one problem for all solutions, or one each.

@@ -48,7 +48,8 @@ class Session:
     and forwards only the tokens that are new, those of all branches together. A fork copies
     nothing. Nodes that are no longer needed are released with `free` or `keep`.
 
-    A score is that of `ProcessRewardModel.score` for the whole trace, to about 1e-6 in float32.
+    A score is that of `ProcessRewardModel.score` for the whole trace: in float32 on a CPU bit for
+    bit, elsewhere as far as scores move there (``prm.sharing.moves``).
 
     Attributes:
         roots: the node of each problem.

@@ -189,7 +189,9 @@ def load_merged_backbone(
     # The adapter is added to the base's weights before these are rounded to another format.
     read_as = dtype if dtype == torch.float32 else "auto"
     in_memory = device if placing is None else torch.device("cpu")
-    backbone = load_backbone(checkpoint.base, dtype=read_as, device=in_memory, head=head)
+    # Heads of the base that the adapter's takes the place of are no longer read.
+    heads = [key for key in checkpoint.base.files if not _LAYER.search(key)]
+    backbone = load_backbone(checkpoint.base, dtype=read_as, device=in_memory, head=heads)
     merged_as = dtype if isinstance(dtype, torch.dtype) else backbone.dtype
     merge_into_backbone(checkpoint.adapter, backbone, merged_as)  # type: ignore[arg-type]
     backbone.eval().requires_grad_(False)

@@ -29,6 +29,7 @@ from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
 from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
+from stepscore.scoring.forward.feed_forward import replace_activations
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.forward.number_format import overflows
@@ -89,7 +90,8 @@ def load(
         token_budget: the most tokens of a batch, padding included; None takes 1,024 on a CPU and
             16,384 on a GPU.
         share: forward what traces have in common once, where the model allows it exactly; False
-            forwards every trace whole, padded to the longest of its batch.
+            forwards every trace whole, padded to the longest of its batch. In float32 on a CPU both
+            give the same bits.
         show_progress: True or False; None shows a bar when a person watches a long run.
         base: the full weights that an adapter is merged into, a folder or a repository; None takes
             what its adapter_config.json names.
@@ -149,6 +151,7 @@ def load(
     where = input_device(backbone)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
+    replace_activations(backbone)
     sharing = _sharing(backbone, checkpoint, share)
     return ProcessRewardModel(
         name=checkpoint.name,
@@ -181,10 +184,10 @@ def load(
 
 def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint, share: bool) -> Sharing:
     """Decide whether prefixes are shared; what is not compared for that must be causal anyway."""
+    sharing = share_prefixes(backbone, checkpoint.config, wanted=share)
     if not share:
         check_causal(backbone, checkpoint.name)
-        return Sharing(False, "share=False was passed")
-    sharing = share_prefixes(backbone, checkpoint.config)
+        return sharing
     if not math.isfinite(sharing.error or 0.0) and overflows(backbone):
         warnings.warn(
             f"load: {checkpoint.name} gives NaN for tokens of its vocabulary in "

@@ -15,9 +15,11 @@ import torch
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from stepscore.scoring.forward.attention_over_paths import attend_over_paths
 from stepscore.scoring.forward.layout import current_layout
 from stepscore.scoring.forward.masked_attention import attend_piece_by_piece
 from stepscore.scoring.forward.merged_attention import merger_for
+from stepscore.scoring.forward.placement import is_float32_on_cpu
 
 IMPLEMENTATION = "stepscore"
 
@@ -39,6 +41,9 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attend as the current layout says; query ``[1, heads, rows, d]`` -> ``[1, rows, heads, d]``.
 
+    In float32 on a CPU the bits of a row are those of its trace alone, and the rows may be those of
+    a padded batch; elsewhere the pieces are attended to in parts, by torch's kernels.
+
     Raises:
         NotImplementedError: the model asks for something that is not done here.
     """
@@ -56,12 +61,25 @@ def attend(
         rows = slice(write.begin, write.end)
         write.segment.write(layer, write.at, key[:, :, rows], value[:, :, rows])
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    window = None if sliding_window is None else int(sliding_window)
+    if has_fixed_bits(query):
+        return attend_over_paths(query, key, value, layout, layer, scale, window, softcap), None
     sees_all = sliding_window is None or layout.most_seen <= sliding_window
     merge = merger_for(query) if sees_all and softcap is None else None
     if merge is not None:
         return merge(query, key, value, layout, layer, scale), None
-    window = None if sliding_window is None else int(sliding_window)
     return attend_piece_by_piece(query, key, value, layout, layer, scale, window, softcap), None
+
+
+def attends_over_paths(backbone: torch.nn.Module) -> bool:
+    """Whether a backbone attends here, and with bits that depend on the trace alone."""
+    here = backbone.config._attn_implementation == IMPLEMENTATION  # type: ignore[union-attr]
+    return here and is_float32_on_cpu(backbone)
+
+
+def has_fixed_bits(states: torch.Tensor) -> bool:
+    """Whether attention over states of this kind has bits that depend on the trace alone."""
+    return states.dtype == torch.float32 and states.device.type == "cpu"
 
 
 def _stock(module: torch.nn.Module, *states: Any, **options: Any) -> tuple[torch.Tensor, None]:

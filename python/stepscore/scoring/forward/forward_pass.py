@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from stepscore.errors import InputError
+from stepscore.scoring.forward.attention import attends_over_paths
 from stepscore.scoring.forward.key_values import Prefix
 from stepscore.scoring.forward.layout import Layout, laid_out
 from stepscore.scoring.forward.number_format import as_loaded
@@ -77,7 +79,11 @@ def _padded(backbone: torch.nn.Module, plan: Plan, batch: int) -> torch.Tensor:
     rows = np.full((len(pieces), plan.widths[pieces.start]), _FILL, dtype=np.int64)
     for row, piece in zip(rows, pieces, strict=True):
         row[: plan.lengths[piece]] = plan.token_ids[plan.offsets[piece] : plan.offsets[piece + 1]]
-    with as_loaded(input_device(backbone)):
+    with ExitStack() as stack:
+        stack.enter_context(as_loaded(input_device(backbone)))
+        if attends_over_paths(backbone):
+            every_row = np.arange(len(rows) + 1) * rows.shape[1]
+            stack.enter_context(laid_out(Layout(every_row, [None] * len(rows))))
         hidden: torch.Tensor = backbone(
             input_ids=_to(input_device(backbone), rows), use_cache=False
         ).last_hidden_state

@@ -63,6 +63,27 @@ class Layout:
         return int((lengths + np.array(before, dtype=np.int64)).max(initial=0))
 
     @cached_property
+    def paths(self) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Segment]]:
+        """The path of every piece: its prefix's tokens and its own, from the trace's first one on.
+
+        Returns:
+            Where they are, ``[n, 3]``: a number of what holds them, 0 for the rows of this pass and
+            from 1 on the segments; the first of its tokens; how many. The bounds of each piece's
+            ``[pieces + 1]``. The segments.
+        """
+        numbers: dict[Segment, int] = {}
+        places, counts = [], []
+        bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        for prefix, (begin, end) in zip(self.prefixes, bounds, strict=True):
+            parts = () if prefix is None else prefix.parts
+            for segment, length in parts:
+                places.append((numbers.setdefault(segment, len(numbers) + 1), 0, length))
+            places.append((0, begin, end - begin))
+            counts.append(len(parts) + 1)
+        table = np.array(places, dtype=np.int64).reshape(-1, 3)
+        return table, offsets_of(np.array(counts, dtype=np.int64)), list(numbers)
+
+    @cached_property
     def levels(self) -> list[list[tuple[int, int, Parts]]]:
         """Rows ``begin``, ``end`` and what they see before their own pieces, in two levels.
 

@@ -16,6 +16,8 @@ from stepscore.scoring.forward.placement import waits_for_cpu
 
 # Rows of a typical batch: the layout is chosen for them, and right for any other number.
 _ROWS = 1024
+# Into how many rows at a time `rows_move` cuts them: one, few, and more than a block.
+_PARTS = (1, 2, 5, 40)
 
 
 class PackedLinear(torch.nn.Module):
@@ -28,7 +30,10 @@ class PackedLinear(torch.nn.Module):
         self.bias = layer.bias
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Give ``rows @ weight.T + bias``."""
+        """Give ``rows @ weight.T + bias``; a row's bits depend on that row alone."""
+        if rows.numel() == self.in_features:
+            # oneDNN adds up a single row another way than one of several.
+            return self.forward(rows.expand(2, *rows.shape))[0]
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             rows, self.weight, self.bias, "none", [], ""
         )
@@ -46,6 +51,15 @@ class PackedLinear(torch.nn.Module):
         """What `torch.nn.Linear` says of itself."""
         bias = self.bias is not None
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+
+
+@torch.no_grad()
+def rows_move(layer: PackedLinear) -> bool:
+    """Whether rows have other bits where they are multiplied in parts."""
+    count = sum(_PARTS)
+    rows = torch.linspace(-1, 1, count * layer.in_features).mul(1e4).sin().view(count, -1)
+    parts = [layer(part) for part in rows.split(_PARTS)]
+    return not torch.equal(torch.cat(parts), layer(rows))
 
 
 @torch.no_grad()

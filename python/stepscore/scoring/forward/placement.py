@@ -36,6 +36,12 @@ def input_device(backbone: torch.nn.Module) -> torch.device:
     return torch.device(computing[0] if computing else "cpu")
 
 
+def is_float32_on_cpu(backbone: torch.nn.Module) -> bool:
+    """Whether a backbone computes in float32 on a CPU, wherever its weights wait."""
+    in_float32 = next(backbone.parameters()).dtype == torch.float32
+    return in_float32 and input_device(backbone).type == "cpu"
+
+
 def waits_for_cpu(layer: torch.nn.Module) -> bool:
     """Whether a layer's weights are elsewhere until it runs, and it runs on the CPU."""
     hook = getattr(layer, "_hf_hook", None)

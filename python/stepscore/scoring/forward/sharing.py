@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from stepscore.scoring.forward.placement import input_device
+from stepscore.scoring.forward.fixed_bits import what_moves_scores
+from stepscore.scoring.forward.placement import input_device, is_float32_on_cpu
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing_check import largest_part_error
 
@@ -56,12 +57,15 @@ class Sharing:
         error: the largest error of a row of a layer's part against the stock model's: the norm of
             the difference over the norm of the stock row; None where nothing was compared.
         tolerance: the error that rounding explains, in the number format of the weights.
+        moves: by how much a score moves, and why, when other traces are scored with its own; None
+            where every score has the same bits in any batch, shared or whole.
     """
 
     shared: bool
     reason: str
     error: float | None = None
     tolerance: float | None = None
+    moves: str | None = None
 
     @property
     def in_short(self) -> str:
@@ -69,11 +73,28 @@ class Sharing:
         return "prefixes" if self.shared else f"nothing: {self.reason}"
 
     def __str__(self) -> str:
-        return f"shares {'prefixes' if self.shared else 'nothing'}: {self.reason}"
+        bits = "have the same bits in any batch"
+        if self.moves is not None:
+            bits = f"move with the batch {self.moves}"
+        return f"shares {'prefixes' if self.shared else 'nothing'}: {self.reason}; scores {bits}"
 
 
-def share_prefixes(backbone: torch.nn.Module, config: Mapping[str, Any]) -> Sharing:
-    """Make a backbone share prefixes, if that changes none of its results beyond rounding."""
+def share_prefixes(
+    backbone: torch.nn.Module, config: Mapping[str, Any], *, wanted: bool = True
+) -> Sharing:
+    """Make a backbone share prefixes, if that changes none of its results beyond rounding.
+
+    Where it is not `wanted`, a model in float32 on a CPU attends as one that shares all the same,
+    because then its scores have the same bits whole as shared.
+    """
+    if wanted or is_float32_on_cpu(backbone):
+        decided = _decided(backbone, config)
+    if not wanted:
+        decided = Sharing(False, "share=False was passed")
+    return replace(decided, moves=what_moves_scores(backbone))
+
+
+def _decided(backbone: torch.nn.Module, config: Mapping[str, Any]) -> Sharing:
     if rope_switch_length(config) is not None:
         return Sharing(False, "its rotary frequencies depend on the longest trace of a batch")
     if config.get("attention_chunk_size"):
