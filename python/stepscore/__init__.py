@@ -39,7 +39,13 @@ from stepscore.ops import (
 
 if TYPE_CHECKING:
     from stepscore import recipes
-    from stepscore.scoring import ProcessRewardModel, Ranked, StepScores, load
+    from stepscore.scoring import (
+        ProcessRewardModel,
+        Ranked,
+        StepScores,
+        convert_checkpoint,
+        load,
+    )
 
 __version__: str
 
@@ -56,6 +62,7 @@ __all__ = [
     "VoteResult",
     "aggregate",
     "answer_keys",
+    "convert_checkpoint",
     "cpu_level",
     "cuda_available",
     "drop_duplicates",
@@ -79,7 +86,7 @@ __all__ = [
 ]
 
 # Scoring needs torch and transformers, which cost seconds to import: only on first use.
-_SCORING = ("ProcessRewardModel", "Ranked", "StepScores", "load")
+_SCORING = ("ProcessRewardModel", "Ranked", "StepScores", "convert_checkpoint", "load")
 
 
 def __getattr__(name: str) -> Any:

@@ -23,7 +23,7 @@ FOLDER = Path(cli.__file__).parent
 def shown_in(text: str) -> list[str]:
     """The command lines of a text, without what is said beside them."""
     text = text.replace("\\\n", " ")
-    lines = re.findall(r"^ *(stepscore \w+ .*?)(?:  +[^-\s].*|#.*)?$", text, re.MULTILINE)
+    lines = re.findall(r"^ *(stepscore [\w-]+ .*?)(?:  +[^-\s].*|#.*)?$", text, re.MULTILINE)
     return [line.strip() for line in lines]
 
 
@@ -35,7 +35,8 @@ def command_lines() -> list[str]:
 def test_a_command_is_a_file_and_a_line_of_the_table() -> None:
     shared = {"main", "options", "models", "spelling", "signals", "terminal", "config"}
     shared |= {"__init__", "__main__"}
-    assert {path.stem for path in FOLDER.glob("*.py")} - shared == set(COMMANDS)
+    commands = {path.stem for path in FOLDER.glob("*.py")} - shared
+    assert {command.replace("_", "-") for command in commands} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -86,7 +87,7 @@ def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> 
     assert main([]) == 2
     text = capsys.readouterr().out
     for name, command in COMMANDS.items():
-        assert re.search(rf"^ +{name} +{re.escape(command.SUMMARY)}$", text, re.MULTILINE)
+        assert re.search(rf"^ +{name}\s+{re.escape(command.SUMMARY)}$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_a_score_that_is_no_number_is_the_fault_of_its_record(
     assert main(arguments) == 2
     message = capsys.readouterr().err
     assert "in.jsonl:3: id 2: expected a finite score for every step; got NaN" in message
-    assert "pass --dtype float32" in message
+    assert "pass --dtype bfloat16 or --dtype float32" in message
     fake.calls.clear()
     assert main([*arguments, "--on-error", "skip"]) == 0
     assert [line["id"] for line in read(out)] == [0, 1, 3, 5]

@@ -194,7 +194,7 @@ def test_only_the_step_at_fault_is_named(loaded, monkeypatch):
         return values
 
     monkeypatch.setattr(type(prm.engine), "read", broken)
-    with pytest.raises(ValueError, match=r"solutions\[1\]\[1\]: .*got inf, and 2 more; its number"):
+    with pytest.raises(ValueError, match=r"solutions\[1\]\[1\]: .*got inf, and 2 more; its weig"):
         prm.score("What?", [GOOD, [*GOOD, "x"], ["y"]])
     with pytest.warns(UserWarning, match="end past"):
         scores = prm.score("What?", [GOOD, LONG], truncation="steps", nan="propagate")

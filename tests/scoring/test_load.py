@@ -191,15 +191,6 @@ def test_a_folder_without_config_is_refused(tmp_path):
         stepscore.load(tmp_path)
 
 
-def test_pickled_weights_are_refused_with_the_way_to_convert_them(copy):
-    folder = copy("trl")
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(
-        ValueError, match=r"got pytorch_model\.bin in .*; convert them.*save_pretrained"
-    ):
-        stepscore.load(folder)
-
-
 def test_an_absent_shard_is_refused(copy):
     folder = copy("qwen-sharded")
     (folder / "model-00002-of-00003.safetensors").unlink()

@@ -14,7 +14,16 @@ from typing import Any, NoReturn, Protocol
 
 import stepscore
 from stepscore.arrays import check_environment
-from stepscore.cli import bench, convert, demo, rerank, score, search, vote
+from stepscore.cli import (
+    bench,
+    convert,
+    convert_checkpoint,
+    demo,
+    rerank,
+    score,
+    search,
+    vote,
+)
 from stepscore.cli.config import with_config
 from stepscore.cli.signals import StoppedError, code_of, leave_process, stopping_cleanly
 from stepscore.cli.spelling import flag_of
@@ -72,6 +81,7 @@ COMMANDS: dict[str, Command] = {
     "vote": vote,
     "search": search,
     "convert": convert,
+    "convert-checkpoint": convert_checkpoint,
     "bench": bench,
 }
 _DESCRIPTION = """\

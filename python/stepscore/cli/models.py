@@ -37,7 +37,7 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
-        recipe=_recipe_of(arguments),
+        recipe=recipe_of(arguments),
         device=arguments.device,
         dtype=arguments.dtype,
         revision=arguments.revision,
@@ -47,7 +47,7 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     )
 
 
-def _recipe_of(arguments: argparse.Namespace) -> Any:
+def recipe_of(arguments: argparse.Namespace) -> Any:
     """Give the recipe by its name, or with the choice that it leaves to its user."""
     for option, name in _CHOICES.items():
         value = getattr(arguments, option)
@@ -65,7 +65,7 @@ def _recipe_of(arguments: argparse.Namespace) -> Any:
         try:
             return recipe_by_name(name, **{option: unescaped(value)})
         except ValueError as error:
-            raise _not_loaded(error, Argument(option, value), {}) from error
+            raise not_loaded(error, Argument(option, value), {}) from error
     return arguments.recipe
 
 
@@ -79,7 +79,7 @@ def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
         with named_when_long(f"loading the PRM {model}"):
             loaded: ProcessRewardModel = stepscore.load(model, **options)
     except Exception as error:
-        raise _not_loaded(error, Argument("model", model), {"model": "model"}) from error
+        raise not_loaded(error, Argument("model", model), {"model": "model"}) from error
     # A download shows its own bar; after that there is one bar, over the file.
     return dataclasses.replace(loaded, show_progress=False)
 
@@ -115,7 +115,7 @@ def load_models(arguments: argparse.Namespace) -> Models:
             policy = _load_policy(arguments, name, is_url=is_url)
     except Exception as error:
         options = _ENDPOINT_OPTIONS if is_url else _POLICY_OPTIONS
-        raise _not_loaded(error, Argument("policy", name), options) from error
+        raise not_loaded(error, Argument("policy", name), options) from error
     return Models(policy, scorer, described, None if scorer is None else scorer.release)
 
 
@@ -146,7 +146,7 @@ def _load_policy(arguments: argparse.Namespace, name: str, *, is_url: bool) -> A
     )
 
 
-def _not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -> InputError:
+def not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -> InputError:
     """Say which option a model was not loaded for.
 
     A damaged checkpoint fails in whichever library reads it, each with classes of its own.

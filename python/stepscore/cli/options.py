@@ -168,26 +168,10 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         help='a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
         "the sums of stepscore demo and nothing else",
     )
-    model.add_argument("--recipe", help="how the model is read (default: detected)")
+    add_recipe(model)
+    model.add_argument("--base", metavar="MODEL", help="what an adapter is merged into")
     model.add_argument(
-        "--separator",
-        metavar="TEXT",
-        help=r'with --recipe trl-prm: what ends a step, such as "\n\n"',
-    )
-    model.add_argument(
-        "--numbering",
-        choices=("missing", "never"),
-        help="with --recipe math-shepherd: number the steps that have no number (default), or none",
-    )
-    model.add_argument(
-        "--base",
-        metavar="MODEL",
-        help="what an adapter is merged into (default: what its adapter_config.json names)",
-    )
-    model.add_argument(
-        "--adapter",
-        choices=("merge", "ignore"),
-        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
+        "--adapter", choices=("merge", "ignore"), help="what to do with one beside full weights"
     )
     model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
     model.add_argument(
@@ -195,11 +179,9 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         choices=("auto", "balanced", "balanced_low_0", "sequential"),
         help="place the model on all GPUs, the memory and a disk, as accelerate does",
     )
-    model.add_argument(
-        "--offload-folder", metavar="DIR", help="with --device-map: for weights that wait on a disk"
-    )
+    model.add_argument("--offload-folder", metavar="DIR", help="for weights that wait on a disk")
     model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
-    model.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")
+    add_revision(model)
     model.add_argument(
         "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
     )
@@ -211,6 +193,26 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         action="store_true",
         help="score the steps that fit of a trace that is too long; the others get null",
     )
+
+
+def add_recipe(parser: argparse._ActionsContainer) -> None:
+    """How a model is read."""
+    parser.add_argument("--recipe", help="how the model is read (default: detected)")
+    parser.add_argument(
+        "--separator",
+        metavar="TEXT",
+        help=r'with --recipe trl-prm: what ends a step, such as "\n\n"',
+    )
+    parser.add_argument(
+        "--numbering",
+        choices=("missing", "never"),
+        help="with --recipe math-shepherd: number the steps that have no number (default), or none",
+    )
+
+
+def add_revision(parser: argparse._ActionsContainer) -> None:
+    """Which version of a repository."""
+    parser.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")
 
 
 def add_aggregation(parser: argparse._ActionsContainer, choices: Sequence[str], what: str) -> None:

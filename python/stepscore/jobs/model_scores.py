@@ -163,7 +163,12 @@ def _not_finite(record: Record) -> RecordError:
     return RecordError(
         "a finite score for every step",
         got="NaN or infinity of the model",
-        advice=("its number format may overflow: pass ", Argument("dtype", "float32")),
+        advice=(
+            "its number format may overflow, as float16 does beyond 65504: pass ",
+            Argument("dtype", "bfloat16"),
+            " or ",
+            Argument("dtype", "float32"),
+        ),
         place=record.place,
         record_id=record.id,
     )

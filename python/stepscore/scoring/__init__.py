@@ -9,17 +9,29 @@ from stepscore.scoring.ranking import Ranked
 from stepscore.scoring.scores import StepScores
 
 if TYPE_CHECKING:
+    from stepscore.scoring.checkpoint.conversion import ConvertedCheckpoint, convert_checkpoint
     from stepscore.scoring.checkpoint.loading import load
     from stepscore.scoring.model import ProcessRewardModel
     from stepscore.scoring.session import Branches, Session
 
-__all__ = ["Branches", "ProcessRewardModel", "Ranked", "Session", "StepScores", "load"]
+__all__ = [
+    "Branches",
+    "ConvertedCheckpoint",
+    "ProcessRewardModel",
+    "Ranked",
+    "Session",
+    "StepScores",
+    "convert_checkpoint",
+    "load",
+]
 
 # Only these need torch, which costs seconds to import: only on first use.
 _NEED_TORCH = {
     "Branches": "session",
+    "ConvertedCheckpoint": "checkpoint.conversion",
     "ProcessRewardModel": "model",
     "Session": "session",
+    "convert_checkpoint": "checkpoint.conversion",
     "load": "checkpoint.loading",
 }
 

@@ -80,7 +80,7 @@ def score_traces(
     counts[bad] = 0
     step_offsets = offsets_of(counts)
     if options.nan == "error":
-        check_finite(arguments, values, step_offsets, truncated)
+        check_finite(arguments, values, step_offsets, truncated, number_format=engine.number_format)
     if truncated.any():
         warnings.warn(
             f"{arguments.call}: {truncated.sum()} steps of {np.count_nonzero(truncated)} "
@@ -99,6 +99,8 @@ def check_finite(
     step_offsets: NDArray[np.int64],
     truncated: NDArray[np.int64],
     first_step: Sequence[int] | None = None,
+    *,
+    number_format: str,
 ) -> None:
     """Refuse a score that is no number, but for those of steps that truncation left out.
 
@@ -109,6 +111,7 @@ def check_finite(
         truncated: the steps of each trace that were left out ``[traces]``.
         first_step: the number that the first step of each trace has in the message; None counts
             from 0.
+        number_format: that of the hidden states, which the advice depends on.
 
     Raises:
         ValueError: the first such score.
@@ -129,14 +132,29 @@ def check_finite(
         "a finite score of the model for every step",
         got=f"{values[wrong[first]]}{more}",
         advice=(
-            "its number format may overflow, or its weights be damaged: load it with ",
-            Argument("dtype", "float32"),
+            *_against_overflow(number_format),
             ", or pass ",
             Argument("nan", "propagate"),
             " to get what the model gives",
         ),
         argument=arguments.solution(trace, step),
         where=arguments.call,
+    )
+
+
+def _against_overflow(number_format: str) -> tuple[str | Argument, ...]:
+    if number_format == "float16":
+        return (
+            "its hidden states may exceed 65504 there, where float16 ends: load it with ",
+            Argument("dtype", "bfloat16"),
+            " or ",
+            Argument("dtype", "float32"),
+        )
+    if number_format == "float32":
+        return ("its weights may be damaged: use another copy",)
+    return (
+        f"{number_format} may overflow, or its weights be damaged: load it with ",
+        Argument("dtype", "float32"),
     )
 
 

@@ -151,7 +151,8 @@ class Session:
             none = np.zeros(len(results), dtype=np.int64)
             if self._nan == "error":
                 first = [len(node.steps) for node in parents]
-                check_finite(arguments, values, offsets, none, first)
+                number_format = self._engine.number_format
+                check_finite(arguments, values, offsets, none, first, number_format=number_format)
             children = []
             for branch, all_steps, result in zip(branches, whole, results, strict=True):
                 known = np.concatenate([branch.parent.scores, result.scores])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -21,7 +21,6 @@ from stepscore.scoring.checkpoint.folder import (
     Checkpoint,
     locate,
     open_checkpoint,
-    read_json,
 )
 from stepscore.scoring.checkpoint.merging import (
     AdapterTensors,
@@ -31,6 +30,7 @@ from stepscore.scoring.checkpoint.merging import (
 )
 from stepscore.scoring.checkpoint.placing import Placing, place
 from stepscore.scoring.checkpoint.quantisation import quantised
+from stepscore.scoring.checkpoint.weight_files import read_json
 from stepscore.scoring.forward.placement import placement
 from stepscore.scoring.loaded_weights import LoadedWeights
 
@@ -62,6 +62,11 @@ class AdaptedCheckpoint(Checkpoint):
     adapter: AdapterTensors
     adapter_folder: Path
     heads: Mapping[str, torch.Tensor] = field(repr=False)
+
+    @property
+    def changed(self) -> Collection[str]:
+        """The tensors that do not stand in its files as they are read."""
+        return self.heads.keys()
 
     @property
     def address(self) -> str:
@@ -145,6 +150,7 @@ def open_model(
         revision=commit,
         config=_config(opened, folder, config, heads),
         files={**opened.files, **dict.fromkeys(heads, folder / ADAPTER_CONFIG)},
+        stored=opened.stored,
         wrapped=opened.wrapped,
         base=opened,
         adapter=tensors,
@@ -176,6 +182,7 @@ def load_merged_backbone(
     *,
     dtype: torch.dtype | str,
     device: torch.device,
+    head: Collection[str] = (),
     placing: Placing | None = None,
 ) -> torch.nn.Module:
     """Load the backbone of a checkpoint; of an adapter, its base's with the adapter merged into it.
@@ -183,11 +190,13 @@ def load_merged_backbone(
     The arguments and errors are those of `load_backbone`.
     """
     if not isinstance(checkpoint, AdaptedCheckpoint):
-        return load_backbone(checkpoint, dtype=dtype, device=device, placing=placing)
+        return load_backbone(checkpoint, dtype=dtype, device=device, head=head, placing=placing)
     # The adapter is added to the base's weights before these are rounded to another format.
     read_as = dtype if dtype == torch.float32 else "auto"
     in_memory = device if placing is None else torch.device("cpu")
-    backbone = load_backbone(checkpoint.base, dtype=read_as, device=in_memory)
+    # Heads of the base that the adapter's takes the place of are no longer read.
+    heads = [key for key in checkpoint.base.files if not _LAYER.search(key)]
+    backbone = load_backbone(checkpoint.base, dtype=read_as, device=in_memory, head=heads)
     merged_as = dtype if isinstance(dtype, torch.dtype) else backbone.dtype
     merge_into_backbone(checkpoint.adapter, backbone, merged_as)  # type: ignore[arg-type]
     backbone.eval().requires_grad_(False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,9 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
+from stepscore.scoring.checkpoint.accounting import check_accounted, check_numbers
 from stepscore.scoring.checkpoint.causality import refuse_encoder
+from stepscore.scoring.checkpoint.config_check import unbuildable
 from stepscore.scoring.checkpoint.folder import ADAPTER_CONFIG, WRAPPER_PREFIX, Checkpoint
 from stepscore.scoring.checkpoint.placing import Placing
 from stepscore.scoring.checkpoint.quantisation import (
@@ -23,6 +26,7 @@ from stepscore.scoring.checkpoint.quantisation import (
     check_number_formats,
     quantised,
 )
+from stepscore.scoring.forward.engine import out_of_memory
 
 
 def load_backbone(
@@ -30,9 +34,10 @@ def load_backbone(
     *,
     dtype: torch.dtype | str,
     device: torch.device,
+    head: Collection[str] = (),
     placing: Placing | None = None,
 ) -> torch.nn.Module:
-    """Load the stock backbone of a checkpoint, from safetensors, and never with random weights.
+    """Load the stock backbone of a checkpoint, and never with random weights.
 
     Code that the checkpoint may name (``auto_map``) is not run. Of a model that also sees, this is
     the part that reads tokens.
@@ -41,13 +46,14 @@ def load_backbone(
         checkpoint: where its files are.
         dtype: its number format; ``"auto"`` for the checkpoint's own.
         device: where it runs, if nothing places its parts.
+        head: the tensors of the checkpoint that the head was read from.
         placing: where accelerate is to put its parts.
 
     Raises:
         ValueError: a model type that transformers does not know, attention that is not causal,
-            weights that are missing or of another shape, quantised ones that cannot be loaded here.
+            a config.json of which no model can be built, weights that are missing, of another
+            shape, no numbers, or that nothing reads, quantised ones that cannot be loaded here.
     """
-    model_type = checkpoint.config.get("model_type")
     config = stock_config(checkpoint)
     check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
@@ -58,6 +64,7 @@ def load_backbone(
         options |= placing.options(_empty_model(config))
     elif is_quantised:  # codes stay where they are put
         options["device_map"] = {"": device}
+    pickled = any(path.suffix == ".bin" for path in checkpoint.files.values())
     try:
         with silenced_hub(), _without_adapter(checkpoint.folder) as folder:
             model, info = AutoModel.from_pretrained(
@@ -65,32 +72,32 @@ def load_backbone(
                 config=config,
                 trust_remote_code=False,
                 local_files_only=True,
-                use_safetensors=True,
+                use_safetensors=not pickled,
+                weights_only=True,
                 output_loading_info=True,
+                # Else transformers says in a table of its log which those are.
+                ignore_mismatched_sizes=True,
                 **options,
             )
     except (ImportError, RuntimeError, ValueError, OSError) as error:
+        if out_of_memory(error):
+            raise
         if is_quantised:
             raise cannot_load(checkpoint.config, checkpoint.name, error) from error
         if not isinstance(error, RuntimeError):
             raise
         raise InputError(
-            f"weights that fit the {model_type} backbone of config.json",
+            f"weights that fit the {config.model_type} backbone of config.json",
             got=f"{checkpoint.name}, of which transformers says: {error}",
             advice="use the config.json and the weights of one checkpoint",
             where="load",
         ) from error
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise InputError(
-            f"every weight of the {model_type} backbone in the checkpoint",
-            got=f"{checkpoint.name}, which lacks {len(missing)}: {', '.join(missing[:5])}"
-            f"{', ...' if len(missing) > 5 else ''}; they would have been random",
-            advice="use a complete checkpoint",
-            where="load",
-        )
+    check_accounted(checkpoint, model, info, head)
     backbone: torch.nn.Module = _language_model(model.eval().requires_grad_(False))
-    return backbone if "device_map" in options else backbone.to(device)
+    if "device_map" not in options:
+        backbone = backbone.to(device)
+    check_numbers(checkpoint, backbone)
+    return backbone
 
 
 def skeleton(checkpoint: Checkpoint) -> torch.nn.Module:
@@ -105,23 +112,31 @@ def skeleton(checkpoint: Checkpoint) -> torch.nn.Module:
 
 def _empty_model(config: Any) -> Any:
     with torch.device("meta"), silenced_hub():
-        return AutoModel.from_config(config)
+        return AutoModel.from_config(config, trust_remote_code=False)
 
 
 def stock_config(checkpoint: Checkpoint) -> Any:
     """Give the configuration that transformers makes of a config.json.
 
     Raises:
-        ValueError: a model type that transformers does not know, attention that is not causal.
+        ValueError: a model type that transformers does not know, attention that is not causal, a
+            config.json of which no model can be built.
     """
     _check_config(checkpoint)
-    with silenced_hub():
-        config = AutoConfig.from_pretrained(
-            checkpoint.folder, trust_remote_code=False, local_files_only=True
-        )
-    config.__dict__.pop("auto_map", None)
-    # The attention is chosen here; one that config.json asks for need not be installed.
-    config._attn_implementation = None
+    try:
+        with silenced_hub():
+            config = AutoConfig.from_pretrained(
+                checkpoint.folder, trust_remote_code=False, local_files_only=True
+            )
+        config.__dict__.pop("auto_map", None)
+        # It would name other weights than those that the head is read from.
+        config.__dict__.pop("transformers_weights", None)
+        # The attention is chosen here; one that config.json asks for need not be installed.
+        config._attn_implementation = None
+        _empty_model(copy.deepcopy(config))
+    # An unknown name is a KeyError of one family and an AttributeError of another.
+    except Exception as error:
+        raise unbuildable(checkpoint.folder / "config.json", error) from error
     refuse_encoder(config, checkpoint.name)
     return config
 

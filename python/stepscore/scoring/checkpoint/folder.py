@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
+from stepscore.scoring.checkpoint.branches import advice_with_branch
+from stepscore.scoring.checkpoint.config_check import check_config
 from stepscore.scoring.checkpoint.quantisation import head_numbers
+from stepscore.scoring.checkpoint.stored_tensors import StoredTensors
+from stepscore.scoring.checkpoint.weight_files import Weights, find_weights, read_json
 
 LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 
-# Weights as safetensors only, and no Python: remote code is never even downloaded.
+# No Python: remote code is never even downloaded.
 _PATTERNS = ["*.json", "model*.safetensors", "adapter_model*", "*.model", "merges.txt", "vocab.txt"]
+_PICKLED = ["pytorch_model*.bin"]  # where there are no safetensors
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # Skywork's wrapper keeps its backbone in an attribute of this name.
 WRAPPER_PREFIX = "pretrained_model."
@@ -37,8 +40,9 @@ class Checkpoint:
         folder: where its files stand.
         revision: the commit of a Hugging Face repository; None for a local folder.
         config: its config.json.
-        files: the safetensors file of every tensor; a wrapper's prefix is removed from the names.
+        files: the file of every tensor; a wrapper's prefix is removed from the names.
         wrapped: the stored name of every tensor from whose name the prefix was removed.
+        stored: what each of these files holds.
     """
 
     name: str
@@ -47,6 +51,12 @@ class Checkpoint:
     config: Mapping[str, Any]
     files: Mapping[str, Path]
     wrapped: Mapping[str, str]
+    stored: Mapping[Path, StoredTensors]
+
+    @property
+    def changed(self) -> Collection[str]:
+        """The tensors that do not stand in its files as they are read."""
+        return ()
 
     @property
     def address(self) -> str:
@@ -57,25 +67,27 @@ class Checkpoint:
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of every tensor, from the files' headers alone."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for path in sorted(set(self.files.values())):
-            with safe_open(path, framework="pt") as file:
-                for stored in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
-                    shapes[stored.removeprefix(WRAPPER_PREFIX)] = tuple(
-                        file.get_slice(stored).get_shape()
-                    )
-        return shapes
+        return {
+            stored.removeprefix(WRAPPER_PREFIX): shape
+            for _, tensors in sorted(self.stored.items())
+            for stored, shape in tensors.shapes.items()
+        }
 
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor, as float32."""
-        with safe_open(self.files[key], framework="pt") as file:
-            return head_numbers(file.get_tensor(self._stored(key)), key, self.name)
+        return head_numbers(self.as_stored(key), key, self.name)
+
+    def as_stored(self, key: str) -> torch.Tensor:
+        """Read one tensor, in the number format that it is stored in."""
+        return self.stored[self.files[key]].tensor(self._stored(key))
+
+    def stored_bytes(self, key: str) -> int:
+        """Say how large a tensor is in its file."""
+        return self.stored[self.files[key]].bytes_of(self._stored(key))
 
     def rows(self, key: str, rows: Sequence[int]) -> torch.Tensor:
         """Read some rows of a matrix, as float32, and no other row."""
-        with safe_open(self.files[key], framework="pt") as file:
-            matrix = file.get_slice(self._stored(key))
-            found = torch.cat([matrix[row : row + 1] for row in rows])
+        found = self.stored[self.files[key]].rows(self._stored(key), rows)
         return head_numbers(found, key, self.name)
 
     def _stored(self, key: str) -> str:
@@ -88,31 +100,56 @@ def open_checkpoint(
     """Find a checkpoint: the built-in ``"lab"``, a folder, or a Hugging Face repository.
 
     Raises:
-        ValueError: no such folder or repository, no config.json, no safetensors weights.
+        ValueError: no such folder or repository, no config.json, no weights, weights that are
+            damaged or whose index says what is not so.
     """
     name = str(model)
     folder, commit = locate(name, revision, show_progress)
     config_file = folder / "config.json"
     if not config_file.is_file():
+        gguf = next(folder.glob("*.gguf"), None)
         raise InputError(
             "a folder with a config.json",
-            got=f"{folder}, which has none",
+            got=f"{folder}, which has none"
+            + ("" if gguf is None else f" but {gguf.name}, and GGUF files hold no head of a PRM"),
             advice="pass the folder that save_pretrained wrote, or the name of a Hugging Face "
             "repository",
             argument="model",
             where="load",
         )
     config = read_json(config_file)
-    stored = _weight_files(name, folder)
-    names = {key.removeprefix(WRAPPER_PREFIX): key for key in stored}
+    check_config(config, config_file)
+    weights = _weights(name, folder, commit)
+    names = {key.removeprefix(WRAPPER_PREFIX): key for key in weights.file_of}
+    twice = [key for key in names if {key, WRAPPER_PREFIX + key} <= weights.file_of.keys()]
+    if twice:
+        raise InputError(
+            f"every tensor once in {name}",
+            got=f"{twice[0]!r} and {WRAPPER_PREFIX + twice[0]!r}",
+            advice="use a checkpoint that one call of save_pretrained wrote",
+            where="load",
+        )
     return Checkpoint(
         name=name,
         folder=folder,
         revision=commit,
         config=config,
-        files={key: stored[original] for key, original in names.items()},
+        files={key: weights.file_of[original] for key, original in names.items()},
         wrapped={key: original for key, original in names.items() if key != original},
+        stored=weights.stored,
     )
+
+
+def _weights(name: str, folder: Path, commit: str | None) -> Weights:
+    try:
+        return find_weights(name, folder)
+    except InputError as error:
+        if any(folder.glob("*.safetensors")):
+            raise
+        advice = advice_with_branch(name, folder, commit)
+        if advice is None:
+            raise
+        raise InputError(error.expected, got=error.got, advice=advice, where=error.where) from error
 
 
 def locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path, str | None]:
@@ -130,6 +167,14 @@ def locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path, 
                 where="load",
             )
         return folder, None
+    if folder.is_file():
+        raise InputError(
+            "a folder with config.json, weights and tokenizer",
+            got=f"the file {name}",
+            advice=f"pass {folder.parent}, where it stands",
+            argument="model",
+            where="load",
+        )
     if not _REPOSITORY.fullmatch(name):
         raise InputError(
             'a folder, the name of a Hugging Face repository, or "lab"',
@@ -147,6 +192,8 @@ def _download(name: str, revision: str | None, show_progress: bool) -> tuple[Pat
     try:
         with silenced_hub(progress=show_progress):
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
+            if not any(folder.glob("*.safetensors")):
+                snapshot_download(name, revision=revision, allow_patterns=_PICKLED)
     # Offline, unknown, gated and unreachable repositories raise many classes, all of them OSError;
     # a name that the hub does not allow raises a ValueError.
     except (OSError, ValueError) as error:
@@ -161,73 +208,3 @@ def _download(name: str, revision: str | None, show_progress: bool) -> tuple[Pat
         ) from error
     # A snapshot's folder is named after its commit.
     return folder, folder.name
-
-
-def _weight_files(name: str, folder: Path) -> dict[str, Path]:
-    """Give the file of every tensor."""
-    index = folder / "model.safetensors.index.json"
-    single = folder / "model.safetensors"
-    if index.is_file():
-        files = {key: folder / file for key, file in _weight_map(index).items()}
-        absent = sorted({path.name for path in files.values() if not path.is_file()})
-        if absent:
-            raise InputError(
-                f"every shard that {index.name} names in {folder}",
-                got=f"none of {', '.join(absent)}",
-                advice="fetch the checkpoint again",
-                where="load",
-            )
-        return files
-    if single.is_file():
-        with safe_open(single, framework="pt") as file:
-            return dict.fromkeys(file.keys(), single)
-    others = sorted(
-        path.name for path in folder.glob("*") if path.suffix in (".bin", ".pt", ".pth")
-    )
-    raise InputError(
-        "weights as safetensors (model.safetensors, or shards with an index)",
-        got=f"{', '.join(others) if others else 'none'} in {name}",
-        advice=(
-            "convert them once, with the model's own class: model = "
-            "AutoModelForCausalLM.from_pretrained(folder); model.save_pretrained(new_folder), or "
-            "pass a ",
-            Argument("revision"),
-            " of the repository that holds safetensors",
-        ),
-        where="load",
-    )
-
-
-def _weight_map(index: Path) -> dict[str, str]:
-    content = read_json(index)
-    weight_map = content.get("weight_map")
-    # transformers reads both entries.
-    if not isinstance(weight_map, dict) or "metadata" not in content:
-        raise InputError(
-            f'"weight_map" and "metadata" in {index}, as save_pretrained writes them',
-            got=f"{sorted(content)}",
-            advice="fetch the checkpoint again",
-            where="load",
-        )
-    return weight_map
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds a JSON object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"JSON in {path}",
-            got=str(error),
-            advice="fetch the checkpoint again",
-            where="load",
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(
-            f"a JSON object in {path}",
-            got=type(content).__name__,
-            advice="fetch the checkpoint again",
-            where="load",
-        )
-    return content

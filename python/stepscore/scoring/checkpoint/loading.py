@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from functools import partial
 from pathlib import Path
@@ -25,11 +26,12 @@ from stepscore.scoring.checkpoint.adapter import (
 )
 from stepscore.scoring.checkpoint.causality import check_causal
 from stepscore.scoring.checkpoint.folder import Checkpoint
-from stepscore.scoring.checkpoint.head import load_head
+from stepscore.scoring.checkpoint.head import head_tensors, load_head
 from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.linear import pack_linear_layers
 from stepscore.scoring.forward.memory import free_memory, token_bytes
+from stepscore.scoring.forward.number_format import overflows
 from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing import (
     Sharing,
@@ -66,11 +68,13 @@ def load(
 
     The backbone is a stock transformers class, and no code of a checkpoint is run; the head's
     weights are found by name and checked by shape; the tokenizer is checked against the recipe.
-    Weights are safetensors, in one file or in shards. A folder that peft saved (LoRA and its like)
-    holds no model but an adapter: it is merged into its base, in float32, and rounded once to the
-    number format; heads in ``modules_to_save`` are read. Quantised weights are loaded as
-    transformers loads them, and `ProcessRewardModel.weights` says so. Encoders, which see what
-    follows a step, are refused.
+    Weights are safetensors or, where there are none, pickles of ``torch.save`` of which nothing is
+    executed; in one file or in shards. Every tensor is read by backbone or head, or refused.
+
+    A folder that peft saved (LoRA and its like) holds no model but an adapter: it is merged into
+    its base, in float32, and rounded once to the number format; heads in ``modules_to_save`` are
+    read. Quantised weights are loaded as transformers loads them, and `ProcessRewardModel.weights`
+    says so. Encoders, which see what follows a step, are refused.
 
     Args:
         model: a local folder, a Hugging Face repository (found in the cache or downloaded, as
@@ -98,10 +102,11 @@ def load(
         offload_folder: where weights that must be written again wait on a disk.
 
     Raises:
-        ValueError: no such checkpoint, no safetensors, a recipe that cannot be detected or does not
-            fit the checkpoint, a tokenizer in which the recipe's tokens are not what they must be,
-            an adapter of another base, an encoder, a package that is missing for an adapter, for
-            quantised weights or for a device_map.
+        ValueError: no such checkpoint; weights that are missing, damaged, no numbers, or that
+            nothing reads; numbers in config.json that no model has; a recipe that cannot be
+            detected or does not fit the checkpoint; a tokenizer in which the recipe's tokens are
+            not what they must be; an adapter of another base; an encoder; a package that is missing
+            for an adapter, for quantised weights or for a device_map.
         TypeError: an argument of another type.
 
     Examples:
@@ -111,14 +116,7 @@ def load(
         ('trl-prm', 64)
     """
     check_environment()
-    if not isinstance(model, (str, Path)):
-        raise InputTypeError(
-            "a folder or a name",
-            got=type(model).__name__,
-            advice="pass a str or a Path",
-            argument="model",
-            where="load",
-        )
+    _check_model(model)
     placing = check_placing(device_map, offload_folder, device)
     where = _device(device)
     number_format = _dtype(dtype, where)
@@ -135,7 +133,13 @@ def load(
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer)
-    backbone = load_merged_backbone(checkpoint, dtype=number_format, device=where, placing=placing)
+    backbone = load_merged_backbone(
+        checkpoint,
+        dtype=number_format,
+        device=where,
+        head=head_tensors(checkpoint, chosen),
+        placing=placing,
+    )
     where = input_device(backbone)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
@@ -169,13 +173,31 @@ def load(
     )
 
 
+def _check_model(model: Any) -> None:
+    if not isinstance(model, (str, Path)):
+        raise InputTypeError(
+            "a folder or a name",
+            got=type(model).__name__,
+            advice="pass a str or a Path",
+            argument="model",
+            where="load",
+        )
+
+
 def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint, share: bool) -> Sharing:
     """Decide whether prefixes are shared; what is not compared for that must be causal anyway."""
     if not share:
         check_causal(backbone, checkpoint.name)
         return Sharing(False, "share=False was passed")
     sharing = share_prefixes(backbone, checkpoint.config)
-    if not sharing.shared:
+    if not math.isfinite(sharing.error or 0.0) and overflows(backbone):
+        warnings.warn(
+            f"load: {checkpoint.name} gives NaN for tokens of its vocabulary in "
+            f"{_name_of(backbone)}, and scores that are no numbers are refused; "
+            f"{_advice_against_nan(backbone)}",
+            stacklevel=3,
+        )
+    elif not sharing.shared:
         check_causal(backbone, checkpoint.name)
         warnings.warn(
             f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
@@ -184,6 +206,16 @@ def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint, share: bool) -> 
             stacklevel=3,
         )
     return sharing
+
+
+def _name_of(backbone: torch.nn.Module) -> str:
+    return str(next(backbone.parameters()).dtype).removeprefix("torch.")
+
+
+def _advice_against_nan(backbone: torch.nn.Module) -> str:
+    if _name_of(backbone) == "float16":
+        return "float16 ends at 65504: pass dtype='bfloat16' or dtype='float32'"
+    return "its weights may be damaged, or may not belong to its config.json"
 
 
 def _device(device: str | torch.device | None) -> torch.device:

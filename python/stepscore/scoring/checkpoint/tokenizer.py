@@ -8,6 +8,8 @@ from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
 from stepscore.recipes import Tokenizer
 from stepscore.scoring.checkpoint.folder import Checkpoint
+from stepscore.scoring.checkpoint.sentencepiece_vocabulary import sentencepiece_tokenizer
+from stepscore.scoring.checkpoint.stored_tensors import refuse_pointer
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
@@ -17,7 +19,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
 
     tokenizer.json is read as it stands. AutoTokenizer may pick a class of transformers instead,
     which builds its own pipeline around the vocabulary, and so other tokens than the model was
-    trained on.
+    trained on. The same holds for tokenizer.model, of which the tokenizer is made here.
 
     Raises:
         ValueError: no tokenizer, or one that cannot be loaded.
@@ -31,6 +33,11 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
             advice="put the tokenizer's files beside the weights",
             where="load",
         )
+    for file in files:
+        refuse_pointer(checkpoint.folder / file)
+    if files[0] == "tokenizer.model":
+        made: Tokenizer = sentencepiece_tokenizer(checkpoint.folder)
+        return made
     exact = files[0] == "tokenizer.json"
     loader = PreTrainedTokenizerFast if exact else AutoTokenizer
     options = {} if exact else {"trust_remote_code": False}

@@ -66,6 +66,11 @@ class Engine:
         """Where the backbone runs."""
         return input_device(self.backbone)
 
+    @property
+    def number_format(self) -> str:
+        """What the hidden states are in, such as ``bfloat16``."""
+        return str(next(self.backbone.parameters()).dtype).removeprefix("torch.")
+
     def plan(self, traces: PackedTraces, token_budget: int) -> Plan:
         """Plan the forward passes of traces."""
         if self.costs is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 
 
@@ -16,3 +17,16 @@ def as_loaded(device: torch.device) -> AbstractContextManager[object]:
         return torch.autocast(device.type, enabled=False)
     except RuntimeError:  # a device that has no autocast
         return nullcontext()
+
+
+@torch.inference_mode()
+def overflows(backbone: torch.nn.Module) -> bool:
+    """Say whether the hidden states of ids from the whole vocabulary are no numbers."""
+    rows = int(backbone.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+    ids = (np.arange(1, 129) * 0.618034 % 1 * rows).astype(np.int64)
+    device = next(backbone.parameters()).device
+    with as_loaded(device):
+        hidden = backbone(
+            input_ids=torch.from_numpy(ids[None]).to(device), use_cache=False
+        ).last_hidden_state
+    return not bool(hidden.isfinite().all())

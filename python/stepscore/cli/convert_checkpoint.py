@@ -1,0 +1,58 @@
+"""``stepscore convert-checkpoint``."""
+
+from __future__ import annotations
+
+import argparse
+
+import stepscore
+from stepscore.cli import options
+from stepscore.cli.models import not_loaded, recipe_of
+from stepscore.cli.terminal import say
+from stepscore.errors import Argument, InputError
+from stepscore.progress import named_when_long
+
+SUMMARY = "write a checkpoint as safetensors, ready to load"
+HELP = """\
+The weights of backbone and head keep their number formats. The tokenizer comes along as
+tokenizer.json, and config.json gets the name of the recipe, so that the copy loads without
+--recipe. What was written is loaded again: every tensor and the scores of some traces must have the
+same bits as before, or nothing is written. Nothing in a pickle is executed.
+
+examples:
+  stepscore convert-checkpoint math-shepherd-mistral-7b-prm shepherd --recipe math-shepherd
+  stepscore convert-checkpoint Skywork/Skywork-o1-Open-PRM-Qwen-2.5-1.5B skywork
+  stepscore score in.jsonl -o out.jsonl --model skywork
+"""
+# The library's arguments that are no options here.
+_PLACES = {"model": "FOLDER", "output": "OUT"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", metavar="FOLDER", help="a folder, or a Hugging Face repository")
+    parser.add_argument("output", metavar="OUT", help="the folder to write")
+    options.add_recipe(parser)
+    options.add_revision(parser)
+    options.add_overwrite(parser, "an existing OUT")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Convert a checkpoint."""
+    recipe = recipe_of(arguments)
+    try:
+        with named_when_long(f"converting {arguments.model}"):
+            converted = stepscore.convert_checkpoint(
+                arguments.model,
+                arguments.output,
+                recipe=recipe,
+                revision=arguments.revision,
+                overwrite=arguments.overwrite,
+            )
+    except InputError as error:
+        place = "" if error.argument is None else _PLACES.get(error.argument.name, "")
+        if not place:
+            raise
+        raise InputError(error.expected, got=error.got, advice=error.advice, where=place) from error
+    except Exception as error:
+        raise not_loaded(error, Argument("model", arguments.model), {}) from error
+    say([f"written to {converted}", f"next: stepscore score IN -o OUT --model {converted.folder}"])
