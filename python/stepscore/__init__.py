@@ -39,7 +39,16 @@ from stepscore.ops import (
 
 if TYPE_CHECKING:
     from stepscore import recipes
-    from stepscore.scoring import ProcessRewardModel, Ranked, StepScores, load
+    from stepscore.scoring import (
+        PrmHead,
+        ProcessRewardModel,
+        Ranked,
+        ScoredCandidate,
+        StepScores,
+        load,
+        load_head,
+        read_steps,
+    )
 
 __version__: str
 
@@ -48,9 +57,11 @@ __all__ = [
     "DeviceArray",
     "DeviceError",
     "PrefixTrie",
+    "PrmHead",
     "ProcessRewardModel",
     "Ranked",
     "Rule",
+    "ScoredCandidate",
     "StepScores",
     "TreeSearch",
     "VoteResult",
@@ -64,8 +75,10 @@ __all__ = [
     "find_steps",
     "group_answers",
     "load",
+    "load_head",
     "mlp_head",
     "num_threads",
+    "read_steps",
     "rebase_allotment",
     "recipes",
     "replicate",
@@ -79,7 +92,16 @@ __all__ = [
 ]
 
 # Scoring needs torch and transformers, which cost seconds to import: only on first use.
-_SCORING = ("ProcessRewardModel", "Ranked", "StepScores", "load")
+_SCORING = (
+    "PrmHead",
+    "ProcessRewardModel",
+    "Ranked",
+    "ScoredCandidate",
+    "StepScores",
+    "load",
+    "load_head",
+    "read_steps",
+)
 
 
 def __getattr__(name: str) -> Any:
