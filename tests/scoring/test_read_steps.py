@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 from models import BUILDERS, HIDDEN, tensors_of, write_checkpoint
 
 import stepscore
 from stepscore.errors import Argument, InputError
 from stepscore.scoring.arguments import TraceArguments, Traces
+from stepscore.scoring.final_norm import final_norm
 from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.plan import plan_padded
 
@@ -275,6 +277,51 @@ def test_a_norm_that_is_missing_or_given_twice_is_an_error(kind, dtype, own):
         read(raw, mine.ids, mine.offsets, **mine.known)
     with pytest.raises(InputError, match=r"before the model's final norm.*leave norm out"):
         read(mine.hidden, mine.ids, mine.offsets, norm=mine.prm.norm, **mine.known)
+
+
+_SIZES = {
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+}
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize(
+    "config",
+    [
+        transformers.LlamaConfig(**_SIZES),
+        transformers.Gemma2Config(**_SIZES, head_dim=8),
+        transformers.Phi3Config(**_SIZES),
+        transformers.GPT2Config(vocab_size=99, n_embd=32, n_layer=1, n_head=4),
+        transformers.PhiConfig(**_SIZES),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_rows_tell_whether_they_are_normed_in_every_family(config, dtype):
+    torch.manual_seed(0)
+    body = transformers.AutoModel.from_config(config).eval()
+    norm = final_norm(body)
+    with torch.no_grad():  # trained weights are neither 1 nor 0
+        for weight in norm.module.parameters():
+            weight.add_(torch.randn_like(weight) * 0.3)
+    norm = final_norm(body.to(getattr(torch, dtype)))
+    kept = []
+    norm.module.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0][0]))
+    with torch.no_grad():
+        normed = body(torch.arange(3, 40)[None]).last_hidden_state[0]
+    [raw] = kept
+    norm.check("read", normed, applied=False)
+    norm.check("read", raw, applied=True)
+    norm.check("read", normed[:2], applied=True)  # two rows may be of size 1 by chance
+    with pytest.raises(InputError, match="after the model's final norm"):
+        norm.check("read", raw, applied=False)
+    with pytest.raises(InputError, match="before the model's final norm"):
+        norm.check("read", normed, applied=True)
 
 
 def test_a_head_without_the_norm_of_its_model_is_an_error(tiny, tmp_path):

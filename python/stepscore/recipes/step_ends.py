@@ -248,7 +248,7 @@ class StepSearch:
         # Part of a character spells nothing alone; only its whole line tells.
         unclear = np.array([not text.strip() or "\ufffd" in text for text in texts], np.bool_)
         clear_before = np.concatenate([[0], np.cumsum(~unclear[inverse.ravel()])])
-        maybe = clear_before[ends] == clear_before[begins]
+        maybe: NDArray[np.bool_] = clear_before[ends] == clear_before[begins]
         for line in np.flatnonzero(maybe).tolist():
             text = str(decode(self.token_ids[begins[line] : ends[line]].tolist()))
             maybe[line] = not text.strip()

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stepscore.scoring.ranking import Ranked
-from stepscore.scoring.read_steps import read_steps
+from stepscore.scoring.reading import read_steps
 from stepscore.scoring.scores import StepScores
 
 if TYPE_CHECKING:

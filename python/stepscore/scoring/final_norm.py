@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,12 @@ from stepscore.scoring.forward.number_format import as_loaded
 NAMES = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "final_norm")
 # Enough rows to tell what all of them are.
 _SAMPLE = 64
-# Root mean squares of normed rows over the norm's own gain are 1, but for rounding and for its
-# epsilon; those of a residual stream are anything, and different in every row.
-_NOT_NORMED, _NORMED = 0.25, 0.02
+# Root mean squares of normed rows over the norm's own gain are 1, but for rounding, and a little
+# less for its epsilon; those of a residual stream are anything, another in every row.
+_NOT_NORMED = 0.1
+_NORMED = -0.02, 0.005
+# So many rows are not all of that size by chance.
+_NO_CHANCE = 4
 
 
 class FinalNorm:
@@ -43,20 +46,32 @@ class FinalNorm:
             normed: torch.Tensor = self._like(tensor)(tensor)
         return normed
 
-    @cached_property
+    @property
     def gain(self) -> NDArray[np.float64] | None:
-        """What it multiplies each channel by; None where it is no RMS norm."""
+        """What it multiplies each channel by; None where it is no norm of rows."""
+        return None if self._scale is None else self._scale[0]
+
+    @cached_property
+    def _scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """What an RMS or layer norm multiplies each channel by, and what it adds then.
+
+        A row of ones has no variance, and one of alternating signs has no mean, and a size of 1.
+        """
         weight = next(iter(self.module.parameters()), None)
-        if weight is None or weight.is_meta:
+        if weight is None or weight.is_meta or weight.shape[-1] % 2:
             return None
-        ones = torch.ones(1, weight.shape[-1])
-        plus, minus, more = (self(ones * factor).double()[0] for factor in (1, -1, 4))
-        scale = plus.abs().max()
-        odd = torch.allclose(plus, -minus) and torch.allclose(plus, more, rtol=1e-3)
-        if not odd or not torch.isfinite(scale) or scale <= 0:
+        ones = torch.ones(weight.shape[-1])
+        signs = ones.clone()
+        signs[1::2] = -1
+        probes = torch.stack([ones, -ones, signs, -signs, 4 * signs])
+        up, down, plus, minus, more = self(probes).double()
+        shift = (up + down) / 2
+        gain = (plus - shift) * signs
+        scale = float(gain.abs().max())
+        close = partial(torch.allclose, rtol=1e-3, atol=1e-3 * scale)
+        if not (0 < scale < float("inf") and close(plus + minus, 2 * shift) and close(plus, more)):
             return None
-        gain: NDArray[np.float64] = plus.numpy()
-        return gain
+        return gain.numpy(), shift.numpy()
 
     def check(self, call: str, rows: Any, *, applied: bool) -> None:
         """Refuse rows that lack the norm where it is not applied, and normed ones where it is.
@@ -64,24 +79,25 @@ class FinalNorm:
         Raises:
             ValueError: such rows. Scores of them would be wrong, and look like scores.
         """
-        if self.gain is None or not len(rows):
+        if self._scale is None or not len(rows):
             return
-        loud = np.abs(self.gain) > 1e-3 * np.abs(self.gain).max()
-        sample = as_tensor(rows)[:_SAMPLE].double().cpu().numpy()[:, loud] / self.gain[loud]
+        gain, shift = self._scale
+        loud = np.abs(gain) > 1e-3 * np.abs(gain).max()
+        sample = as_tensor(rows)[:_SAMPLE].detach().double().cpu().numpy() - shift
+        sample = sample[:, loud] / gain[loud]
         sizes = np.sqrt(np.mean(sample**2, axis=1))
-        off = np.abs(sizes[np.isfinite(sizes)] - 1)
-        if not len(off):
-            return
-        if not applied and np.median(off) > _NOT_NORMED:
+        off = sizes[np.isfinite(sizes) & (sizes > 0)] - 1
+        if not applied and np.abs(off).max(initial=0) > _NOT_NORMED:
             raise InputError(
                 "hidden states after the model's final norm, whose rows have a size of 1 over its "
                 "weights",
-                got=f"rows of {sizes[0]:.3g}",
+                got=f"rows of other sizes, such as {1 + off[np.argmax(np.abs(off))]:.3g}",
                 advice="pass norm=, such as the norm of this model",
                 argument="hidden",
                 where=call,
             )
-        if applied and off.max() < _NORMED:
+        low, high = _NORMED
+        if applied and len(off) >= _NO_CHANCE and low < off.min() and off.max() < high:
             raise InputError(
                 "hidden states before the model's final norm",
                 got="rows that have it already",

@@ -30,7 +30,7 @@ from stepscore.scoring.ranking import (
     rank_arguments,
     rank_scores,
 )
-from stepscore.scoring.read_steps import ReadsHiddenStates
+from stepscore.scoring.reading import ReadsHiddenStates
 from stepscore.scoring.render import Renderer
 from stepscore.scoring.reserved_tokens import ReservedTokens
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stepscore.recipes import Recipe, Tokenizer
-from stepscore.scoring.read_steps import ReadsHiddenStates
+from stepscore.scoring.reading import ReadsHiddenStates
 
 if TYPE_CHECKING:
     from stepscore.scoring.final_norm import FinalNorm

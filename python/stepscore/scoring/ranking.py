@@ -60,6 +60,7 @@ def rank_arguments(
     candidates = as_lists(candidates)
     check_ranking(call, how, top_k)
     check_candidates(call, Argument("candidates"), candidates)
+    assert isinstance(candidates, (list, tuple))
     arguments = TraceArguments(
         call,
         lambda _: Argument("problem"),
