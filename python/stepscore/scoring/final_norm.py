@@ -20,9 +20,9 @@ _SAMPLE = 64
 # Root mean squares of normed rows over the norm's own gain are 1, but for rounding, and a little
 # less for its epsilon; those of a residual stream are anything, another in every row.
 _NOT_NORMED = 0.1
-_NORMED = -0.02, 0.005
+_NORMED = -0.05, 0.005
 # So many rows are not all of that size by chance.
-_NO_CHANCE = 4
+_NO_CHANCE = 6
 
 
 class FinalNorm:
