@@ -129,7 +129,7 @@ def read_steps(
         token_ids, offsets, attention_mask, lengths, positions, prompt_lengths, step_counts
     )
     weights, known = head, None
-    if hasattr(head, "head"):  # with a tokenizer and a norm
+    if hasattr(head, "final_norm"):  # what load_head gives
         weights, known = head.head, head.final_norm
         tokenizer = head.tokenizer if tokenizer is None else tokenizer
     return read(
