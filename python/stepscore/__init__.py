@@ -42,11 +42,15 @@ from stepscore.ops import (
 if TYPE_CHECKING:
     from stepscore import recipes
     from stepscore.scoring import (
+        PrmHead,
         ProcessRewardModel,
         Ranked,
+        ScoredCandidate,
         StepScores,
         convert_checkpoint,
         load,
+        load_head,
+        read_steps,
     )
 
 __version__: str
@@ -56,9 +60,11 @@ __all__ = [
     "DeviceArray",
     "DeviceError",
     "PrefixTrie",
+    "PrmHead",
     "ProcessRewardModel",
     "Ranked",
     "Rule",
+    "ScoredCandidate",
     "StepScores",
     "TreeSearch",
     "VoteResult",
@@ -74,9 +80,11 @@ __all__ = [
     "gated_activation",
     "group_answers",
     "load",
+    "load_head",
     "mlp_head",
     "num_threads",
     "path_attention",
+    "read_steps",
     "rebase_allotment",
     "recipes",
     "replicate",
@@ -90,7 +98,17 @@ __all__ = [
 ]
 
 # Scoring needs torch and transformers, which cost seconds to import: only on first use.
-_SCORING = ("ProcessRewardModel", "Ranked", "StepScores", "convert_checkpoint", "load")
+_SCORING = (
+    "PrmHead",
+    "ProcessRewardModel",
+    "Ranked",
+    "ScoredCandidate",
+    "StepScores",
+    "convert_checkpoint",
+    "load",
+    "load_head",
+    "read_steps",
+)
 
 
 def __getattr__(name: str) -> Any:

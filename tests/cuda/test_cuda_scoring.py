@@ -64,3 +64,22 @@ def test_reading_waits_for_nothing(kind: str, folder: Any, device: Any) -> None:
     got = read_steps(head, hidden, positions)  # moves the head's weights to the device
     np.testing.assert_allclose(got.cpu(), expected, rtol=1e-4, atol=1e-5)
     assert synchronisations(lambda: read_steps(head, hidden, positions)) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_on_the_gpu_are_read_there(kind: str, folder: Any, device: Any) -> None:
+    prm = folder(kind)
+    head = stepscore.load_head(prm.folder, recipe=prm.recipe)
+    laid_out = head.recipe.encode(head.tokenizer, PROBLEMS, SOLUTIONS)
+    hidden = torch.randn(len(laid_out.token_ids), models.HIDDEN)
+    positions = laid_out.positions, laid_out.step_offsets
+    arguments = laid_out.token_ids, laid_out.offsets
+    expected = head.read(hidden, *arguments, norm=head.norm, positions=positions)
+    got = head.read(hidden.to(device), *arguments, norm=head.norm, positions=positions)
+    np.testing.assert_allclose(got.values, expected.values, rtol=1e-4, atol=1e-5)
+    counts = np.diff(laid_out.step_offsets)
+    if head.recipe.name != "skywork-o1-prm":
+        ids = torch.from_numpy(laid_out.token_ids).to(device)
+        found = head.positions(ids, laid_out.offsets, step_counts=counts)
+        assert all(each.device == ids.device for each in found)
+        assert found[0].tolist() == laid_out.positions.tolist()

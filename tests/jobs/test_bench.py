@@ -50,6 +50,11 @@ def test_the_counts_are_those_of_the_file(write: Write, lab: Any) -> None:
     assert cost.padding == 0
     assert cost.whole_ratio == cost.given / cost.forwarded
     assert all(seconds > 0 for seconds in cost.seconds.values())
+    assert cost.tokenise_cpu > 0
+    rates = cost.as_json()
+    assert rates["texts_tokenised_per_core_second"] == cost.traces / cost.tokenise_cpu
+    assert rates["tokens_tokenised_per_core_second"] == cost.given / cost.tokenise_cpu
+    assert 0 < rates["tokenise_share"] < 1
     assert cost.bare is not None
     assert cost.bare.length == round(cost.given / 3)
     assert abs(cost.bare.tokens - cost.unique) <= cost.bare.length
@@ -71,7 +76,16 @@ def test_limit_takes_the_first_records(write: Write, lab: Any) -> None:
 def test_the_command_prints_a_table(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "forward", write(*RECORDS), "--model", "lab", "--device", "cpu"]) == 0
     table = capsys.readouterr().out
-    for name in ("tokens given", "unique", "tokenise", "plan", "forward", "read", "ratio to bare"):
+    for name in (
+        "tokens given",
+        "unique",
+        "tokenise",
+        "tokens/s and core",
+        "plan",
+        "forward",
+        "read",
+        "ratio to bare",
+    ):
         assert name in table
     assert "one after the other" in table
 
@@ -147,3 +161,12 @@ def test_what_is_kept_is_what_the_segments_hold(
     assert 0 < most_kept(planned) <= held
     if budget == 1000:  # one batch: all of them at once
         assert most_kept(planned) == held
+
+
+def test_tokenising_that_keeps_the_model_waiting_is_told(write: Write, lab: Any) -> None:
+    cost = bench_forward(write(*RECORDS), lambda: lab)
+    cost.seconds |= {"tokenise": 1.0, "plan": 0.1, "forward": 0.8, "read": 0.0}
+    assert cost.starved
+    assert any("Tokenising takes longer than the model" in line for line in cost.lines())
+    cost.seconds["forward"] = 1.0
+    assert not any("Tokenising takes longer" in line for line in cost.lines())

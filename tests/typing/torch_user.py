@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import torch
 from torch import Tensor
 from typing_extensions import assert_type
@@ -30,3 +32,21 @@ def votes(ids: Tensor, scores: Tensor, offsets: Tensor) -> Tensor:
     assert_type(stepscore.vote(ids, None, offsets, "majority").winner, Tensor)
     assert_type(stepscore.vote([0, 1], scores, [0, 2], "weighted").tied, Tensor)
     return stepscore.vote(None, scores, offsets, ["best_of_n", "borda"]).margin
+
+
+def own_states(hidden: Tensor, ids: Tensor, mask: Tensor, norm: torch.nn.Module) -> float:
+    head = stepscore.load_head("lab")
+    scores = head.read(hidden, ids, attention_mask=mask, norm=norm, step_counts=[2])
+    assert_type(scores, stepscore.StepScores)
+    layer = torch.nn.Linear(hidden.shape[-1], 2)
+    again = stepscore.read_steps(
+        head.recipe, layer, hidden, ids, attention_mask=mask, nan="propagate"
+    )
+    assert_type(again, stepscore.StepScores)
+    return float(scores.aggregate("min")[0])
+
+
+async def as_they_come(prm: stepscore.ProcessRewardModel, texts: AsyncIterator[str]) -> list[float]:
+    assert_type(await prm.ascore("1 + 1", ["2"], on_bad="keep"), stepscore.StepScores)
+    assert_type(await prm.arank("1 + 1", texts, how="min"), list[stepscore.Ranked])
+    return [min(scored.step_scores) async for scored in prm.ascore_stream("1 + 1", texts)]

@@ -18,7 +18,14 @@ from stepscore.arrays.device import (
     num_threads,
     set_num_threads,
 )
-from stepscore.arrays.foreign import DeviceArray, dtype_name, is_torch, length
+from stepscore.arrays.foreign import (
+    DeviceArray,
+    dtype_name,
+    is_cuda_array,
+    is_from,
+    is_torch,
+    length,
+)
 from stepscore.arrays.host import host_bools, host_counts, host_integers, host_reals
 
 __all__ = [
@@ -34,6 +41,8 @@ __all__ = [
     "host_counts",
     "host_integers",
     "host_reals",
+    "is_cuda_array",
+    "is_from",
     "is_torch",
     "length",
     "num_threads",

@@ -62,8 +62,9 @@ def bench_forward(
         warm = False
         for chunk in _chunks(islice(records, limit)):
             try:
-                for begin, tokens in _tokenised(chunk, model, truncation, fields):
-                    cost.seconds["tokenise"] += time.perf_counter() - begin
+                for seconds, cpu_seconds, tokens in _tokenised(chunk, model, truncation, fields):
+                    cost.seconds["tokenise"] += seconds
+                    cost.tokenise_cpu += cpu_seconds
                     if not warm:  # the first pass of a process pays for what later ones find
                         _forward(replace(cost, seconds=dict(cost.seconds)), model, tokens)
                         warm = True
@@ -104,16 +105,17 @@ def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 def _tokenised(
     records: list[Record], model: ProcessRewardModel, truncation: Truncation, fields: Fields
-) -> Iterator[tuple[float, PackedTraces]]:
-    """When each chunk of the records' traces was begun, and its tokens."""
+) -> Iterator[tuple[float, float, PackedTraces]]:
+    """What each chunk of the traces took, by the clock and of all cores, and its tokens."""
     from stepscore.scoring.chunks import chunk_traces
 
-    begin = time.perf_counter()
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     try:
         traces = _checked(records, model)
         for chunk in chunk_traces(traces):
-            yield begin, _rendered(traces.take(chunk), model, truncation)
-            begin = time.perf_counter()
+            tokens = _rendered(traces.take(chunk), model, truncation)
+            yield time.perf_counter() - begin, time.process_time() - cpu_begin, tokens
+            begin, cpu_begin = time.perf_counter(), time.process_time()
     except Exception as error:
         if not blames_input(error):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +11,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.step_ends import StepEnds, find_step_ends
 
 
 class Tokenizer(Protocol):
@@ -142,6 +145,10 @@ class Layout(Protocol):
         """Lay traces out."""
         ...
 
+    def step_ends(self, tokenizer: Tokenizer | None) -> StepEnds:
+        """Say what ends a step in token ids; None takes the published ids."""
+        ...
+
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer that cannot serve the layout."""
 
@@ -173,6 +180,7 @@ class Recipe:
         fault_in_problem: why a problem cannot be laid out, as an error without a place; or None.
         fault_in_step: why a step cannot be laid out, likewise.
         encode: (tokenizer, problems, steps of each) -> Encoded, one call for all traces.
+        step_ends: tokenizer, or None for the published ids -> what ends a step in token ids.
         check_tokenizer: raises ValueError where the tokenizer cannot serve the recipe.
         parameters: the factory's arguments, as ``config.json`` may hold them.
     """
@@ -193,6 +201,7 @@ class Recipe:
     encode: Callable[[Tokenizer, Sequence[str], Sequence[Sequence[str]]], Encoded] = field(
         repr=False
     )
+    step_ends: Callable[[Tokenizer | None], StepEnds] = field(repr=False)
     check_tokenizer: Callable[[Tokenizer], None] = field(repr=False)
     length_key: str = "max_position_embeddings"
     parameters: tuple[tuple[str, str], ...] = ()
@@ -226,10 +235,80 @@ class Recipe:
             fault_in_problem=layout.fault_in_problem,
             fault_in_step=layout.fault_in_step,
             encode=layout.encode,
+            step_ends=layout.step_ends,
             check_tokenizer=partial(_check_tokenizer, name, readout, layout),
             length_key=length_key,
             parameters=parameters,
         )
+
+    def positions(
+        self,
+        token_ids: Any,
+        offsets: Any,
+        *,
+        tokenizer: Tokenizer | None = None,
+        prompt_lengths: Any = None,
+        step_counts: Any = None,
+    ) -> tuple[Any, Any]:
+        r"""Find where steps end in token ids: the tokens at which the model is read.
+
+        position :math:`k` of a trace is the last token of the :math:`k`-th end of a step:
+
+        - ``qwen2.5-math-prm``: every ``<extra_0>`` of the last turn. One in an earlier turn, which
+          is the problem's, is refused: the author's code would score it as a step.
+        - ``math-shepherd``: every ``ки``. No token tells where the problem ends, and it might hold
+          one: pass `prompt_lengths`, which refuses it there, or `step_counts`.
+        - ``skywork-o1-prm``: every newline behind a line with text; blank lines are no steps. Pass
+          `prompt_lengths`, because a problem has newlines, too.
+        - ``trl-prm``: every separator behind the problem. A step may hold it as well, so that the
+          ids alone do not tell how many steps there are: pass `step_counts`; where the separators
+          are not as many, the ends are not to be known from the ids.
+
+        What stands behind the last end, such as a step that is still being written, belongs to no
+        step; `step_counts` tells whether all are there. The ids must be those of the recipe's own
+        layout: encoded as one text, ``.`` and a newline become one token, which ends no step.
+
+        Args:
+            token_ids: packed ids ``[tokens]``, integers; those of a GPU are copied to the CPU.
+            offsets: where each trace begins and ends, ``[traces + 1]``.
+            tokenizer: the one that made the ids; None takes the published vocabulary's ids.
+            prompt_lengths: how many tokens of each trace stand before its first step,
+                ``[traces]``.
+            step_counts: how many steps each trace has, ``[traces]``; they are compared.
+
+        Returns:
+            positions: int64 ``[steps]``, indices into `token_ids`.
+            step_offsets: int64 ``[traces + 1]``, where the steps of each trace begin.
+                Both are tensors on the device of `token_ids` where these are a tensor, else NumPy.
+
+        Raises:
+            ValueError: offsets that do not fit; a trace without an end of a step, or with another
+                number than `step_counts`; a tag in the problem, or directly behind another one;
+                what the ids alone cannot tell, with the argument that tells it.
+            TypeError: ids that are no integers.
+
+        Source: as in `source`.
+
+        Examples:
+            >>> import stepscore
+            >>> recipe = stepscore.recipes.math_shepherd()
+            >>> recipe.positions([1, 5, 6, 12902, 7, 12902], [0, 6], prompt_lengths=[2])
+            (array([3, 5]), array([0, 2]))
+        """
+        found = find_step_ends(
+            "positions",
+            self,
+            token_ids,
+            offsets,
+            tokenizer=tokenizer,
+            prompt_lengths=prompt_lengths,
+            step_counts=step_counts,
+        )
+        if not is_torch(token_ids):
+            return found
+        from_numpy = sys.modules["torch"].from_numpy
+        positions, step_offsets = (from_numpy(each).to(token_ids.device) for each in found)
+        return positions, step_offsets
 
     def as_config(self) -> dict[str, str]:
         """Give the entry ``"stepscore"`` of ``config.json`` that detection restores it from."""

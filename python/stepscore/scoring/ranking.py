@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.lists import as_lists
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
-from stepscore.scoring.arguments import Solution, check_list
+from stepscore.scoring.arguments import Solution, TraceArguments, check_list
 from stepscore.scoring.scores import StepScores
 
 
@@ -31,6 +32,41 @@ class Ranked:
     score: float
     text: str
     step_scores: list[float]
+
+
+def rank_arguments(
+    call: str, problem: object, candidates: object, how: object, top_k: object
+) -> tuple[TraceArguments, list[str], Sequence[Solution]]:
+    """Check a problem and its candidates, and name where they stand.
+
+    Args:
+        call: the function that was called, for messages.
+        problem, candidates, how, top_k: its arguments.
+
+    Returns:
+        The places, the problem for each candidate, and the candidates.
+
+    Raises:
+        TypeError, ValueError: as `ProcessRewardModel.rank`.
+    """
+    if not isinstance(problem, str):
+        raise InputTypeError(
+            "a text",
+            got=type(problem).__name__,
+            advice="pass a str, or use rank_many",
+            argument="problem",
+            where=call,
+        )
+    candidates = as_lists(candidates)
+    check_ranking(call, how, top_k)
+    check_candidates(call, Argument("candidates"), candidates)
+    assert isinstance(candidates, (list, tuple))
+    arguments = TraceArguments(
+        call,
+        lambda _: Argument("problem"),
+        lambda trace, *step: Argument("candidates", index=(trace, *step)),
+    )
+    return arguments, [problem] * len(candidates), candidates
 
 
 def check_ranking(call: str, how: object, top_k: object) -> None:

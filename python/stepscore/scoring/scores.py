@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stepscore.errors import InputError, InputTypeError
 from stepscore.ops import aggregate
 from stepscore.ops.aggregate import Aggregation
+from stepscore.ragged import offsets_of
 from stepscore.recipes import Recipe
 from stepscore.voting.columns import UNSTATED_AGGREGATION
 
@@ -138,6 +139,40 @@ class StepScores:
         return pyarrow.LargeListArray.from_arrays(
             pyarrow.array(self.offsets), pyarrow.array(self.values)
         )
+
+
+def only(scores: StepScores, candidate: int) -> StepScores:
+    """Give the scores of one candidate alone."""
+    values = scores[candidate]
+    return StepScores(
+        values,
+        np.array([0, len(values)], dtype=np.int64),
+        scores.recipe,
+        scores.truncated[candidate : candidate + 1],
+        {0: scores.skipped[candidate]} if candidate in scores.skipped else {},
+        {0: scores.stripped[candidate]} if candidate in scores.stripped else {},
+    )
+
+
+def joined(parts: Sequence[StepScores]) -> StepScores:
+    """Give the scores of the candidates of several, at least one, behind each other."""
+    first = offsets_of([len(part) for part in parts]).tolist()
+    return StepScores(
+        np.concatenate([part.values for part in parts]),
+        offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
+        parts[0].recipe,
+        np.concatenate([part.truncated for part in parts]),
+        {
+            at + i: fault
+            for at, part in zip(first, parts, strict=False)
+            for i, fault in part.skipped.items()
+        },
+        {
+            at + i: n
+            for at, part in zip(first, parts, strict=False)
+            for i, n in part.stripped.items()
+        },
+    )
 
 
 def default_aggregate(recipe: Recipe) -> Aggregation:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from stepscore.recipes.layouts.tagged_text import TaggedText
 
+_TURN = "<|im_start|>"
+_TURN_IDS = {"Qwen2.5": 151644}
+
 
 def qwen_chat(*, system: str, tag: str, tag_ids: Mapping[str, int]) -> TaggedText:
     """Lay traces out as a chat of Qwen2.5: the problem from the user, the steps from the assistant.
@@ -25,6 +28,8 @@ def qwen_chat(*, system: str, tag: str, tag_ids: Mapping[str, int]) -> TaggedTex
         between="<|im_end|>\n<|im_start|>assistant\n",
         after="<|im_end|>\n",
         split_at="\n\n",
-        added=(tag, "<|im_start|>", "<|im_end|>"),
+        added=(tag, _TURN, "<|im_end|>"),
         tag_ids=tag_ids,
+        turn=_TURN,
+        turn_ids=_TURN_IDS,
     )

@@ -17,8 +17,9 @@ from stepscore.recipes.layouts.steps import (
     unix_lines,
     without_blanks_behind,
 )
-from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
+from stepscore.recipes.layouts.vocabulary import expect_known, expect_published, published_id
 from stepscore.recipes.recipe import Encoded, Tokenizer
+from stepscore.recipes.step_ends import StepEnds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,16 @@ class SeparateParts:
             return Parts(contents, step_ends)
 
         return pack(tokenizer, problems, steps, parts)
+
+    def step_ends(self, tokenizer: Tokenizer | None) -> StepEnds:
+        """Say what ends a step in token ids."""
+        rule: Literal["line", "text"] = "line" if self.blanks == "written" else "text"
+        if tokenizer is None:
+            return StepEnds((published_id(self.separator, self.published),), self.separator, rule)
+        ids = tuple(encode_text(tokenizer, self.separator))
+        if self.separator_ids == "last":
+            ids = ids[-1:]
+        return StepEnds(ids, self.separator, rule, decode=tokenizer.decode)
 
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer that cannot write the separator, or the text of BOS."""

@@ -26,10 +26,12 @@ from stepscore.recipes.layouts.steps import (
 from stepscore.recipes.layouts.vocabulary import (
     expect_known,
     expect_published,
+    published_id,
     published_vocabulary,
     token_id,
 )
 from stepscore.recipes.recipe import Encoded, Tokenizer
+from stepscore.recipes.step_ends import StepEnds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,9 @@ class TaggedText:
         added: entries that must be added tokens of the tokenizer, the tag among them. Without any
             the tag must be one ordinary token, the same alone and behind a step.
         tag_ids: published vocabulary -> the tag's id in it.
+        turn: the added token that begins each turn of a chat, of which the last holds the steps;
+            None where the layout has none.
+        turn_ids: published vocabulary -> its id.
     """
 
     tokenisation: ClassVar[Literal["joint"]] = "joint"
@@ -68,6 +73,8 @@ class TaggedText:
     special_tokens: bool = False
     added: tuple[str, ...] = ()
     tag_ids: Mapping[str, int] = field(default_factory=dict)
+    turn: str | None = None
+    turn_ids: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def separator(self) -> str:
@@ -102,6 +109,16 @@ class TaggedText:
             found = int(step_offsets[trace + 1] - step_offsets[trace])
             raise self._fault_in_tags(tokenizer, trace, problems[trace], steps[trace], found)
         return Encoded(encoded.token_ids, encoded.offsets, positions, step_offsets)
+
+    def step_ends(self, tokenizer: Tokenizer | None) -> StepEnds:
+        """Say what ends a step in token ids."""
+        if tokenizer is None:
+            tag = published_id(self.tag, self.tag_ids)
+            turn = None if self.turn is None else published_id(self.turn, self.turn_ids)
+        else:
+            tag = self._tag_id(tokenizer)
+            turn = None if self.turn is None else token_id(tokenizer, self.turn)
+        return StepEnds((tag,), self.tag, "tag", turn)
 
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer in which the tag could not be told from the text around it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.recipes.recipe import Tokenizer
 
 # Entries that tell a published vocabulary from any other one; all of them are checked.
@@ -29,6 +29,28 @@ def token_id(tokenizer: Tokenizer, token: str) -> int | None:
     if id_or_unknown is None or tokenizer.convert_ids_to_tokens(id_or_unknown) != token:
         return None
     return int(id_or_unknown)
+
+
+def published_id(text: str, published: Mapping[str, int]) -> int:
+    """Give the id of a text in the one vocabulary in which it was published.
+
+    Args:
+        text: what it spells, for the message.
+        published: vocabulary -> id.
+
+    Raises:
+        ValueError: it was published in none, or in several; the error knows no function.
+    """
+    ids = set(published.values())
+    if len(ids) != 1:
+        raise InputError(
+            f"the tokenizer of the ids, because the id of {text!r} is published "
+            + ("nowhere" if not ids else f"as one of {sorted(ids)}"),
+            got="none",
+            advice=("pass the ", Argument("tokenizer"), " that was published with the model"),
+            argument="tokenizer",
+        )
+    return ids.pop()
 
 
 def expect_published(

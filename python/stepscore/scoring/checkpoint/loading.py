@@ -136,7 +136,7 @@ def load(
         show_progress=stderr_is_terminal() if show_progress is None else show_progress,
     )
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
-    chosen = _recipe(recipe, checkpoint, tokenizer)
+    chosen = recipe_for(recipe, checkpoint, tokenizer)
     length = _max_length(max_length, checkpoint, chosen)
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
@@ -295,7 +295,13 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
-def _recipe(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Tokenizer) -> Recipe:
+def recipe_for(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Tokenizer) -> Recipe:
+    """Give the recipe that was asked for, or that of a checkpoint.
+
+    Raises:
+        ValueError: a name that there is not, or a recipe that cannot be detected.
+        TypeError: neither a name nor a recipe.
+    """
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, str):
