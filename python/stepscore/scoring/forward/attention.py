@@ -18,6 +18,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from stepscore.scoring.forward.layout import current_layout
 from stepscore.scoring.forward.masked_attention import attend_piece_by_piece
 from stepscore.scoring.forward.merged_attention import merger_for
+from stepscore.scoring.forward.paged_attention import attend_over_pages, reads_pages
 
 IMPLEMENTATION = "stepscore"
 
@@ -54,6 +55,9 @@ def attend(
     for write in layout.writes:
         rows = slice(write.begin, write.end)
         write.segment.write(layer, write.at, key[:, :, rows], value[:, :, rows])
+    if softcap is None and reads_pages():  # varlen_attn has no soft cap
+        seen = None if sliding_window is None else int(sliding_window)
+        return attend_over_pages(query, key, value, layout, layer, scaling, seen), None
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     sees_all = sliding_window is None or layout.most_seen <= sliding_window
     merge = merger_for(query) if sees_all and softcap is None else None

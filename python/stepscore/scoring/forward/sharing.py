@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from stepscore.scoring.forward.paged_attention import check_pages
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing_check import largest_part_error
 
@@ -73,6 +74,7 @@ class Sharing:
 
 def share_prefixes(backbone: torch.nn.Module, config: Mapping[str, Any]) -> Sharing:
     """Make a backbone share prefixes, if that changes none of its results beyond rounding."""
+    check_pages(next(backbone.parameters()))
     if rope_switch_length(config) is not None:
         return Sharing(False, "its rotary frequencies depend on the longest trace of a batch")
     if config.get("attention_chunk_size"):
