@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from stepscore.answers import same_answer
 from stepscore.arrays import (
+    CudaDevice,
     DeviceArray,
     DeviceError,
     cpu_level,
     cuda_available,
+    cuda_devices,
     num_threads,
     set_num_threads,
 )
@@ -45,6 +47,7 @@ __version__: str
 
 __all__ = [
     "AnswerGroups",
+    "CudaDevice",
     "DeviceArray",
     "DeviceError",
     "PrefixTrie",
@@ -58,6 +61,7 @@ __all__ = [
     "answer_keys",
     "cpu_level",
     "cuda_available",
+    "cuda_devices",
     "drop_duplicates",
     "effective_sample_size",
     "extract_answers",
