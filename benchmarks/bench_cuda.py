@@ -3,45 +3,55 @@
 Every time is the median of several runs after a warm-up, taken with CUDA events. "GPU" times are of
 a CUDA graph, without the host's share; "called" times are of calls one after another, as a user
 makes them. Inputs are random and rotate, so that no call finds its own in a cache.
+
+With STEPSCORE_REHEARSE=1 all of it runs on a CPU with a thousandth of the data, to show that it
+runs; OUT names a folder for its rows as JSON (device.jsonl).
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
+import device_clock
 import numpy as np
 import torch
+from device_table import Table
 
 import stepscore
 
 Calls = Sequence[Callable[[], Any]]
 
-REPEATS = 15
-DEVICE = "cuda"
+REHEARSED = bool(os.environ.get("STEPSCORE_REHEARSE"))
+REPEATS = 2 if REHEARSED else 15
+DEVICE = "cpu" if REHEARSED else "cuda"
 
 
-def milliseconds(run: Callable[[], Any]) -> float:
-    """One run, by events."""
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    run()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end))
+def size(count: int) -> int:
+    """So many; in a rehearsal few."""
+    return max(16, count // 1000) if REHEARSED else count
+
+
+def compiled_by_torch(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function by torch.compile; itself in a rehearsal, which shall not wait for compilers."""
+    compiled: Callable[..., Any] = function if REHEARSED else torch.compile(function)
+    return compiled
 
 
 def median_time(run: Callable[[], Any], calls: int) -> float:
     """Milliseconds of one of the `calls` that a run makes."""
     for _ in range(3):
         run()
-    torch.cuda.synchronize()
-    return statistics.median(milliseconds(run) for _ in range(REPEATS)) / calls
+    device_clock.wait(DEVICE)
+    times = [device_clock.milliseconds(run, DEVICE) for _ in range(REPEATS)]
+    return statistics.median(times) / calls
 
 
 def called(calls: Calls) -> float:
@@ -56,6 +66,8 @@ def called(calls: Calls) -> float:
 
 def on_gpu(calls: Calls) -> float:
     """Milliseconds of a call in a CUDA graph."""
+    if REHEARSED:
+        return called(calls)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -78,7 +90,7 @@ def best_of(peers: dict[str, Callable[[], float]]) -> tuple[str, float]:
             times[name] = measure()
         except Exception as error:  # a compiler that is missing, an op that a capture forbids
             print(f"  {name} did not run: {type(error).__name__}: {str(error).splitlines()[0]}")
-            torch.cuda.synchronize()
+            device_clock.wait(DEVICE)
     if not times:
         return "no peer ran", float("nan")
     name = min(times, key=lambda key: times[key])
@@ -113,7 +125,7 @@ def against(what: str, ours: float, peers: dict[str, Callable[[], float]], bar: 
 
 def copy_rate() -> tuple[float, float]:
     """Bytes per millisecond of a copy on the device, read and written; and its time."""
-    buffers = [torch.randn(268_435_456, device=DEVICE) for _ in range(3)]
+    buffers = [torch.randn(size(268_435_456), device=DEVICE) for _ in range(3)]
     pairs = [(buffers[i], buffers[(i + 1) % 3]) for i in range(3)]
     time = on_gpu([lambda a=a, b=b: b.copy_(a) for a, b in pairs])
     return 2 * buffers[0].nbytes / time, time
@@ -121,7 +133,7 @@ def copy_rate() -> tuple[float, float]:
 
 # --- value_head -----------------------------------------------------------------------------
 
-ROWS, WIDTH, READ = 131_072, 4_096, 2_048
+ROWS, WIDTH, READ = size(131_072), 64 if REHEARSED else 4_096, size(2_048)
 
 
 def head_of(outputs: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -140,7 +152,7 @@ def check_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 def all_rows(batches: list[torch.Tensor], outputs: int, rate: float) -> Iterator[Line]:
     weight, bias = head_of(outputs, WIDTH)
     half = bias.bfloat16()
-    compiled = torch.compile(eager_head)
+    compiled = compiled_by_torch(eager_head)
     ours = [
         lambda h=h: stepscore.value_head(h, weight, bias, activation="sigmoid") for h in batches
     ]
@@ -183,14 +195,14 @@ def gather(batches: list[torch.Tensor]) -> Iterator[Line]:
     what = f"value_head, gather of {READ} rows"
     yield against(f"{what}: GPU", on_gpu(ours), {"eager": lambda: on_gpu(theirs)}, 4)
     yield against(f"{what}: called", called(ours), {"eager": lambda: called(theirs)})
-    compiled = torch.compile(eager)
+    compiled = compiled_by_torch(eager)
     compiled_calls = [lambda h=h, at=at: compiled(h, at) for h, at in pairs]
     yield against(f"{what}: called", called(ours), {"compiled": lambda: called(compiled_calls)})
 
 
 # --- aggregate ------------------------------------------------------------------------------
 
-SCORES, SEGMENTS = 20_000_000, 1_000_000
+SCORES, SEGMENTS = size(20_000_000), size(1_000_000)
 EIGHT = ["min", "max", "mean", "sum", "prod", "last", "first", "geometric_mean"]
 
 
@@ -237,7 +249,7 @@ def aggregate(rate: float) -> Iterator[Line]:
     by_scattering = [
         lambda v=v, o=o, i=i: by_scatter(v, o, i) for (v, o), i in zip(pairs, indices, strict=True)
     ]
-    compiled = torch.compile(by_scatter)
+    compiled = compiled_by_torch(by_scatter)
     by_compiled = [
         lambda v=v, o=o, i=i: compiled(v, o, i) for (v, o), i in zip(pairs, indices, strict=True)
     ]
@@ -304,10 +316,10 @@ def by_many_tables(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 
 def vote() -> Iterator[Line]:
     """A thousand and ten thousand problems of 64 candidates."""
-    yield from votes(1_000, {"rule": RULES}, {"dense scatter": by_one_table})
+    yield from votes(size(1_000), {"rule": RULES}, {"dense scatter": by_one_table})
     options = {"rule": SEVEN, "prefixes": PREFIXES}
-    compiled = torch.compile(by_many_tables)
-    for problems in (1_000, 10_000):
+    compiled = compiled_by_torch(by_many_tables)
+    for problems in (size(1_000), size(10_000)):
         tables = {"dense scatter": by_many_tables, "dense scatter, compiled": compiled}
         yield from votes(problems, options, tables)
 
@@ -347,7 +359,7 @@ def votes(problems: int, options: Any, tables: dict[str, Callable[..., Any]]) ->
 
 def tail(rate: float) -> Iterator[Line]:
     """Hidden states of 1,024 candidates of about 10 steps to two votes."""
-    candidates, group, width, tokens = 1_024, 64, 3_584, 307_200
+    candidates, group, width, tokens = 1_024, 64, 64 if REHEARSED else 3_584, 307_200
     bar = 0.1  # milliseconds
     generator = np.random.default_rng(0)
     hidden = torch.randn(tokens, width, device=DEVICE, dtype=torch.bfloat16)
@@ -382,29 +394,37 @@ def tail(rate: float) -> Iterator[Line]:
     yield Line("tail of 1,024 candidates: called", eager, "GPU time alone", time, time / eager)
 
 
+def report(lines: Iterator[Line], table: Table) -> None:
+    """Print the lines of a section, and note them."""
+    for line in lines:
+        print(line, flush=True)
+        table.add(f"{line.what}, of {line.peer}", line.ratio, "times", at_least=line.bar)
+        table.add(f"{line.what}: ours", line.ours * 1e3, "us")
+
+
 def main() -> int:
-    """Print the table; 1 when a bar is missed, 77 where there is no GPU."""
+    """Print the table; 1 when a bar is missed or a section broke, 77 where there is no GPU."""
     usable, reason = stepscore.cuda_available()
-    if not usable or not torch.cuda.is_available():
+    if not REHEARSED and not (usable and torch.cuda.is_available()):
         print(f"skipped: no usable GPU ({reason})")
         return 77
     torch.manual_seed(0)
     rate, time = copy_rate()
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    name = "rehearsed on a CPU" if REHEARSED else torch.cuda.get_device_name()
+    print(f"{name}, torch {torch.__version__}, {device_clock.clock_name(DEVICE)}")
     print(f"copy on the device: {rate / 1e9:.2f} TB/s read and written ({time:.3f} ms for 1 GiB)")
     print(f"{'':<58} {'ours us':>9} {'peer us':>9} {'ratio':>7} {'bar':>5}")
-    missed = 0
-    for lines in (value_head(rate), aggregate(rate), vote(), tail(rate)):
-        try:
-            for line in lines:
-                print(line, flush=True)
-                missed += line.bar is not None and not line.ratio >= line.bar
-        except Exception:  # one section: the others are still worth their time
-            traceback.print_exc(file=sys.stdout)
-            missed += 1
-        torch.cuda.empty_cache()
-    print("every bar met" if missed == 0 else f"{missed} bars missed or sections broken")
-    return 0 if missed == 0 else 1
+    out = os.environ.get("OUT")
+    with open(os.devnull, "w") as nowhere:
+        table = Table(Path(out) / "device.jsonl" if out else None, nowhere)
+        for lines in (value_head(rate), aggregate(rate), vote(), tail(rate)):
+            before = len(table.rows)
+            table.run("ops", partial(report, lines, table))
+            for row in table.rows[before:]:
+                if row.what == "broke":
+                    print(row)
+            device_clock.free(DEVICE)
+    return table.verdict(REHEARSED)
 
 
 if __name__ == "__main__":

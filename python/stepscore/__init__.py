@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from stepscore.answers import same_answer
 from stepscore.arrays import (
+    CudaDevice,
     DeviceArray,
     DeviceError,
     cpu_level,
     cuda_available,
+    cuda_devices,
     num_threads,
     set_num_threads,
 )
@@ -57,6 +59,7 @@ __version__: str
 
 __all__ = [
     "AnswerGroups",
+    "CudaDevice",
     "DeviceArray",
     "DeviceError",
     "PrefixTrie",
@@ -73,6 +76,7 @@ __all__ = [
     "convert_checkpoint",
     "cpu_level",
     "cuda_available",
+    "cuda_devices",
     "drop_duplicates",
     "effective_sample_size",
     "extract_answers",

@@ -6,9 +6,11 @@
 - ``memory``: whether a tensor has any
 - ``host``: arrays of ops that run on the CPU alone
 - ``device``: which compiled module is usable here
+- ``cuda_devices``: the devices, asked of the driver
 """
 
 from stepscore.arrays.call import Call
+from stepscore.arrays.cuda_devices import CudaDevice, cuda_devices
 from stepscore.arrays.device import (
     DeviceError,
     check_environment,
@@ -30,11 +32,13 @@ from stepscore.arrays.host import host_bools, host_counts, host_integers, host_r
 
 __all__ = [
     "Call",
+    "CudaDevice",
     "DeviceArray",
     "DeviceError",
     "check_environment",
     "cpu_level",
     "cuda_available",
+    "cuda_devices",
     "cuda_module",
     "dtype_name",
     "host_bools",

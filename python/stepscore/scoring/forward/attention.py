@@ -19,6 +19,7 @@ from stepscore.scoring.forward.attention_over_paths import attend_over_paths
 from stepscore.scoring.forward.layout import current_layout
 from stepscore.scoring.forward.masked_attention import attend_piece_by_piece
 from stepscore.scoring.forward.merged_attention import merger_for
+from stepscore.scoring.forward.paged_attention import attend_over_pages, reads_pages
 from stepscore.scoring.forward.placement import is_float32_on_cpu
 
 IMPLEMENTATION = "stepscore"
@@ -60,6 +61,9 @@ def attend(
     for write in layout.writes:
         rows = slice(write.begin, write.end)
         write.segment.write(layer, write.at, key[:, :, rows], value[:, :, rows])
+    if softcap is None and reads_pages():  # varlen_attn has no soft cap
+        seen = None if sliding_window is None else int(sliding_window)
+        return attend_over_pages(query, key, value, layout, layer, scaling, seen), None
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = None if sliding_window is None else int(sliding_window)
     if has_fixed_bits(query):
@@ -74,7 +78,7 @@ def attend(
 def attends_over_paths(backbone: torch.nn.Module) -> bool:
     """Whether a backbone attends here, and with bits that depend on the trace alone."""
     here = backbone.config._attn_implementation == IMPLEMENTATION  # type: ignore[union-attr]
-    return here and is_float32_on_cpu(backbone)
+    return here and is_float32_on_cpu(backbone) and not reads_pages()
 
 
 def has_fixed_bits(states: torch.Tensor) -> bool:

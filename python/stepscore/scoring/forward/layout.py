@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stepscore.ragged import offsets_of
 from stepscore.scoring.forward.key_values import Parts, Prefix, Segment
+from stepscore.scoring.forward.page_table import PageTable, page_table
 
 # Pieces of at most this many tokens are attended to in batches of similar length; longer ones are
 # worth a call of their own.
@@ -46,6 +47,7 @@ class Layout:
     writes: Sequence[CacheWrite] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     _elsewhere: dict[torch.device, Layout] = field(default_factory=dict, repr=False)
+    _pages: dict[int, PageTable] = field(default_factory=dict, compare=False, repr=False)
 
     def on(self, device: torch.device) -> Layout:
         """Give it with its tensors on the device of a layer that was placed elsewhere."""
@@ -145,6 +147,12 @@ class Layout:
             longest = int(queries.max()), int(keys.max())
             bounds_of_levels.append((self._on_device(rows), *bounds, *longest))
         return bounds_of_levels
+
+    def pages(self, size: int) -> PageTable:
+        """The paths of the pieces in pages of so many tokens; laid out once."""
+        if size not in self._pages:
+            self._pages[size] = page_table(self.offsets, self.prefixes, size, self.device)
+        return self._pages[size]
 
     def _on_device(self, bounds: NDArray[np.int64]) -> torch.Tensor:
         return torch.from_numpy(bounds.astype(np.int32)).to(self.device, non_blocking=True)

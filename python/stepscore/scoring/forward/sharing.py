@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from stepscore.scoring.forward.fixed_bits import what_moves_scores
+from stepscore.scoring.forward.paged_attention import check_pages
 from stepscore.scoring.forward.placement import input_device, is_float32_on_cpu
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing_check import largest_part_error
@@ -87,6 +88,8 @@ def share_prefixes(
     Where it is not `wanted`, a model in float32 on a CPU attends as one that shares all the same,
     because then its scores have the same bits whole as shared.
     """
+    if wanted:
+        check_pages(next(backbone.parameters()))
     if wanted or is_float32_on_cpu(backbone):
         decided = _decided(backbone, config)
     if not wanted:
