@@ -111,7 +111,8 @@ def open_checkpoint(
         raise InputError(
             "a folder with a config.json",
             got=f"{folder}, which has none"
-            + ("" if gguf is None else f" but {gguf.name}, and GGUF files hold no head of a PRM"),
+            + ("" if gguf is None else f" but {gguf.name}, and GGUF files hold no head of a PRM")
+            + (" but an adapter" if (folder / ADAPTER_CONFIG).is_file() else ""),
             advice="pass the folder that save_pretrained wrote, or the name of a Hugging Face "
             "repository",
             argument="model",
