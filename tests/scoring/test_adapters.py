@@ -479,6 +479,13 @@ def test_a_base_of_another_name_is_refused(trained_on, base, right):
             adapters._refuse_another_base("a", trained_on, base)
 
 
+def test_an_adapter_is_no_base(tmp_path, monkeypatch):
+    monkeypatch.setattr(adapters, "find_spec", lambda _: True)
+    folder = write_config(tmp_path)
+    with pytest.raises(ValueError, match=r"the base that .*which has none but an adapter; .*base"):
+        stepscore.load(folder, base=folder)
+
+
 def test_a_quantised_base_is_refused(bases, tmp_path, monkeypatch):
     monkeypatch.setattr(adapters, "find_spec", lambda _: True)
     base = Path(shutil.copytree(bases["llama"], tmp_path / "base"))

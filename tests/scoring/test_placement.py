@@ -175,7 +175,7 @@ def test_a_chosen_map_on_one_device_is_one_place(accelerate, folders):
     )
 
 
-def test_an_adapter_s_base_is_placed_when_it_is_merged(accelerate, tmp_path):
+def test_an_adapter_s_base_is_placed_when_it_is_merged(accelerate, tmp_path, capfd):
     peft = pytest.importorskip("peft")
     from transformers import Qwen2ForCausalLM
 
@@ -191,7 +191,9 @@ def test_an_adapter_s_base_is_placed_when_it_is_merged(accelerate, tmp_path):
         peft.get_peft_model(model, config).save_pretrained(tmp_path / "a")
     plain = stepscore.load(tmp_path / "a", recipe="math-shepherd")
     options = {"recipe": "math-shepherd", "device_map": {"": "cpu", "layers.0": "disk"}}
+    capfd.readouterr()
     prm = stepscore.load(tmp_path / "a", **options, offload_folder=tmp_path / "disk")
+    assert capfd.readouterr() == ("", "")
     assert prm.weights.placed["layers.0"] == "disk"
     expected = plain.score(PROBLEMS, SOLUTIONS).values
     np.testing.assert_array_equal(prm.score(PROBLEMS, SOLUTIONS).values, expected)

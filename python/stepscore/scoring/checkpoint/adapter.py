@@ -64,6 +64,11 @@ class AdaptedCheckpoint(Checkpoint):
     heads: Mapping[str, torch.Tensor] = field(repr=False)
 
     @property
+    def changed(self) -> Collection[str]:
+        """The tensors that do not stand in its files as they are read."""
+        return self.heads.keys()
+
+    @property
     def address(self) -> str:
         """What finds it from any working directory."""
         return str(self.adapter_folder.resolve()) if self.revision is None else self.name
@@ -145,8 +150,8 @@ def open_model(
         revision=commit,
         config=_config(opened, folder, config, heads),
         files={**opened.files, **dict.fromkeys(heads, folder / ADAPTER_CONFIG)},
-        wrapped=opened.wrapped,
         stored=opened.stored,
+        wrapped=opened.wrapped,
         base=opened,
         adapter=tensors,
         adapter_folder=folder,
@@ -177,15 +182,15 @@ def load_merged_backbone(
     *,
     dtype: torch.dtype | str,
     device: torch.device,
-    placing: Placing | None = None,
     head: Collection[str] = (),
+    placing: Placing | None = None,
 ) -> torch.nn.Module:
     """Load the backbone of a checkpoint; of an adapter, its base's with the adapter merged into it.
 
     The arguments and errors are those of `load_backbone`.
     """
     if not isinstance(checkpoint, AdaptedCheckpoint):
-        return load_backbone(checkpoint, dtype=dtype, device=device, placing=placing, head=head)
+        return load_backbone(checkpoint, dtype=dtype, device=device, head=head, placing=placing)
     # The adapter is added to the base's weights before these are rounded to another format.
     read_as = dtype if dtype == torch.float32 else "auto"
     in_memory = device if placing is None else torch.device("cpu")

@@ -34,8 +34,8 @@ def load_backbone(
     *,
     dtype: torch.dtype | str,
     device: torch.device,
-    placing: Placing | None = None,
     head: Collection[str] = (),
+    placing: Placing | None = None,
 ) -> torch.nn.Module:
     """Load the stock backbone of a checkpoint, and never with random weights.
 
@@ -43,26 +43,25 @@ def load_backbone(
     the part that reads tokens.
 
     Args:
-        checkpoint: the checkpoint.
-        dtype: the number format, or ``"auto"`` for the checkpoint's own.
+        checkpoint: where its files are.
+        dtype: its number format; ``"auto"`` for the checkpoint's own.
         device: where it runs, if nothing places its parts.
-        placing: where accelerate is to put its parts.
         head: the tensors of the checkpoint that the head was read from.
+        placing: where accelerate is to put its parts.
 
     Raises:
         ValueError: a model type that transformers does not know, attention that is not causal,
             a config.json of which no model can be built, weights that are missing, of another
-            shape, no numbers, or that nothing reads; quantised ones that cannot be loaded here.
+            shape, no numbers, or that nothing reads, quantised ones that cannot be loaded here.
     """
     config = stock_config(checkpoint)
-    empty = _empty_model(checkpoint, config)
     check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
     if checkpoint.wrapped:
         options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
     is_quantised = quantised(checkpoint.config) is not None
     if placing is not None:
-        options |= placing.options(empty)
+        options |= placing.options(_empty_model(config))
     elif is_quantised:  # codes stay where they are put
         options["device_map"] = {"": device}
     pickled = any(path.suffix == ".bin" for path in checkpoint.files.values())
@@ -96,7 +95,7 @@ def load_backbone(
     check_accounted(checkpoint, model, info, head)
     backbone: torch.nn.Module = _language_model(model.eval().requires_grad_(False))
     if "device_map" not in options:
-        backbone.to(device)
+        backbone = backbone.to(device)
     check_numbers(checkpoint, backbone)
     return backbone
 
@@ -107,16 +106,21 @@ def skeleton(checkpoint: Checkpoint) -> torch.nn.Module:
     Raises:
         ValueError: as `load_backbone`, for its config.json.
     """
-    backbone: torch.nn.Module = _language_model(_empty_model(checkpoint, stock_config(checkpoint)))
+    backbone: torch.nn.Module = _language_model(_empty_model(stock_config(checkpoint)))
     return backbone
+
+
+def _empty_model(config: Any) -> Any:
+    with torch.device("meta"), silenced_hub():
+        return AutoModel.from_config(config, trust_remote_code=False)
 
 
 def stock_config(checkpoint: Checkpoint) -> Any:
     """Give the configuration that transformers makes of a config.json.
 
     Raises:
-        ValueError: a model type that transformers does not know, attention that is not causal,
-            an entry that transformers cannot read.
+        ValueError: a model type that transformers does not know, attention that is not causal, a
+            config.json of which no model can be built.
     """
     _check_config(checkpoint)
     try:
@@ -124,25 +128,17 @@ def stock_config(checkpoint: Checkpoint) -> Any:
             config = AutoConfig.from_pretrained(
                 checkpoint.folder, trust_remote_code=False, local_files_only=True
             )
-    except Exception as error:
-        raise unbuildable(checkpoint.folder / "config.json", error) from error
-    config.__dict__.pop("auto_map", None)
-    # It would name other weights than those that the head is read from.
-    config.__dict__.pop("transformers_weights", None)
-    # The attention is chosen here; one that config.json asks for need not be installed.
-    config._attn_implementation = None
-    refuse_encoder(config, checkpoint.name)
-    return config
-
-
-def _empty_model(checkpoint: Checkpoint, config: Any) -> Any:
-    """Build a model without numbers, which shows whether one can be built."""
-    try:
-        with torch.device("meta"), silenced_hub():
-            return AutoModel.from_config(copy.deepcopy(config), trust_remote_code=False)
+        config.__dict__.pop("auto_map", None)
+        # It would name other weights than those that the head is read from.
+        config.__dict__.pop("transformers_weights", None)
+        # The attention is chosen here; one that config.json asks for need not be installed.
+        config._attn_implementation = None
+        _empty_model(copy.deepcopy(config))
     # An unknown name is a KeyError of one family and an AttributeError of another.
     except Exception as error:
         raise unbuildable(checkpoint.folder / "config.json", error) from error
+    refuse_encoder(config, checkpoint.name)
+    return config
 
 
 def _language_model(model: Any) -> Any:

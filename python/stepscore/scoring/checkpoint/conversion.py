@@ -105,8 +105,8 @@ def convert_checkpoint(
     """
     target = Path(output)
     _check_target(target, overwrite)
-    prm = load(model, recipe=recipe, revision=revision, device="cpu", dtype="bfloat16", share=False)
     checkpoint = open_checkpoint(model, revision=revision)
+    prm = load(model, recipe=recipe, revision=revision, device="cpu", dtype="bfloat16", share=False)
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         # What mkdtemp makes is for its owner alone.

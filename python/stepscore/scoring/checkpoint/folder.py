@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,11 @@ class Checkpoint:
     files: Mapping[str, Path]
     wrapped: Mapping[str, str]
     stored: Mapping[Path, StoredTensors]
+
+    @property
+    def changed(self) -> Collection[str]:
+        """The tensors that do not stand in its files as they are read."""
+        return ()
 
     @property
     def address(self) -> str:
@@ -106,7 +111,8 @@ def open_checkpoint(
         raise InputError(
             "a folder with a config.json",
             got=f"{folder}, which has none"
-            + ("" if gguf is None else f" but {gguf.name}, and GGUF files hold no head of a PRM"),
+            + ("" if gguf is None else f" but {gguf.name}, and GGUF files hold no head of a PRM")
+            + (" but an adapter" if (folder / ADAPTER_CONFIG).is_file() else ""),
             advice="pass the folder that save_pretrained wrote, or the name of a Hugging Face "
             "repository",
             argument="model",

@@ -20,7 +20,7 @@ Layer = tuple[torch.Tensor, torch.Tensor | None]
 
 # How the families of models call them.
 _EMBEDDINGS = (".embed_tokens.weight", ".wte.weight", ".embed_in.weight", ".word_embeddings.weight")
-# Gemma 2's bound, Cohere's and Granite's scale, Falcon-H1's multiplier, xLSTM's bound.
+# Gemma 2's bound, Cohere's and Granite's scale, Falcon-H1's multiplier, other bounds.
 _CHANGED_LOGITS = (
     "final_logit_softcapping",
     "logit_scale",
@@ -38,7 +38,7 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
 
     Raises:
         ValueError: a tensor that is missing or of another shape than the recipe says; weights that
-            are no numbers, codes of a quantised layer, or that give the same score to every step.
+            are no numbers, or that give the same score to every step.
     """
     weights = [layer.weight for layer in recipe.head.layers]
     check_head(checkpoint.config, weights, checkpoint.files, checkpoint.name)
@@ -69,8 +69,8 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
 def head_tensors(checkpoint: Checkpoint, recipe: Recipe) -> tuple[str, ...]:
     """Give the names of the tensors that a recipe's head is read from."""
     if recipe.head.kind == "lm_rows":
-        names = [_output_matrix(checkpoint, recipe), _output_bias(recipe)]
-        return tuple(name for name in names if name in checkpoint.files)
+        key = _output_matrix(checkpoint, recipe)
+        return tuple(name for name in (key, _bias_of(key)) if name in checkpoint.files)
     names = [name for layer in recipe.head.layers for name in (layer.weight, layer.bias)]
     return tuple(name for name in names if name is not None)
 
@@ -124,7 +124,7 @@ def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> 
             advice="use the tokenizer and the weights of one checkpoint",
             where="load",
         )
-    bias = _output_bias(recipe)
+    bias = _bias_of(key)
     if bias not in checkpoint.files:
         return checkpoint.rows(key, ids), None
     if checkpoint.shapes[bias] != shape[:1]:
@@ -137,17 +137,16 @@ def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> 
     return checkpoint.rows(key, ids), checkpoint.rows(bias, ids)
 
 
-def _output_bias(recipe: Recipe) -> str:
-    [layer] = recipe.head.layers
-    return f"{layer.weight.removesuffix('weight')}bias"
+def _bias_of(key: str) -> str:
+    return f"{key.removesuffix('weight')}bias"
 
 
 def _check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
     """Refuse a family whose logits are not the output matrix times the hidden state."""
-    config = stock_config(checkpoint).get_text_config()
+    config = stock_config(checkpoint).get_text_config()  # with what its class says by default
     for key in _CHANGED_LOGITS:
         value = getattr(config, key, None)
-        if isinstance(value, (int, float)) and value != 1:
+        if value not in (None, 1, 1.0):
             raise InputError(
                 f"logits that are the output matrix times the hidden state, which the recipe "
                 f"{recipe.name!r} reads",
@@ -160,13 +159,13 @@ def _check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
 
 def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
     [layer] = recipe.head.layers
+    tied = stock_config(checkpoint).get_text_config().tie_word_embeddings
     keys = [key for key in checkpoint.files if f".{key}".endswith(_EMBEDDINGS)]
     embeddings = keys[0] if len(keys) == 1 else None
+    if layer.weight in checkpoint.changed:
+        return layer.weight
     if layer.weight in checkpoint.files:
-        tied = checkpoint.config.get("tie_word_embeddings", False)
-        # What an adapter brings stands in no file of the base.
-        stored = checkpoint.files[layer.weight] in checkpoint.stored
-        if tied and stored and embeddings and not _equal(checkpoint, layer.weight, embeddings):
+        if tied and embeddings is not None and not _equal(checkpoint, layer.weight, embeddings):
             raise InputError(
                 f"{layer.weight!r} equal to {embeddings!r}, as tie_word_embeddings in config.json "
                 "says",
@@ -180,7 +179,6 @@ def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
     causal = any(
         name.endswith(("ForCausalLM", "LMHeadModel")) or name in _CAUSAL for name in architectures
     )
-    tied = stock_config(checkpoint).get_text_config().tie_word_embeddings
     # The embeddings of a classifier were never trained as an output matrix, tied or not.
     if causal and tied and embeddings is not None:
         return embeddings

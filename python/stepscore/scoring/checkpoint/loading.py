@@ -70,11 +70,12 @@ def load(
     The backbone is a stock transformers class, and no code of a checkpoint is run; the head's
     weights are found by name and checked by shape; the tokenizer is checked against the recipe.
     Weights are safetensors or, where there are none, pickles of ``torch.save`` of which nothing is
-    executed; in one file or in shards. Every tensor is read by backbone or head, or refused. A
-    folder that peft saved (LoRA and its like) holds no model but an adapter: it is merged into its
-    base, in float32, and rounded once to the number format; heads in ``modules_to_save`` are read.
-    Quantised weights are loaded as transformers loads them, and `ProcessRewardModel.weights` says
-    so. Encoders, which see what follows a step, are refused.
+    executed; in one file or in shards. Every tensor is read by backbone or head, or refused.
+
+    A folder that peft saved (LoRA and its like) holds no model but an adapter: it is merged into
+    its base, in float32, and rounded once to the number format; heads in ``modules_to_save`` are
+    read. Quantised weights are loaded as transformers loads them, and `ProcessRewardModel.weights`
+    says so. Encoders, which see what follows a step, are refused.
 
     Args:
         model: a local folder, a Hugging Face repository (found in the cache or downloaded, as
@@ -106,7 +107,7 @@ def load(
         ValueError: no such checkpoint; weights that are missing, damaged, no numbers, or that
             nothing reads; numbers in config.json that no model has; a recipe that cannot be
             detected or does not fit the checkpoint; a tokenizer in which the recipe's tokens are
-            not what they must be; an adapter of another base, an encoder, a package that is missing
+            not what they must be; an adapter of another base; an encoder; a package that is missing
             for an adapter, for quantised weights or for a device_map.
         TypeError: an argument of another type.
 
@@ -117,14 +118,7 @@ def load(
         ('trl-prm', 64)
     """
     check_environment()
-    if not isinstance(model, (str, Path)):
-        raise InputTypeError(
-            "a folder or a name",
-            got=type(model).__name__,
-            advice="pass a str or a Path",
-            argument="model",
-            where="load",
-        )
+    _check_model(model)
     placing = check_placing(device_map, offload_folder, device)
     where = _device(device)
     number_format = _dtype(dtype, where)
@@ -145,8 +139,8 @@ def load(
         checkpoint,
         dtype=number_format,
         device=where,
-        placing=placing,
         head=head_tensors(checkpoint, chosen),
+        placing=placing,
     )
     where = input_device(backbone)
     costs = forward_costs(backbone)
@@ -180,6 +174,17 @@ def load(
             checkpoint.address,
         ),
     )
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, (str, Path)):
+        raise InputTypeError(
+            "a folder or a name",
+            got=type(model).__name__,
+            advice="pass a str or a Path",
+            argument="model",
+            where="load",
+        )
 
 
 def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint, share: bool) -> Sharing:

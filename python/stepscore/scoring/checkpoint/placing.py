@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from stepscore.errors import InputError, InputTypeError
+from stepscore.hub import silenced_hub
 from stepscore.scoring.forward.placement import device_name
 
 AUTOMATIC = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -105,7 +106,8 @@ def place(backbone: Any, placing: Placing) -> Any:
         places = spelt_out(places, backbone)
     if "disk" in places.values() and placing.offload_folder is None:
         raise _fault("offload_folder", "a folder, where merged weights wait on a disk", "none")
-    return dispatch_model(backbone, places, offload_dir=placing.offload_folder)
+    with silenced_hub():
+        return dispatch_model(backbone, places, offload_dir=placing.offload_folder)
 
 
 def spelt_out(places: Mapping[str, Any], skeleton: torch.nn.Module) -> dict[str, Any]:
