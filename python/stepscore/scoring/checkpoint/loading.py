@@ -107,31 +107,11 @@ def load(
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer)
-    backbone = load_backbone(
-        checkpoint,
-        dtype=number_format,
-        device=where,
-        head=head_tensors(checkpoint, chosen),
-    )
+    read = head_tensors(checkpoint, chosen)
+    backbone = load_backbone(checkpoint, dtype=number_format, device=where, head=read)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)
-    sharing = Sharing(False, "share=False was passed")
-    if share:
-        sharing = share_prefixes(backbone, checkpoint.config)
-        if not math.isfinite(sharing.error or 0.0) and overflows(backbone):
-            warnings.warn(
-                f"load: {checkpoint.name} gives NaN for tokens of its vocabulary in "
-                f"{_name_of(backbone)}, and scores that are no numbers are refused; "
-                f"{_advice_against_nan(backbone)}",
-                stacklevel=2,
-            )
-        elif not sharing.shared:
-            warnings.warn(
-                f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
-                f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
-                "that is meant",
-                stacklevel=2,
-            )
+    sharing = _sharing(backbone, checkpoint) if share else Sharing(False, "share=False was passed")
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
@@ -151,14 +131,27 @@ def load(
     )
 
 
-def _name_of(backbone: torch.nn.Module) -> str:
-    return str(next(backbone.parameters()).dtype).removeprefix("torch.")
-
-
-def _advice_against_nan(backbone: torch.nn.Module) -> str:
-    if _name_of(backbone) == "float16":
-        return "float16 ends at 65504: pass dtype='bfloat16' or dtype='float32'"
-    return "its weights may be damaged, or may not belong to its config.json"
+def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint) -> Sharing:
+    """Decide whether prefixes are shared, and warn where that costs time or says more."""
+    sharing = share_prefixes(backbone, checkpoint.config)
+    if not math.isfinite(sharing.error or 0.0) and overflows(backbone):
+        name = str(next(backbone.parameters()).dtype).removeprefix("torch.")
+        advice = "its weights may be damaged, or may not belong to its config.json"
+        if name == "float16":
+            advice = "float16 ends at 65504: pass dtype='bfloat16' or dtype='float32'"
+        warnings.warn(
+            f"load: {checkpoint.name} gives NaN for tokens of its vocabulary in {name}, and scores "
+            f"that are no numbers are refused; {advice}",
+            stacklevel=3,
+        )
+    elif not sharing.shared:
+        warnings.warn(
+            f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
+            f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
+            "that is meant",
+            stacklevel=3,
+        )
+    return sharing
 
 
 def _device(device: str | torch.device | None) -> torch.device:
