@@ -99,10 +99,17 @@ def test_an_existing_folder_is_kept_unless_it_may_go(copy, tmp_path):
     (out / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"output: expected a folder .*overwrite=True"):
         stepscore.convert_checkpoint(folder, out)
+    with pytest.raises(InputError, match="which holds something else than a checkpoint; pass an"):
+        stepscore.convert_checkpoint(folder, out, overwrite=True)
     assert left_in(out) == {"notes.txt"}
+    (out / "notes.txt").unlink()
     stepscore.convert_checkpoint(folder, out, overwrite=True)
-    assert "notes.txt" not in left_in(out)
+    (out / "README.md").write_text("of the first copy")
+    stepscore.convert_checkpoint(folder, out, overwrite=True)
+    assert "README.md" not in left_in(out)
     assert left_in(tmp_path) == {"trl", "out"}
+    with pytest.raises(InputError, match="expected another folder than the checkpoint's own"):
+        stepscore.convert_checkpoint(out, out, overwrite=True)
 
 
 def test_a_place_that_is_not_there_is_refused_before_anything_is_read(tmp_path):

@@ -91,7 +91,7 @@ def convert_checkpoint(
         output: the folder to write.
         recipe: as for `stepscore.load`; a causal language model needs it.
         revision: branch, tag or commit of a Hugging Face repository.
-        overwrite: whether an existing folder may be replaced.
+        overwrite: whether an existing folder may be replaced, if it is empty or a checkpoint.
 
     Raises:
         ValueError: as `stepscore.load`; an output that exists, or that cannot be written; a copy
@@ -105,6 +105,14 @@ def convert_checkpoint(
     """
     target = Path(output)
     _check_target(target, overwrite)
+    if target.exists() and Path(model).exists() and target.samefile(model):
+        raise InputError(
+            "another folder than the checkpoint's own",
+            got=str(target),
+            advice="pass another name",
+            argument="output",
+            where="convert_checkpoint",
+        )
     checkpoint = open_checkpoint(model, revision=revision)
     prm = load(model, recipe=recipe, revision=revision, device="cpu", dtype="bfloat16", share=False)
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
@@ -144,6 +152,9 @@ def _check_target(target: Path, overwrite: bool) -> None:
         advice: tuple[str | Argument, ...] = ("pass another name",)
         if target.is_dir():
             advice = ("pass ", Argument("overwrite", True), " to replace it, or another name")
+    elif target.exists() and not _is_checkpoint(target):
+        fault = f"{target}, which holds something else than a checkpoint"
+        advice = ("pass another name, or remove it yourself",)
     elif not target.parent.is_dir():
         fault = f"{target} in a folder that does not exist"
         advice = (f"make it with: mkdir -p {target.parent}",)
@@ -155,6 +166,14 @@ def _check_target(target: Path, overwrite: bool) -> None:
             argument="output",
             where="convert_checkpoint",
         )
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    """Say whether a folder is one that may go: empty, or a checkpoint without folders in it."""
+    names = {path.name for path in folder.iterdir()}
+    weights = any(name.endswith((".safetensors", ".bin")) for name in names)
+    plain = not any(path.is_dir() for path in folder.iterdir())
+    return not names or (plain and weights and "config.json" in names)
 
 
 def _write_weights(folder: Path, checkpoint: Checkpoint) -> None:
