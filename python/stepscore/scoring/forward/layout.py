@@ -46,7 +46,6 @@ class Layout:
     prefixes: Sequence[Prefix | None]
     writes: Sequence[CacheWrite] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    _pages: dict[int, PageTable] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def most_seen(self) -> int:
@@ -117,6 +116,10 @@ class Layout:
             longest = int(queries.max()), int(keys.max())
             bounds_of_levels.append((self._on_device(rows), *bounds, *longest))
         return bounds_of_levels
+
+    @cached_property
+    def _pages(self) -> dict[int, PageTable]:
+        return {}
 
     def pages(self, size: int) -> PageTable:
         """The paths of the pieces in pages of so many tokens; laid out once."""

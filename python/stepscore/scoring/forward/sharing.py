@@ -74,11 +74,11 @@ class Sharing:
 
 def share_prefixes(backbone: torch.nn.Module, config: Mapping[str, Any]) -> Sharing:
     """Make a backbone share prefixes, if that changes none of its results beyond rounding."""
-    check_pages(next(backbone.parameters()))
     if rope_switch_length(config) is not None:
         return Sharing(False, "its rotary frequencies depend on the longest trace of a batch")
     if config.get("attention_chunk_size"):
         return Sharing(False, "it attends in chunks")
+    check_pages(next(backbone.parameters()))
     stock_attention = backbone.config._attn_implementation  # type: ignore[union-attr]
     try:
         worst = largest_part_error(backbone)
