@@ -54,3 +54,6 @@ def arrays_that_are_something_else(scores: F32, offsets: Ids) -> list[float]:
     stepscore.find_steps([5, 9], [0, 2], "\n\n")  # E: arg-type
     stepscore.aggregate(scores, offsets, "min").clip_to(1)  # E: attr-defined
     return stepscore.aggregate(scores, offsets, "min")  # E: return-value
+
+
+stepscore.cuda_devices(0)  # E: call-arg

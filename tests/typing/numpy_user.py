@@ -109,3 +109,8 @@ def estimates(correct: NDArray[np.bool_], ids: Ids, scores: F64, offsets: Ids) -
     vote_at_k(correct, ids, scores, offsets, 4, stepscore.Rule("borda", power=2))
     assert_type(best.mean, F64)
     return mean_interval(voted.values - best.values, "bootstrap", confidence=0.9)
+
+
+def devices() -> list[str]:
+    assert_type(stepscore.cuda_devices(), list[stepscore.CudaDevice])
+    return [f"{device.name} {device.compute_capability[0]}" for device in stepscore.cuda_devices()]

@@ -47,7 +47,6 @@ class Layout:
     writes: Sequence[CacheWrite] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     _elsewhere: dict[torch.device, Layout] = field(default_factory=dict, repr=False)
-    _pages: dict[int, PageTable] = field(default_factory=dict, compare=False, repr=False)
 
     def on(self, device: torch.device) -> Layout:
         """Give it with its tensors on the device of a layer that was placed elsewhere."""
@@ -147,6 +146,10 @@ class Layout:
             longest = int(queries.max()), int(keys.max())
             bounds_of_levels.append((self._on_device(rows), *bounds, *longest))
         return bounds_of_levels
+
+    @cached_property
+    def _pages(self) -> dict[int, PageTable]:
+        return {}
 
     def pages(self, size: int) -> PageTable:
         """The paths of the pieces in pages of so many tokens; laid out once."""

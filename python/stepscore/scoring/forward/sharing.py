@@ -88,8 +88,6 @@ def share_prefixes(
     Where it is not `wanted`, a model in float32 on a CPU attends as one that shares all the same,
     because then its scores have the same bits whole as shared.
     """
-    if wanted:
-        check_pages(next(backbone.parameters()))
     if wanted or is_float32_on_cpu(backbone):
         decided = _decided(backbone, config)
     if not wanted:
@@ -102,6 +100,7 @@ def _decided(backbone: torch.nn.Module, config: Mapping[str, Any]) -> Sharing:
         return Sharing(False, "its rotary frequencies depend on the longest trace of a batch")
     if config.get("attention_chunk_size"):
         return Sharing(False, "it attends in chunks")
+    check_pages(next(backbone.parameters()))
     stock_attention = backbone.config._attn_implementation  # type: ignore[union-attr]
     try:
         worst = largest_part_error(backbone)
