@@ -46,6 +46,12 @@ def heads(seed: int) -> list[Any]:
     ]
 
 
+def attention(seed: int) -> list[Any]:
+    q, k = normal(150, 4, 16, seed=seed), normal(150, 2, 16, seed=seed + 1)
+    segments = [[0, 0, 150], [0, 0, 120], [0, 130, 10]]
+    return [stepscore.path_attention(q, k, k, [0, 100, 150], segments, [0, 1, 3])]
+
+
 def aggregations(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -127,6 +133,7 @@ def trees(seed: int) -> list[Any]:
 
 CALLS: dict[str, Callable[[int], list[Any]]] = {
     "value_head": heads,
+    "path_attention": attention,
     "aggregate": aggregations,
     "step_boundary": steps,
     "vote": votes,
