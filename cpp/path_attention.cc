@@ -127,18 +127,24 @@ class Gatherer {
         keys_(keys),
         values_(values) {}
 
-  void follow(int64_t piece) {
+  // The path begins with the first `common` tokens of the one before.
+  void follow(int64_t piece, int64_t common) {
     segment_ = paths_.segment_offsets[piece];
     begin_ = 0;
+    held_end_ = std::min(held_end_, common);
   }
 
   // The tokens [begin, end) of the path, which lie in one block; zeros to the next steps of keys.
+  // What of them stands there already is not fetched again.
   simd::KeyBlock gather(int64_t begin, int64_t end) {
     const int64_t size = attention_.key_size;
     const int64_t origin = begin / kKeyBlock * kKeyBlock;
-    bool finite = true;
-    clear((begin - origin) / kKeyStep * kKeyStep, begin - origin);
-    for (int64_t at = begin; at < end;) {
+    const bool held = begin == held_begin_ && begin < held_end_;
+    if (!held) {
+      finite_ = true;
+      clear((begin - origin) / kKeyStep * kKeyStep, begin - origin);
+    }
+    for (int64_t at = held ? std::min(held_end_, end) : begin; at < end;) {
       while (begin_ + paths_.segments[segment_].length <= at) {
         begin_ += paths_.segments[segment_].length;
         ++segment_;
@@ -149,13 +155,15 @@ class Gatherer {
       const KeyStore& store = attention_.stores[segment.store];
       loops_.pack_rows(row_of(store.keys, slot, key_head_), store.keys.token_stride, count, size,
                        size, keys_ + (at - origin) * size);
-      finite &=
+      finite_ &=
           loops_.pack_rows(row_of(store.values, slot, key_head_), store.values.token_stride, count,
                            attention_.value_size, width_, values_ + (at - origin) * width_);
       at += count;
     }
     clear(end - origin, (end - origin + kKeyStep - 1) / kKeyStep * kKeyStep);
-    return {keys_, values_, size, width_, finite};
+    held_begin_ = begin;
+    held_end_ = end;
+    return {keys_, values_, size, width_, finite_};
   }
 
   static const float* row_of(const HeadsView& view, int64_t token, int64_t head) {
@@ -175,7 +183,9 @@ class Gatherer {
   int64_t key_head_, width_;
   float *keys_, *values_;
   int64_t segment_ = 0;
-  int64_t begin_ = 0;  // the position of the segment's first token
+  int64_t begin_ = 0;                      // the position of the segment's first token
+  int64_t held_begin_ = 0, held_end_ = 0;  // the positions that were gathered last
+  bool finite_ = true;
 };
 
 // What one thread needs for one item after the other.
@@ -201,7 +211,7 @@ class Worker {
     const Run* runs = schedule_.runs.data() + item.first_run;
     begin_queries(runs, item.runs, key_head);
     Gatherer gatherer(attention_, paths_, key_head, width_, keys_.get(), values_.get());
-    gatherer.follow(runs[0].piece);
+    gatherer.follow(runs[0].piece, 0);
     int64_t shared_from = item.shared;
     for (int64_t r = 0; r < item.runs; ++r) {
       shared_from = std::min(shared_from, first_seen(runs[r]) / kKeyBlock);
@@ -216,7 +226,7 @@ class Worker {
     for (int64_t r = 0; r < item.runs; ++r) {
       const Run& run = runs[r];
       const int64_t from = first_seen(run), to = run.position + run.count;
-      gatherer.follow(run.piece);
+      gatherer.follow(run.piece, r == 0 ? 0 : common_tokens(paths_, runs[r - 1].piece, run.piece));
       see_nothing();
       int64_t next = row;
       for (int64_t block = std::max(item.shared, from / kKeyBlock); block * kKeyBlock < to;

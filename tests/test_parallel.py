@@ -38,9 +38,13 @@ def work(scale: int = 1) -> dict[str, Callable[[], bytes]]:
     ids = np.random.default_rng(6).integers(0, 4, offsets[-1])
     everything = ["min", "mean", "geometric_mean", "logit_mean", "softmin"]
     rules = ["majority", "weighted", "best_of_n"]
+    tokens = 300 * scale
+    query, key = normal(tokens, 4, 32, seed=7), normal(tokens, 2, 32, seed=8)
+    pieces = [0, 200, tokens]
     return {
         "value_head": lambda: bits(stepscore.value_head(hidden, weight)),
         "mlp_head": lambda: bits(stepscore.mlp_head(hidden, layers)),
+        "path_attention": lambda: bits(stepscore.path_attention(query, key, key, pieces)),
         "aggregate": lambda: bits(stepscore.aggregate(values, offsets, everything)),
         "find_steps": lambda: bits(np.concatenate(stepscore.find_steps(ids, offsets, [1, 1]))),
         "vote": lambda: b"".join(
@@ -49,7 +53,7 @@ def work(scale: int = 1) -> dict[str, Callable[[], bytes]]:
     }
 
 
-OPS = ["value_head", "mlp_head", "aggregate", "find_steps", "vote"]
+OPS = ["value_head", "mlp_head", "path_attention", "aggregate", "find_steps", "vote"]
 
 
 def fresh(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -193,6 +197,7 @@ calls = {
     "PrefixTrie": lambda: stepscore.PrefixTrie(ids % 5, even(32, 100)),
     "value_head": lambda: stepscore.value_head(normal(64, 512), normal(2, 512)),
     "mlp_head": lambda: stepscore.mlp_head(normal(8, 64), [inner, last]),
+    "path_attention": lambda: stepscore.path_attention(*normal(3, 24, 4, 32), [0, 4, 24]),
     "top_k": lambda: stepscore.top_k(scores, even(50, 32), 4),
     "tree_search": tree,
 }
@@ -216,7 +221,7 @@ def test_small_inputs_start_no_thread() -> None:
     assert done.returncode == 0, done.stderr
     *counts, forced = (line.rpartition(" ") for line in done.stdout.splitlines())
     assert {name: int(count) for name, _, count in counts} == {name: 0 for name, _, _ in counts}
-    assert len(counts) == 13
+    assert len(counts) == 14
     assert int(forced[2]) == 7
 
 
@@ -308,6 +313,9 @@ LONG_CALLS: dict[str, Callable[[int], Callable[[], object]]] = {
         stepscore.mlp_head,
         normal(20 * n, 1024),
         [(normal(64, 1024), None), (normal(2, 64), None)],
+    ),
+    "path_attention": lambda n: _call(
+        stepscore.path_attention, *normal(3, 300 * n, 2, 32), [*range(0, 300 * n + 1, 300)]
     ),
     "aggregate": lambda n: _call(
         stepscore.aggregate, np.full(10**6 * n, 0.5), [0, 10**6 * n], ["prod", "softmin"]

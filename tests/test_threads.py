@@ -51,6 +51,12 @@ def gates(seed: int) -> list[Any]:
     return [stepscore.gated_activation(gate, up), stepscore.gated_activation(gate)]
 
 
+def attention(seed: int) -> list[Any]:
+    q, k = normal(150, 4, 16, seed=seed), normal(150, 2, 16, seed=seed + 1)
+    segments = [[0, 0, 150], [0, 0, 120], [0, 130, 10]]
+    return [stepscore.path_attention(q, k, k, [0, 100, 150], segments, [0, 1, 3])]
+
+
 def aggregations(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -132,6 +138,7 @@ def trees(seed: int) -> list[Any]:
 
 CALLS: dict[str, Callable[[int], list[Any]]] = {
     "value_head": heads,
+    "path_attention": attention,
     "aggregate": aggregations,
     "step_boundary": steps,
     "vote": votes,

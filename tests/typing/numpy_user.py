@@ -27,6 +27,14 @@ def heads(hidden: F32, weight: F32, half: NDArray[np.float16], ends: Ids) -> F32
     return stepscore.value_head(hidden, weight, activation="difference", out=out)
 
 
+def attention(query: F32, key: F32, value: F32, segments: Ids, bounds: Ids) -> F32:
+    assert_type(stepscore.path_attention(query, key, value, [0, 4], window=8), F32)
+    out = np.empty_like(query)
+    return stepscore.path_attention(
+        query, [key, key], [value, value], bounds, segments, bounds, soft_cap=50.0, out=out
+    )
+
+
 def steps(token_ids: Ids, offsets: Ids) -> tuple[Ids, Ids]:
     assert_type(stepscore.find_steps([5, 9], [0, 2], 9, collapse=True), tuple[Ids, Ids])
     return stepscore.find_steps(token_ids, offsets, [9, 10], shift=-1)

@@ -21,6 +21,11 @@ def heads(hidden: Tensor, layer: torch.nn.Linear, ends: Tensor) -> Tensor:
     return stepscore.value_head(hidden, weight, bias, activation="difference", out=out)
 
 
+def attention(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor) -> Tensor:
+    assert_type(stepscore.path_attention(query, [key], [value], bounds, scale=0.125), Tensor)
+    return stepscore.path_attention(query, key, value, bounds, out=torch.empty_like(query))
+
+
 def rewards(token_ids: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
     positions, step_offsets = stepscore.find_steps(token_ids, offsets, 9)
     assert_type(positions, Tensor)

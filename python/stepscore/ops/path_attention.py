@@ -120,7 +120,7 @@ def path_attention(
             "and keys and values likewise"
         )
     key_stores, value_stores = _stores(call, "keys", keys), _stores(call, "values", values)
-    offsets = call.integers("offsets", offsets)
+    offsets = _integers(call, "offsets", offsets)
     if segments is None:
         if segment_offsets is not None:
             raise ValueError("path_attention: segment_offsets belongs to segments; got None there")
@@ -130,8 +130,8 @@ def path_attention(
             "path_attention: segment_offsets must say where the segments of each piece begin; got "
             "None"
         )
-    segments = call.integers("segments", segments)
-    segment_offsets = call.integers("segment_offsets", segment_offsets)
+    segments = _integers(call, "segments", segments)
+    segment_offsets = _integers(call, "segment_offsets", segment_offsets)
     if out is None:
         written = call.empty(_result_shape(queries, value_stores), "float32")
     else:
@@ -156,6 +156,13 @@ def _stores(call: Call, argument: str, arrays: Any) -> list[Any]:
     if isinstance(arrays, (list, tuple)) and all(hasattr(store, "shape") for store in arrays):
         return [call.array(argument, store) for store in arrays]
     return [call.array(argument, arrays)]
+
+
+def _integers(call: Call, argument: str, value: Any) -> Any:
+    """As `call.integers`; tables that are kept over the layers of a model pass at once."""
+    if type(value) is np.ndarray and value.dtype == np.int64 and value.flags.carray:
+        return value
+    return call.integers(argument, value)
 
 
 def _own_rows(offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
