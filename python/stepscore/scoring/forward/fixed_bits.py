@@ -29,7 +29,7 @@ def what_moves_scores(backbone: torch.nn.Module) -> str | None:
         reason = "torch's attention"
     else:
         reason = next(_moving_parts(backbone), "")
-    by = MOVES_BY.get(weights.dtype)
+    by = MOVES_BY.get(weights.dtype, "1e-6")
     return f"by about {by}: it computes with {reason}" if reason else None
 
 
