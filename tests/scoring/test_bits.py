@@ -69,10 +69,10 @@ def test_no_regrouping_moves_a_bit(kind, prm_of):
     expected = regroupings.alone(prm, given)
     assert np.std(np.concatenate(expected)) > 0.01
     seen = 0
-    for what, scores, moved, by in regroupings.moved(prm, given, expected, 30, most=8):
+    for what, scores, moved, by in regroupings.moved(prm, given, expected, 12, most=6):
         assert not moved, f"{moved} of {scores} scores, by up to {by:.1e}: {what}"
         seen += scores
-    assert seen > 200
+    assert seen > 100
 
 
 def test_the_lab_keeps_its_bits(lab_traces):
@@ -118,7 +118,7 @@ def moves(prm) -> str:
     return prm.sharing.moves
 
 
-@pytest.mark.parametrize(("dtype", "by"), [("bfloat16", "2e-2"), ("float16", "2e-3")])
+@pytest.mark.parametrize(("dtype", "by"), [("bfloat16", "1e-2"), ("float16", "1e-3")])
 def test_half_precision_says_how_far_scores_move(dtype, by, tiny):
     prm = stepscore.load(tiny("trl").folder, dtype=dtype)
     assert moves(prm) == f"by about {by}: it computes with {dtype} on cpu"

@@ -155,10 +155,8 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
         In float32 on a CPU a score depends on the checkpoint, the recipe and its trace, and on
         nothing else: it has the same bits alone, in any batch and order, under any token budget,
         shared or whole, in a session, with any number of threads, in another process on such a
-        machine. A model that cannot have that says so and by how much its scores move
-        (``prm.sharing.moves``), as does every one in half precision or on a GPU, where torch's
-        kernels round by the shape of a batch; from equal hidden states the head always gives equal
-        bits. ``docs/equal_bits.md`` says how far scores move, measured.
+        machine. Where that does not hold, as in half precision and on a GPU, ``prm.sharing.moves``
+        says why, and by how much scores move; see ``docs/equal_bits.md``.
 
         Args:
             problems: one problem for all solutions, or one each.
