@@ -29,6 +29,7 @@ class FakeModel:
     recipe: Any = field(default_factory=trl_prm)
     dtype: str = "torch.float32"
     device: str = "cpu"
+    costs: None = None
     max_length: int = 200
     show_progress: bool | None = None
     calls: list[int] = field(default_factory=list)
