@@ -98,7 +98,8 @@ def moved(
     for number in range(regroupings):
         name = ways[number % len(ways)]
         costs, way = WAYS[name]
-        count, budget = int(rng.choice(THREADS)), int(rng.choice(BUDGETS))
+        # In turn: a few regroupings have all of them.
+        count, budget = THREADS[number % len(THREADS)], BUDGETS[number % len(BUDGETS)]
         chosen = rng.permutation(len(traces))[: rng.integers(1, most + 1)]
         other = replace(prm, costs=costs(prm), token_budget=budget)
         with threads(count):

@@ -23,13 +23,13 @@ def alone(real_prm: Path, gsm8k: Traces) -> tuple[stepscore.ProcessRewardModel, 
     prm = stepscore.load(real_prm)
     assert prm.sharing is not None
     assert prm.sharing.moves is None, prm.sharing
-    return prm, regroupings.alone(prm, gsm8k[:12])
+    return prm, regroupings.alone(prm, gsm8k[:8])
 
 
 def test_no_regrouping_moves_a_bit(alone: tuple, gsm8k: Traces) -> None:
     prm, expected = alone
     assert np.std(np.concatenate(expected)) > 0.02, "else this test shows nothing"
-    for what, scores, moved, by in regroupings.moved(prm, gsm8k[:12], expected, 12, most=4):
+    for what, scores, moved, by in regroupings.moved(prm, gsm8k[:8], expected, 12, most=3):
         assert not moved, f"{moved} of {scores} scores, by up to {by:.1e}: {what}"
 
 

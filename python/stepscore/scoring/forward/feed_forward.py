@@ -7,6 +7,7 @@ last whole one, so that its bits depend on the rows beside it and on where threa
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from transformers.activations import ACT2CLS, LinearActivation, ReLUSquaredActivation
@@ -48,16 +49,15 @@ class Activation(torch.nn.Module):
 class GatedBlock(torch.nn.Module):
     """The feed-forward block of Llama and of the models that copied it, its gate in one pass."""
 
-    def __init__(self, block: torch.nn.Module, activation: Activation) -> None:
+    def __init__(self, block: Any, activation: Activation) -> None:
         super().__init__()
         self.gate_proj, self.up_proj = block.gate_proj, block.up_proj
         self.down_proj, self.act_fn = block.down_proj, activation
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Give ``down(activation(gate(states)) * up(states))``."""
-        out: torch.Tensor = self.down_proj(
-            self.act_fn(self.gate_proj(states), self.up_proj(states))
-        )
+        gated = self.act_fn(self.gate_proj(states), self.up_proj(states))
+        out: torch.Tensor = self.down_proj(gated)
         return out
 
 

@@ -13,8 +13,8 @@ import torch
 
 # Rows of a typical batch: the layout is chosen for them, and right for any other number.
 _ROWS = 1024
-# Into how many rows at a time `rows_move` cuts them: one, few, and more than a block.
-_PARTS = (1, 2, 5, 40)
+# Rows that are tried, and where they are cut: into one, few, and more than a block.
+_TRIED, _CUTS = 48, (1, 3, 8)
 
 
 class PackedLinear(torch.nn.Module):
@@ -53,9 +53,8 @@ class PackedLinear(torch.nn.Module):
 @torch.no_grad()
 def rows_move(layer: PackedLinear) -> bool:
     """Whether rows have other bits where they are multiplied in parts."""
-    count = sum(_PARTS)
-    rows = torch.linspace(-1, 1, count * layer.in_features).mul(1e4).sin().view(count, -1)
-    parts = [layer(part) for part in rows.split(_PARTS)]
+    rows = torch.linspace(-1, 1, _TRIED * layer.in_features).mul(1e4).sin().view(_TRIED, -1)
+    parts = [layer(part) for part in rows.tensor_split(_CUTS)]
     return not torch.equal(torch.cat(parts), layer(rows))
 
 
