@@ -23,6 +23,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Plans that do not depend on how busy the machine is, and no file in anybody's cache folder.
+os.environ["STEPSCORE_MACHINE_RATES"] = json.dumps(
+    {"flops": 4e11, "call": 1e-6, "number": 2e-10, "fork": 6e-5, "piece": 4e-5, "merge": 3e-9}
+)
+
 # A deadline measures the machine, not the code. The same examples on every run, so that a red run
 # can be repeated; STEPSCORE_HYPOTHESIS=explore looks further.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -30,6 +30,7 @@ class FakeModel:
     recipe: Any = field(default_factory=trl_prm)
     dtype: str = "torch.float32"
     device: str = "cpu"
+    costs: None = None
     max_length: int = 200
     show_progress: bool | None = None
     weights: LoadedWeights = field(default_factory=LoadedWeights)

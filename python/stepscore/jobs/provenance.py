@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
     """Give the provenance of scores: what they can be made again with."""
-    return {
+    described: dict[str, Any] = {
         "model": model.name,
         "revision": model.revision,
         "recipe": {"name": model.recipe.name, **dict(model.recipe.parameters)},
@@ -23,6 +23,10 @@ def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
         "stepscore": version,
         "aggregation": dict(AGGREGATION_PARAMETERS),
     }
+    # What is forwarded together was chosen by them, which outside of float32 moves a score.
+    if model.costs is not None and model.costs.rates is not None:
+        described["machine_rates"] = model.costs.rates.as_json()
+    return described
 
 
 def describe_votes(

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stepscore.scoring.forward.choice import cheapest_plan
 from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.head import HeadWeights, read_steps
 from stepscore.scoring.forward.key_values import Prefix
 from stepscore.scoring.forward.packed_traces import PackedTraces
 from stepscore.scoring.forward.placement import input_device
-from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
+from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan_padded
 
 # A batch below this is not worth trying when a larger one did not fit.
 _LEAST_BUDGET = 32
@@ -32,7 +33,7 @@ class Engine:
         backbone: the stock model.
         head: the head's weights.
         token_budget: the most tokens of a batch; less, once that did not fit into memory.
-        costs: what sharing a prefix saves and costs; None forwards every trace whole, padded.
+        costs: what plans take, to choose the cheapest; None forwards every trace whole, padded.
         rope_switch_length: the length at which the model changes its rotary frequencies; None for
             most.
         cache_limit: the most tokens of a trace whose keys and values are kept.
@@ -80,12 +81,13 @@ class Engine:
                 token_budget=token_budget,
                 rope_switch_length=self.rope_switch_length,
             )
-        return plan(
+        return cheapest_plan(
             traces.token_ids,
             traces.offsets,
             token_budget=token_budget,
             costs=self.costs,
             cache_limit=self.cache_limit,
+            rope_switch_length=self.rope_switch_length,
         )
 
     def read(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stepscore.ops import PrefixTrie
 from stepscore.ragged import offsets_of, segment_of
+from stepscore.scoring.forward.machine_rates import MachineRates
 
 NOTHING = -1
 
@@ -22,14 +23,32 @@ class ForwardCosts:
         token: to forward one more token.
         fork: to share one more run of tokens: it becomes a piece of its own, and the pieces that
             continue it read its keys and values by one more attention call in every layer.
+        continued: for a token that continues a shared run: its attention has two parts, merged.
+        piece: to forward one more piece, which is attended to by itself, beside its tokens.
+        batch: to forward one more batch, beside its tokens.
+        pads: whether traces may go through the model whole, as rows of one length, where that
+            costs least.
+        rates: the rates of the machine that this was reckoned from; None where it was not.
     """
 
     token: float
     fork: float
+    continued: float = 0.0
+    piece: float = 0.0
+    batch: float = 0.0
+    pads: bool = False
+    rates: MachineRates | None = None
 
-    def worth_sharing(self, length: int, copies: int) -> bool:
-        """Say whether a run costs less shared than forwarded once for each of its copies."""
-        return (copies - 1) * length * self.token > self.fork
+    def worth_sharing(self, length: int, copies: int, continuing: int = 0) -> bool:
+        """Say whether a run costs less shared than forwarded once for each of its copies.
+
+        Args:
+            length: its tokens.
+            copies: the pieces that would each need one.
+            continuing: the tokens of these pieces.
+        """
+        dearer = self.fork + self.piece + continuing * self.continued
+        return (copies - 1) * length * self.token > dearer
 
 
 @dataclass(frozen=True)
@@ -263,12 +282,15 @@ def _worth_sharing(
     shared = np.full(len(parents), True)
     # The pieces below a run that would each need a copy of it.
     copies = np.zeros(len(parents), dtype=np.int64)
+    continuing = np.zeros(len(parents), dtype=np.int64)  # their tokens
     for run in reversed(range(len(parents))):
-        if copies[run]:
-            fits = cache_limit is None or starts[run] + lengths[run] <= cache_limit
-            shared[run] = fits and costs.worth_sharing(int(lengths[run]), int(copies[run]))
+        length, count = int(lengths[run]), int(copies[run])
+        if count:
+            fits = cache_limit is None or starts[run] + length <= cache_limit
+            shared[run] = fits and costs.worth_sharing(length, count, int(continuing[run]))
         if parents[run] >= 0:
-            copies[parents[run]] += 1 if shared[run] else copies[run]
+            copies[parents[run]] += 1 if shared[run] else count
+            continuing[parents[run]] += length if shared[run] else continuing[run] + length * count
     return shared
 
 

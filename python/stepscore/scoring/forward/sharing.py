@@ -1,4 +1,4 @@
-"""Whether a model can share prefixes without changing its results, and what sharing costs."""
+"""Whether a model can share prefixes without changing its results, and what its plans cost."""
 
 from __future__ import annotations
 
@@ -9,28 +9,52 @@ from typing import Any
 import torch
 
 from stepscore.scoring.forward.fixed_bits import what_moves_scores
+from stepscore.scoring.forward.measured_rates import rates_of
 from stepscore.scoring.forward.paged_attention import check_pages
 from stepscore.scoring.forward.placement import input_device, is_float32_on_cpu
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing_check import largest_part_error
 
-# What a device does in a second in the matrix products of a batch, and what one more attention call
-# with its merge takes. The CPU's are rounded from runs with 4 threads at hidden sizes of 512 and
-# 1,536 (3.7e11; 11 to 37 us at 128 and 512, and more under load); the GPU's are estimates that
-# nobody has measured. Only the choice of what to share depends on them, never a score's meaning.
-_CPU_FLOPS, _CPU_CALL = 3.7e11, 60e-6
-_GPU_FLOPS, _GPU_CALL = 2e14, 30e-6
+# Of a decoder layer: how many small calls it takes beside its products, and how often it passes
+# over the numbers of its rows. Llama's, measured: 160 to 400 calls' time on a busy machine.
+_CALLS, _PASSES = 100, 32
 
 
 def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
-    """Estimate what a forwarded token and a shared run cost, from the size of the backbone."""
+    """Reckon what plans take, from the size of the backbone and the rates of its machine.
+
+    Its attention must still be the stock one.
+
+    Raises:
+        InputError: ``STEPSCORE_MACHINE_RATES`` is not what a provenance holds.
+    """
     embeddings = backbone.get_input_embeddings()  # type: ignore[operator]
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
     matrices = max(1, parameters - sum(table.numel() for table in embeddings.parameters()))
-    on_cpu = input_device(backbone).type == "cpu"
-    flops, call = (_CPU_FLOPS, _CPU_CALL) if on_cpu else (_GPU_FLOPS, _GPU_CALL)
-    layers = int(getattr(backbone.config, "num_hidden_layers", 1))
-    return ForwardCosts(token=2 * matrices / flops, fork=layers * call)
+    weights = next(backbone.parameters())
+    rates = rates_of(input_device(backbone), weights.dtype)
+    config: Any = backbone.config
+    layers = int(getattr(config, "num_hidden_layers", 1))
+    size = int(getattr(config, "hidden_size", None) or getattr(config, "n_embd", 0))
+    heads = int(getattr(config, "num_attention_heads", 1))
+    width = heads * int(getattr(config, "head_dim", None) or size // heads)
+    return ForwardCosts(
+        token=2 * matrices / rates.flops + layers * _PASSES * size * rates.number,
+        fork=layers * rates.fork,
+        continued=layers * width * rates.merge,
+        piece=layers * rates.piece,
+        batch=layers * _CALLS * rates.call,
+        # Where padded rows are pieces too, padding saves nothing.
+        pads=_stock_attention_is_right(backbone) and not is_float32_on_cpu(backbone),
+        rates=rates,
+    )
+
+
+def _stock_attention_is_right(backbone: torch.nn.Module) -> bool:
+    """Whether torch's attention, which a forward pass without a layout uses, is the model's own."""
+    config: Any = backbone.config
+    soft_cap = getattr(config, "attn_logit_softcapping", None)
+    return config._attn_implementation == "sdpa" and soft_cap is None
 
 
 def rope_switch_length(config: Mapping[str, Any]) -> int | None:
