@@ -17,8 +17,8 @@ std::string_view clean_end(std::string_view text);
 // a list.
 std::string finished(std::string_view text);
 
-// A sentence of a text without what closes the emphasis, or the heading, that begins in front of it:
-// *Answer: 8*, ### The answer is 8 ###.
+// A sentence of a text without what closes the emphasis, or the heading, that begins in front of
+// it: *Answer: 8*, ### The answer is 8 ###.
 std::string_view without_closer(std::string_view text, size_t at, size_t end);
 
 // Nothing but markup, dots and white space.
