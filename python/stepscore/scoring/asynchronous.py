@@ -289,7 +289,10 @@ async def _scored_group(
             raise alone.skipped[0]
         if options.nan == "error":
             here = _arguments(call, problem, first + place)
-            check_finite(here, alone.values, alone.offsets, alone.truncated)
+            number_format = scorer.engine.number_format
+            check_finite(
+                here, alone.values, alone.offsets, alone.truncated, number_format=number_format
+            )
         yield ScoredCandidate(first + place, candidate, alone)
 
 
