@@ -8,6 +8,7 @@ and prints where it is.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import tempfile
@@ -59,6 +60,32 @@ def folder() -> Path:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return made
+
+
+def write_prm(out: Path, weight: Any, bias: Any) -> None:
+    """Write the model under a head with two labels, in the layout of TRL, as TRL saves it.
+
+    Args:
+        out: a folder, made here.
+        weight: of the head, ``[2, H]``.
+        bias: ``[2]``.
+    """
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig
+
+    source = folder()
+    out.mkdir(parents=True)
+    for path in source.glob("*token*.json*"):
+        (out / path.name).write_bytes(path.read_bytes())
+    config = AutoConfig.from_pretrained(source).to_dict()
+    config["architectures"] = ["LlamaForTokenClassification"]
+    config["num_labels"] = 2
+    config["stepscore"] = {"recipe": "trl-prm", "separator": "\n"}
+    (out / "config.json").write_text(json.dumps(config))
+    tensors = load_file(source / "model.safetensors")
+    tensors.pop("lm_head.weight", None)
+    tensors |= {"score.weight": weight.float().contiguous(), "score.bias": bias.float()}
+    save_file(tensors, out / "model.safetensors", {"format": "pt"})
 
 
 def _write(part: Path) -> None:

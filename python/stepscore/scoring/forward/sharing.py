@@ -14,9 +14,10 @@ from stepscore.scoring.forward.measured_rates import rates_of
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing_check import largest_part_error
 
-# Of a decoder layer: how many small calls it takes beside its products, and how often it passes
-# over the numbers of its rows. Llama's, measured: 160 to 400 calls' time on a busy machine.
-_CALLS, _PASSES = 100, 32
+# Of a decoder layer: the small calls whose time it takes beside its products, and how often it
+# passes over the numbers of its rows. Fitted to Llamas on the grid of benchmarks/plan_grid.py; a
+# call and a pass that are measured in a loop find warm caches, which makes for larger numbers here.
+_CALLS, _PASSES = 400, 100
 
 
 def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
