@@ -35,7 +35,7 @@ def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
     rates = rates_of(weights.device, weights.dtype)
     config: Any = backbone.config
     layers = int(getattr(config, "num_hidden_layers", 1))
-    size = int(getattr(config, "hidden_size", None) or getattr(config, "n_embd", 0))
+    size = int(getattr(config, "hidden_size", 0) or getattr(config, "n_embd", 0))
     heads = int(getattr(config, "num_attention_heads", 1))
     width = heads * int(getattr(config, "head_dim", None) or size // heads)
     return ForwardCosts(
