@@ -72,7 +72,7 @@ def test_no_regrouping_moves_a_bit(kind, prm_of):
     for what, scores, moved, by in regroupings.moved(prm, given, expected, 12, most=6):
         assert not moved, f"{moved} of {scores} scores, by up to {by:.1e}: {what}"
         seen += scores
-    assert seen > 100
+    assert seen > 60
 
 
 def test_the_lab_keeps_its_bits(lab_traces):
