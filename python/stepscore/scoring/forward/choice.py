@@ -76,9 +76,8 @@ def seconds(made: Plan, costs: ForwardCosts) -> float:
     levels = np.minimum(depth, 2)
     first = np.ones(len(batch), dtype=np.bool_)
     first[1:] = (made.parent[1:] != made.parent[:-1]) | (batch[1:] != batch[:-1])
-    return (
-        total
-        + (alone + _CALLS_OF_SHORT * similar) * costs.piece
+    return total + float(
+        (alone + _CALLS_OF_SHORT * similar) * costs.piece
         + int(levels[first].sum()) * costs.fork
         + int((levels * made.lengths).sum()) * costs.continued
     )

@@ -76,8 +76,9 @@ def _product(dtype: torch.dtype) -> Callable[[], torch.Tensor]:
     rows = torch.linspace(-1, 1, _ROWS * _SIZE).view(_ROWS, _SIZE).to(dtype)
     weight = torch.linspace(-1, 1, _SIZE**2).view(_SIZE, _SIZE).to(dtype)
     if dtype == torch.float32 and torch._C.has_mkl and torch._C._has_mkldnn:
-        layer = torch.nn.utils.skip_init(torch.nn.Linear, _SIZE, _SIZE, bias=False)
-        layer.weight.copy_(weight)
+        # Made without weights of its own, whose numbers would be drawn from the user's seed.
+        layer = torch.nn.Linear(_SIZE, _SIZE, bias=False, device="meta")
+        layer.weight = torch.nn.Parameter(weight, requires_grad=False)
         return partial(PackedLinear(layer), rows)
     return partial(linear, rows, weight)
 

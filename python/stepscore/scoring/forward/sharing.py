@@ -15,9 +15,10 @@ from stepscore.scoring.forward.placement import input_device, is_float32_on_cpu
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing_check import largest_part_error
 
-# Of a decoder layer: how many small calls it takes beside its products, and how often it passes
-# over the numbers of its rows. Llama's, measured: 160 to 400 calls' time on a busy machine.
-_CALLS, _PASSES = 100, 32
+# Of a decoder layer: the small calls whose time it takes beside its products, and how often it
+# passes over the numbers of its rows. Fitted to Llamas on the grid of benchmarks/plan_grid.py; a
+# call and a pass that are measured in a loop find warm caches, which makes for larger numbers here.
+_CALLS, _PASSES = 400, 100
 
 
 def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
@@ -35,7 +36,7 @@ def forward_costs(backbone: torch.nn.Module) -> ForwardCosts:
     rates = rates_of(input_device(backbone), weights.dtype)
     config: Any = backbone.config
     layers = int(getattr(config, "num_hidden_layers", 1))
-    size = int(getattr(config, "hidden_size", None) or getattr(config, "n_embd", 0))
+    size = int(getattr(config, "hidden_size", 0) or getattr(config, "n_embd", 0))
     heads = int(getattr(config, "num_attention_heads", 1))
     width = heads * int(getattr(config, "head_dim", None) or size // heads)
     return ForwardCosts(
