@@ -12,6 +12,7 @@ from models import BUILDERS, HIDDEN, tensors_of, write_checkpoint
 
 import stepscore
 from stepscore.errors import Argument, InputError
+from stepscore.ragged import offsets_of
 from stepscore.scoring.arguments import TraceArguments, Traces
 from stepscore.scoring.final_norm import final_norm
 from stepscore.scoring.forward.forward_pass import hidden_states
@@ -243,7 +244,8 @@ def before_norm(prm, ids_of):
     hook = prm.backbone.norm.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0][0]))
     with torch.inference_mode():
         for ids in ids_of:
-            prm.backbone(input_ids=torch.from_numpy(ids)[None], use_cache=False)
+            alone = plan_padded(ids.astype(np.int32), offsets_of([len(ids)]), token_budget=1)
+            list(hidden_states(prm.backbone, alone))
     hook.remove()
     return torch.cat(kept)
 

@@ -34,6 +34,7 @@ from stepscore.search import (
 )
 from stepscore.search.driver.seeds import problem_keys, sample_seeds
 from stepscore.search.driver.split import split_steps
+from stepscore.search.driver.threads import wait_for_threads
 
 PROBLEMS = [f"problem {i}" for i in range(6)]
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES)
@@ -623,6 +624,7 @@ def test_killed_at_any_call_and_resumed(strategy: str, every: int, tmp_path: Pat
             break
         except Killed:
             kills += 1
+            wait_for_threads()  # a process that is killed has none left at a call
             with (tmp_path / "j.jsonl").open("ab") as file:  # torn by the kill
                 file.write(b'["policy",123,4,[["half a li')
     assert kills >= sum(expected.calls.values()) // every - 1

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from stepscore.cli import options
-from stepscore.cli.models import load_prm
+from stepscore.cli.models import add_model, load_prm
 from stepscore.cli.terminal import say
 from stepscore.jobs.bench import bench_forward
 
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options.add_fields(parser, ("id", "problem", "candidates"))
-    options.add_model(parser)
+    add_model(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

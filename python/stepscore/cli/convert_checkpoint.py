@@ -6,7 +6,7 @@ import argparse
 
 import stepscore
 from stepscore.cli import options
-from stepscore.cli.models import not_loaded, recipe_of
+from stepscore.cli.models import add_recipe, add_revision, not_loaded, recipe_of
 from stepscore.cli.terminal import say
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long
@@ -31,8 +31,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", metavar="FOLDER", help="a folder, or a Hugging Face repository")
     parser.add_argument("output", metavar="OUT", help="the folder to write")
-    options.add_recipe(parser)
-    options.add_revision(parser)
+    add_recipe(parser)
+    add_revision(parser)
     options.add_overwrite(parser, "an existing OUT")
 
 

@@ -1,4 +1,7 @@
-"""The models that options name, loaded: errors of every library become errors of the input."""
+"""The options of a model, and the models that they name, loaded.
+
+Errors of every library become errors of the input.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import stepscore
-from stepscore.cli.options import unescaped
+from stepscore.cli.options import positive, unescaped
 from stepscore.cli.spelling import flag_of
 from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
@@ -28,8 +31,72 @@ _GIVEN = ("base", "adapter", "device_map", "offload_folder")
 _CHOICES = {"separator": "trl-prm", "numbering": "math-shepherd"}
 
 
+def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """The PRM, and how it is run."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        required=required,
+        help='a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
+        "the sums of stepscore demo and nothing else",
+    )
+    add_recipe(model)
+    model.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="what an adapter is merged into (default: what its adapter_config.json names)",
+    )
+    model.add_argument(
+        "--adapter",
+        choices=("merge", "ignore"),
+        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
+    )
+    model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    model.add_argument(
+        "--device-map",
+        choices=("auto", "balanced", "balanced_low_0", "sequential"),
+        help="place the model on all GPUs, the memory and a disk, as accelerate does",
+    )
+    model.add_argument(
+        "--offload-folder", metavar="DIR", help="with --device-map: for weights that wait on a disk"
+    )
+    model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+    add_revision(model)
+    model.add_argument(
+        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
+    )
+    model.add_argument(
+        "--token-budget", type=positive, metavar="B", help="the most tokens of a batch"
+    )
+    model.add_argument(
+        "--truncate",
+        action="store_true",
+        help="score the steps that fit of a trace that is too long; the others get null",
+    )
+
+
+def add_recipe(parser: argparse._ActionsContainer) -> None:
+    """How a model is read."""
+    parser.add_argument("--recipe", help="how the model is read (default: detected)")
+    parser.add_argument(
+        "--separator",
+        metavar="TEXT",
+        help=r'with --recipe trl-prm: what ends a step, such as "\n\n"',
+    )
+    parser.add_argument(
+        "--numbering",
+        choices=("missing", "never"),
+        help="with --recipe math-shepherd: number the steps that have no number (default), or none",
+    )
+
+
+def add_revision(parser: argparse._ActionsContainer) -> None:
+    """Which version of a repository."""
+    parser.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")
+
+
 def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
-    """Load what the options of `options.add_model` describe.
+    """Load what the options of `add_model` describe.
 
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.

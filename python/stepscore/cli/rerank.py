@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import stepscore
 from stepscore.cli import options
-from stepscore.cli.models import load_prm
+from stepscore.cli.models import add_model, load_prm
 from stepscore.cli.terminal import say, tell
 from stepscore.errors import InputError
 from stepscore.jobs.explain import explain_rerank
@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "the aggregation that ranks (default: the model author's, else last)",
     )
     options.add_votes(parser)
-    options.add_model(parser)
+    add_model(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

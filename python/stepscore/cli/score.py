@@ -6,7 +6,7 @@ import argparse
 
 import stepscore
 from stepscore.cli import options
-from stepscore.cli.models import load_prm
+from stepscore.cli.models import add_model, load_prm
 from stepscore.cli.terminal import tell
 from stepscore.jobs.run import CHUNK_WITH_MODEL, score_file
 
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_files(parser, chunk_size=CHUNK_WITH_MODEL)
     options.add_bad_candidates(parser)
-    options.add_model(parser)
+    add_model(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:

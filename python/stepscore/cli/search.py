@@ -93,7 +93,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_faults(parser)
     options.add_fields(parser, ("id", "problem", "answer", "result"))
     options.add_chunk_size(parser, "problems searched together", PROBLEMS_TOGETHER)
-    options.add_model(parser, required=False)
+    models.add_model(parser, required=False)
 
 
 def _add_search(group: argparse._ArgumentGroup) -> None:
