@@ -21,7 +21,7 @@ def start_thread(work: Callable[..., None], *arguments: Any) -> None:
     thread.start()
 
 
-def wait_for_threads() -> None:
+def _wait() -> None:
     """Let calls return that a search left behind.
 
     A thread that comes back from torch while the interpreter is taken apart ends the whole process
@@ -32,4 +32,4 @@ def wait_for_threads() -> None:
         thread.join(max(0.0, end - time.monotonic()))
 
 
-atexit.register(wait_for_threads)
+atexit.register(_wait)
