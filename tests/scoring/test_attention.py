@@ -274,6 +274,24 @@ def test_pieces_may_continue_pieces_of_their_own_pass(way, monkeypatch, cuda_cal
     torch.testing.assert_close(out, expected.transpose(1, 2), rtol=0, atol=5e-6)
 
 
+def check_against_stock(stock, shared) -> None:
+    """Compare hidden states of traces that branch, under three budgets, with the stock model's."""
+    rng = np.random.default_rng(0)
+    traces = [rng.integers(0, 97, 50)]
+    for cut in (0, 9, 20, 20, 35, 50, 50):
+        traces.append(np.concatenate([traces[-1][:cut], rng.integers(0, 97, 15)]))
+    offsets = np.cumsum([0, *map(len, traces)])
+    ids = np.concatenate(traces).astype(np.int32)
+    for budget in (10, 45, 1000):
+        made = plan(ids, offsets, token_budget=budget, costs=ForwardCosts(1, 0))
+        hidden = torch.cat(list(hidden_states(shared, made)))
+        for index, trace in enumerate(traces):
+            with torch.inference_mode():
+                expected = stock(input_ids=torch.from_numpy(trace)[None]).last_hidden_state[0]
+            rows = made.rows(np.full(len(trace), index), np.arange(len(trace)))
+            torch.testing.assert_close(hidden[rows], expected, rtol=0, atol=3e-5)
+
+
 @pytest.mark.parametrize("way", ["paths", "cpu", "cuda", "pieces"])
 def test_a_model_goes_every_way(way, monkeypatch, cuda_calls):
     torch.manual_seed(0)
@@ -292,20 +310,7 @@ def test_a_model_goes_every_way(way, monkeypatch, cuda_calls):
     ways = {"cpu": merge_on_cpu, "cuda": merge_on_cuda, "pieces": None, "paths": None}
     monkeypatch.setattr(attention, "merger_for", lambda _: ways[way])
     monkeypatch.setattr(attention, "has_fixed_bits", lambda _: way == "paths")
-    rng = np.random.default_rng(0)
-    traces = [rng.integers(0, 97, 50)]
-    for cut in (0, 9, 20, 20, 35, 50, 50):
-        traces.append(np.concatenate([traces[-1][:cut], rng.integers(0, 97, 15)]))
-    offsets = np.cumsum([0, *map(len, traces)])
-    ids = np.concatenate(traces).astype(np.int32)
-    for budget in (10, 45, 1000):
-        made = plan(ids, offsets, token_budget=budget, costs=ForwardCosts(1, 0))
-        hidden = torch.cat(list(hidden_states(shared, made)))
-        for index, trace in enumerate(traces):
-            with torch.inference_mode():
-                expected = stock(input_ids=torch.from_numpy(trace)[None]).last_hidden_state[0]
-            rows = made.rows(np.full(len(trace), index), np.arange(len(trace)))
-            torch.testing.assert_close(hidden[rows], expected, rtol=0, atol=3e-5)
+    check_against_stock(stock, shared)
     assert bool(cuda_calls) == (way == "cuda")
 
 

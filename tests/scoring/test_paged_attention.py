@@ -8,13 +8,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from test_attention import HEADS, LAYER, LENGTHS, SIZE, Forest, module
+from test_attention import HEADS, LAYER, LENGTHS, SIZE, Forest, check_against_stock, module
 from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel
 
 from stepscore.errors import InputError
 from stepscore.scoring.forward import paged_attention
 from stepscore.scoring.forward.attention import IMPLEMENTATION, attend
-from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.key_values import Prefix, Segment
 from stepscore.scoring.forward.layout import laid_out
 from stepscore.scoring.forward.page_table import PageTable, page_table
@@ -24,7 +23,6 @@ from stepscore.scoring.forward.paged_attention import (
     plain_attention,
     varlen_attention,
 )
-from stepscore.scoring.forward.plan import ForwardCosts, plan
 from stepscore.scoring.forward.sharing import share_prefixes
 
 CPU = torch.device("cpu")
@@ -183,20 +181,7 @@ def test_a_model_reads_its_pages(kind, config, over_pages) -> None:
     stock = kind(config).eval()
     shared = copy.deepcopy(stock)
     shared.set_attn_implementation(IMPLEMENTATION)
-    rng = np.random.default_rng(0)
-    traces = [rng.integers(0, 97, 50)]
-    for cut in (0, 9, 20, 20, 35, 50, 50):
-        traces.append(np.concatenate([traces[-1][:cut], rng.integers(0, 97, 15)]))
-    offsets = np.cumsum([0, *map(len, traces)])
-    ids = np.concatenate(traces).astype(np.int32)
-    for budget in (10, 45, 1000):
-        made = plan(ids, offsets, token_budget=budget, costs=ForwardCosts(1, 0))
-        hidden = torch.cat(list(hidden_states(shared, made)))
-        for index, trace in enumerate(traces):
-            with torch.inference_mode():
-                expected = stock(input_ids=torch.from_numpy(trace)[None]).last_hidden_state[0]
-            rows = made.rows(np.full(len(trace), index), np.arange(len(trace)))
-            torch.testing.assert_close(hidden[rows], expected, rtol=0, atol=3e-5)
+    check_against_stock(stock, shared)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

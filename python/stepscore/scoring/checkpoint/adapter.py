@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
 
 from stepscore.errors import Argument, InputError
 from stepscore.scoring.checkpoint.backbone import load_backbone, skeleton
@@ -30,6 +28,7 @@ from stepscore.scoring.checkpoint.merging import (
 )
 from stepscore.scoring.checkpoint.placing import Placing, place
 from stepscore.scoring.checkpoint.quantisation import quantised
+from stepscore.scoring.checkpoint.stored_tensors import StoredTensors, stored_tensors
 from stepscore.scoring.checkpoint.weight_files import read_json
 from stepscore.scoring.forward.placement import placement
 from stepscore.scoring.loaded_weights import LoadedWeights
@@ -219,8 +218,8 @@ def _refuse_two_models(name: str, folder: Path, config: Mapping[str, Any]) -> No
     full = sorted(
         {
             path.name
-            for path, keys in _tensors_beside(folder).items()
-            if any(map(_LAYER.search, keys))
+            for path, stored in _stored_beside(folder).items()
+            if any(map(_LAYER.search, stored.shapes))
         }
     )
     if full:
@@ -241,41 +240,31 @@ def _refuse_two_models(name: str, folder: Path, config: Mapping[str, Any]) -> No
         )
 
 
-def _tensors_beside(folder: Path) -> dict[Path, list[str]]:
-    """Name the tensors of the weights that stand beside an adapter's own."""
-    names: dict[Path, list[str]] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        if not path.name.startswith("adapter_"):
-            with safe_open(path, framework="pt") as file:
-                names[path] = list(file.keys())
-    for path in sorted(folder.glob("*.bin")):
-        if not path.name.startswith(("adapter_", "training_args", "optimizer", "scheduler")):
-            names[path] = list(_pickled(path))
-    return names
+def _stored_beside(folder: Path) -> dict[Path, StoredTensors]:
+    """Open the weights that stand beside an adapter's own."""
+    found: dict[Path, StoredTensors] = {}
+    for path in sorted((*folder.glob("*.safetensors"), *folder.glob("*.bin"))):
+        if path.name.startswith(("adapter_", "training_args", "optimizer", "scheduler")):
+            continue
+        stored = stored_tensors(path)
+        try:
+            stored.shapes.keys()
+        except InputError:
+            if path.suffix != ".bin":
+                raise
+            continue  # trainers pickle more than weights
+        found[path] = stored
+    return found
 
 
 def _heads_beside(folder: Path) -> dict[str, torch.Tensor]:
     """Read a head that stands in a file of its own, as TRL and LLaMA-Factory write value heads."""
-    heads: dict[str, torch.Tensor] = {}
-    for path, keys in _tensors_beside(folder).items():
-        if not any(map(_LAYER.search, keys)):
-            if path.suffix == ".bin":
-                heads |= _pickled(path)
-            else:
-                with safe_open(path, framework="pt") as file:
-                    heads |= {key: file.get_tensor(key) for key in keys}
-    return heads
-
-
-def _pickled(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a pickle, of which nothing is executed; none of one that needs that."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        return {}
-    if not isinstance(content, Mapping):
-        return {}
-    return {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    return {
+        key: stored.tensor(key)
+        for stored in _stored_beside(folder).values()
+        if not any(map(_LAYER.search, stored.shapes))
+        for key in stored.shapes
+    }
 
 
 def _require_peft(name: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from stepscore.arrays import check_environment
-from stepscore.errors import InputError, InputTypeError
+from stepscore.errors import InputError
 from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Recipe
 from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, open_model, with_tokenizer
 from stepscore.scoring.checkpoint.backbone import skeleton
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import load_head as load_weights
-from stepscore.scoring.checkpoint.loading import recipe_for
+from stepscore.scoring.checkpoint.loading import check_model, recipe_for
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.final_norm import NAMES, FinalNorm, final_norm
 from stepscore.scoring.prm_head import PrmHead
@@ -50,14 +50,7 @@ def load_head(
         2
     """
     check_environment()
-    if not isinstance(model, (str, Path)):
-        raise InputTypeError(
-            "a folder or a name",
-            got=type(model).__name__,
-            advice="pass a str or a Path",
-            argument="model",
-            where="load_head",
-        )
+    check_model(model, "load_head")
     checkpoint = open_model(
         model,
         revision=revision,

@@ -118,7 +118,7 @@ def load(
         ('trl-prm', 64)
     """
     check_environment()
-    _check_model(model)
+    check_model(model, "load")
     placing = check_placing(device_map, offload_folder, device)
     where = _device(device)
     number_format = _dtype(dtype, where)
@@ -176,14 +176,19 @@ def load(
     )
 
 
-def _check_model(model: Any) -> None:
+def check_model(model: Any, where: str) -> None:
+    """Refuse what names no model, for the function `where`.
+
+    Raises:
+        TypeError: neither a text nor a path.
+    """
     if not isinstance(model, (str, Path)):
         raise InputTypeError(
             "a folder or a name",
             got=type(model).__name__,
             advice="pass a str or a Path",
             argument="model",
-            where="load",
+            where=where,
         )
 
 
