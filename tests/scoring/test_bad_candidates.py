@@ -144,7 +144,9 @@ def test_places_are_the_callers_own_in_every_chunk(kind, fault, loaded):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(score_traces, "chunk_traces", lambda traces: chunk_traces(traces, 900))
         patch.setattr(
-            type(prm.engine), "read", lambda _, call, traces, on: np.zeros(len(traces.positions))
+            type(prm.engine),
+            "read",
+            lambda _, call, traces, on: np.zeros((len(traces.positions), 1)),
         )
         with pytest.raises(InputError) as caught:
             prm.score(problems, solutions)

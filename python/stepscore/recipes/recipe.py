@@ -51,15 +51,27 @@ class Encoded:
 
     ``token_ids[offsets[i]:offsets[i + 1]]`` is trace ``i``;
     ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step.
+
+    A trace whose steps are read at tokens that later steps do not see is several sequences, one for
+    each step, of which the model forwards what they have in common once. ``i`` then counts
+    sequences, and the steps of trace ``t`` are those of the sequences
+    ``sequence_offsets[t]:sequence_offsets[t + 1]``, in their order.
     """
 
     token_ids: NDArray[np.int32]  # [tokens]
-    offsets: NDArray[np.int64]  # [traces + 1]
+    offsets: NDArray[np.int64]  # [sequences + 1]
     positions: NDArray[np.int64]  # [steps]
-    step_offsets: NDArray[np.int64]  # [traces + 1]
+    step_offsets: NDArray[np.int64]  # [sequences + 1]
+    sequence_offsets: NDArray[np.int64] | None = None  # [traces + 1]; None: a sequence per trace
+
+    def sequences(self) -> NDArray[np.int64]:
+        """Where the sequences of each trace begin, ``[traces + 1]``."""
+        if self.sequence_offsets is None:
+            return np.arange(len(self.offsets), dtype=np.int64)
+        return self.sequence_offsets
 
     def trace(self, index: int) -> tuple[list[int], list[int]]:
-        """Give the token ids of one trace, and its positions counted from its own first token."""
+        """Give the token ids of one sequence, and its positions counted from its first token."""
         begin, end = self.offsets[index : index + 2]
         first, last = self.step_offsets[index : index + 2]
         return self.token_ids[begin:end].tolist(), (self.positions[first:last] - begin).tolist()
@@ -88,7 +100,32 @@ class Head:
     word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
 
 
-Activation = Literal["sigmoid", "softmax"]
+Activation = Literal["identity", "sigmoid", "softmax", "tanh", "softplus"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    r"""A number read from the head's outputs: :math:`r = \sum_i w_i\, a(z)_i`.
+
+    Attributes:
+        name: what it measures, such as ``validity``.
+        activation: :math:`a`; ``softmax`` is over the outputs, the others are of each.
+        weights: :math:`w`, one per output; all 0 but for one 1 reads that output.
+        score_range: the least and the greatest value.
+        higher_is_better: whether a step is better the higher it is.
+    """
+
+    name: str
+    activation: Activation
+    weights: tuple[float, ...]
+    score_range: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool = True
+
+    @property
+    def column(self) -> int | None:
+        """The output that is read alone, or None for a sum of several."""
+        ones = [i for i, weight in enumerate(self.weights) if weight]
+        return ones[0] if len(ones) == 1 and self.weights[ones[0]] == 1.0 else None
 
 
 def _any_tokenizer(recipe: str, tokenizer: Tokenizer) -> None:
@@ -101,17 +138,13 @@ class Readout:
 
     Attributes:
         head: the head's weights.
-        activation: what turns the head's outputs into scores.
-        column: the output that is the score.
-        score_range: the least and the greatest score.
+        readings: what is read from its outputs; the first is the score.
         check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
             hold what the head needs.
     """
 
     head: Head
-    activation: Activation
-    column: int
-    score_range: tuple[float, float] = (0.0, 1.0)
+    readings: tuple[Reading, ...]
     check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
 
 
@@ -153,26 +186,29 @@ class Layout(Protocol):
         """Refuse a tokenizer that cannot serve the layout."""
 
 
+Confidence = Literal["author", "third-party", "unverified"]
+Unit = Literal["step", "solution"]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that makes a score the model's own score.
 
-    A step's score is ``activation(head(h))[column]``, where ``h`` is the backbone's last hidden
-    state, after the final norm, at the step's position.
+    A step's score is the first of `readings` of ``head(h)``, where ``h`` is the backbone's last
+    hidden state, after the final norm, at the step's position.
 
     Attributes:
         name: how the recipe is called in ``load(recipe=...)``.
         confidence: ``author`` when the layout and the reading are the model author's own code or
-            card, ``third-party`` when they come from other people's ports.
+            card, ``third-party`` when they come from other people's ports, ``unverified`` when
+            neither confirms them; `unverified` says what is open.
         source: where that code or card stands.
         tokenisation: ``joint`` when a trace is encoded as one text, ``separate`` when its parts are
             encoded alone and joined as ids. A fact about the model, never a choice of the caller:
             the two differ around a full stop and a newline.
         separator: the text that ends a step in the model's input.
         head: the head's weights.
-        activation: what turns the head's outputs into scores.
-        column: the output that is the score.
-        score_range: the least and the greatest score.
+        readings: what is read from its outputs; the first is the score.
         default_aggregate: the author's way from step scores to one score; None where the author
             states none, and then ``last`` is used.
         length_key: the entry of ``config.json`` that limits the length of a trace, in tokens.
@@ -183,17 +219,17 @@ class Recipe:
         step_ends: tokenizer, or None for the published ids -> what ends a step in token ids.
         check_tokenizer: raises ValueError where the tokenizer cannot serve the recipe.
         parameters: the factory's arguments, as ``config.json`` may hold them.
+        unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
+        unverified: the facts of it that no source confirms, one per item.
     """
 
     name: str
-    confidence: Literal["author", "third-party"]
+    confidence: Confidence
     source: str
     tokenisation: Literal["joint", "separate"]
     separator: str
     head: Head
-    activation: Activation
-    column: int
-    score_range: tuple[float, float]
+    readings: tuple[Reading, ...]
     default_aggregate: str | None
     split: Callable[[str], list[str]] = field(repr=False)
     fault_in_problem: Callable[[str], InputError | None] = field(repr=False)
@@ -205,6 +241,13 @@ class Recipe:
     check_tokenizer: Callable[[Tokenizer], None] = field(repr=False)
     length_key: str = "max_position_embeddings"
     parameters: tuple[tuple[str, str], ...] = ()
+    unit: Unit = "step"
+    unverified: tuple[str, ...] = ()
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The least and the greatest score."""
+        return self.readings[0].score_range
 
     @classmethod
     def from_layout(
@@ -213,11 +256,12 @@ class Recipe:
         readout: Readout,
         *,
         name: str,
-        confidence: Literal["author", "third-party"],
+        confidence: Confidence,
         source: str,
         default_aggregate: str | None = None,
         length_key: str = "max_position_embeddings",
         parameters: tuple[tuple[str, str], ...] = (),
+        unverified: tuple[str, ...] = (),
     ) -> Recipe:
         """Put a recipe together; the arguments are those of the class."""
         return cls(
@@ -227,9 +271,7 @@ class Recipe:
             tokenisation=layout.tokenisation,
             separator=layout.separator,
             head=readout.head,
-            activation=readout.activation,
-            column=readout.column,
-            score_range=readout.score_range,
+            readings=readout.readings,
             default_aggregate=default_aggregate,
             split=layout.split,
             fault_in_problem=layout.fault_in_problem,
@@ -239,6 +281,8 @@ class Recipe:
             check_tokenizer=partial(_check_tokenizer, name, readout, layout),
             length_key=length_key,
             parameters=parameters,
+            unit=getattr(layout, "unit", "step"),
+            unverified=unverified,
         )
 
     def positions(

@@ -22,7 +22,7 @@ from stepscore.scoring.ranking import (
 )
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
 from stepscore.scoring.score_traces import check_finite
-from stepscore.scoring.scores import StepScores, joined, only
+from stepscore.scoring.scores import StepScores, all_readings, joined, only
 from stepscore.scoring.truncation import Truncation
 from stepscore.scoring.turns import in_turn
 
@@ -290,9 +290,8 @@ async def _scored_group(
         if options.nan == "error":
             here = _arguments(call, problem, first + place)
             number_format = scorer.engine.number_format
-            check_finite(
-                here, alone.values, alone.offsets, alone.truncated, number_format=number_format
-            )
+            values = all_readings(alone)
+            check_finite(here, values, alone.offsets, alone.truncated, number_format=number_format)
         yield ScoredCandidate(first + place, candidate, alone)
 
 

@@ -13,7 +13,7 @@ from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.step_ends import find_step_ends, on_host
 from stepscore.scoring.hidden_states import HiddenStates, read_hidden
 from stepscore.scoring.score_options import NonFinite, check_choice
-from stepscore.scoring.scores import StepScores
+from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.tail import Norm, head_layers, head_scores, normed
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def read_steps(
 ) -> StepScores:
     r"""Score steps from hidden states that are there already: no backbone is loaded or run.
 
-    :math:`r_k = a(\mathrm{head}(\mathrm{norm}(h_{p_k})))_c`, where :math:`p_k` is the token at
-    which step :math:`k` is read, and :math:`a` and :math:`c` are the recipe's activation and
-    column.
+    :math:`r_k = \sum_i w_i\, a(\mathrm{head}(\mathrm{norm}(h_{p_k})))_i`, where :math:`p_k` is the
+    token at which step :math:`k` is read, and :math:`a` and :math:`w` are activation and weights of
+    the recipe's reading.
 
     Only the rows :math:`p_k` are taken, normed and read. On equal hidden states the scores are
     those of `ProcessRewardModel.score`, bit for bit. No gradient flows through them.
@@ -255,7 +255,13 @@ def read(
     if nan == "error":
         _check_finite(call, values, step_offsets)
     traces = len(step_offsets) - 1
-    return StepScores(values, step_offsets, recipe, np.zeros(traces, dtype=np.int64))
+    return StepScores(
+        values[:, 0].copy(),
+        step_offsets,
+        recipe,
+        np.zeros(traces, dtype=np.int64),
+        readings=further_readings(recipe.readings, values),
+    )
 
 
 def _ends(
@@ -321,14 +327,16 @@ def _ends(
 
 
 def _check_finite(call: str, values: NDArray[np.float32], step_offsets: NDArray[np.int64]) -> None:
-    wrong = np.flatnonzero(~np.isfinite(values))
+    finite = np.isfinite(values)
+    wrong = np.flatnonzero(~finite.all(1))
     if not len(wrong):
         return
     trace = int(np.searchsorted(step_offsets, wrong[0], side="right")) - 1
+    value = values[wrong[0]][~finite[wrong[0]]][0]
     more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     raise InputError(
         "hidden states that give a finite score for every step",
-        got=f"{values[wrong[0]]} for step {wrong[0] - step_offsets[trace]} of trace {trace}{more}",
+        got=f"{value} for step {wrong[0] - step_offsets[trace]} of trace {trace}{more}",
         advice=(
             "the model that made them may have overflowed in float16: run it in bfloat16 or "
             "float32, or pass ",

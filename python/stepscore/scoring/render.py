@@ -27,14 +27,21 @@ class Rendered:
     """What is forwarded of the traces, and where it is read.
 
     Attributes:
-        traces: each cut after the last token that is read, with the steps that are read.
+        traces: the sequences of all traces, as `Encoded` has them, each cut after the last token
+            that is read, with the steps that are read.
+        sequence_offsets: the sequences of each trace, int64 ``[traces + 1]``.
         truncated: the steps of each trace that are not read, int64 ``[traces]``.
-        skipped: trace -> why nothing of it is read; it is there without tokens.
+        skipped: trace -> why nothing of it is read; it has no sequences.
     """
 
     traces: PackedTraces
+    sequence_offsets: NDArray[np.int64]
     truncated: NDArray[np.int64]
     skipped: dict[int, InputError] = field(default_factory=dict)
+
+    def read(self) -> NDArray[np.int64]:
+        """The steps of each trace that are read, int64 ``[traces]``."""
+        return np.diff(self.traces.step_offsets[self.sequence_offsets])
 
 
 @dataclass(frozen=True)
@@ -77,14 +84,16 @@ class Renderer:
         encoded, good, skipped = self._encode(arguments, traces, on_bad)
         starts = encoded.offsets[:-1]
         counts = np.diff(encoded.step_offsets)
+        sequences = encoded.sequences()
+        first_step = encoded.step_offsets[sequences]  # of each trace
         positions = encoded.positions - np.repeat(starts, counts)
         fits = np.full(len(positions), True)
         if self.max_length is not None:
             fits = positions < self.max_length
             if truncation != "steps" and not fits.all():
                 advice: Words = "leave it out" if truncation is None else _PASS_TRUNCATION
-                # The last position of a trace is its length less one; every trace has a step.
-                lengths = positions[encoded.step_offsets[1:] - 1] + 1
+                # The position of its last step is a trace's length less one; every trace has one.
+                lengths = positions[first_step[1:] - 1] + 1
                 long = np.flatnonzero(lengths > self.max_length)
                 for trace in long.tolist():
                     more = len(long) if on_bad == "error" else 1
@@ -94,21 +103,19 @@ class Renderer:
                     if on_bad == "error":
                         raise fault
                     skipped[int(good[trace])] = fault
-                fits = np.repeat(lengths <= self.max_length, counts)
+                fits = np.repeat(lengths <= self.max_length, np.diff(first_step))
         read = np.add.reduceat(fits, encoded.step_offsets[:-1], dtype=np.int64)
         positions = positions[fits]
         last = offsets_of(read)[1:]
         lengths = np.zeros(len(starts), dtype=np.int64)
         lengths[read > 0] = positions[last[read > 0] - 1] + 1
         token_ids = encoded.token_ids[concatenated_ranges(starts, lengths)]
-        every_length, every_read, every_count = np.zeros((3, len(traces.steps)), dtype=np.int64)
-        every_length[good], every_read[good], every_count[good] = lengths, read, counts
-        truncated = every_count - every_read
+        packed = PackedTraces(token_ids, offsets_of(lengths), positions, offsets_of(read))
+        every_sequences, truncated = np.zeros((2, len(traces.steps)), dtype=np.int64)
+        every_sequences[good] = np.diff(sequences)
+        truncated[good] = np.diff(first_step) - np.diff(packed.step_offsets[sequences])
         truncated[list(skipped)] = 0
-        packed = PackedTraces(
-            token_ids, offsets_of(every_length), positions, offsets_of(every_read)
-        )
-        return Rendered(packed, truncated, skipped)
+        return Rendered(packed, offsets_of(every_sequences), truncated, skipped)
 
     def _encode(
         self, arguments: TraceArguments, traces: Traces, on_bad: OnBad

@@ -19,7 +19,7 @@ from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.packed_traces import concatenated_ranges
 from stepscore.scoring.render import Rendered, Renderer
 from stepscore.scoring.score_options import ScoreOptions
-from stepscore.scoring.scores import StepScores
+from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.solution_reader import SolutionReader
 
 # Seconds: a bar that appears and vanishes at once tells nobody anything.
@@ -55,7 +55,8 @@ def score_traces(
     skipped = dict(traces.skipped)
     counts = np.fromiter(map(len, traces.steps), np.int64, len(traces.steps))
     step_offsets = offsets_of(counts)
-    values = np.full(step_offsets[-1], np.nan, dtype=np.float32)
+    readings = reader.recipe.readings
+    values = np.full((step_offsets[-1], len(readings)), np.nan, dtype=np.float32)
     truncated = np.zeros(len(counts), dtype=np.int64)
     good = np.flatnonzero(counts)
     present, places = traces.take(good), arguments.take(good)
@@ -71,8 +72,7 @@ def score_traces(
             skipped |= {int(here[trace]): fault for trace, fault in rendered.skipped.items()}
             truncated[here] = rendered.truncated
             # A trace's steps are left out from its end only: the read ones are its first ones.
-            read = np.diff(rendered.traces.step_offsets)
-            steps = concatenated_ranges(step_offsets[here], read)
+            steps = concatenated_ranges(step_offsets[here], rendered.read())
             values[steps] = engine.read(arguments.call, rendered.traces, bar.update)
     bad = np.zeros(len(counts), dtype=np.bool_)
     bad[list(skipped)] = True
@@ -90,7 +90,15 @@ def score_traces(
         )
     places_of_skipped = {trace: skipped[trace] for trace in sorted(skipped)}
     stripped = {trace: n for trace, n in traces.stripped.items() if trace not in skipped}
-    return StepScores(values, step_offsets, reader.recipe, truncated, places_of_skipped, stripped)
+    return StepScores(
+        values[:, 0].copy(),
+        step_offsets,
+        reader.recipe,
+        truncated,
+        places_of_skipped,
+        stripped,
+        further_readings(readings, values),
+    )
 
 
 def check_finite(
@@ -106,7 +114,7 @@ def check_finite(
 
     Args:
         arguments: whom the message speaks to.
-        values: scores ``[steps]``.
+        values: the readings of every step ``[steps, readings]``.
         step_offsets: those of each trace ``[traces + 1]``.
         truncated: the steps of each trace that were left out ``[traces]``.
         first_step: the number that the first step of each trace has in the message; None counts
@@ -116,7 +124,8 @@ def check_finite(
     Raises:
         ValueError: the first such score.
     """
-    wrong = np.flatnonzero(~np.isfinite(values))
+    finite = np.isfinite(values)
+    wrong = np.flatnonzero(~finite.all(1))
     if not len(wrong):
         return
     trace_of = segment_of(step_offsets)[wrong]
@@ -127,10 +136,11 @@ def check_finite(
     first = int(wrong_at[0])
     trace = int(trace_of[first])
     step = int(step_of[first]) + (0 if first_step is None else first_step[trace])
+    value = values[wrong[first]][~finite[wrong[first]]][0]
     more = f", and {len(wrong_at) - 1} more" if len(wrong_at) > 1 else ""
     raise InputError(
         "a finite score of the model for every step",
-        got=f"{values[wrong[first]]}{more}",
+        got=f"{value}{more}",
         advice=(
             *_against_overflow(number_format),
             ", or pass ",

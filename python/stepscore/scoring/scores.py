@@ -14,7 +14,7 @@ from stepscore.errors import InputError, InputTypeError
 from stepscore.ops import aggregate
 from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import offsets_of
-from stepscore.recipes import Recipe
+from stepscore.recipes import Reading, Recipe
 from stepscore.voting.columns import UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class StepScores:
         skipped: candidate -> why it could not be scored; it has no steps here.
         stripped: candidate -> the tokens that were removed because they ended it, such as
             ``<|im_end|>``, where there were some.
+        readings: what the recipe reads beside the score, by name, float32 [steps] each.
 
     Examples:
         >>> import numpy as np
@@ -55,6 +56,7 @@ class StepScores:
     truncated: NDArray[np.int64]
     skipped: Mapping[int, InputError] = field(default_factory=dict)
     stripped: Mapping[int, int] = field(default_factory=dict)
+    readings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -144,6 +146,7 @@ class StepScores:
 def only(scores: StepScores, candidate: int) -> StepScores:
     """Give the scores of one candidate alone."""
     values = scores[candidate]
+    begin, end = scores.offsets[candidate : candidate + 2]
     return StepScores(
         values,
         np.array([0, len(values)], dtype=np.int64),
@@ -151,6 +154,7 @@ def only(scores: StepScores, candidate: int) -> StepScores:
         scores.truncated[candidate : candidate + 1],
         {0: scores.skipped[candidate]} if candidate in scores.skipped else {},
         {0: scores.stripped[candidate]} if candidate in scores.stripped else {},
+        {name: values[begin:end] for name, values in scores.readings.items()},
     )
 
 
@@ -172,7 +176,23 @@ def joined(parts: Sequence[StepScores]) -> StepScores:
             for at, part in zip(first, parts, strict=False)
             for i, n in part.stripped.items()
         },
+        {
+            name: np.concatenate([part.readings[name] for part in parts])
+            for name in parts[0].readings
+        },
     )
+
+
+def all_readings(scores: StepScores) -> NDArray[np.float32]:
+    """Give the scores and what was read beside them, ``[steps, readings]``."""
+    return np.stack([scores.values, *scores.readings.values()], axis=1)
+
+
+def further_readings(
+    readings: Sequence[Reading], values: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    """Give all but the first of the readings ``[steps, readings]``, by name."""
+    return {each.name: values[:, i].copy() for i, each in enumerate(readings) if i}
 
 
 def default_aggregate(recipe: Recipe) -> Aggregation:

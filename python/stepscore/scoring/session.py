@@ -19,7 +19,7 @@ from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.render import Renderer
 from stepscore.scoring.score_options import NonFinite
 from stepscore.scoring.score_traces import check_finite
-from stepscore.scoring.scores import StepScores
+from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.session_branches import Branch, BranchScores, forward_branches
 from stepscore.scoring.session_memory import KeyValueMemory, MemoryLimitError, SessionStats
 from stepscore.scoring.session_nodes import TraceForest, TraceNode
@@ -145,25 +145,34 @@ class Session:
             arguments = self._arguments(parents, steps)
             branches, whole, stripped = self._rendered(arguments, parents, whole)
             results = self._read(branches)
-            offsets = offsets_of([len(result.scores) for result in results])
-            values = np.concatenate(
-                [np.zeros(0, dtype=np.float32), *(result.scores for result in results)]
-            )
-            none = np.zeros(len(results), dtype=np.int64)
+            offsets = offsets_of(list(map(len, added)))
+            readings = self._renderer.recipe.readings
+            none_read = np.zeros((0, len(readings)), dtype=np.float32)
+            values = np.concatenate([none_read, *(result.scores for result in results)])
+            none = np.zeros(len(added), dtype=np.int64)
             if self._nan == "error":
                 first = [len(node.steps) for node in parents]
                 number_format = self._engine.number_format
                 check_finite(arguments, values, offsets, none, first, number_format=number_format)
             children = []
-            for branch, all_steps, result in zip(branches, whole, results, strict=True):
-                known = np.concatenate([branch.parent.scores, result.scores])
-                children.append(
-                    self._nodes.add_child(
-                        branch.parent, all_steps, known, branch.token_ids, result.prefix
-                    )
+            # A branch of several sequences goes on with what the last of them, the longest, holds.
+            last = {branch.index: i for i, branch in enumerate(branches)}
+            for index, (parent, all_steps) in enumerate(zip(parents, whole, strict=True)):
+                known = np.concatenate(
+                    [parent.scores, values[offsets[index] : offsets[index + 1], 0]]
                 )
+                token_ids, prefix = branches[last[index]].token_ids, results[last[index]].prefix
+                children.append(self._nodes.add_child(parent, all_steps, known, token_ids, prefix))
             self._memory.count()
-        scores = StepScores(values, offsets, self._renderer.recipe, none, {}, stripped)
+        scores = StepScores(
+            values[:, 0].copy(),
+            offsets,
+            self._renderer.recipe,
+            none,
+            {},
+            stripped,
+            further_readings(readings, values),
+        )
         return Branches(children, scores)
 
     def steps(self, node: int) -> list[str]:
@@ -244,18 +253,26 @@ class Session:
     def _rendered(
         self, arguments: TraceArguments, parents: Sequence[TraceNode], whole: list[list[str]]
     ) -> tuple[list[Branch], list[list[str]], dict[int, int]]:
-        """The branches, their steps as they are read, and the tokens that were removed there."""
+        """The sequences of the branches in which new steps are read, in the order of the branches.
+
+        Returns:
+            They, the steps of each branch as they are read, and the tokens that were removed there.
+        """
         if not parents:
             return [], [], {}
         problems = [node.problem for node in parents]
         traces = check_traces(arguments, self._reader, problems, whole)
-        packed = self._renderer.render(arguments, traces, None).traces
+        rendered = self._renderer.render(arguments, traces, None)
+        packed, sequences = rendered.traces, rendered.sequence_offsets
         branches = []
         for index, parent in enumerate(parents):
-            tokens = packed.token_ids[packed.offsets[index] : packed.offsets[index + 1]]
-            first, last = packed.step_offsets[index : index + 2]
-            positions = packed.positions[first + len(parent.steps) : last]
-            branches.append(Branch(index, parent, tokens, positions))
+            first_new = packed.step_offsets[sequences[index]] + len(parent.steps)
+            for sequence in range(sequences[index], sequences[index + 1]):
+                tokens = packed.token_ids[packed.offsets[sequence] : packed.offsets[sequence + 1]]
+                first, last = packed.step_offsets[sequence : sequence + 2]
+                positions = packed.positions[max(first, first_new) : last]
+                if len(positions):
+                    branches.append(Branch(index, parent, tokens, positions))
         return branches, [list(steps) for steps in traces.steps], traces.stripped
 
     def _read(self, branches: Sequence[Branch]) -> list[BranchScores]:

@@ -31,7 +31,7 @@ class Branch:
     """A trace to score: its tokens, and where its new steps are read.
 
     Attributes:
-        index: its place in the call.
+        index: its place in the call; the sequences of one trace share it.
         parent: the node that it continues.
         token_ids: of the whole trace.
         positions: of the new steps, counted from the trace's first token.
@@ -61,7 +61,12 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class BranchScores:
-    """What the model said of a branch: the scores of its new steps, and the prefix it ends in."""
+    """What the model said of a branch, and the prefix it ends in.
+
+    Attributes:
+        scores: of its new steps ``[steps, readings]``.
+        prefix: its keys and values; None where none are kept.
+    """
 
     scores: NDArray[np.float32]
     prefix: Prefix | None
@@ -178,7 +183,8 @@ def _read_with_what_fits(
     if budget != engine.token_budget:
         warn_of_budget("extend", engine.token_budget, budget, stacklevel=6)
         engine.token_budget = budget
-    values = np.empty(len(traces.positions), dtype=np.float32)
+    readings = len(engine.head.recipe.readings)
+    values = np.empty((len(traces.positions), readings), dtype=np.float32)
     values[scores.steps()] = scores.values()
     return planned, values, pieces
 

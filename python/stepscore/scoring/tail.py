@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError, InputTypeError
-from stepscore.ops import mlp_head, value_head
 from stepscore.recipes import Recipe
+from stepscore.scoring.head_readings import read_head
 
 # What is applied to the rows that are read: a module of torch, a function of rows, or weight and
 # epsilon of an RMS norm.
@@ -134,17 +134,12 @@ def _rms_normed(call: str, rows: Any, norm: Any) -> Any:
 
 
 def head_scores(recipe: Recipe, layers: list[tuple[Any, Any]], rows: Any) -> NDArray[np.float32]:
-    """The head over rows, in float32, as the forward pass reads them."""
+    """Give the readings of rows, float32 ``[n, readings]``, as the forward pass reads them."""
     layers = [(_beside(rows, weight), _beside(rows, bias)) for weight, bias in layers]
     with _as_loaded(rows):
-        if len(layers) == 1:
-            [(weight, bias)] = layers
-            scores = value_head(rows, weight, bias, activation=recipe.activation)
-        else:
-            scores = mlp_head(rows, layers, activation=recipe.activation)
-    column = scores[:, recipe.column]
-    values: NDArray[np.float32] = column.cpu().numpy() if is_torch(column) else column
-    return np.ascontiguousarray(values)
+        scores = read_head(recipe.readings, layers, rows)
+    values: NDArray[np.float32] = scores.cpu().numpy() if is_torch(scores) else scores
+    return values
 
 
 def _as_loaded(rows: Any) -> AbstractContextManager[object]:

@@ -9,7 +9,7 @@ from typing import Literal
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
-from stepscore.recipes.recipe import Head, Layer, Readout, Tokenizer
+from stepscore.recipes.recipe import Head, Layer, Reading, Readout, Tokenizer
 
 
 def softmax_of_classes(*layers: str, classes: int, good: int) -> Readout:
@@ -22,7 +22,8 @@ def softmax_of_classes(*layers: str, classes: int, good: int) -> Readout:
         good: the class that is the score.
     """
     kind: Literal["affine", "mlp"] = "affine" if len(layers) == 1 else "mlp"
-    return Readout(Head(kind, tuple(map(_with_bias, layers)), classes), "softmax", good)
+    head = Head(kind, tuple(map(_with_bias, layers)), classes)
+    return Readout(head, (softmax_column("score", good, classes),))
 
 
 def sigmoid_of_value(layer: str) -> Readout:
@@ -31,7 +32,8 @@ def sigmoid_of_value(layer: str) -> Readout:
     Args:
         layer: its module in the checkpoint.
     """
-    return Readout(Head("affine", (_with_bias(layer),), 1), "sigmoid", 0)
+    head = Head("affine", (_with_bias(layer),), 1)
+    return Readout(head, (Reading("score", "sigmoid", (1.0,)),))
 
 
 def softmax_of_words(
@@ -46,7 +48,13 @@ def softmax_of_words(
     """
     pair = WordPair(words, published or {})
     head = Head("lm_rows", (Layer("lm_head.weight"),), 2, word_ids=pair.ids)
-    return Readout(head, "softmax", good, check_tokenizer=pair.check_tokenizer)
+    readings = (softmax_column("score", good, 2),)
+    return Readout(head, readings, check_tokenizer=pair.check_tokenizer)
+
+
+def softmax_column(name: str, column: int, outputs: int) -> Reading:
+    """Read one of several classes by its probability."""
+    return Reading(name, "softmax", tuple(float(i == column) for i in range(outputs)))
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Engine:
     def read(
         self, call: str, traces: PackedTraces, on_steps: Callable[[int], object] = int
     ) -> NDArray[np.float32]:
-        """Score every step.
+        """Score every step: float32 ``[steps, readings]``.
 
         Where memory runs out, the batches are made smaller and the traces that are left go on with
         them; a warning says which budget worked.
@@ -103,7 +103,8 @@ class Engine:
             traces: the traces.
             on_steps: is told how many steps each batch has read.
         """
-        values = np.empty(len(traces.positions), dtype=np.float32)
+        readings = len(self.head.recipe.readings)
+        values = np.empty((len(traces.positions), readings), dtype=np.float32)
         unread = np.arange(len(values))
         budget = self.token_budget
         while len(unread):
@@ -119,7 +120,8 @@ class Engine:
                     raise
                 budget = smaller_budget(call, budget, planned, error)
             read = steps[scores.steps()]
-            values[read] = scores.values()
+            if len(read):
+                values[read] = scores.values()
             unread = np.setdiff1d(unread, read, assume_unique=True)
         if budget != self.token_budget:
             warn_of_budget(call, self.token_budget, budget)
@@ -144,9 +146,7 @@ class DeviceScores:
         return np.concatenate([np.zeros(0, dtype=np.int64), *self._steps])
 
     def values(self) -> NDArray[np.float32]:
-        """Their scores: the one copy from a GPU."""
-        if not self._scores:
-            return np.zeros(0, dtype=np.float32)
+        """Their scores ``[steps, readings]``, at least of one: the one copy from a GPU."""
         values: NDArray[np.float32] = torch.cat(self._scores).cpu().numpy()
         return values
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stepscore.ops import mlp_head, value_head
 from stepscore.recipes import Recipe
 from stepscore.scoring.forward.number_format import as_loaded
+from stepscore.scoring.head_readings import read_head
 
 Layers = tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
 
@@ -45,9 +45,8 @@ def read_steps(
     head is torch's, whose bits may depend on the number of rows).
 
     Returns:
-        float32 ``[steps]``, on the device of the hidden states.
+        float32 ``[steps, readings]``, on the device of the hidden states.
     """
-    recipe = head.recipe
     rows = torch.from_numpy(positions)
     if hidden.device.type == "cuda":
         rows = rows.pin_memory().to(hidden.device, non_blocking=True)
@@ -56,10 +55,5 @@ def read_steps(
         rows = torch.arange(len(positions))
     layers = head.on(hidden.device)
     with torch.inference_mode(), as_loaded(hidden.device):
-        if len(layers) == 1:
-            [(weight, bias)] = layers
-            scores = value_head(hidden, weight, bias, positions=rows, activation=recipe.activation)
-        else:
-            scores = mlp_head(hidden, layers, positions=rows, activation=recipe.activation)
-    column: torch.Tensor = scores[:, recipe.column]
-    return column
+        scores: torch.Tensor = read_head(head.recipe.readings, layers, hidden, rows)
+    return scores
