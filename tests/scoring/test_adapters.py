@@ -193,7 +193,7 @@ def test_a_sequence_classifier_s_head_is_read_by_its_name(peft, bases, tmp_path)
     model.config.pad_token_id = 0
     trained = train(peft, model, tmp_path, task_type="SEQ_CLS", **PLAIN)
     head = Head("affine", (Layer("score.weight"),), 1)
-    readings = (Reading("reward", "sigmoid", (1.0,)),)
+    readings = (Reading("score", "sigmoid", (1.0,)),)
     recipe = replace(stepscore.recipes.trl_prm(), head=head, readings=readings, name="of my own")
     prm = stepscore.load(tmp_path, recipe=recipe)
     for count in range(1, 4):
