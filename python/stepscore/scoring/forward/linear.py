@@ -32,7 +32,8 @@ class PackedLinear(torch.nn.Module):
     @property
     def weight(self) -> torch.Tensor:
         """The numbers, unpacked anew, for families that multiply by them themselves (Mamba)."""
-        return self.packed.to_dense()
+        numbers: torch.Tensor = self.packed.to_dense()
+        return numbers
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Give ``rows @ weight.T + bias``; a row's bits depend on that row alone."""
