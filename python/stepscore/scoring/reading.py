@@ -329,8 +329,14 @@ def _ends(
             argument="positions",
             where=call,
         )
-    if tokens.step_counts is not None:
-        counts = on_host(call, "step_counts", tokens.step_counts)
+    _check_counts(call, tokens.step_counts, step_offsets)
+    return ends, step_offsets
+
+
+def _check_counts(call: str, step_counts: Any, step_offsets: NDArray[np.int64]) -> None:
+    """Refuse counts that contradict positions."""
+    if step_counts is not None:
+        counts = on_host(call, "step_counts", step_counts)
         if not np.array_equal(counts, np.diff(step_offsets)):
             raise InputError(
                 "as many steps as the positions have",
@@ -339,7 +345,6 @@ def _ends(
                 argument="step_counts",
                 where=call,
             )
-    return ends, step_offsets
 
 
 def _spread(tokens: int) -> NDArray[np.int64]:

@@ -109,13 +109,7 @@ def adapter_tensors(
             paths.add(".".join(levels[:place]))
         groups[place is None, is_factor][path] = tensor
     if not groups[False, True] and not groups[True, True]:
-        raise InputError(
-            f"factors ({mark}...) in the adapter's weights",
-            got=f"none in {name}, which holds {', '.join(sorted(saved)[:3]) or 'no tensor'}: what "
-            "was trained was not saved",
-            advice="save the adapter again from the training, or use another checkpoint of it",
-            where="load",
-        )
+        raise _not_saved(name, mark, saved)
     if len(paths) > 1:
         raise InputError(
             "the backbone at one place in the model that the adapter was trained on",
@@ -132,6 +126,16 @@ def adapter_tensors(
         backbone_whole=groups[False, False],
         head_factors=groups[True, True],
         head_whole=groups[True, False],
+    )
+
+
+def _not_saved(name: str, mark: str, saved: Mapping[str, torch.Tensor]) -> InputError:
+    return InputError(
+        f"factors ({mark}...) in the adapter's weights",
+        got=f"none in {name}, which holds {', '.join(sorted(saved)[:3]) or 'no tensor'}: what was "
+        "trained was not saved",
+        advice="save the adapter again from the training, or use another checkpoint of it",
+        where="load",
     )
 
 
