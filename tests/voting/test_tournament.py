@@ -198,6 +198,11 @@ def test_a_round_robin_pairs_each_two_once_and_its_beginnings_are_balanced(n: in
         assert {frozenset(pair) for pair in pairs.tolist()} == {
             frozenset(pair) for pair in itertools.combinations(range(n), 2)
         }
+        # n - 1 of them hold all together, so that all ratings are comparable.
+        group = np.arange(n)
+        for a, b in pairs[: n - 1]:
+            group[group == group[a]] = group[b]
+        assert len(set(group.tolist())) == 1
         for size in range(len(pairs)):
             met = np.bincount(pairs[:size].ravel(), minlength=n)
             assert met.max() - met.min() <= 1 + n % 2, (seed, size)
