@@ -333,6 +333,11 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], name: s
         PairwiseJudge(Table(by_length), FAMILY, **options)
 
 
+def test_several_votes_need_a_temperature() -> None:
+    with pytest.raises(InputError, match="above temperature 0 for several votes"):
+        PairwiseJudge(Table(by_length), replace(FAMILY, temperature=0.0), votes=3)
+
+
 def test_arguments_that_make_no_sense_are_refused_before_anything_is_asked() -> None:
     policy = Table(by_length)
     judge = PairwiseJudge(policy, FAMILY)

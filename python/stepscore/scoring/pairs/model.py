@@ -112,6 +112,15 @@ class PairwiseJudge:
                     where=where,
                 )
 
+        if self.votes > 1 and self.verifier.temperature == 0:
+            raise InputError(
+                "a family that draws above temperature 0 for several votes, which would all be the "
+                "same text",
+                got="0",
+                argument="verifier.temperature",
+                where=where,
+            )
+
     @property
     def name(self) -> str:
         """The policy's and the family's."""
