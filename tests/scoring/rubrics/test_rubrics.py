@@ -1,4 +1,4 @@
-"""Rubrics, checklists and Likert scales, against shares and expectations reckoned by hand."""
+"""Rubrics and checklists, against shares reckoned by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextRequest, Token
-from stepscore.scoring.rubrics import likert, rubric, share, web_shepherd
+from stepscore.scoring.rubrics import rubric, share, web_shepherd
 
 Writer = Callable[[str, TextRequest], str | Exception | GeneratedText]
 
@@ -268,38 +268,3 @@ def test_a_rubric_that_makes_no_sense_is_refused(options: dict[str, Any], messag
     arguments = {"criteria": CRITERIA, "prompt": PROMPT, **options}
     with pytest.raises(InputError, match=message):
         rubric(Scripted(met(set())), **arguments)
-
-
-# --- Likert ---------------------------------------------------------------------------------
-
-ASK = "{problem}|{before}|{step}"
-
-
-def test_a_likert_score_is_the_expectation_of_its_number() -> None:
-    likely = {"SCORE:": {" 4": 0.4, " 5": 0.3, " 3": 0.1, " 1": 0.05, " 2": 0.05, " x": 0.1}}
-    text = "REASON: SCORE: 1 would be harsh.\nSCORE: 4"
-    policy = Scripted(lambda *_: tokenised(text, likely))
-    prm = likert(policy, prompt=ASK)
-    expected = (4 * 0.4 + 5 * 0.3 + 3 * 0.1 + 1 * 0.05 + 2 * 0.05) / 0.9
-    np.testing.assert_allclose(
-        prm.score("p", [["a", "b"]]).values, [(expected - 1) / 4] * 2, rtol=1e-6
-    )
-    turns = {request.prompt[-1].content for request in policy.calls[0]}  # type: ignore[union-attr]
-    assert turns == {"p||a", "p|a|b"}
-    by_text = likert(Scripted(lambda *_: text), prompt=ASK, by="text")
-    np.testing.assert_allclose(by_text.score("p", ["a"]).values, [3 / 4])
-
-
-@pytest.mark.parametrize("text", ["SCORE: 6", "SCORE: 0", "SCORE: 45", "4", "SCORE: four"])
-def test_a_number_off_the_scale_is_no_score(text: str) -> None:
-    for by in ("text", "probability"):
-        prm = likert(Scripted(lambda *_: tokenised(text)), prompt=ASK, by=by)  # type: ignore[arg-type]
-        scores = prm.score("p", ["a"], nan="propagate")
-        assert np.isnan(scores.values).all(), by
-        assert scores.faults[0, 0]
-
-
-@pytest.mark.parametrize("levels", [1, 10, 2.5])
-def test_levels_of_several_tokens_are_refused(levels: Any) -> None:
-    with pytest.raises(InputError, match="levels"):
-        likert(Scripted(lambda *_: "SCORE: 1"), prompt=ASK, levels=levels)
