@@ -218,6 +218,41 @@ def test_no_verdict_at_all_is_an_error_never_a_ranking() -> None:
         judge.rank_many(["p", "q"], [["a", "b"], ["a", "b"]])
 
 
+def test_what_is_kept_says_itself_what_is_missing() -> None:
+    judge = PairwiseJudge(Table(lambda p, *_: "<first>" if p == "p" else "?"), FAMILY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first, second, third = judge.compare_many(
+            ["p", "q", "r"], [["a", "b"], ["a", "b"], ["a", "a"]], on_missing="keep"
+        )
+    assert first.scores.tolist() == third.scores.tolist() == [0.5, 0.5]
+    assert np.isnan(second.scores).all()
+    assert [each.missing for each in (first, second, third)] == [0, 2, 0]
+    assert [each.asked for each in (first, second, third)] == [2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("how", "score"),
+    [
+        ("win_rate", 0.5),
+        ("majority", 0),
+        ("copeland", 0),
+        ("borda", 0.5),
+        ("elo", 1000),
+        ("bradley_terry", 0),
+        ("knockout", 1),
+        (functools.partial(elo, initial=7), 7),
+    ],
+)
+def test_one_alone_gets_what_two_level_ones_would(how: Any, score: float) -> None:
+    policy = Table(lambda *_: "<level>")
+    judge = PairwiseJudge(policy, FAMILY, how=how)
+    assert [r.score for r in judge.rank("p", ["a"])] == [score]
+    assert [r.score for r in judge.rank("p", ["a", "a"])] == [score] * 2
+    assert not policy.calls
+    assert [r.score for r in judge.rank("p", ["a", "b"])] == [score] * 2
+
+
 def test_a_policy_that_fails_at_everything_is_its_own_error() -> None:
     judge = PairwiseJudge(Table(lambda *_: ConnectionError("down")), FAMILY)
     with pytest.raises(ConnectionError, match="down"):
@@ -246,7 +281,7 @@ def test_all_problems_go_in_one_batch_and_are_ranked_as_alone(how: Any) -> None:
         np.testing.assert_equal([(r.index, r.score) for r in ranking], [
             (r.index, r.score) for r in alone
         ])  # fmt: skip
-    assert math.isnan(together[2][0].score) == (how == "win_rate")
+    assert together[2][0].score == (1 if how == "knockout" else 0.5)  # alone
     in_small = Table(noisy)
     small = PairwiseJudge(in_small, FAMILY, how=how, votes=2, seed=9, batch_size=3)
     np.testing.assert_equal(

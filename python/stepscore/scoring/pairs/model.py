@@ -35,8 +35,9 @@ from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.programs import Program, run, together
 from stepscore.voting.tournament import BothOrders
 
-# warn: say how many verdicts did not come;  error: refuse the ranking then.
-OnMissing = Literal["warn", "error"]
+# warn: say how many verdicts did not come, and refuse a ranking without any;  error: refuse a
+# ranking where one is missing;  keep: do neither: who calls reads it from the standings.
+OnMissing = Literal["warn", "error", "keep"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +144,13 @@ class PairwiseJudge:
                 Identical ones are judged once and share their score.
             how: replaces the judge's.
             top_k: how many to return; None returns all.
-            on_missing: ``warn`` where verdicts did not come; ``error`` raises then.
+            on_missing: ``warn`` where verdicts did not come; ``error`` raises then; ``keep`` does
+                neither, even where none came.
 
         Returns:
             As `ProcessRewardModel.rank`, without step scores; ``score`` is the rating, or the share
-            of a knockout's rounds that a candidate survived; NaN, which comes last, for one without
-            a decided match, as a single candidate.
+            of a knockout's rounds that a candidate survived; NaN, which comes last, for one of whom
+            no match was decided. A single candidate gets what each of two level ones would.
 
         Raises:
             TypeError, ValueError: no texts, no candidates, special tokens in them, an option that
@@ -195,6 +197,19 @@ class PairwiseJudge:
         check_candidates("compare", Argument("candidates"), candidates)
         return self._play("compare", [problem], [candidates], how, on_missing)[0]
 
+    def compare_many(
+        self,
+        problems: Sequence[str],
+        candidates: Sequence[Sequence[Solution]],
+        *,
+        how: Tournament | Rate | None = None,
+        on_missing: OnMissing = "warn",
+    ) -> list[Standings]:
+        """Give the scores and matches of every problem, as `compare`; see `rank_many`."""
+        problems, candidates = as_lists(problems), as_lists(candidates)
+        check_problems_and_candidates("compare_many", problems, candidates)
+        return self._play("compare_many", problems, candidates, how, on_missing)
+
     def score(self, *_: object, **__: object) -> NoReturn:
         """Refuse: a judge of pairs says nothing of one solution alone.
 
@@ -222,7 +237,7 @@ class PairwiseJudge:
         tokenizer = getattr(self.policy, "tokenizer", None)
         reserved = ReservedTokens.of(tokenizer) if tokenizer else ReservedTokens((), ())
         rules = MatchRules(self.votes, self.vote, self.orders)
-        many = call == "rank_many"
+        many = call.endswith("_many")
         programs: list[Program[Standings]] = []
         for index, (problem, solutions) in enumerate(zip(problems, candidates, strict=True)):
 
@@ -238,7 +253,8 @@ class PairwiseJudge:
                 compete(text, texts, self.verifier, rules, kind, self.budget, self.seed)
             )
         standings: list[Any] = run(together(programs), _Batches(self.policy, self.batch_size))
-        _report(call, standings, on_missing)
+        if on_missing != "keep":
+            _report(call, standings, on_missing)
         return standings
 
     def _check_budget(self, call: str, distinct: int) -> None:

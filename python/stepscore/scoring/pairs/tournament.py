@@ -88,7 +88,8 @@ def compete(
 
     Args:
         problem: what they solve.
-        texts: of the candidates; identical ones are judged once and share the score.
+        texts: of the candidates; identical ones are judged once and share the score. One alone
+            gets what each of two that are level would.
         verifier, rules: how two are compared.
         how: ``knockout``, or a rating of a round robin, by its name or a function.
         budget: the most matches; None for no limit.
@@ -98,7 +99,11 @@ def compete(
     drawn = seeds_of(seed, problem, distinct)(0, 0)
     first_of = [texts.index(text) for text in distinct]
     matches: list[Match] = []
-    if how == "knockout":
+    rate = RATINGS[how] if isinstance(how, str) and how != "knockout" else how
+    if len(distinct) == 1:
+        level = 1.0 if not callable(rate) else float(rate(Comparisons([(0, 1)], [0.5], 2))[0])
+        return Standings(np.full(len(texts), level), (), 0)
+    if not callable(rate):
         knockout = Knockout(len(distinct), seed=drawn)
         while len(pairs := knockout.pairs()):
             if budget is not None and len(matches) + len(pairs) > budget:
@@ -109,10 +114,9 @@ def compete(
         scores = knockout.scores()
     else:
         pairs = round_robin(len(distinct), seed=drawn)[:budget]
-        if len(pairs):
-            matches = yield from play(_rows(pairs), problem, distinct, verifier, rules, seed)
+        matches = yield from play(_rows(pairs), problem, distinct, verifier, rules, seed)
         results = Comparisons(pairs, [match.points for match in matches], len(distinct))
-        scores = (how if callable(how) else RATINGS[how])(results)
+        scores = rate(results)
     place_of = {text: place for place, text in enumerate(distinct)}
     return Standings(
         scores[[place_of[text] for text in texts]],
