@@ -210,6 +210,12 @@ class PairwiseJudge:
         check_problems_and_candidates("compare_many", problems, candidates)
         return self._play("compare_many", problems, candidates, how, on_missing)
 
+    def check(self, problems: Sequence[str], candidates: Sequence[Sequence[Solution]]) -> None:
+        """Refuse what `rank_many` would refuse, without asking for anything."""
+        problems, candidates = as_lists(problems), as_lists(candidates)
+        check_problems_and_candidates("check", problems, candidates)
+        self._read("check", problems, candidates)
+
     def score(self, *_: object, **__: object) -> NoReturn:
         """Refuse: a judge of pairs says nothing of one solution alone.
 
@@ -234,11 +240,24 @@ class PairwiseJudge:
         kind = self.how if how is None else how
         _check_how(call, kind)
         check_choice(call, "on_missing", on_missing, OnMissing)
+        rules = MatchRules(self.votes, self.vote, self.orders)
+        programs: list[Program[Standings]] = [
+            compete(problem, texts, self.verifier, rules, kind, self.budget, self.seed)
+            for problem, texts in self._read(call, problems, candidates)
+        ]
+        standings: list[Any] = run(together(programs), _Batches(self.policy, self.batch_size))
+        if on_missing != "keep":
+            _report(call, standings, on_missing)
+        return standings
+
+    def _read(
+        self, call: str, problems: Sequence[object], candidates: Sequence[Sequence[Solution]]
+    ) -> list[tuple[str, list[str]]]:
+        """Give every problem and its candidates as texts that can be shown."""
         tokenizer = getattr(self.policy, "tokenizer", None)
         reserved = ReservedTokens.of(tokenizer) if tokenizer else ReservedTokens((), ())
-        rules = MatchRules(self.votes, self.vote, self.orders)
-        many = call.endswith("_many")
-        programs: list[Program[Standings]] = []
+        many = call in ("rank_many", "compare_many", "check")
+        shown = []
         for index, (problem, solutions) in enumerate(zip(problems, candidates, strict=True)):
 
             def argument_of(name: str, place: int | None, index: int = index) -> Argument:
@@ -249,13 +268,8 @@ class PairwiseJudge:
 
             text, texts = solution_texts(call, problem, solutions, reserved, argument_of)
             self._check_budget(call, len(set(texts)))
-            programs.append(
-                compete(text, texts, self.verifier, rules, kind, self.budget, self.seed)
-            )
-        standings: list[Any] = run(together(programs), _Batches(self.policy, self.batch_size))
-        if on_missing != "keep":
-            _report(call, standings, on_missing)
-        return standings
+            shown.append((text, texts))
+        return shown
 
     def _check_budget(self, call: str, distinct: int) -> None:
         if self.budget is not None and self.budget < distinct - 1:
