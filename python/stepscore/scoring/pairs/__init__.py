@@ -4,6 +4,7 @@
 - ``verifier``: what a family is; a file for each published one
 """
 
+from stepscore.scoring.pairs.families import FAMILIES
 from stepscore.scoring.pairs.j1 import j1, j1_scores
 from stepscore.scoring.pairs.matches import Match
 from stepscore.scoring.pairs.model import PairwiseJudge
@@ -22,6 +23,7 @@ from stepscore.scoring.pairs.verifier import PairVerifier, pair_verifier
 from stepscore.scoring.pairs.web_arbiter import web_arbiter
 
 __all__ = [
+    "FAMILIES",
     "TOURNAMENTS",
     "Match",
     "MissingVerdictsError",

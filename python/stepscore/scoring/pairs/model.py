@@ -115,10 +115,10 @@ class PairwiseJudge:
 
         if self.votes > 1 and self.verifier.temperature == 0:
             raise InputError(
-                "a family that draws above temperature 0 for several votes, which would all be the "
-                "same text",
-                got="0",
-                argument="verifier.temperature",
+                "1, because votes at temperature 0 would all be the same text",
+                got=str(self.votes),
+                advice=("give the family one above 0, such as ", Argument("temperature", 0.7)),
+                argument="votes",
                 where=where,
             )
 
