@@ -15,7 +15,7 @@ from stepscore.voting import RATINGS
 if TYPE_CHECKING:
     from stepscore.scoring.pairs import PairwiseJudge
 
-SUMMARY = "compare candidates two by two, rank and vote; then a table"
+SUMMARY = "compare candidates two by two; rank and vote"
 HELP = (
     options.INPUT_HELP
     + options.RULES_HELP
