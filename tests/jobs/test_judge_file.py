@@ -92,6 +92,7 @@ def test_scores_ranks_and_votes_are_written(write: Write, tmp_path: Path) -> Non
     assert provenance["model"] == "longer"
     assert provenance["judge"]["name"] == "table"
     assert provenance["judge"]["how"] == "win_rate"
+    assert provenance["judge"]["prompt"] == FAMILY.fingerprint
     assert provenance["how"] == "score"
     assert "3 matches by 6 verdicts." in report.table
 

@@ -108,6 +108,7 @@ def describe_judge(judge: PairwiseJudge, version: str) -> dict[str, Any]:
         "judge": {
             "name": verifier.name,
             "source": verifier.source,
+            "prompt": verifier.fingerprint,
             "how": judge.how if isinstance(judge.how, str) else repr(judge.how),
             "votes": judge.votes,
             "vote": judge.vote,

@@ -268,3 +268,22 @@ def test_a_rubric_that_makes_no_sense_is_refused(options: dict[str, Any], messag
     arguments = {"criteria": CRITERIA, "prompt": PROMPT, **options}
     with pytest.raises(InputError, match=message):
         rubric(Scripted(met(set())), **arguments)
+
+
+def test_provenance_tells_rubrics_apart() -> None:
+    """Whatever moves a score stands beside it."""
+    policy = Scripted(met(set()))
+    first = {"criteria": CRITERIA, "prompt": PROMPT, "temperature": 0.5}
+    changes: list[dict[str, Any]] = [
+        {},
+        {"prompt": PROMPT + "!"},
+        {"criteria": CRITERIA[:2]},
+        {"words": ("true", "no")},
+        {"votes": 2},
+        {"seed": 1},
+        {"temperature": 0.6},
+        {"by": "probability"},
+        {"verdict": "(true|false)"},
+    ]
+    described = [rubric(policy, **{**first, **change}).recipe.parameters for change in changes]
+    assert len(set(described)) == len(changes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, Turn
@@ -60,6 +61,12 @@ class PairVerifier:
                     argument="prompt",
                     where=self.name,
                 )
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen letters of the prompt: another prompt is another judge."""
+        digest = blake2b(f"{self.system}\0{self.user}".encode(), digest_size=8)
+        return digest.hexdigest()
 
     def turns(self, problem: str, first: str, second: str) -> tuple[Turn, ...]:
         """Show two solutions of a problem."""

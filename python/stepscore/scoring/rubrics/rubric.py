@@ -12,7 +12,7 @@ from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes import Recipe
 from stepscore.scoring.rubrics.answers import By, Draw, Words
 from stepscore.scoring.rubrics.shares import check_weights, share
-from stepscore.scoring.rubrics.templates import check_template, fill
+from stepscore.scoring.rubrics.templates import check_template, fill, fingerprint
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError, together
 from stepscore.scoring.verdicts.recipes import verdict_recipe
@@ -137,6 +137,9 @@ def rubric(
             "votes": votes,
             "temperature": temperature,
             "max_tokens": max_tokens,
+            "prompt": fingerprint(prompt, verdict, *words),
+            "criteria": "of the problem" if fixed is None else fingerprint(repr(fixed)),
+            "seed": seed,
         },
         unverified=("The prompt of a grader that was trained on one.",),
     )

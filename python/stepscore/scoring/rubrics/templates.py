@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from stepscore.errors import InputError
 
@@ -19,6 +20,12 @@ def check_template(call: str, template: str, needed: Sequence[str]) -> None:
                 argument="prompt",
                 where=call,
             )
+
+
+def fingerprint(*texts: str) -> str:
+    """Sixteen letters of what is asked, for provenance: another prompt gives other scores."""
+    digest = blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=8)
+    return digest.hexdigest()
 
 
 def fill(template: str, texts: dict[str, str]) -> str:

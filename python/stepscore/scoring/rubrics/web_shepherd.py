@@ -85,6 +85,7 @@ def web_shepherd(
             "votes": votes,
             "temperature": temperature,
             "max_tokens": max_tokens,
+            "seed": seed,
         },
         unverified=_UNVERIFIED,
     )
