@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.places import Places
+from stepscore.recipes.reading import Activation as Activation
+from stepscore.recipes.reading import Reading as Reading
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
 
 
@@ -50,7 +53,8 @@ class Encoded:
     """Traces as packed tokens, with the positions at which their steps are read.
 
     ``token_ids[offsets[i]:offsets[i + 1]]`` is trace ``i``;
-    ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step.
+    ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step, or
+    one per question where a recipe asks several (`Places`).
 
     A trace whose steps are read at tokens that later steps do not see is several sequences, one for
     each step, of which the model forwards what they have in common once. ``i`` then counts
@@ -100,34 +104,6 @@ class Head:
     word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
 
 
-Activation = Literal["identity", "sigmoid", "softmax", "tanh", "softplus"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    r"""A number read from the head's outputs: :math:`r = \sum_i w_i\, a(z)_i`.
-
-    Attributes:
-        name: what it measures, such as ``validity``.
-        activation: :math:`a`; ``softmax`` is over the outputs, the others are of each.
-        weights: :math:`w`, one per output; all 0 but for one 1 reads that output.
-        score_range: the least and the greatest value.
-        higher_is_better: whether a step is better the higher it is.
-    """
-
-    name: str
-    activation: Activation
-    weights: tuple[float, ...]
-    score_range: tuple[float, float] = (0.0, 1.0)
-    higher_is_better: bool = True
-
-    @property
-    def column(self) -> int | None:
-        """The output that is read alone, or None for a sum of several."""
-        ones = [i for i, weight in enumerate(self.weights) if weight]
-        return ones[0] if len(ones) == 1 and self.weights[ones[0]] == 1.0 else None
-
-
 def _any_tokenizer(recipe: str, tokenizer: Tokenizer) -> None:
     """Accept any tokenizer."""
 
@@ -141,11 +117,13 @@ class Readout:
         readings: what is read from its outputs; the first is the score.
         check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
             hold what the head needs.
+        places: what is asked of a step at several tokens; None for one token.
     """
 
     head: Head
     readings: tuple[Reading, ...]
     check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
+    places: Places | None = None
 
 
 class Layout(Protocol):
@@ -221,6 +199,7 @@ class Recipe:
         parameters: the factory's arguments, as ``config.json`` may hold them.
         unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
         unverified: the facts of it that no source confirms, one per item.
+        places: what is asked of a step at several tokens; None for one token.
     """
 
     name: str
@@ -243,6 +222,21 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
     unit: Unit = "step"
     unverified: tuple[str, ...] = ()
+    places: Places | None = None
+
+    @property
+    def token_readings(self) -> tuple[Reading, ...]:
+        """What is read at every position; without `places` it is what is known of a step."""
+        return self.readings if self.places is None else self.places.token_readings
+
+    @property
+    def positions_per_step(self) -> int:
+        """At how many tokens a step is read."""
+        return 1 if self.places is None else len(self.places.questions)
+
+    def of_steps(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the readings of steps, from what was read at their positions."""
+        return values if self.places is None else self.places.joined(values)
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -283,6 +277,7 @@ class Recipe:
             parameters=parameters,
             unit=getattr(layout, "unit", "step"),
             unverified=unverified,
+            places=readout.places,
         )
 
     def positions(
