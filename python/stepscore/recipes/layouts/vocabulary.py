@@ -10,6 +10,7 @@ from stepscore.recipes.recipe import Tokenizer
 # Entries that tell a published vocabulary from any other one; all of them are checked.
 _FINGERPRINTS = {
     "Qwen2.5": {"<|endoftext|>": 151643},
+    "Llama 3": {"<|begin_of_text|>": 128000, "<|end_header_id|>": 128007},
     "Mistral v0.1": {"▁[": 733, "]": 28793},
 }
 
