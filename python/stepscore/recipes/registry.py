@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
+from inspect import signature
 from pathlib import Path, PurePath
 from pkgutil import iter_modules
 from typing import Any
@@ -24,8 +25,8 @@ _NOT_OFFERED = {
     "Gen-Verse/ReasonFlux-PRM-1.5B": "reasonflux-prm-1.5b",
     "jinachris/PURE-PRM-7B": "pure-prm",
     "jinachris/Qwen2.5-Math-7B-PRM800K": "pure-prm",
-    "RLHFlow/Llama3.1-8B-PRM-Mistral-Data": "rlhflow-prm",
-    "RLHFlow/Llama3.1-8B-PRM-Deepseek-Data": "rlhflow-prm",
+    "OpenGVLab/VisualPRM-8B": "visual-prm over images, on a language model of no stock class",
+    "OpenGVLab/VisualPRM-8B-v1.1": "visual-prm over images, on a language model of no stock class",
     "Qwen/Qwen2.5-Math-RM-72B": "qwen2.5-math-rm",
 }
 
@@ -71,6 +72,14 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             got=repr(name),
             advice="pass one of these",
             argument="name",
+            where="recipe_by_name",
+        )
+    missing = _missing(published()[name], parameters)
+    if missing:
+        raise InputTypeError(
+            f"{', '.join(missing)} of {name}, which no default can say",
+            got=f"{sorted(parameters)}",
+            advice=f"pass a Recipe instead of its name: {_call(published()[name], missing)}",
             where="recipe_by_name",
         )
     try:
@@ -192,6 +201,18 @@ def _from_name(evidence: Evidence) -> Recipe | None:
     for name in map(str.casefold, evidence.names()):
         if name in offered:
             entry, parameters = offered[name]
+            missing = _missing(entry, parameters)
+            if missing:
+                raise InputError(
+                    f"{', '.join(missing)} of {entry.name}, which no default can say",
+                    got=f"the name of {evidence.name} alone",
+                    advice=(
+                        "pass the ",
+                        Argument("recipe"),
+                        f" that {_call(entry, missing)} gives",
+                    ),
+                    where="load",
+                )
             return entry.make(**parameters)
         if name in not_offered:
             repository = not_offered[name]
@@ -278,9 +299,26 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
     for entry in published().values():
         # Their class says nothing, so that no other recipe of them could have been detected.
         if not entry.architectures:
+            missing = _missing(entry, {})
             advice += [
                 "; pass " if len(advice) == 1 else ", ",
                 Argument("recipe", entry.name),
-                f" if its steps end in {entry.make().separator!r}",
+                f" by {_call(entry, missing)}"
+                if missing
+                else f" if its steps end in {entry.make().separator!r}",
             ]
     return tuple(advice)
+
+
+def _missing(entry: Published, parameters: Mapping[str, Any]) -> list[str]:
+    """The arguments without a default that are not among these."""
+    known = signature(entry.make).parameters.values()
+    return [
+        each.name for each in known if each.default is each.empty and each.name not in parameters
+    ]
+
+
+def _call(entry: Published, arguments: list[str]) -> str:
+    """How a recipe is made."""
+    given = ", ".join(f"{name}=..." for name in arguments)
+    return f"stepscore.recipes.{getattr(entry.make, '__name__', entry.name)}({given})"
