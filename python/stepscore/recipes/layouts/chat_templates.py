@@ -101,8 +101,12 @@ class ChatTemplate:
         header = self.header("assistant")
         ids = tuple(encode_text(tokenizer, header))
         expect_published(recipe, tokenizer, repr(header), ids, self.answer_ids)
-        if self.of_tokenizer:
-            expect_rendering(recipe, tokenizer, messages, self.conversation(system, messages))
+        if not self.of_tokenizer:
+            return
+        as_passed = [messages]
+        if system != "none" and system not in self.systems:  # the authors may have passed it
+            as_passed.append([("system", system), *messages])
+        expect_rendering(recipe, tokenizer, as_passed, self.conversation(system, messages))
 
 
 LLAMA_3_1 = ChatTemplate(
@@ -155,7 +159,9 @@ def expect_added(recipe: str, tokenizer: Tokenizer, tokens: Sequence[str]) -> No
             )
 
 
-def expect_rendering(recipe: str, tokenizer: Tokenizer, messages: Messages, text: str) -> None:
+def expect_rendering(
+    recipe: str, tokenizer: Tokenizer, conversations: Sequence[Messages], text: str
+) -> None:
     """Refuse a tokenizer whose own template writes a conversation otherwise than it is pinned.
 
     A tokenizer without a template is not compared, nor is any where jinja2 is not installed.
@@ -163,16 +169,19 @@ def expect_rendering(recipe: str, tokenizer: Tokenizer, messages: Messages, text
     Args:
         recipe: for the message.
         tokenizer: the checkpoint's own.
-        messages: roles and texts of a conversation.
+        conversations: roles and texts, in each way in which they may be passed.
         text: the conversation as the recipe writes it.
     """
     anything: Any = tokenizer
     if getattr(anything, "chat_template", None) is None:
         return
-    turns = [{"role": role, "content": content} for role, content in messages]
+    asked = [[{"role": role, "content": text} for role, text in each] for each in conversations]
     try:
         # Templates that write a date take this one; the others do not look at it.
-        written = anything.apply_chat_template(turns, tokenize=False, date_string="26 Jul 2024")
+        rendered = [
+            anything.apply_chat_template(turns, tokenize=False, date_string="26 Jul 2024")
+            for turns in asked
+        ]
     except ImportError:
         return
     except Exception as error:  # whatever a template raises that takes no such turns
@@ -182,7 +191,8 @@ def expect_rendering(recipe: str, tokenizer: Tokenizer, messages: Messages, text
             advice=_PASS_SYSTEM,
             where=recipe,
         ) from error
-    if written != text:
+    if text not in rendered:
+        written = rendered[0]
         same = next((i for i, (a, b) in enumerate(zip(written, text, strict=False)) if a != b), 0)
         raise InputError(
             f"the tokenizer's chat template to write {shorten_around(text, same)}, as the recipe "
