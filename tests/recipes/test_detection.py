@@ -123,8 +123,8 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
         ),
         (
             evidence("X", {}, name="infly/Universal-PRM-7B"),
-            r"expected weight of universal-prm, which no default can say; got the name of infly/"
-            r"Universal-PRM-7B alone; pass the recipe that .*universal_prm\(weight=\.\.\.\) gives",
+            r"load: weight: expected the weight of 'universal-prm', which no source states; .*pass "
+            r"recipe=stepscore\.recipes\.universal_prm\(weight=\.\.\.\)",
         ),
         (
             evidence("Qwen2ForTokenClassification", {"score.weight": (5, H), "score.bias": (5,)}),

@@ -74,16 +74,10 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             argument="name",
             where="recipe_by_name",
         )
-    missing = _missing(published()[name], parameters)
-    if missing:
-        raise InputTypeError(
-            f"{', '.join(missing)} of {name}, which no default can say",
-            got=f"{sorted(parameters)}",
-            advice=f"pass a Recipe instead of its name: {_call(published()[name], missing)}",
-            where="recipe_by_name",
-        )
+    entry = published()[name]
+    _check_arguments(entry, parameters)
     try:
-        return published()[name].make(**parameters)
+        return entry.make(**parameters)
     except InputError:
         raise
     except TypeError as error:
@@ -92,6 +86,36 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             got=f"{sorted(parameters)} ({error})",
             where="recipe_by_name",
         ) from error
+
+
+def required_arguments(entry: Published) -> list[str]:
+    """Give the arguments that a recipe has no default for, because no source states one."""
+    return [
+        name
+        for name, argument in signature(entry.make).parameters.items()
+        if argument.default is argument.empty
+    ]
+
+
+def _check_arguments(
+    entry: Published, parameters: Mapping[str, str], where: str = "recipe_by_name"
+) -> None:
+    """Name what a recipe leaves to its user, and how it is passed."""
+    missing = [name for name in required_arguments(entry) if name not in parameters]
+    if missing:
+        call = f"stepscore.recipes.{entry.make.__name__}"
+        raise InputError(
+            f"the {' and the '.join(missing)} of {entry.name!r}, which no source states",
+            got="none",
+            advice=(
+                "pass ",
+                Argument("recipe"),
+                f"={call}({', '.join(f'{name}=...' for name in missing)}), or write it into the "
+                f'entry "stepscore" of config.json; help({call}) says what is known of it',
+            ),
+            argument=missing[0],
+            where=where,
+        )
 
 
 @dataclass(frozen=True)
@@ -201,18 +225,7 @@ def _from_name(evidence: Evidence) -> Recipe | None:
     for name in map(str.casefold, evidence.names()):
         if name in offered:
             entry, parameters = offered[name]
-            missing = _missing(entry, parameters)
-            if missing:
-                raise InputError(
-                    f"{', '.join(missing)} of {entry.name}, which no default can say",
-                    got=f"the name of {evidence.name} alone",
-                    advice=(
-                        "pass the ",
-                        Argument("recipe"),
-                        f" that {_call(entry, missing)} gives",
-                    ),
-                    where="load",
-                )
+            _check_arguments(entry, parameters, "load")
             return entry.make(**parameters)
         if name in not_offered:
             repository = not_offered[name]
@@ -298,27 +311,13 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
     ]
     for entry in published().values():
         # Their class says nothing, so that no other recipe of them could have been detected.
-        if not entry.architectures:
-            missing = _missing(entry, {})
+        if entry.architectures or required_arguments(entry):
+            continue
+        recipe = entry.make()
+        if recipe.head.kind == "lm_rows":
             advice += [
                 "; pass " if len(advice) == 1 else ", ",
                 Argument("recipe", entry.name),
-                f" by {_call(entry, missing)}"
-                if missing
-                else f" if its steps end in {entry.make().separator!r}",
+                f" if its steps end in {recipe.separator!r}",
             ]
     return tuple(advice)
-
-
-def _missing(entry: Published, parameters: Mapping[str, Any]) -> list[str]:
-    """The arguments without a default that are not among these."""
-    known = signature(entry.make).parameters.values()
-    return [
-        each.name for each in known if each.default is each.empty and each.name not in parameters
-    ]
-
-
-def _call(entry: Published, arguments: list[str]) -> str:
-    """How a recipe is made."""
-    given = ", ".join(f"{name}=..." for name in arguments)
-    return f"stepscore.recipes.{getattr(entry.make, '__name__', entry.name)}({given})"

@@ -14,11 +14,7 @@ import numpy as np
 from stepscore.errors import Argument, InputError
 from stepscore.ops import find_steps
 from stepscore.ragged import offsets_of
-from stepscore.recipes.layouts.chat_templates import (
-    ChatTemplate,
-    Messages,
-    expect_added,
-)
+from stepscore.recipes.layouts.chat_templates import ChatTemplate, Messages
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.packing import Parts, pack
 from stepscore.recipes.layouts.steps import (
@@ -27,6 +23,7 @@ from stepscore.recipes.layouts.steps import (
     split_at,
     unix_lines,
 )
+from stepscore.recipes.layouts.vocabulary import expect_added
 from stepscore.recipes.recipe import Encoded, Tokenizer
 from stepscore.recipes.step_ends import StepEnds
 
@@ -144,7 +141,8 @@ class PrefixProbe:
         if self.steps_in != "problem":
             messages = [*messages, (self.steps_in, "b\n2")]
         self.chat.check(recipe, tokenizer, self.system, messages)
-        expect_added(recipe, tokenizer, self.added)
+        for token in self.added:
+            expect_added(recipe, tokenizer, token)
         if self.adds_eos and self._eos(tokenizer) is None:
             raise InputError(
                 "a tokenizer with an EOS token, at which every step is read",
