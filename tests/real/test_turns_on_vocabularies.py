@@ -31,6 +31,7 @@ TRACES = [
     ("¿Qué? 日本 𝄞", ["cafe\u0301 é", "年𝄞.", "\u200bzero\u00a0width"]),
     ("<|im_start|", ["<|eot_id|", "|end_header_id|>", "<extr", "a>", "<+", "->"]),
     ("", ["x"]),
+    ("newlines first", ["\n\nleading", "\n again"]),
     ("Code:\n    if x:\n        y\n", ["for i in range(3):\n    print(i)", "\ty"]),
 ]
 

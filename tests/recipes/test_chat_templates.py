@@ -8,6 +8,9 @@ import models
 import pytest
 from rows import ROWS
 from rows_turns import LLAMA, PATHFINDER, QWEN_SYSTEM, with_tokens
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from stepscore import recipes
 from stepscore.recipes.layouts import CHATML, LabelTurns, PrefixProbe, rows_of_words
@@ -145,12 +148,43 @@ def test_an_eos_that_is_read_must_be_there():
 @pytest.mark.parametrize("name", ["rlhflow-prm", "visual-prm", "pathfinder-prm", "universal-prm"])
 def test_marks_in_texts_are_refused(name):
     recipe, marks = ROWS[name].recipe, ["<|im_start|>"]
-    marks = {"rlhflow-prm": ["<|start_header_id|>"], "visual-prm": ["<image>"]}.get(name, marks)
+    marks = {"rlhflow-prm": ["<|start_header_id|>", "<|eot_id|>"]}.get(name, marks)
     for mark in [*marks, *(PATHFINDER if name == "pathfinder-prm" else ())]:
         for fault in (recipe.fault_in_problem(f"a{mark}b"), recipe.fault_in_step(f"a{mark}b")):
             assert fault is not None
             assert repr(mark) in fault.expected
             assert fault.argument is None
+
+
+def test_an_image_is_not_offered():
+    for fault in (
+        recipes.visual_prm().fault_in_problem("<image>\nWhat is this?"),
+        recipes.visual_prm().fault_in_step("It is <img><IMG_CONTEXT></img>"),
+    ):
+        assert fault is not None
+        assert "of text alone, because images are not offered" in fault.expected
+        assert "<im" in fault.got
+
+
+def test_only_what_the_authors_leave_to_the_tokenizer_brings_its_bos():
+    backend = Tokenizer.from_str(with_tokens(*LLAMA).backend_tokenizer.to_str())
+    bos = backend.token_to_id("<|begin_of_text|>")
+    backend.post_processor = TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", bos)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<|begin_of_text|>", eos_token="<|endoftext|>"
+    )
+    for recipe, count in [
+        (recipes.visual_prm(), 1),  # tokenizer(query)
+        (recipes.rlhflow_prm(), 1),  # of the template, not twice
+        (recipes.fover_prm("qwen"), 0),
+        (recipes.universal_prm("score.weight"), 0),
+    ]:
+        ids, places = recipe.encode(tokenizer, ["p"], [["a"]]).trace(0)
+        assert ids.count(bos) == count
+        assert count == 0 or ids[0] == bos
+        assert len(places) == 1
 
 
 class FaithfulButOnce:

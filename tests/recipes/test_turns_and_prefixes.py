@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from stepscore.errors import InputError
 from stepscore.recipes.places import Places
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.head_readings import read_head
+from stepscore.scoring.score_traces import _whole_steps
 
 PROBLEM = "How many eggs does she sell?"
 STEPS = ["We add 3 and 4.", "The sum is 7.", "So x is 12", "Half of 10 is 5.", "The total is 7."]
@@ -207,6 +209,33 @@ def test_path_finder_s_answers_are_readings(made):
     assert best.score >= worst.score
     errors_alone, *_ = made("pathfinder-prm, ProcessBench")
     assert set(errors_alone.score(PROBLEM, [STEPS]).values.tolist()) <= {-1.0, 1.0}
+
+
+def test_other_ways_to_score_give_the_same_readings(made):
+    prm, *_ = made("pathfinder-prm")
+    expected = prm.score(PROBLEM, FORKED)
+
+    async def streamed() -> list[stepscore.StepScores]:
+        return [each.scores async for each in prm.ascore_stream(PROBLEM, FORKED)]
+
+    for begin, end, scores in zip(
+        expected.offsets[:-1], expected.offsets[1:], asyncio.run(streamed()), strict=True
+    ):
+        assert scores.values.tobytes() == expected.values[begin:end].tobytes()
+        for key, values in scores.readings.items():
+            assert values.tobytes() == expected.readings[key][begin:end].tobytes()
+    ranked = prm.rank(PROBLEM, FORKED, how="min")
+    assert [each.index for each in ranked] == np.argsort(
+        -expected.aggregate("min"), kind="stable"
+    ).tolist()
+
+
+def test_a_bar_counts_steps_and_not_questions():
+    told: list[int] = []
+    on_positions = _whole_steps(told.append, 3)
+    for count in (1, 1, 4, 2, 1):
+        on_positions(count)
+    assert told == [0, 0, 2, 0, 1]
 
 
 def test_gates_take_the_greater_answer_and_the_first_of_equal_ones():

@@ -18,7 +18,8 @@ def visual_prm(labels: str = "soft", system: str = VISUAL_PRM_SYSTEM) -> Recipe:
     read at the last token of the header before its ``+``, in one pass as the author's ``soft_v2``.
 
     Over text alone: a text with a mark of an image is refused, and the released checkpoints, whose
-    language model is no stock class, are not loaded.
+    language model is no stock class, are not loaded. Not offered either: the ``hard`` of the
+    model's own code, which says ``+`` or ``-`` greedily and lets later turns hold what was said.
 
     Args:
         labels: ``soft`` is :math:`r_k`, whose mean is the author's score of a solution; ``hard`` is

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from stepscore.errors import Argument, InputError, Words
 from stepscore.recipes.layouts.encoding import encode_text
-from stepscore.recipes.layouts.steps import shorten_around, unix_lines
+from stepscore.recipes.layouts.steps import fault_in_text, shorten_around, unix_lines
 from stepscore.recipes.layouts.vocabulary import expect_added, expect_published
 from stepscore.recipes.recipe import Tokenizer
 
@@ -43,7 +42,7 @@ class ChatTemplate:
         answer_ids: published vocabulary -> the ids of ``start assistant header_end`` in it.
         systems: what the system turn says, by the name of the models whose template says it;
             ``none`` for no such turn.
-        reserved: further texts that no text may hold.
+        images: what marks an image in a text; images are not offered.
         special_tokens: whether the tokenizer adds its own, such as BOS.
         of_tokenizer: whether the tokenizer's own template wrote the chats of the training, so that
             it must agree with this one.
@@ -58,14 +57,27 @@ class ChatTemplate:
     trims: bool = False
     answer_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     systems: Mapping[str, str] = field(default_factory=dict)
-    reserved: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     special_tokens: bool = False
     of_tokenizer: bool = True
 
-    @cached_property
-    def in_no_text(self) -> re.Pattern[str]:
-        """What no text of a turn may hold."""
-        return re.compile("|".join(map(re.escape, (*self.marks, *self.reserved))))
+    def fault_in(self, text: str, what: str, further: tuple[str, ...] = ()) -> InputError | None:
+        """Say why a text cannot stand in a turn, or give None.
+
+        Args:
+            text: a problem or a step.
+            what: which of the two.
+            further: more that it may not hold.
+        """
+        image = next((mark for mark in self.images if mark in text), None)
+        if image is not None:
+            return InputError(
+                f"a {what} of text alone, because images are not offered",
+                got=shorten_around(text, text.index(image)),
+                advice=f"leave {image!r} and its image out",
+            )
+        marks = re.compile("|".join(map(re.escape, (*self.marks, *further))))
+        return fault_in_text(text, what, marks, self.end)
 
     def header(self, role: str) -> str:
         """Write what stands before the text of a turn."""
@@ -137,10 +149,10 @@ CHATML = ChatTemplate(
     },
 )
 
-# internvl2_5, which InternVL's own code writes. What it puts in the place of an image is no text.
+# internvl2_5, which InternVL's own code writes.
 INTERNVL_2_5 = replace(
     CHATML,
-    reserved=("<image>", "<img>", "</img>", "<IMG_CONTEXT>"),
+    images=("<image>", "<img>", "</img>", "<IMG_CONTEXT>"),
     special_tokens=True,
     of_tokenizer=False,
 )

@@ -13,12 +13,7 @@ from stepscore.ops import find_steps
 from stepscore.recipes.layouts.chat_templates import ChatTemplate
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.packing import Parts, pack
-from stepscore.recipes.layouts.steps import (
-    fault_in_empty_step,
-    fault_in_text,
-    split_at,
-    unix_lines,
-)
+from stepscore.recipes.layouts.steps import fault_in_empty_step, split_at, unix_lines
 from stepscore.recipes.recipe import Encoded, Tokenizer
 from stepscore.recipes.step_ends import StepEnds
 
@@ -68,12 +63,11 @@ class LabelTurns:
 
     def fault_in_problem(self, problem: str) -> InputError | None:
         """Say why a problem cannot be laid out, or give None."""
-        return fault_in_text(problem, "problem", self.chat.in_no_text, self.separator)
+        return self.chat.fault_in(problem, "problem")
 
     def fault_in_step(self, step: str) -> InputError | None:
         """Say why a step cannot be laid out, or give None."""
-        fault = fault_in_empty_step(step)
-        return fault or fault_in_text(step, "step", self.chat.in_no_text, self.separator)
+        return fault_in_empty_step(step) or self.chat.fault_in(step, "step")
 
     def encode(
         self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]

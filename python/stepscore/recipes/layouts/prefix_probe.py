@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
@@ -17,12 +15,7 @@ from stepscore.ragged import offsets_of
 from stepscore.recipes.layouts.chat_templates import ChatTemplate, Messages
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.packing import Parts, pack
-from stepscore.recipes.layouts.steps import (
-    fault_in_empty_step,
-    fault_in_text,
-    split_at,
-    unix_lines,
-)
+from stepscore.recipes.layouts.steps import fault_in_empty_step, split_at, unix_lines
 from stepscore.recipes.layouts.vocabulary import expect_added
 from stepscore.recipes.recipe import Encoded, Tokenizer
 from stepscore.recipes.step_ends import StepEnds
@@ -79,13 +72,11 @@ class PrefixProbe:
 
     def fault_in_problem(self, problem: str) -> InputError | None:
         """Say why a problem cannot be laid out, or give None."""
-        return fault_in_text(problem, "problem", self._in_no_text, self.joiner)
+        return self.chat.fault_in(problem, "problem", self.added)
 
     def fault_in_step(self, step: str) -> InputError | None:
         """Say why a step cannot be laid out, or give None."""
-        return fault_in_empty_step(step) or fault_in_text(
-            step, "step", self._in_no_text, self.joiner
-        )
+        return fault_in_empty_step(step) or self.chat.fault_in(step, "step", self.added)
 
     def encode(
         self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
@@ -150,10 +141,6 @@ class PrefixProbe:
                 advice="use the tokenizer published with the model",
                 where=recipe,
             )
-
-    @cached_property
-    def _in_no_text(self) -> re.Pattern[str]:
-        return re.compile("|".join([self.chat.in_no_text.pattern, *map(re.escape, self.added)]))
 
     def _eos(self, tokenizer: Tokenizer) -> int | None:
         anything: Any = tokenizer
