@@ -302,6 +302,10 @@ class Recipe:
         - ``trl-prm``: every separator behind the problem. A step may hold it as well, so that the
           ids alone do not tell how many steps there are: pass `step_counts`; where the separators
           are not as many, the ends are not to be known from the ids.
+        - ``rlhflow-prm``, ``fover-prm``, ``visual-prm``: the last token of the header of every
+          answer, where its label is said; no text holds these tokens.
+        - ``universal-prm``, ``pathfinder-prm``: refused, because each step has a sequence of its
+          own.
 
         What stands behind the last end, such as a step that is still being written, belongs to no
         step; `step_counts` tells whether all are there. The ids must be those of the recipe's own
