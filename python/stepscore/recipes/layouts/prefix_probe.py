@@ -37,8 +37,7 @@ class PrefixProbe:
         probes: what stands behind the step that is judged, one sequence each.
         before: stands before the problem in the user's turn.
         between: stands behind the problem there.
-        steps_in: whose turn the steps stand in: ``assistant`` and ``user`` open another turn,
-            ``problem`` goes on with that of the problem.
+        steps_in: whose turn the steps stand in, behind that of the problem.
         joiner: stands between steps.
         marker: stands before the step that is judged.
         mark: an added token in the probes, before each of which a step is read; None reads the last
@@ -128,9 +127,7 @@ class PrefixProbe:
 
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer without the marks, or whose own template differs from this one."""
-        messages: Messages = [("user", "a 1")]
-        if self.steps_in != "problem":
-            messages = [*messages, (self.steps_in, "b\n2")]
+        messages: Messages = [("user", "a 1"), (self.steps_in, "b\n2")]
         self.chat.check(recipe, tokenizer, self.system, messages)
         for token in self.added:
             expect_added(recipe, tokenizer, token)
@@ -150,11 +147,8 @@ class PrefixProbe:
     def _parts(self, tokenizer: Tokenizer, problem: str, steps: Sequence[str], probe: str) -> Parts:
         chat = self.chat
         asked = self.before + unix_lines(problem) + self.between
-        prompt = chat.opening(self.system)
-        if self.steps_in == "problem":
-            prompt += chat.header("user") + asked
-        else:
-            prompt += chat.turn("user", asked) + chat.header(self.steps_in)
+        opened = chat.turn("user", asked) + chat.header(self.steps_in)
+        prompt = chat.opening(self.system) + opened
         *earlier, judged = map(unix_lines, steps)
         text = self.joiner.join([*earlier, self.marker + judged]) + probe
         if self.mark is not None:
