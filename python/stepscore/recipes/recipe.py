@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.head import Head as Head
+from stepscore.recipes.head import Layer as Layer
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
 
 
@@ -75,29 +77,6 @@ class Encoded:
         begin, end = self.offsets[index : index + 2]
         first, last = self.step_offsets[index : index + 2]
         return self.token_ids[begin:end].tolist(), (self.positions[first:last] - begin).tolist()
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One linear layer of a head: the names of its tensors in the checkpoint."""
-
-    weight: str
-    bias: str | None = None
-
-
-@dataclass(frozen=True)
-class Head:
-    """What maps a hidden state to ``outputs`` numbers, and where its weights stand.
-
-    affine: one layer, ``[outputs, H]``;  mlp: layers with a ReLU between them, of which the last is
-    ``[outputs, H]`` and the others ``[H, H]``;  lm_rows: the rows ``word_ids(tokenizer)`` of the
-    language model's own output matrix, which is the embedding matrix where the two are tied.
-    """
-
-    kind: Literal["affine", "mlp", "lm_rows"]
-    layers: tuple[Layer, ...]
-    outputs: int
-    word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
 
 
 Activation = Literal["identity", "sigmoid", "softmax", "tanh", "softplus"]

@@ -85,8 +85,9 @@ def read_steps(
         recipe: says where steps end in token ids, and how a hidden state is read.
         head: what `stepscore.load_head` gives, ``prm.head``, ``[(weight, bias), ...]`` as in
             `stepscore.mlp_head`, a ``torch.nn.Linear``, or a ``Sequential`` of them and ReLUs.
-        hidden: the last hidden states, float32, float16 or bfloat16, of NumPy, torch or JAX, on the
-            CPU or on a GPU; ``[tokens, H]`` with `offsets`, or ``[batch, length, H]`` with
+        hidden: the hidden states that the recipe reads: the last ones, but for recipes whose
+            ``head.hidden_layer`` says -2. float32, float16 or bfloat16, of NumPy, torch or JAX, on
+            the CPU or on a GPU; ``[tokens, H]`` with `offsets`, or ``[batch, length, H]`` with
             `attention_mask` or `lengths`.
         token_ids: the ids that were forwarded, ``[tokens]`` or ``[batch, length]``; None where
             `positions` says which states are read.
@@ -147,6 +148,8 @@ class ReadsHiddenStates:
         Raises:
             ValueError: the model has none under a name that is known here.
         """
+        if self.recipe.head.hidden_layer != -1:
+            raise _no_norm("norm", self.recipe)
         if self.final_norm is None:
             raise InputError(
                 "a model whose last layer is followed by a norm of a known name",
@@ -236,6 +239,8 @@ def read(
         known: the model's own final norm, to tell states that lack it; None tells nothing.
     """
     check_choice(call, "nan", nan, NonFinite)
+    if norm is not None and recipe.head.hidden_layer != -1:
+        raise _no_norm(call, recipe)
     layers = head_layers(call, recipe, head)
     states, ids = read_hidden(
         call,
@@ -261,6 +266,18 @@ def read(
         recipe,
         np.zeros(traces, dtype=np.int64),
         readings=further_readings(recipe.readings, values),
+    )
+
+
+def _no_norm(call: str, recipe: Recipe) -> InputError:
+    """Give the error for a norm behind states that the head reads without one."""
+    return InputError(
+        f"no norm, because {recipe.name} reads hidden_states[{recipe.head.hidden_layer}], the "
+        "states before the last layer as they are",
+        got="one",
+        advice="leave it out, and pass the states of that layer",
+        argument="norm",
+        where=call,
     )
 
 

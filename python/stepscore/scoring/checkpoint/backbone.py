@@ -57,14 +57,14 @@ def load_backbone(
     config = stock_config(checkpoint)
     check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
-    if checkpoint.wrapped:
+    if any(stored.startswith(WRAPPER_PREFIX) for stored in checkpoint.wrapped.values()):
         options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
     is_quantised = quantised(checkpoint.config) is not None
     if placing is not None:
         options |= placing.options(_empty_model(config))
     elif is_quantised:  # codes stay where they are put
         options["device_map"] = {"": device}
-    pickled = any(path.suffix == ".bin" for path in checkpoint.files.values())
+    pickled = any(path.name.startswith("pytorch_model") for path in checkpoint.files.values())
     try:
         with silenced_hub(), _without_adapter(checkpoint.folder) as folder:
             model, info = AutoModel.from_pretrained(

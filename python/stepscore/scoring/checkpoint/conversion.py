@@ -18,6 +18,7 @@ from stepscore.recipes import Recipe, Tokenizer, recipe_names
 from stepscore.scoring.checkpoint.accounting import is_computed
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.loading import load
+from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.weight_files import SAFETENSORS
 from stepscore.scoring.model import ProcessRewardModel
 
@@ -81,7 +82,8 @@ def convert_checkpoint(
 ) -> ConvertedCheckpoint:
     """Write a checkpoint as safetensors that `stepscore.load` needs to be told nothing about.
 
-    The weights of backbone and head keep their number formats; the tokenizer comes along as
+    The weights of backbone and head keep their number formats; a head in a file of its own, such as
+    ``score_module.pt``, goes among them; the tokenizer comes along as
     tokenizer.json; config.json gets the entry ``"stepscore"`` with the recipe. What was written is
     loaded again and compared: every tensor, the ids of some texts, and the scores of some traces in
     bfloat16, bit for bit. The folder appears whole, and only if all are equal.
@@ -115,6 +117,7 @@ def convert_checkpoint(
         )
     checkpoint = open_checkpoint(model, revision=revision)
     prm = load(model, recipe=recipe, revision=revision, device="cpu", dtype="bfloat16", share=False)
+    checkpoint = with_side_files(checkpoint, prm.recipe)
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         # What mkdtemp makes is for its owner alone.
