@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import models
 import torch
@@ -37,6 +38,9 @@ class Row:
         score: tokenizer, outputs of the head at one place -> the score.
         detected: whether class, head and tokenizer tell the recipe.
         takes_separator: whether a step of a list may hold the separator.
+        traces: what is laid out, where the recipe asks more of steps than others do.
+        write: writes another checkpoint than one of body and head, and gives what reads it: token
+            ids and places -> scores, in float64.
     """
 
     recipe: Recipe
@@ -49,6 +53,8 @@ class Row:
     score: Callable[[PreTrainedTokenizerFast, torch.Tensor], torch.Tensor]
     detected: bool = True
     takes_separator: bool = False
+    traces: tuple[tuple[str, list[str]], ...] | None = None
+    write: Callable[[Path], Callable[[list[int], list[int]], list[float]]] | None = None
 
 
 def probability(outputs: int, index: int) -> Callable[..., torch.Tensor]:

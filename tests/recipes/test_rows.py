@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import models
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from models import PROBLEMS, STEPS
-from rows import ROWS, Row
+from rows import Row
+from rows_heads import ROWS
 from transformers import AutoModel
 
 import stepscore
@@ -28,6 +30,11 @@ TRACES = [
     (PROBLEMS[0], [step.rstrip(".") for step in STEPS]),
 ]
 
+
+def traces_of(row: Row) -> list[tuple[str, list[str]]]:
+    return TRACES if row.traces is None else list(row.traces)
+
+
 each_row = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 
 
@@ -39,7 +46,7 @@ def test_every_recipe_has_a_row() -> None:
 def test_its_tokens_are_those_of_the_row(row: Row) -> None:
     tokenizer = row.tokenizer()
     row.recipe.check_tokenizer(tokenizer)
-    for problem, steps in TRACES:
+    for problem, steps in traces_of(row):
         encoded = row.recipe.encode(tokenizer, [problem], [steps])
         assert encoded.trace(0) == row.lay_out(tokenizer, problem, steps)
         assert len(encoded.positions) == len(steps)
@@ -48,11 +55,12 @@ def test_its_tokens_are_those_of_the_row(row: Row) -> None:
 @each_row
 def test_many_traces_encode_as_each_alone(row: Row) -> None:
     tokenizer = row.tokenizer()
-    together = row.recipe.encode(tokenizer, *map(list, zip(*TRACES, strict=True)))
+    traces = traces_of(row)
+    together = row.recipe.encode(tokenizer, *map(list, zip(*traces, strict=True)))
     assert together.token_ids.dtype == np.int32
     for array in (together.offsets, together.positions, together.step_offsets):
         assert array.dtype == np.int64
-    for index, (problem, steps) in enumerate(TRACES):
+    for index, (problem, steps) in enumerate(traces):
         alone = row.recipe.encode(tokenizer, [problem], [steps])
         assert together.trace(index) == alone.trace(0)
     nothing = row.recipe.encode(tokenizer, [], [])
@@ -111,25 +119,36 @@ def write_checkpoint(row: Row, folder: Path) -> tuple[torch.nn.Module, torch.nn.
     return body, torch.nn.Sequential(*between).double()
 
 
+def written(row: Row, folder: Path) -> Callable[[list[int], list[int]], list[float]]:
+    """A checkpoint of the row; ids and places -> scores, in float64."""
+    if row.write is not None:
+        return row.write(folder)
+    body, head = write_checkpoint(row, folder)
+    tokenizer = row.tokenizer()
+
+    def read(ids: list[int], places: list[int]) -> list[float]:
+        hidden = body(torch.tensor([ids])).last_hidden_state[0]
+        return [float(row.score(tokenizer, head(hidden[place]))) for place in places]
+
+    return read
+
+
 @torch.no_grad()
 @each_row
 def test_its_scores_are_those_of_the_row(row: Row, tmp_path: Path) -> None:
-    body, head = write_checkpoint(row, tmp_path)
+    read = written(row, tmp_path)
     tokenizer = row.tokenizer()
     prm = stepscore.load(tmp_path, recipe=row.recipe)
-    scores = prm.score(*map(list, zip(*TRACES, strict=True)))
-    expected = []
-    for problem, steps in TRACES:
-        ids, places = row.lay_out(tokenizer, problem, steps)
-        hidden = body(torch.tensor([ids])).last_hidden_state[0]
-        expected.append([float(row.score(tokenizer, head(hidden[place]))) for place in places])
+    traces = traces_of(row)
+    scores = prm.score(*map(list, zip(*traces, strict=True)))
+    expected = [read(*row.lay_out(tokenizer, problem, steps)) for problem, steps in traces]
     np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
     assert np.std(scores.values) > 0.01, "else this test shows nothing"
 
 
 @each_row
 def test_class_and_head_tell_the_recipe_or_nothing_does(row: Row, tmp_path: Path) -> None:
-    write_checkpoint(row, tmp_path)
+    written(row, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an assumption
         if row.detected:

@@ -16,7 +16,8 @@ from stepscore.ragged import check_shape, read_offsets, segment_of
 
 # tag: neither a problem nor a step holds the separator.  line: a problem may hold it, a step does
 # not, and what is blank between two of them is no step.  text: problems and steps may hold it.
-SeparatorRule = Literal["tag", "line", "text"]
+# nowhere: the ids that are read hold no end of a step.
+SeparatorRule = Literal["tag", "line", "text", "nowhere"]
 
 _PASS_POSITIONS: tuple[str | Argument, ...] = (
     "give read the ends of the steps themselves, as ",
@@ -31,12 +32,13 @@ class StepEnds:
     """What ends a step in token ids, and what tells it from the same tokens elsewhere.
 
     Attributes:
-        separator: the ids that end a step; it is read at the last of them.
+        separator: the ids that end a step; it is read at the last of them, or `back` before.
         text: what they spell.
         rule: where else they may stand.
         turn: the id that begins each turn of a chat, of which the last holds the steps; None where
             no id tells where the problem ends.
         decode: ids -> their text, to know blank lines by; None without a tokenizer.
+        back: how many tokens before the last id of `separator` a step is read.
     """
 
     separator: tuple[int, ...]
@@ -44,6 +46,7 @@ class StepEnds:
     rule: SeparatorRule
     turn: int | None = None
     decode: Callable[[list[int]], Any] | None = field(default=None, repr=False)
+    back: int = 0
 
 
 class HasStepEnds(Protocol):
@@ -158,11 +161,17 @@ class StepSearch:
             ends, trace_of = ends[kept], trace_of[kept]
         step_offsets = np.searchsorted(trace_of, np.arange(len(self.offsets)), side="left")
         self._check_counts(np.diff(step_offsets))
-        return ends, step_offsets.astype(np.int64)
+        return ends - self.ends.back, step_offsets.astype(np.int64)
 
     def _check_arguments(self) -> None:
         """Refuse a question that the ids alone cannot answer."""
         rule, marked = self.ends.rule, self.ends.turn is not None
+        if rule == "nowhere":
+            self._refuse(
+                "the tokens at which steps are read: no id of its input ends a step",
+                argument=Argument("positions"),
+                advice=("let encode lay the traces out, and ", *_PASS_POSITIONS),
+            )
         if rule == "text" and self.step_counts is None:
             self._refuse(
                 f"the number of steps of each trace: a step may hold {self.ends.text!r}, which "

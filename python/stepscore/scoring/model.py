@@ -130,7 +130,9 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
     @cached_property
     def reader(self) -> SolutionReader:
         """What turns texts into steps, and knows which texts cannot be read."""
-        return SolutionReader(self.recipe, ReservedTokens.of(self.tokenizer))
+        return SolutionReader(
+            self.recipe.bound_to(self.tokenizer), ReservedTokens.of(self.tokenizer)
+        )
 
     @property
     def renderer(self) -> Renderer:

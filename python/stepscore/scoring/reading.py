@@ -12,6 +12,7 @@ from stepscore.ragged import read_offsets
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.step_ends import find_step_ends, on_host
 from stepscore.scoring.hidden_states import HiddenStates, read_hidden
+from stepscore.scoring.running_scores import with_running
 from stepscore.scoring.score_options import NonFinite, check_choice
 from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.tail import Norm, head_layers, head_scores, normed
@@ -256,7 +257,7 @@ def read(
     read_rows = rows if norm is None else normed(call, rows, norm)
     if known is not None:
         known.check(call, rows, applied=norm is not None)
-    values = head_scores(recipe, layers, read_rows)
+    values = with_running(recipe, head_scores(recipe, layers, read_rows), step_offsets)
     if nan == "error":
         _check_finite(call, values, step_offsets)
     traces = len(step_offsets) - 1
