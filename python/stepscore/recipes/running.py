@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stepscore.errors import InputError
 
 RunningAggregate = Literal["mean", "min", "max", "last"]
 
@@ -27,6 +29,10 @@ class Running:
     reading: str
     how: RunningAggregate
     weight: float
+
+    def __post_init__(self) -> None:
+        if self.how not in get_args(RunningAggregate):
+            raise InputError("mean, min, max or last", got=repr(self.how), argument="aggregate")
 
     def added(self, readings: NDArray[np.float32]) -> NDArray[np.float64]:
         """Give what is added at every step of one trace, from :math:`r` ``[steps]``."""
