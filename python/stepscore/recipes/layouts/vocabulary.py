@@ -11,6 +11,7 @@ from stepscore.recipes.recipe import Tokenizer
 _FINGERPRINTS = {
     "Qwen2.5": {"<|endoftext|>": 151643},
     "Mistral v0.1": {"▁[": 733, "]": 28793},
+    "Llama 3": {"<|begin_of_text|>": 128000, "<|eot_id|>": 128009},
 }
 
 
