@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
+from stepscore.recipes.whole_solution import WholeSolution
 
 
 class Tokenizer(Protocol):
@@ -221,6 +222,7 @@ class Recipe:
         parameters: the factory's arguments, as ``config.json`` may hold them.
         unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
         unverified: the facts of it that no source confirms, one per item.
+        whole: how steps become a solution, where `unit` is ``solution``.
     """
 
     name: str
@@ -243,6 +245,7 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
     unit: Unit = "step"
     unverified: tuple[str, ...] = ()
+    whole: WholeSolution | None = None
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -283,6 +286,7 @@ class Recipe:
             parameters=parameters,
             unit=getattr(layout, "unit", "step"),
             unverified=unverified,
+            whole=getattr(layout, "whole", None),
         )
 
     def positions(
@@ -307,6 +311,7 @@ class Recipe:
         - ``trl-prm``: every separator behind the problem. A step may hold it as well, so that the
           ids alone do not tell how many steps there are: pass `step_counts`; where the separators
           are not as many, the ends are not to be known from the ids.
+        - a recipe whose `unit` is the ``solution``: the last token of every trace.
 
         What stands behind the last end, such as a step that is still being written, belongs to no
         step; `step_counts` tells whether all are there. The ids must be those of the recipe's own

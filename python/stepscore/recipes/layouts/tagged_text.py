@@ -24,10 +24,10 @@ from stepscore.recipes.layouts.steps import (
     unix_lines,
 )
 from stepscore.recipes.layouts.vocabulary import (
+    expect_added,
     expect_known,
     expect_published,
     published_id,
-    published_vocabulary,
     token_id,
 )
 from stepscore.recipes.recipe import Encoded, Tokenizer
@@ -125,7 +125,8 @@ class TaggedText:
 
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer in which the tag could not be told from the text around it."""
-        self._check_added(recipe, tokenizer)
+        for token in self.added:
+            expect_added(recipe, tokenizer, token, self.tag_ids if token == self.tag else None)
         if not self._tag_is_added:
             self._check_in_context(recipe, tokenizer)
 
@@ -191,27 +192,6 @@ class TaggedText:
 
     def _tag_id(self, tokenizer: Tokenizer) -> int:
         return encode_text(tokenizer, self.tag, special_tokens=self.special_tokens)[-1]
-
-    def _check_added(self, recipe: str, tokenizer: Tokenizer) -> None:
-        added = tokenizer.get_added_vocab()
-        for token in self.added:
-            ids = encode_text(tokenizer, token)
-            # Only an added token is cut out before the text is encoded: no step can produce it.
-            if token not in added or ids != [token_id(tokenizer, token)]:
-                known = self.tag_ids.get(published_vocabulary(tokenizer) or "")
-                here = f" (id {known})" if token == self.tag and known is not None else ""
-                raise InputError(
-                    f"{token!r}{here} to be one added token of the tokenizer",
-                    got=f"the ids {ids}{'' if token in added else ' and no such added token'}",
-                    advice=(
-                        "load the tokenizer files that were published with the model, or pass "
-                        "another ",
-                        Argument("recipe"),
-                    ),
-                    where=recipe,
-                )
-            if token == self.tag:
-                expect_published(recipe, tokenizer, repr(token), ids[0], self.tag_ids)
 
     def _check_in_context(self, recipe: str, tokenizer: Tokenizer) -> None:
         tag_id = self._tag_id(tokenizer)
