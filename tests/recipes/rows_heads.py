@@ -12,7 +12,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import models
-import rows
 import torch
 from models import HIDDEN, VOCABULARY
 from rows import LaidOut, Row
@@ -250,7 +249,7 @@ def write_metastone(folder: Path) -> Read:
     return read
 
 
-ROWS = rows.ROWS | {
+ROWS = {
     "birm": birm_row(),
     "birm, least reward, BOS": birm_row("min", 0.5, bos=True),
     "birm, last reward": birm_row("last", 3.5),

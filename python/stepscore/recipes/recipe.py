@@ -17,6 +17,7 @@ from stepscore.recipes.head import Head as Head
 from stepscore.recipes.head import Layer as Layer
 from stepscore.recipes.running import Running
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
+from stepscore.recipes.whole_solution import WholeSolution
 
 
 class Tokenizer(Protocol):
@@ -205,6 +206,7 @@ class Recipe:
         unverified: the facts of it that no source confirms, one per item.
         running: what the readings of the steps before add to a step's score; None for most.
         split_with: as `split`, where only a tokenizer knows what a step is; else None.
+        whole: how steps become a solution, where `unit` is ``solution``.
     """
 
     name: str
@@ -229,6 +231,7 @@ class Recipe:
     unverified: tuple[str, ...] = ()
     running: Running | None = None
     split_with: Callable[[Tokenizer, str], list[str]] | None = field(default=None, repr=False)
+    whole: WholeSolution | None = None
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -271,6 +274,7 @@ class Recipe:
             unverified=unverified,
             running=readout.running,
             split_with=getattr(layout, "split_with", None),
+            whole=getattr(layout, "whole", None),
         )
 
     def bound_to(self, tokenizer: Tokenizer) -> Recipe:
@@ -305,6 +309,7 @@ class Recipe:
         - ``llemma-prm``: the first newline token of every blank line behind the problem: pass
           `prompt_lengths`.
         - ``vgs-value`` and ``metastone-sprm``: the ids alone do not tell.
+        - a recipe whose `unit` is the ``solution``: the last token of every trace.
 
         What stands behind the last end, such as a step that is still being written, belongs to no
         step; `step_counts` tells whether all are there. The ids must be those of the recipe's own

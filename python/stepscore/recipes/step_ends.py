@@ -16,8 +16,8 @@ from stepscore.ragged import check_shape, read_offsets, segment_of
 
 # tag: neither a problem nor a step holds the separator.  line: a problem may hold it, a step does
 # not, and what is blank between two of them is no step.  text: problems and steps may hold it.
-# nowhere: the ids that are read hold no end of a step.
-SeparatorRule = Literal["tag", "line", "text", "nowhere"]
+# end: one score, read at the last token.  nowhere: the ids that are read hold no end of a step.
+SeparatorRule = Literal["tag", "line", "text", "end", "nowhere"]
 
 _PASS_POSITIONS: tuple[str | Argument, ...] = (
     "give read the ends of the steps themselves, as ",
@@ -145,6 +145,8 @@ class StepSearch:
             ValueError: what `Recipe.positions` says.
         """
         self._check_arguments()
+        if self.ends.rule == "end":
+            return self._last_tokens()
         ends, _ = find_steps(self.token_ids, self.offsets, self.ends.separator)
         if len(self.ends.separator) > 1:
             self._refuse_overlaps(ends)
@@ -200,6 +202,19 @@ class StepSearch:
                 argument=_PROMPT_LENGTHS,
                 advice=("pass ", _PROMPT_LENGTHS, " or ", _STEP_COUNTS),
             )
+
+    def _last_tokens(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give the last token of every trace, the only one that is read."""
+        empty = np.flatnonzero(np.diff(self.offsets) == 0)
+        if len(empty):
+            self._refuse(
+                "tokens in every trace, of which the last is read",
+                got=f"none in {empty[0]}",
+                advice="leave empty traces out",
+            )
+        every = np.ones(len(self.offsets) - 1, np.int64)
+        self._check_counts(every)
+        return self.offsets[1:] - 1, np.arange(len(self.offsets), dtype=np.int64)
 
     def _begins(self) -> NDArray[np.int64] | None:
         """Where the steps of each trace begin; None where nothing says it."""
@@ -271,6 +286,13 @@ class StepSearch:
         trace = int(wrong[0])
         expected = "at least one" if counts is None else str(counts[trace])
         advice: Words = "check that the ids are laid out as the recipe does it"
+        if self.ends.rule == "end":
+            self._refuse(
+                f"one score for each solution, so 1 for trace {trace}",
+                got=str(expected),
+                argument=Argument("step_counts", index=(trace,)),
+                advice=("leave ", _STEP_COUNTS, " out"),
+            )
         if self.ends.rule != "tag":
             merges = f"encode every part alone, so that {self.ends.text!r} merges with nothing, "
             known: tuple[str | Argument, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -50,7 +50,8 @@ class Session:
     nothing. Nodes that are no longer needed are released with `free` or `keep`.
 
     A score is that of `ProcessRewardModel.score` for the whole trace: in float32 on a CPU bit for
-    bit, elsewhere as far as scores move there (``prm.sharing.moves``).
+    bit, elsewhere as far as scores move there (``prm.sharing.moves``). Where a model gives one
+    score to a solution, each step has that of the solution that ends with it.
 
     Attributes:
         roots: the node of each problem.
@@ -80,9 +81,9 @@ class Session:
         nan: NonFinite,
     ) -> None:
         self._engine = engine
-        self._reader = reader
+        self._reader = reader.of_prefixes()
         self._nan = nan
-        self._renderer = renderer
+        self._renderer = replace(renderer, recipe=self._reader.recipe)
         self._name = name
         self._lock = Lock()
         self._nodes = TraceForest()
