@@ -20,12 +20,21 @@ from tokenizers.processors import TemplateProcessing
 from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
+    MistralConfig,
     PretrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
 )
 
-from stepscore.recipes import birm, llemma_prm, metastone_sprm, vgs_value
+from stepscore.recipes import (
+    birm,
+    dream_prm,
+    llemma_prm,
+    metastone_sprm,
+    reasonflux_prm_1_5b,
+    rest_mcts_value,
+    vgs_value,
+)
 
 Read = Callable[[list[int], list[int]], list[float]]
 
@@ -249,6 +258,80 @@ def write_metastone(folder: Path) -> Read:
     return read
 
 
+# ReasonFlux
+
+
+def reasonflux(tokenizer: PreTrainedTokenizerFast, problem: str, steps: Sequence[str]) -> LaidOut:
+    ids = models.enc(tokenizer, problem + "\n\n".join(steps), special=True)
+    return ids, [len(ids) - 1]
+
+
+@torch.no_grad()
+def write_reasonflux(folder: Path) -> Read:
+    model = causal(folder, with_entries(bos=True), Qwen2Config)
+    head = torch.nn.Linear(HIDDEN, 1)
+    torch.save(head.state_dict(), folder / "reward_head.pt")
+    head.double()
+    return lambda ids, places: head(hidden(model, ids)[places]).sigmoid()[:, 0].tolist()
+
+
+# Linear layers over all logits, of every beginning of a trace
+
+
+def rest_mcts(
+    tokenizer: PreTrainedTokenizerFast, problem: str, steps: Sequence[str]
+) -> list[LaidOut]:
+    sequences = []
+    for k in range(1, len(steps) + 1):
+        written = "".join(f"{step}\n" for step in steps[:k])
+        text = f"Problem: {problem}\nSolution:\n{written}"
+        ids = models.enc(tokenizer, text, special=True)
+        sequences.append((ids, [len(ids) - 1]))
+    return sequences
+
+
+def dream(tokenizer: PreTrainedTokenizerFast, problem: str, steps: Sequence[str]) -> list[LaidOut]:
+    sequences = []
+    for k in range(1, len(steps) + 1):
+        prompt = problem + "\n\n" + "\n\n".join(steps[:k])
+        text = (
+            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+            f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
+        )
+        ids = models.enc(tokenizer, text)
+        sequences.append((ids, [len(ids) - 1]))
+    return sequences
+
+
+@torch.no_grad()
+def write_rest_mcts(folder: Path) -> Read:
+    """The author's class as one state_dict, in the place of the weights."""
+    model = causal(folder, with_entries(bos=True), MistralConfig)
+    (folder / "model.safetensors").unlink()
+    layer = torch.nn.Linear(VOCABULARY, 1)
+    whole = torch.nn.ModuleDict({"base_model": model.float(), "LN": layer})
+    torch.save(whole.state_dict(), folder / "pytorch_model.bin")
+    whole.double()
+
+    def read(ids: list[int], places: list[int]) -> list[float]:
+        return layer(model(torch.tensor([ids])).logits[0, places])[:, 0].tolist()
+
+    return read
+
+
+@torch.no_grad()
+def write_dream(folder: Path, *, file: str) -> Read:
+    model = causal(folder, with_entries(), Qwen2Config)
+    layer = torch.nn.Linear(VOCABULARY, 1)
+    torch.save(layer.state_dict(), folder / file)
+    layer.double()
+
+    def read(ids: list[int], places: list[int]) -> list[float]:
+        return layer(model(torch.tensor([ids])).logits[0, places]).sigmoid()[:, 0].tolist()
+
+    return read
+
+
 ROWS = {
     "birm": birm_row(),
     "birm, least reward, BOS": birm_row("min", 0.5, bos=True),
@@ -291,5 +374,55 @@ ROWS = {
             (models.PROBLEMS[0], [step.rstrip(".") + "." for step in models.STEPS]),
         ),
         write=write_metastone,
+    ),
+    "reasonflux-prm-1.5b": Row(
+        reasonflux_prm_1_5b(),
+        partial(with_entries, bos=True),
+        reasonflux,
+        {"a\n\nb\n": ["a\n\nb"], "\n": []},
+        Qwen2Config,
+        "Qwen2ForCausalLM",
+        (),
+        lambda *_: torch.zeros(()),
+        detected=False,
+        takes_separator=True,
+        write=write_reasonflux,
+    ),
+    "rest-mcts-value": Row(
+        rest_mcts_value(),
+        partial(with_entries, bos=True),
+        rest_mcts,
+        {"a\nb\n": ["a", "b"], "a\n\nb": ["a", "b"]},
+        MistralConfig,
+        "MistralForCausalLM",
+        (),
+        lambda *_: torch.zeros(()),
+        detected=False,
+        takes_separator=True,
+        write=write_rest_mcts,
+    ),
+    "dream-prm": Row(
+        dream_prm(),
+        with_entries,
+        dream,
+        {"a\nb\n\nc": ["a\nb", "c"]},
+        Qwen2Config,
+        "Qwen2ForCausalLM",
+        (),
+        lambda *_: torch.zeros(()),
+        detected=False,
+        write=partial(write_dream, file="LN.pt"),
+    ),
+    "dream-prm, as its training writes it": Row(
+        dream_prm("LN_weights.pt"),
+        with_entries,
+        dream,
+        {},
+        Qwen2Config,
+        "Qwen2ForCausalLM",
+        (),
+        lambda *_: torch.zeros(()),
+        detected=False,
+        write=partial(write_dream, file="LN_weights.pt"),
     ),
 }

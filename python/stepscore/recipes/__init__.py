@@ -4,6 +4,7 @@ from stepscore.recipes.catalog.acemath_rm import acemath_rm
 from stepscore.recipes.catalog.babelscape_prm import babelscape_prm
 from stepscore.recipes.catalog.beta_prm import beta_prm
 from stepscore.recipes.catalog.birm import birm
+from stepscore.recipes.catalog.dream_prm import dream_prm
 from stepscore.recipes.catalog.er_prm import er_prm
 from stepscore.recipes.catalog.h4_trl_prm import h4_trl_prm
 from stepscore.recipes.catalog.internlm2_reward import internlm2_reward
@@ -23,7 +24,9 @@ from stepscore.recipes.catalog.qwen_math_prm import qwen_math_prm
 from stepscore.recipes.catalog.qwen_math_rm import qwen_math_rm
 from stepscore.recipes.catalog.reasoneval_7b import reasoneval_7b
 from stepscore.recipes.catalog.reasoneval_34b import reasoneval_34b
+from stepscore.recipes.catalog.reasonflux_prm_1_5b import reasonflux_prm_1_5b
 from stepscore.recipes.catalog.reasonflux_prm_7b import reasonflux_prm_7b
+from stepscore.recipes.catalog.rest_mcts_value import rest_mcts_value
 from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
 from stepscore.recipes.catalog.trl_prm import trl_prm
 from stepscore.recipes.catalog.versa_prm import versa_prm
@@ -57,6 +60,7 @@ __all__ = [
     "beta_prm",
     "birm",
     "detect",
+    "dream_prm",
     "er_prm",
     "h4_trl_prm",
     "internlm2_reward",
@@ -76,9 +80,11 @@ __all__ = [
     "qwen_math_rm",
     "reasoneval_7b",
     "reasoneval_34b",
+    "reasonflux_prm_1_5b",
     "reasonflux_prm_7b",
     "recipe_by_name",
     "recipe_names",
+    "rest_mcts_value",
     "skywork_o1_prm",
     "trl_prm",
     "versa_prm",

@@ -22,7 +22,6 @@ from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
 _NOT_OFFERED = {
-    "Gen-Verse/ReasonFlux-PRM-1.5B": "reasonflux-prm-1.5b",
     "RLHFlow/Llama3.1-8B-PRM-Mistral-Data": "rlhflow-prm",
     "RLHFlow/Llama3.1-8B-PRM-Deepseek-Data": "rlhflow-prm",
 }

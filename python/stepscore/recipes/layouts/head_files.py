@@ -34,18 +34,21 @@ def value_in_file(
     return Readout(head, (value_reading("score", activation, (1.0,)),))
 
 
-def value_of_logits(file: str | None = None, *, activation: Activation = "sigmoid") -> Readout:
-    r"""Read all logits: :math:`r = a(u \cdot W_{lm} h + c)`, or their mean for a file of None.
+def value_of_logits(
+    module: str | None = None, file: str | None = None, *, activation: Activation = "sigmoid"
+) -> Readout:
+    r"""Read all logits: :math:`r = a(u \cdot W_{lm} h + c)`, or their mean without a module.
 
     The mean is over all rows of the output matrix, also of those that no token has.
 
     Args:
-        file: holds the weight :math:`u` and the bias :math:`c` of a linear module over the logits.
+        module: the linear module over the logits, :math:`u` and :math:`c`, among the weights.
+        file: holds it instead, as ``torch.save`` wrote its ``state_dict()``.
         activation: :math:`a`.
     """
     layers = [Layer("lm_head.weight")]
-    if file is not None:
-        stem = side_prefix(file)
+    if module is not None:
+        stem = f"{module}." if file is None else side_prefix(file)
         layers.append(Layer(f"{stem}weight", f"{stem}bias", file=file))
     head = Head("vocabulary", tuple(layers), 1)
     return Readout(head, (value_reading("score", activation, (1.0,)),))

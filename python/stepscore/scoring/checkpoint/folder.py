@@ -25,8 +25,8 @@ LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 _PATTERNS = ["*.json", "model*.safetensors", "adapter_model*", "*.model", "merges.txt", "vocab.txt"]
 _PICKLED = ["pytorch_model*.bin"]  # where there are no safetensors
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-# Skywork's wrapper keeps its backbone in an attribute of this name.
-WRAPPER_PREFIX = "pretrained_model."
+# Wrappers keep their language model in an attribute of this name: Skywork's, ReST-MCTS*'s.
+WRAPPER_PREFIXES = ("pretrained_model.", "base_model.")
 # What peft writes for an adapter, which is no model of its own.
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -119,15 +119,18 @@ def open_checkpoint(
     config = read_json(config_file)
     check_config(config, config_file)
     weights = _weights(name, folder, commit)
-    names = {key.removeprefix(WRAPPER_PREFIX): key for key in weights.file_of}
-    twice = [key for key in names if {key, WRAPPER_PREFIX + key} <= weights.file_of.keys()]
-    if twice:
-        raise InputError(
-            f"every tensor once in {name}",
-            got=f"{twice[0]!r} and {WRAPPER_PREFIX + twice[0]!r}",
-            advice="use a checkpoint that one call of save_pretrained wrote",
-            where="load",
-        )
+    names: dict[str, str] = {}
+    for stored in weights.file_of:
+        key = _unwrapped(stored)
+        if key in names:
+            both = sorted((names[key], stored), key=len)
+            raise InputError(
+                f"every tensor once in {name}",
+                got=f"{both[0]!r} and {both[1]!r}",
+                advice="use a checkpoint that one call of save_pretrained wrote",
+                where="load",
+            )
+        names[key] = stored
     return Checkpoint(
         name=name,
         folder=folder,
@@ -137,6 +140,13 @@ def open_checkpoint(
         wrapped={key: original for key, original in names.items() if key != original},
         stored=weights.stored,
     )
+
+
+def _unwrapped(key: str) -> str:
+    for prefix in WRAPPER_PREFIXES:
+        if key.startswith(prefix):
+            return key.removeprefix(prefix)
+    return key
 
 
 def _weights(name: str, folder: Path, commit: str | None) -> Weights:
