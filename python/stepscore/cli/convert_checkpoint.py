@@ -16,7 +16,8 @@ HELP = """\
 The weights of backbone and head keep their number formats. The tokenizer comes along as
 tokenizer.json, and config.json gets the name of the recipe, so that the copy loads without
 --recipe. What was written is loaded again: every tensor and the scores of some traces must have the
-same bits as before, or nothing is written. Nothing in a pickle is executed.
+same bits as before, or nothing is written. Nothing in a pickle is executed. An adapter is merged
+into its base; a head in a file of its own goes among the weights.
 
 examples:
   stepscore convert-checkpoint math-shepherd-mistral-7b-prm shepherd --recipe math-shepherd
@@ -33,6 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", help="the folder to write")
     add_recipe(parser)
     add_revision(parser)
+    parser.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="what an adapter is merged into (default: what its adapter_config.json names)",
+    )
     options.add_overwrite(parser, "an existing OUT")
 
 
@@ -47,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
                 recipe=recipe,
                 revision=arguments.revision,
                 overwrite=arguments.overwrite,
+                base=arguments.base,
             )
     except InputError as error:
         place = "" if error.argument is None else _PLACES.get(error.argument.name, "")
