@@ -6,7 +6,7 @@ import argparse
 
 import stepscore
 from stepscore.cli import options
-from stepscore.cli.models import add_recipe, add_revision, not_loaded, recipe_of
+from stepscore.cli.models import add_base, add_recipe, add_revision, not_loaded, recipe_of
 from stepscore.cli.terminal import say
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long
@@ -34,11 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", help="the folder to write")
     add_recipe(parser)
     add_revision(parser)
-    parser.add_argument(
-        "--base",
-        metavar="MODEL",
-        help="what an adapter is merged into (default: what its adapter_config.json names)",
-    )
+    add_base(parser)
     options.add_overwrite(parser, "an existing OUT")
 
 

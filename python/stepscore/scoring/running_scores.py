@@ -35,6 +35,6 @@ def with_running(
         before = values[:0, column] if earlier is None else earlier[trace][:, column]
         whole = np.concatenate([before, values[begin:end, column]])
         scores[begin:end] += running.added(whole)[len(before) :]
-    totals = values.copy()
+    totals: NDArray[np.float32] = values.copy()
     totals[:, 0] = scores
     return totals
