@@ -30,7 +30,8 @@ from transformers import (
 )
 
 import stepscore
-from stepscore.recipes.recipe import Head, Layer
+from stepscore.recipes import Reading
+from stepscore.recipes.head import Head, Layer
 from stepscore.scoring.checkpoint import adapter as adapters
 
 PROBLEM = "What is half of 10 + 6?"
@@ -193,9 +194,8 @@ def test_a_sequence_classifier_s_head_is_read_by_its_name(peft, bases, tmp_path)
     model.config.pad_token_id = 0
     trained = train(peft, model, tmp_path, task_type="SEQ_CLS", **PLAIN)
     head = Head("affine", (Layer("score.weight"),), 1)
-    recipe = replace(
-        stepscore.recipes.trl_prm(), head=head, activation="sigmoid", column=0, name="of my own"
-    )
+    readings = (Reading("score", "sigmoid", (1.0,)),)
+    recipe = replace(stepscore.recipes.trl_prm(), head=head, readings=readings, name="of my own")
     prm = stepscore.load(tmp_path, recipe=recipe)
     for count in range(1, 4):
         # The classifier reads the last token: a prefix at a time gives every step.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.head import Head as Head
+from stepscore.recipes.head import Layer as Layer
 from stepscore.recipes.places import Places
 from stepscore.recipes.reading import Activation as Activation
 from stepscore.recipes.reading import Reading as Reading
+from stepscore.recipes.running import Running
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
+from stepscore.recipes.whole_solution import WholeSolution
 
 
 class Tokenizer(Protocol):
@@ -81,29 +85,6 @@ class Encoded:
         return self.token_ids[begin:end].tolist(), (self.positions[first:last] - begin).tolist()
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One linear layer of a head: the names of its tensors in the checkpoint."""
-
-    weight: str
-    bias: str | None = None
-
-
-@dataclass(frozen=True)
-class Head:
-    """What maps a hidden state to ``outputs`` numbers, and where its weights stand.
-
-    affine: one layer, ``[outputs, H]``;  mlp: layers with a ReLU between them, of which the last is
-    ``[outputs, H]`` and the others ``[H, H]``;  lm_rows: the rows ``word_ids(tokenizer)`` of the
-    language model's own output matrix, which is the embedding matrix where the two are tied.
-    """
-
-    kind: Literal["affine", "mlp", "lm_rows"]
-    layers: tuple[Layer, ...]
-    outputs: int
-    word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
-
-
 def _any_tokenizer(recipe: str, tokenizer: Tokenizer) -> None:
     """Accept any tokenizer."""
 
@@ -118,12 +99,14 @@ class Readout:
         check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
             hold what the head needs.
         places: what is asked of a step at several tokens; None for one token.
+        running: what the readings of the steps before add to a step's score.
     """
 
     head: Head
     readings: tuple[Reading, ...]
     check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
     places: Places | None = None
+    running: Running | None = None
 
 
 class Layout(Protocol):
@@ -172,8 +155,8 @@ Unit = Literal["step", "solution"]
 class Recipe:
     """Everything that makes a score the model's own score.
 
-    A step's score is the first of `readings` of ``head(h)``, where ``h`` is the backbone's last
-    hidden state, after the final norm, at the step's position.
+    A step's score is the first of `readings` of ``head(h)``, where ``h`` is the backbone's hidden
+    state at the step's position: the last one, after the final norm, where the head says no other.
 
     Attributes:
         name: how the recipe is called in ``load(recipe=...)``.
@@ -200,6 +183,9 @@ class Recipe:
         unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
         unverified: the facts of it that no source confirms, one per item.
         places: what is asked of a step at several tokens; None for one token.
+        running: what the readings of the steps before add to a step's score; None for most.
+        split_with: as `split`, where only a tokenizer knows what a step is; else None.
+        whole: how steps become a solution, where `unit` is ``solution``.
     """
 
     name: str
@@ -223,6 +209,9 @@ class Recipe:
     unit: Unit = "step"
     unverified: tuple[str, ...] = ()
     places: Places | None = None
+    running: Running | None = None
+    split_with: Callable[[Tokenizer, str], list[str]] | None = field(default=None, repr=False)
+    whole: WholeSolution | None = None
 
     @property
     def token_readings(self) -> tuple[Reading, ...]:
@@ -278,7 +267,16 @@ class Recipe:
             unit=getattr(layout, "unit", "step"),
             unverified=unverified,
             places=readout.places,
+            running=readout.running,
+            split_with=getattr(layout, "split_with", None),
+            whole=getattr(layout, "whole", None),
         )
+
+    def bound_to(self, tokenizer: Tokenizer) -> Recipe:
+        """Give the recipe with which solutions given as one text are split by a tokenizer."""
+        if self.split_with is None:
+            return self
+        return replace(self, split=partial(self.split_with, tokenizer))
 
     def positions(
         self,
@@ -306,6 +304,11 @@ class Recipe:
           answer, where its label is said; no text holds these tokens.
         - ``universal-prm``, ``pathfinder-prm``: refused, because each step has a sequence of its
           own.
+        - ``birm``: every ``ки``, as ``math-shepherd``.
+        - ``llemma-prm``: the first newline token of every blank line behind the problem: pass
+          `prompt_lengths`.
+        - ``vgs-value`` and ``metastone-sprm``: the ids alone do not tell.
+        - a recipe whose `unit` is the ``solution``: the last token of every trace.
 
         What stands behind the last end, such as a step that is still being written, belongs to no
         step; `step_counts` tells whether all are there. The ids must be those of the recipe's own

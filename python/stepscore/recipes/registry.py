@@ -16,21 +16,15 @@ from typing import Any
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.recipes import catalog
 from stepscore.recipes.config_sizes import hidden_size
-from stepscore.recipes.recipe import Head, Published, Recipe, Tokenizer
+from stepscore.recipes.head import Shape, head_fault
+from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
 _NOT_OFFERED = {
-    "Gen-Verse/ReasonFlux-PRM-7B": "reasonflux-prm-7b",
-    "Gen-Verse/ReasonFlux-PRM-1.5B": "reasonflux-prm-1.5b",
-    "jinachris/PURE-PRM-7B": "pure-prm",
-    "jinachris/Qwen2.5-Math-7B-PRM800K": "pure-prm",
     "OpenGVLab/VisualPRM-8B": "visual-prm over images, on a language model of no stock class",
     "OpenGVLab/VisualPRM-8B-v1.1": "visual-prm over images, on a language model of no stock class",
-    "Qwen/Qwen2.5-Math-RM-72B": "qwen2.5-math-rm",
 }
-
-Shape = tuple[int, ...]
 
 
 @cache
@@ -183,21 +177,6 @@ def detect(evidence: Evidence) -> Recipe:
         ValueError: nothing decides; the message lists what was looked at and what to pass.
     """
     return _from_config(evidence) or _from_name(evidence) or _from_head(evidence)
-
-
-def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> InputError | None:
-    """Say how a checkpoint's tensors differ from what a class head needs, or give None."""
-    for number, layer in enumerate(head.layers, 1):
-        rows = head.outputs if number == len(head.layers) else hidden_size
-        expected: list[tuple[str, Shape]] = [(layer.weight, (rows, hidden_size))]
-        if layer.bias is not None:
-            expected.append((layer.bias, (rows,)))
-        for key, shape in expected:
-            if key not in shapes:
-                return InputError(f"a tensor {key!r} of shape {list(shape)}", got="none")
-            if tuple(shapes[key]) != shape:
-                return InputError(f"{key!r} of shape {list(shape)}", got=str(list(shapes[key])))
-    return None
 
 
 def _from_config(evidence: Evidence) -> Recipe | None:
