@@ -8,7 +8,6 @@ from stepscore.recipes.layouts.readouts import (
     sigmoid_of_value,
     softmax_column,
     softmax_of_classes,
-    softmax_of_rows,
     softmax_of_words,
     value_of,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "sigmoid_of_value",
     "softmax_column",
     "softmax_of_classes",
-    "softmax_of_rows",
     "softmax_of_words",
     "value_of",
     "written_with",
