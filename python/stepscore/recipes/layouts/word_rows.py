@@ -8,6 +8,7 @@ from typing import Literal
 
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
+from stepscore.recipes.layouts.readouts import softmax_column
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published, token_id
 from stepscore.recipes.places import Places
 from stepscore.recipes.recipe import Head, Layer, Reading, Readout, Tokenizer
@@ -36,8 +37,7 @@ def rows_of_words(
     """
     rows = WordRows(tuple(words), take, published or {})
     head = Head("lm_rows", (Layer("lm_head.weight"),), len(words), word_ids=rows.ids)
-    weights = tuple(float(word == good) for word in range(len(words)))
-    readings = readings or (Reading("score", "softmax", weights),)
+    readings = readings or (softmax_column("score", good, len(words)),)
     return Readout(head, readings, check_tokenizer=rows.check_tokenizer)
 
 
