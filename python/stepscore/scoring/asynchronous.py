@@ -257,6 +257,8 @@ async def _scored_as_they_come(
             first += len(group)
         await receiving
     finally:
+        while not waiting.empty():  # room for what says the end
+            waiting.get_nowait()
         receiving.cancel()
         await asyncio.gather(receiving, return_exceptions=True)
 
@@ -317,15 +319,13 @@ async def _receive(candidates: Any, waiting: asyncio.Queue[Any]) -> None:
         else:
             for candidate in candidates:
                 await waiting.put(candidate)
-    except Exception:
-        await waiting.put(_END)
-        raise
-    except BaseException:
+    except asyncio.CancelledError:  # of whoever reads, or of the source, whose request was aborted
         close = getattr(candidates, "aclose", None)
         if close is not None:
             await close()
         raise
-    await waiting.put(_END)
+    finally:
+        await waiting.put(_END)
 
 
 def _pairs(

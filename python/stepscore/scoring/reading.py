@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from stepscore.scoring.final_norm import FinalNorm
 
 
+# Tokens that are looked at beside the read ones.
+_SPREAD = 32
+
+
 class StepReader(Protocol):
     """A recipe with its head, with or without a backbone."""
 
@@ -266,6 +270,8 @@ def read(
     read_rows = rows if norm is None else normed(call, rows, norm)
     if known is not None:
         known.check(call, rows, applied=norm is not None)
+        if norm is not None:  # of few steps only other tokens tell that they have it already
+            known.check(call, states.rows(_spread(int(states.offsets[-1]))), applied=True)
     values = with_running(recipe, head_scores(recipe, layers, read_rows), step_offsets)
     if nan == "error":
         _check_finite(call, values, step_offsets)
@@ -350,7 +356,27 @@ def _ends(
             argument="positions",
             where=call,
         )
+    _check_counts(call, tokens.step_counts, step_offsets)
     return ends, step_offsets
+
+
+def _check_counts(call: str, step_counts: Any, step_offsets: NDArray[np.int64]) -> None:
+    """Refuse counts that contradict positions."""
+    if step_counts is not None:
+        counts = on_host(call, "step_counts", step_counts)
+        if not np.array_equal(counts, np.diff(step_offsets)):
+            raise InputError(
+                "as many steps as the positions have",
+                got=f"{counts.tolist()[:5]} for {np.diff(step_offsets).tolist()[:5]}",
+                advice="leave them out where positions say it",
+                argument="step_counts",
+                where=call,
+            )
+
+
+def _spread(tokens: int) -> NDArray[np.int64]:
+    """Give some tokens from all over the traces."""
+    return np.unique(np.linspace(0, max(0, tokens - 1), min(tokens, _SPREAD)).astype(np.int64))
 
 
 def _check_finite(call: str, values: NDArray[np.float32], step_offsets: NDArray[np.int64]) -> None:

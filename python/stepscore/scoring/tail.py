@@ -24,6 +24,14 @@ Norm = Callable[[Any], Any] | tuple[Any, float]
 
 def head_layers(call: str, recipe: Recipe, head: Any) -> list[tuple[Any, Any]]:
     """The layers of a head, checked against the recipe's."""
+    if not isinstance(recipe, Recipe):
+        raise InputTypeError(
+            "a value of the class Recipe",
+            got=type(recipe).__name__,
+            advice="pass prm.recipe, or what stepscore.recipes makes, such as trl_prm()",
+            argument="recipe",
+            where=call,
+        )
     known = getattr(head, "recipe", None)
     if known is not None and known.as_config() != recipe.as_config():
         raise InputError(
@@ -114,8 +122,19 @@ def normed(call: str, rows: Any, norm: Norm) -> Any:
 
 
 def _rms_normed(call: str, rows: Any, norm: Any) -> Any:
-    weight, eps = norm
-    weight = _plain(weight)
+    try:
+        weight, eps = _plain(norm[0]), float(norm[1])
+        fits = len(norm) == 2 and 0 <= eps < 1
+    except (TypeError, ValueError, IndexError):
+        fits = False
+    if not fits:
+        raise InputTypeError(
+            "(weight, eps), with an epsilon from 0 that is small against 1",
+            got=repr(tuple(norm[1:])),
+            advice="pass the weight and the epsilon of the final norm",
+            argument="norm",
+            where=call,
+        )
     if tuple(weight.shape) != tuple(rows.shape[1:]):
         raise InputError(
             f"a weight of shape {list(rows.shape[1:])}",

@@ -17,7 +17,11 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
-from stepscore.scoring.checkpoint.accounting import check_accounted, check_numbers
+from stepscore.scoring.checkpoint.accounting import (
+    check_accounted,
+    check_numbers,
+    is_computed,
+)
 from stepscore.scoring.checkpoint.causality import refuse_encoder
 from stepscore.scoring.checkpoint.config_check import unbuildable
 from stepscore.scoring.checkpoint.folder import ADAPTER_CONFIG, WRAPPER_PREFIXES, Checkpoint
@@ -56,7 +60,13 @@ def load_backbone(
             shape, no numbers, or that nothing reads, quantised ones that cannot be loaded here.
     """
     config = stock_config(checkpoint)
-    check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
+    formats = {
+        key: number_format
+        for tensors in checkpoint.stored.values()
+        for key, number_format in tensors.number_formats.items()
+        if not is_computed(key)
+    }
+    check_number_formats(checkpoint.config, formats, checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
     if any(stored.startswith(WRAPPER_PREFIXES) for stored in checkpoint.wrapped.values()):
         options["key_mapping"] = {f"^{re.escape(prefix)}": "" for prefix in WRAPPER_PREFIXES}
@@ -94,6 +104,8 @@ def load_backbone(
             where="load",
         ) from error
     check_accounted(checkpoint, model, info, head)
+    if model.dtype == torch.float64:  # of "auto"; nothing here computes in it
+        model = model.float()
     backbone: torch.nn.Module = _language_model(model.eval().requires_grad_(False))
     if "device_map" not in options:
         backbone = backbone.to(device)
