@@ -15,6 +15,7 @@ from stepscore.recipes.registry import _NOT_OFFERED
 
 H = 8
 QWEN_HEAD = {"score.0.weight": (H, H), "score.0.bias": (H,), "score.2.weight": (2, H), "score.2.bias": (2,)}  # fmt: skip # noqa: E501
+QWEN_RM_HEAD = {**QWEN_HEAD, "score.2.weight": (1, H), "score.2.bias": (1,)}
 SKYWORK_HEAD = {"v_head.summary.weight": (1, H), "v_head.summary.bias": (1,)}
 TRL_HEAD = {"score.weight": (2, H), "score.bias": (2,)}
 LM_HEAD = {"lm_head.weight": (100, H)}
@@ -45,8 +46,15 @@ def evidence(architecture, shapes, *, name="here", tokenizer=None, **config):
         (evidence("X", {}, name="peiyi9979/math-shepherd-mistral-7b-prm"), "math-shepherd", "ки"),
         (evidence("X", {}, name="Skywork/Skywork-o1-Open-PRM-Qwen-2.5-7B"), "skywork-o1-prm", "\n"),
         (
+            evidence("X", {}, name="Babelscape/Qwen2.5-Math-PRM-7B-PDDL-r"),
+            "qwen2.5-math-prm",
+            "<extra_0>",
+        ),
+        (evidence("X", {}, name="jinachris/PURE-PRM-7B"), "pure-prm", "\n"),
+        (evidence("Qwen2ForRewardModel", QWEN_RM_HEAD), "qwen2.5-math-rm", "<|im_end|>"),
+        (
             evidence("X", {}, name="HuggingFaceH4/Qwen2.5-Math-7B-Instruct-PRM-0.2"),
-            "trl-prm",
+            "h4-trl-prm",
             "\n\n",
         ),
         (
@@ -63,6 +71,21 @@ def test_the_recipe_is_found_without_a_word(checkpoint, recipe, separator):
         warnings.simplefilter("error")
         detected = detect(checkpoint)
     assert (detected.name, detected.separator) == (recipe, separator)
+
+
+@pytest.mark.parametrize(
+    ("repository", "entry"),
+    [
+        ("RLHFlow/Llama3.1-8B-PRM-Deepseek-Data", {"recipe": "rlhflow-prm", "data": "deepseek"}),
+        ("RLHFlow/Llama3.1-8B-PRM-Mistral-Data", {"recipe": "rlhflow-prm", "data": "mistral"}),
+        ("ryokamoi/Llama-3.1-8B-FoVer-PRM", {"recipe": "fover-prm", "model": "llama"}),
+        ("ryokamoi/Llama-3.1-8B-FoVer-PRM-2026", {"recipe": "fover-prm", "model": "llama"}),
+        ("ryokamoi/Qwen-2.5-7B-FoVer-PRM", {"recipe": "fover-prm", "model": "qwen"}),
+        ("declare-lab/PathFinder-PRM-7B", {"recipe": "pathfinder-prm", "variant": "card"}),
+    ],
+)
+def test_repositories_tell_the_arguments(repository, entry):
+    assert detect(evidence("X", {}, name=repository)).as_config().items() >= entry.items()
 
 
 def test_the_config_entry_wins_over_the_name():
@@ -86,10 +109,10 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
 @pytest.mark.parametrize(
     ("checkpoint", "message"),
     [
-        (evidence("LlamaForCausalLM", LM_HEAD), r"'LlamaForCausalLM'.*pass recipe='math-sheph"),
+        (evidence("LlamaForCausalLM", LM_HEAD), r"'LlamaForCausalLM'.*recipe='math-sheph"),
         (
             evidence("Qwen2ForProcessRewardModel", LM_HEAD),
-            "pass the recipe that .* one of math-shepherd, qwen",
+            "pass the recipe that .* one of .*math-shepherd, .*qwen2.5-math-prm",
         ),
         (
             # PURE's models: the same class and head without the tag.
@@ -99,12 +122,18 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
             r"'<extra_0>' in the tokenizer \(no added token\)",
         ),
         (
+            # What no source states is asked for, before anything is loaded.
             evidence("Qwen2ForProcessRewardModel", QWEN_HEAD, name="Gen-Verse/ReasonFlux-PRM-7B"),
-            "'reasonflux-prm-7b', and that is not offered yet",
+            r"load: system: .* of 'reasonflux-prm-7b'.*recipe=.*recipes\.reasonflux_prm_7b\(",
         ),
         (
-            evidence("X", {}, _name_or_path="RLHFlow/Llama3.1-8B-PRM-Deepseek-Data"),
-            "'rlhflow-prm', and that is not offered yet",
+            evidence("X", {}, _name_or_path="OpenGVLab/VisualPRM-8B"),
+            "'visual-prm over images, .*', and that is not offered yet",
+        ),
+        (
+            evidence("X", {}, name="infly/Universal-PRM-7B"),
+            r"load: weight: expected the weight of 'universal-prm', which no source states; .*pass "
+            r"recipe=stepscore\.recipes\.universal_prm\(weight=\.\.\.\)",
         ),
         (
             evidence("Qwen2ForTokenClassification", {"score.weight": (5, H), "score.bias": (5,)}),

@@ -41,11 +41,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "the sums of stepscore demo and nothing else",
     )
     add_recipe(model)
-    model.add_argument(
-        "--base",
-        metavar="MODEL",
-        help="what an adapter is merged into (default: what its adapter_config.json names)",
-    )
+    add_base(model)
     model.add_argument(
         "--adapter",
         choices=("merge", "ignore"),
@@ -87,6 +83,15 @@ def add_recipe(parser: argparse._ActionsContainer) -> None:
         "--numbering",
         choices=("missing", "never"),
         help="with --recipe math-shepherd: number the steps that have no number (default), or none",
+    )
+
+
+def add_base(parser: argparse._ActionsContainer) -> None:
+    """What an adapter is merged into."""
+    parser.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="what an adapter is merged into (default: what its adapter_config.json names)",
     )
 
 

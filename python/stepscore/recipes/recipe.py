@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.head import Head as Head
+from stepscore.recipes.head import Layer as Layer
+from stepscore.recipes.places import Places
+from stepscore.recipes.reading import Activation as Activation
+from stepscore.recipes.reading import Reading as Reading
+from stepscore.recipes.running import Running
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
+from stepscore.recipes.whole_solution import WholeSolution
 
 
 class Tokenizer(Protocol):
@@ -50,7 +57,8 @@ class Encoded:
     """Traces as packed tokens, with the positions at which their steps are read.
 
     ``token_ids[offsets[i]:offsets[i + 1]]`` is trace ``i``;
-    ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step.
+    ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step, or
+    one per question where a recipe asks several (`Places`).
 
     A trace whose steps are read at tokens that later steps do not see is several sequences, one for
     each step, of which the model forwards what they have in common once. ``i`` then counts
@@ -77,57 +85,6 @@ class Encoded:
         return self.token_ids[begin:end].tolist(), (self.positions[first:last] - begin).tolist()
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One linear layer of a head: the names of its tensors in the checkpoint."""
-
-    weight: str
-    bias: str | None = None
-
-
-@dataclass(frozen=True)
-class Head:
-    """What maps a hidden state to ``outputs`` numbers, and where its weights stand.
-
-    affine: one layer, ``[outputs, H]``;  mlp: layers with a ReLU between them, of which the last is
-    ``[outputs, H]`` and the others ``[H, H]``;  lm_rows: the rows ``word_ids(tokenizer)`` of the
-    language model's own output matrix, which is the embedding matrix where the two are tied.
-    """
-
-    kind: Literal["affine", "mlp", "lm_rows"]
-    layers: tuple[Layer, ...]
-    outputs: int
-    word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
-
-
-Activation = Literal["identity", "sigmoid", "softmax", "tanh", "softplus"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    r"""A number read from the head's outputs: :math:`r = \sum_i w_i\, a(z)_i`.
-
-    Attributes:
-        name: what it measures, such as ``validity``.
-        activation: :math:`a`; ``softmax`` is over the outputs, the others are of each.
-        weights: :math:`w`, one per output; all 0 but for one 1 reads that output.
-        score_range: the least and the greatest value.
-        higher_is_better: whether a step is better the higher it is.
-    """
-
-    name: str
-    activation: Activation
-    weights: tuple[float, ...]
-    score_range: tuple[float, float] = (0.0, 1.0)
-    higher_is_better: bool = True
-
-    @property
-    def column(self) -> int | None:
-        """The output that is read alone, or None for a sum of several."""
-        ones = [i for i, weight in enumerate(self.weights) if weight]
-        return ones[0] if len(ones) == 1 and self.weights[ones[0]] == 1.0 else None
-
-
 def _any_tokenizer(recipe: str, tokenizer: Tokenizer) -> None:
     """Accept any tokenizer."""
 
@@ -141,11 +98,15 @@ class Readout:
         readings: what is read from its outputs; the first is the score.
         check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
             hold what the head needs.
+        places: what is asked of a step at several tokens; None for one token.
+        running: what the readings of the steps before add to a step's score.
     """
 
     head: Head
     readings: tuple[Reading, ...]
     check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
+    places: Places | None = None
+    running: Running | None = None
 
 
 class Layout(Protocol):
@@ -194,8 +155,8 @@ Unit = Literal["step", "solution"]
 class Recipe:
     """Everything that makes a score the model's own score.
 
-    A step's score is the first of `readings` of ``head(h)``, where ``h`` is the backbone's last
-    hidden state, after the final norm, at the step's position.
+    A step's score is the first of `readings` of ``head(h)``, where ``h`` is the backbone's hidden
+    state at the step's position: the last one, after the final norm, where the head says no other.
 
     Attributes:
         name: how the recipe is called in ``load(recipe=...)``.
@@ -221,6 +182,10 @@ class Recipe:
         parameters: the factory's arguments, as ``config.json`` may hold them.
         unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
         unverified: the facts of it that no source confirms, one per item.
+        places: what is asked of a step at several tokens; None for one token.
+        running: what the readings of the steps before add to a step's score; None for most.
+        split_with: as `split`, where only a tokenizer knows what a step is; else None.
+        whole: how steps become a solution, where `unit` is ``solution``.
     """
 
     name: str
@@ -243,6 +208,24 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
     unit: Unit = "step"
     unverified: tuple[str, ...] = ()
+    places: Places | None = None
+    running: Running | None = None
+    split_with: Callable[[Tokenizer, str], list[str]] | None = field(default=None, repr=False)
+    whole: WholeSolution | None = None
+
+    @property
+    def token_readings(self) -> tuple[Reading, ...]:
+        """What is read at every position; without `places` it is what is known of a step."""
+        return self.readings if self.places is None else self.places.token_readings
+
+    @property
+    def positions_per_step(self) -> int:
+        """At how many tokens a step is read."""
+        return 1 if self.places is None else len(self.places.questions)
+
+    def of_steps(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the readings of steps, from what was read at their positions."""
+        return values if self.places is None else self.places.joined(values)
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -283,7 +266,17 @@ class Recipe:
             parameters=parameters,
             unit=getattr(layout, "unit", "step"),
             unverified=unverified,
+            places=readout.places,
+            running=readout.running,
+            split_with=getattr(layout, "split_with", None),
+            whole=getattr(layout, "whole", None),
         )
+
+    def bound_to(self, tokenizer: Tokenizer) -> Recipe:
+        """Give the recipe with which solutions given as one text are split by a tokenizer."""
+        if self.split_with is None:
+            return self
+        return replace(self, split=partial(self.split_with, tokenizer))
 
     def positions(
         self,
@@ -307,6 +300,15 @@ class Recipe:
         - ``trl-prm``: every separator behind the problem. A step may hold it as well, so that the
           ids alone do not tell how many steps there are: pass `step_counts`; where the separators
           are not as many, the ends are not to be known from the ids.
+        - ``rlhflow-prm``, ``fover-prm``, ``visual-prm``: the last token of the header of every
+          answer, where its label is said; no text holds these tokens.
+        - ``universal-prm``, ``pathfinder-prm``: refused, because each step has a sequence of its
+          own.
+        - ``birm``: every ``ки``, as ``math-shepherd``.
+        - ``llemma-prm``: the first newline token of every blank line behind the problem: pass
+          `prompt_lengths`.
+        - ``vgs-value`` and ``metastone-sprm``: the ids alone do not tell.
+        - a recipe whose `unit` is the ``solution``: the last token of every trace.
 
         What stands behind the last end, such as a step that is still being written, belongs to no
         step; `step_counts` tells whether all are there. The ids must be those of the recipe's own

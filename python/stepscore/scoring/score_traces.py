@@ -18,6 +18,7 @@ from stepscore.scoring.chunks import chunk_traces, prefetched
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.packed_traces import concatenated_ranges
 from stepscore.scoring.render import Rendered, Renderer
+from stepscore.scoring.running_scores import with_running
 from stepscore.scoring.score_options import ScoreOptions
 from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.solution_reader import SolutionReader
@@ -73,12 +74,15 @@ def score_traces(
             truncated[here] = rendered.truncated
             # A trace's steps are left out from its end only: the read ones are its first ones.
             steps = concatenated_ranges(step_offsets[here], rendered.read())
-            values[steps] = engine.read(arguments.call, rendered.traces, bar.update)
+            on_steps = _whole_steps(bar.update, rendered.positions_per_step)
+            read = engine.read(arguments.call, rendered.traces, on_steps)
+            values[steps] = reader.recipe.of_steps(read)
     bad = np.zeros(len(counts), dtype=np.bool_)
     bad[list(skipped)] = True
     values = values[~bad[segment_of(step_offsets)]]
     counts[bad] = 0
     step_offsets = offsets_of(counts)
+    values = with_running(reader.recipe, values, step_offsets)
     if options.nan == "error":
         check_finite(arguments, values, step_offsets, truncated, number_format=engine.number_format)
     if truncated.any():
@@ -99,6 +103,18 @@ def score_traces(
         stripped,
         further_readings(readings, values),
     )
+
+
+def _whole_steps(update: Callable[[int], object], per_step: int) -> Callable[[int], object]:
+    """Tell of steps where positions are counted, of which a step has several."""
+    read = 0
+
+    def on_positions(count: int) -> None:
+        nonlocal read
+        before, read = read // per_step, read + count
+        update(read // per_step - before)
+
+    return on_positions
 
 
 def check_finite(

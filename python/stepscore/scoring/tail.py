@@ -43,7 +43,7 @@ def head_layers(call: str, recipe: Recipe, head: Any) -> list[tuple[Any, Any]]:
         )
     pairs = _pairs(call, head.layers if known is not None else head)
     layers = [tuple(map(_plain, pair)) for pair in pairs]
-    count = max(1, len(recipe.head.layers))
+    count = recipe.head.depth
     shapes = [list(weight.shape) for weight, _ in layers]
     fits = len(layers) == count and all(len(shape) == 2 for shape in shapes)
     fits = fits and shapes[-1][0] == recipe.head.outputs
@@ -65,6 +65,8 @@ def _pairs(call: str, head: Any) -> Sequence[tuple[Any, Any]]:
         modules = list(head) if isinstance(head, torch.nn.Sequential) else [head]
         linear = [each for each in modules if isinstance(each, torch.nn.Linear)]
         others = [each for each in modules if not isinstance(each, torch.nn.Linear)]
+        # Dropout is off wherever a model is read.
+        others = [each for each in others if not isinstance(each, torch.nn.Dropout)]
         strange = [each for each in others if not isinstance(each, torch.nn.ReLU)]
         if linear and not strange and len(others) == len(linear) - 1:
             return [(each.weight, each.bias) for each in linear]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from stepscore.scoring.checkpoint.accounting import (
 )
 from stepscore.scoring.checkpoint.causality import refuse_encoder
 from stepscore.scoring.checkpoint.config_check import unbuildable
-from stepscore.scoring.checkpoint.folder import ADAPTER_CONFIG, WRAPPER_PREFIX, Checkpoint
+from stepscore.scoring.checkpoint.folder import ADAPTER_CONFIG, WRAPPER_PREFIXES, Checkpoint
 from stepscore.scoring.checkpoint.placing import Placing
 from stepscore.scoring.checkpoint.quantisation import (
     cannot_load,
@@ -67,14 +68,14 @@ def load_backbone(
     }
     check_number_formats(checkpoint.config, formats, checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
-    if checkpoint.wrapped:
-        options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
+    if any(stored.startswith(WRAPPER_PREFIXES) for stored in checkpoint.wrapped.values()):
+        options["key_mapping"] = {f"^{re.escape(prefix)}": "" for prefix in WRAPPER_PREFIXES}
     is_quantised = quantised(checkpoint.config) is not None
     if placing is not None:
         options |= placing.options(_empty_model(config))
     elif is_quantised:  # codes stay where they are put
         options["device_map"] = {"": device}
-    pickled = any(path.suffix == ".bin" for path in checkpoint.files.values())
+    pickled = any(path.name.startswith("pytorch_model") for path in checkpoint.files.values())
     try:
         with silenced_hub(), _without_adapter(checkpoint.folder) as folder:
             model, info = AutoModel.from_pretrained(
