@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.likelihood import Likelihood
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
 
 
@@ -63,6 +64,7 @@ class Encoded:
     positions: NDArray[np.int64]  # [steps]
     step_offsets: NDArray[np.int64]  # [sequences + 1]
     sequence_offsets: NDArray[np.int64] | None = None  # [traces + 1]; None: a sequence per trace
+    first_tokens: NDArray[np.int64] | None = None  # [sequences]; see `Likelihood`
 
     def sequences(self) -> NDArray[np.int64]:
         """Where the sequences of each trace begin, ``[traces + 1]``."""
@@ -91,13 +93,15 @@ class Head:
 
     affine: one layer, ``[outputs, H]``;  mlp: layers with a ReLU between them, of which the last is
     ``[outputs, H]`` and the others ``[H, H]``;  lm_rows: the rows ``word_ids(tokenizer)`` of the
-    language model's own output matrix, which is the embedding matrix where the two are tied.
+    language model's own output matrix, which is the embedding matrix where the two are tied;
+    next_tokens: all rows of it, for the `Likelihood` of every token.
     """
 
-    kind: Literal["affine", "mlp", "lm_rows"]
+    kind: Literal["affine", "mlp", "lm_rows", "next_tokens"]
     layers: tuple[Layer, ...]
     outputs: int
     word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
+    likelihood: Likelihood | None = None
 
 
 Activation = Literal["identity", "sigmoid", "softmax", "tanh", "softplus"]
