@@ -55,6 +55,7 @@ def bench_forward(
     with LineReader(source) as reader:
         records = parse_records(iter(reader), fields, "solutions", raise_fault)
         model = load()
+        _refuse_likelihood(model)
         cost = ForwardCost(
             shared=model.costs is not None,
             sharing="" if model.sharing is None else model.sharing.reason,
@@ -90,6 +91,17 @@ def bench_forward(
         except RuntimeError as error:
             raise model_failure(reader.name, "forward", error) from error
     return cost
+
+
+def _refuse_likelihood(model: ProcessRewardModel) -> None:
+    """Refuse a recipe that reads every token: the stages here are those of one read per step."""
+    if model.recipe.head.likelihood is not None:
+        raise InputError(
+            "a model that is read at one token of each step",
+            got=f"{model.name} with the recipe {model.recipe.name}, which adds up over all tokens",
+            advice="time prm.score instead",
+            where="bench",
+        )
 
 
 def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
+from inspect import signature
 from pathlib import Path, PurePath
 from pkgutil import iter_modules
 from typing import Any
@@ -71,6 +72,14 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             got=repr(name),
             advice="pass one of these",
             argument="name",
+            where="recipe_by_name",
+        )
+    missing = _missing(published()[name], parameters)
+    if missing:
+        raise InputTypeError(
+            f"{', '.join(missing)} of {name}, which no default can say",
+            got=f"{sorted(parameters)}",
+            advice=f"pass a Recipe instead of its name: {_call(published()[name], missing)}",
             where="recipe_by_name",
         )
     try:
@@ -192,6 +201,19 @@ def _from_name(evidence: Evidence) -> Recipe | None:
     for name in map(str.casefold, evidence.names()):
         if name in offered:
             entry, parameters = offered[name]
+            missing = _missing(entry, parameters)
+            if missing:
+                raise InputError(
+                    f"{', '.join(missing)} of {entry.name}, which reads {evidence.name} and which "
+                    "no default can say",
+                    got="none",
+                    advice=(
+                        "pass the ",
+                        Argument("recipe"),
+                        f" that {_call(entry, missing)} gives",
+                    ),
+                    where="load",
+                )
             return entry.make(**parameters)
         if name in not_offered:
             repository = not_offered[name]
@@ -217,7 +239,7 @@ def _or_copy(evidence: Evidence, repository: str) -> str:
 def _from_head(evidence: Evidence) -> Recipe:
     size = hidden_size(evidence.config) or 0
     fitting = [entry for entry in published().values() if _may_be(entry, evidence)]
-    recipes = [(entry, entry.make()) for entry in fitting]
+    recipes = [(entry, entry.make()) for entry in fitting if not _missing(entry, {})]
     recipes = [
         (entry, recipe)
         for entry, recipe in recipes
@@ -278,9 +300,26 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
     for entry in published().values():
         # Their class says nothing, so that no other recipe of them could have been detected.
         if not entry.architectures:
+            missing = _missing(entry, {})
             advice += [
                 "; pass " if len(advice) == 1 else ", ",
                 Argument("recipe", entry.name),
-                f" if its steps end in {entry.make().separator!r}",
+                f" by {_call(entry, missing)}"
+                if missing
+                else f" if its steps end in {entry.make().separator!r}",
             ]
     return tuple(advice)
+
+
+def _missing(entry: Published, parameters: Mapping[str, Any]) -> list[str]:
+    """The arguments without a default that are not among these."""
+    known = signature(entry.make).parameters.values()
+    return [
+        each.name for each in known if each.default is each.empty and each.name not in parameters
+    ]
+
+
+def _call(entry: Published, arguments: list[str]) -> str:
+    """How a recipe is made."""
+    given = ", ".join(f"{name}=..." for name in arguments)
+    return f"stepscore.recipes.{getattr(entry.make, '__name__', entry.name)}({given})"

@@ -68,7 +68,7 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
 
 def head_tensors(checkpoint: Checkpoint, recipe: Recipe) -> tuple[str, ...]:
     """Give the names of the tensors that a recipe's head is read from."""
-    if recipe.head.kind == "lm_rows":
+    if recipe.head.kind in ("lm_rows", "next_tokens"):
         key = _output_matrix(checkpoint, recipe)
         return tuple(name for name in (key, _bias_of(key)) if name in checkpoint.files)
     names = [name for layer in recipe.head.layers for name in (layer.weight, layer.bias)]
@@ -112,7 +112,7 @@ def _hidden_size(checkpoint: Checkpoint) -> int:
 def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> Layer:
     """Read the rows of the output matrix that belong to the recipe's words: [words, H], [words]."""
     assert recipe.head.word_ids is not None
-    _check_plain_logits(checkpoint, recipe)
+    check_plain_logits(checkpoint, recipe)
     key = _output_matrix(checkpoint, recipe)
     ids = recipe.head.word_ids(tokenizer)
     shape = checkpoint.shapes[key]
@@ -141,7 +141,7 @@ def _bias_of(key: str) -> str:
     return f"{key.removesuffix('weight')}bias"
 
 
-def _check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
+def check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
     """Refuse a family whose logits are not the output matrix times the hidden state."""
     config = stock_config(checkpoint).get_text_config()  # with what its class says by default
     for key in _CHANGED_LOGITS:

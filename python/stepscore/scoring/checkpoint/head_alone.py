@@ -16,6 +16,7 @@ from stepscore.scoring.checkpoint.loading import check_model, recipe_for
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.final_norm import NAMES, FinalNorm, final_norm
 from stepscore.scoring.prm_head import PrmHead
+from stepscore.scoring.tail import refuse_likelihood
 
 
 def load_head(
@@ -58,6 +59,7 @@ def load_head(
     )
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = recipe_for(recipe, checkpoint, tokenizer)
+    refuse_likelihood("load_head", chosen)
     chosen.check_tokenizer(tokenizer)
     return PrmHead(
         name=checkpoint.name,
