@@ -37,6 +37,8 @@ class Row:
         score: tokenizer, outputs of the head at one place -> the score.
         detected: whether class, head and tokenizer tell the recipe.
         takes_separator: whether a step of a list may hold the separator.
+        every_token: whether it adds up over all tokens, of two models; a test of its own has the
+            scores.
     """
 
     recipe: Recipe
@@ -49,6 +51,7 @@ class Row:
     score: Callable[[PreTrainedTokenizerFast, torch.Tensor], torch.Tensor]
     detected: bool = True
     takes_separator: bool = False
+    every_token: bool = False
 
 
 def probability(outputs: int, index: int) -> Callable[..., torch.Tensor]:
@@ -197,3 +200,7 @@ ROWS = {
         takes_separator=True,
     ),
 }
+
+from rows_ratio import RATIO_ROWS  # noqa: E402
+
+ROWS |= RATIO_ROWS

@@ -92,8 +92,9 @@ def test_a_recipe_states_its_facts():
 def test_recipes_are_made_by_name():
     assert {"qwen2.5-math-prm", "math-shepherd", "skywork-o1-prm", "trl-prm"} <= {*recipe_names()}
     assert recipe_names() == sorted(recipe_names())
+    required = {"eurus-implicit-prm": {"reference": "none", "coef": "0.1"}}
     for name in recipe_names():
-        assert recipe_by_name(name).name == name
+        assert recipe_by_name(name, **required.get(name, {})).name == name
     assert recipe_by_name("trl-prm", separator="\n\n").separator == "\n\n"
     assert recipe_by_name("trl-prm", separator="\n\n").as_config() == {
         "recipe": "trl-prm",
@@ -101,7 +102,7 @@ def test_recipes_are_made_by_name():
     }
     with pytest.raises(TypeError, match=r"expected the arguments of qwen2\.5-math-prm; got \['sep"):
         recipe_by_name("qwen2.5-math-prm", separator="\n")
-    with pytest.raises(ValueError, match=r"name: expected one of math-shepherd, qwen2\.5"):
+    with pytest.raises(ValueError, match=r"name: expected one of .*math-shepherd, qwen2\.5"):
         recipe_by_name("rlhflow-prm")
     with pytest.raises(ValueError, match=r"separator: expected a text of at least one .*; got ''"):
         trl_prm("")
