@@ -13,6 +13,7 @@ from stepscore.recipes.config_sizes import positions
 from stepscore.scoring.arguments import addressed
 from stepscore.scoring.checkpoint.adapter import (
     load_merged_backbone,
+    loaded_weights,
     open_model,
     with_tokenizer,
 )
@@ -25,6 +26,7 @@ from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.likelihood.engine import ReferenceModel
 from stepscore.scoring.likelihood.output_matrix import OutputMatrix
+from stepscore.scoring.loaded_weights import LoadedWeights
 
 _REFERENCE = Argument("reference")
 
@@ -62,7 +64,6 @@ def open_reference(
 def load_reference(
     reference: Checkpoint | None,
     recipe: Recipe,
-    *,
     dtype: torch.dtype | str,
     device: torch.device,
     share: bool,
@@ -132,6 +133,14 @@ def sharing_of_both(sharing: Sharing, reference: ReferenceModel | None) -> Shari
     if reference is None or sharing.moves is not None or reference.sharing.moves is None:
         return sharing
     return replace(sharing, moves=f"{reference.sharing.moves} (its reference)")
+
+
+def weights_of_both(
+    checkpoint: Checkpoint, backbone: torch.nn.Module, reference: ReferenceModel | None
+) -> LoadedWeights:
+    """Say what the weights of a model are, and which other model it is compared with."""
+    address = None if reference is None else reference.address
+    return replace(loaded_weights(checkpoint, backbone), reference=address)
 
 
 def _check_matrix(checkpoint: Checkpoint, recipe: Recipe) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from stepscore.scoring.checkpoint.adapter import (
     AdapterUse,
     home,
     load_merged_backbone,
-    loaded_weights,
     open_model,
     with_tokenizer,
 )
@@ -31,6 +29,7 @@ from stepscore.scoring.checkpoint.likelihood_models import (
     open_reference,
     reference_length,
     sharing_of_both,
+    weights_of_both,
 )
 from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
 from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
@@ -136,14 +135,8 @@ def load(
     )
     where = input_device(backbone)
     ready = prepared(backbone, checkpoint, share)
-    reference = load_reference(
-        other,
-        chosen,
-        dtype=number_format,
-        device=where if reference_device is None else _device(reference_device),
-        share=share,
-        token_budget=token_budget,
-    )
+    beside = where if reference_device is None else _device(reference_device)
+    reference = load_reference(other, chosen, number_format, beside, share, token_budget)
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
@@ -158,10 +151,7 @@ def load(
         cache_limit=ready.cache_limit,
         show_progress=show_progress,
         sharing=sharing_of_both(ready.sharing, reference),
-        weights=replace(
-            loaded_weights(checkpoint, backbone),
-            reference=None if reference is None else reference.address,
-        ),
+        weights=weights_of_both(checkpoint, backbone, reference),
         reference=reference,
         load_again=(
             partial(
