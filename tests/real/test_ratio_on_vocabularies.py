@@ -26,7 +26,6 @@ def spelled(name: str, variant: str) -> tuple[list[str], list[int], int, list[st
         reference=None,
         coef=1,
         variant=variant,
-        template="llama-3" if name == "llama-3" else "qwen2.5",
         system=SYSTEM,
     )
     recipe.check_tokenizer(tokenizer)

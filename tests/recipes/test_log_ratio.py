@@ -264,9 +264,21 @@ def test_the_system_turn_is_that_of_the_tokenizers_own_template():
         made.check_tokenizer(templated)
 
 
+def test_the_template_is_the_one_whose_marks_the_tokenizer_has():
+    made, named = (
+        eurus_implicit_prm(reference=None, coef=1, system="", template=template)
+        for template in (None, "qwen2.5")
+    )
+    tokenizer, trace = models.byte_level_tokenizer(), (["Why?"], [["a", "b"]])
+    assert made.encode(tokenizer, *trace).trace(0) == named.encode(tokenizer, *trace).trace(0)
+    # The made-up vocabulary for Llama has the marks of both.
+    with pytest.raises(ValueError, match="template: expected a tokenizer with the added tokens"):
+        made.check_tokenizer(rows_ratio.llama_tokenizer())
+
+
 def test_a_chat_that_the_tokenizer_has_no_marks_for_is_refused():
     made = eurus_implicit_prm(reference=None, coef=1, template="llama-3", system="")
-    with pytest.raises(ValueError, match=r"'<\|begin_of_text\|>' to be one added token"):
+    with pytest.raises(ValueError, match=r"chat of llama-3; got one that lacks"):
         made.check_tokenizer(models.byte_level_tokenizer())
 
 
@@ -367,6 +379,24 @@ def test_published_repositories_ask_for_what_nothing_decides(pair, tmp_path):
         (folder / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ValueError, match="reference, coef of eurus-implicit-prm"):
         stepscore.load(folder)
+
+
+def test_a_file_of_scores_names_both_models(pair, tmp_path):
+    from stepscore.jobs.files import Files
+    from stepscore.jobs.run import score_file
+
+    model, reference, *_ = pair(False)
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    candidates = [{"steps": STEPS}, {"steps": STEPS[:1]}]
+    source.write_text(json.dumps({"id": 1, "problem": PROBLEMS[0], "candidates": candidates}))
+    prm = stepscore.load(model, recipe=recipe("card", False, reference), reference_device="cpu")
+    score_file(Files(source=str(source), target=str(target)), lambda: prm, version="0")
+    written = json.loads(target.read_text())["stepscore"]
+    expected = prm.score(PROBLEMS[0], [STEPS, STEPS[:1]]).to_list()
+    assert [each["step_scores"] for each in written["candidates"]] == expected
+    assert written["provenance"]["model"] == str(model)
+    assert written["provenance"]["reference"] == str(reference)
+    assert written["provenance"]["recipe"]["coef"] == str(COEF)
 
 
 def test_rows_have_their_scores_here():

@@ -155,8 +155,9 @@ def recipe_of(arguments: argparse.Namespace) -> Any:
     try:
         return recipe_by_name(arguments.recipe, **given)
     except ValueError as error:
-        option, value = next(iter(given.items()))
-        raise not_loaded(error, Argument(option, value), {}) from error
+        at_fault = error.argument.name if isinstance(error, InputError) and error.argument else ""
+        option = at_fault if at_fault in given else next(iter(given))
+        raise not_loaded(error, Argument(option, given[option]), {}) from error
 
 
 def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:

@@ -169,7 +169,6 @@ def _arguments() -> Any:
 def _forward(cost: ForwardCost, model: ProcessRewardModel, tokens: PackedTraces) -> None:
     """Plan, forward and read some traces, and add what that took."""
     from stepscore.scoring.forward.forward_pass import hidden_states
-    from stepscore.scoring.forward.head import read_steps
     from stepscore.scoring.forward.memory import token_bytes
 
     seconds = cost.seconds
@@ -187,7 +186,7 @@ def _forward(cost: ForwardCost, model: ProcessRewardModel, tokens: PackedTraces)
         seconds["forward"] += forwarded - begin
         steps = order[cuts[batch] : cuts[batch + 1]]
         if len(steps):
-            _wait(read_steps(model.head, hidden, rows[steps] - ends[batch]))
+            _wait(model.head.read(hidden, rows[steps] - ends[batch], tokens, steps))
         begin = time.perf_counter()
         seconds["read"] += begin - forwarded
     cost.traces += len(tokens.offsets) - 1

@@ -384,4 +384,6 @@ def outcome_and_process(
     """
     first, second = aligned("outcome_and_process", [outcome, process])
     ends = first.aggregate("last", nan="propagate")
-    return ends + beta * second.aggregate(how, nan="propagate")  # type: ignore[arg-type]
+    means: NDArray[np.float64] = second.aggregate(how, nan="propagate")  # type: ignore[arg-type]
+    total: NDArray[np.float64] = np.add(ends, np.multiply(means, beta))
+    return total

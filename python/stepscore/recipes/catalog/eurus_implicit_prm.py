@@ -13,7 +13,7 @@ def eurus_implicit_prm(
     coef: float | str,
     reading: StepSum = "accumulative",
     variant: str = "card",
-    template: str = "qwen2.5",
+    template: str | None = None,
     system: str | None = None,
 ) -> Recipe:
     r"""Read implicit PRMs, the log-ratio of two language models:
@@ -43,7 +43,8 @@ def eurus_implicit_prm(
         variant: ``card``, ``processbench`` or ``best_of_n``: which of the authors' codes bounds the
             sums and writes the steps; see
             `stepscore.recipes.layouts.implicit_prm.ImplicitPrm`.
-        template: ``qwen2.5``, or ``llama-3`` for ImplicitPRM_DPO and _CE.
+        template: ``qwen2.5``, or ``llama-3`` for ImplicitPRM_DPO and _CE; None takes the one whose
+            marks the tokenizer has.
         system: the text of the system turn, "" for none; None takes what the chat template of the
             model's tokenizer writes where none is passed, as the authors do.
 
@@ -66,6 +67,6 @@ PUBLISHED = Published(
     eurus_implicit_prm,
     repositories={
         **{f"PRIME-RL/EurusPRM-Stage{stage}": {} for stage in (1, 2)},
-        **{f"Windy0822/ImplicitPRM_{way}": {"template": "llama-3"} for way in ("DPO", "CE")},
+        **{f"Windy0822/ImplicitPRM_{way}": {} for way in ("DPO", "CE")},
     },
 )

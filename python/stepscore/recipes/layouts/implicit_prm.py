@@ -42,7 +42,7 @@ class ImplicitPrm:
     coef: float | str
     reading: StepSum
     variant: str
-    template: str
+    template: str | None
     system: str | None
 
     def recipe(self, name: str) -> Recipe:
@@ -84,15 +84,14 @@ class ImplicitPrm:
                 where=name,
             )
         written, divide = ways[self.variant]
-        removed = self.variant == "best_of_n" and self.template == "llama-3"
         return LikelihoodChat(
             name=name,
             template=self.template,
             system=self.system,
             written=written,
             divide=divide,
-            turn_ends="removed" if removed else "kept",
             first="predicted" if self.variant == "processbench" else "before",
+            left_out="<|eot_id|>" if self.variant == "best_of_n" else "",
         )
 
     def _parameters(self, name: str) -> tuple[tuple[str, str], ...]:

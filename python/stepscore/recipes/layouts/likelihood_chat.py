@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stepscore.errors import Argument, InputError
 from stepscore.ragged import offsets_of
-from stepscore.recipes.layouts.encoding import encode_text, encode_texts
+from stepscore.recipes.layouts.encoding import encode_texts
 from stepscore.recipes.layouts.packing import Parts, pack
 from stepscore.recipes.layouts.steps import fault_in_empty_step, unix_lines
 from stepscore.recipes.recipe import Encoded, Tokenizer
@@ -92,18 +92,19 @@ class LikelihoodChat:
 
     Because :math:`P_k` is encoded alone, :math:`b_k` is not exactly where the step ends in the
     whole chat: a full stop and the newlines behind it may be one token there and two here, and
-    where `turn_ends` are kept, the token of the end of the turn counts as one. That is how the
+    where the end of the turn is not `left_out`, its token counts as one. That is how the
     author's code reads it. A score of a step depends on whether another one follows.
 
     Attributes:
         name: of the recipe, for messages.
-        template: a name in `TEMPLATES`.
+        template: a name in `TEMPLATES`; None takes the one whose marks the tokenizer has.
         system: what the system turn says, "" for no such turn; None takes what the chat template of
             the checkpoint's tokenizer writes where no system turn is passed, and refuses a
             tokenizer whose template writes another chat than `template`.
         written: step and its number, from 1 -> how the step is written.
         divide: a solution given as one text -> its steps.
-        turn_ends: whether the end of the turn is kept in :math:`P_k` for :math:`k < K`.
+        left_out: the end of a turn that is left out of :math:`P_k` for :math:`k < K`; that of
+            another template stays.
         first: whether the first token that counts is ``predicted`` at :math:`b_0`, or is the one
             ``before`` it.
         joiner: stands between steps.
@@ -112,16 +113,16 @@ class LikelihoodChat:
     tokenisation: ClassVar[Literal["joint"]] = "joint"
 
     name: str
-    template: str
+    template: str | None
     system: str | None
     written: Callable[[str, int], str]
     divide: Callable[[str], list[str]]
-    turn_ends: Literal["kept", "removed"]
     first: Literal["predicted", "before"]
+    left_out: str = ""
     joiner: str = "\n\n"
 
     def __post_init__(self) -> None:
-        if self.template not in TEMPLATES:
+        if self.template is not None and self.template not in TEMPLATES:
             raise InputError(
                 f"one of {', '.join(TEMPLATES)}",
                 got=repr(self.template),
@@ -151,7 +152,7 @@ class LikelihoodChat:
         self, tokenizer: Tokenizer, problems: Sequence[str], steps: Sequence[Sequence[str]]
     ) -> Encoded:
         """Encode whole chats, and their beginnings for the bounds of the steps."""
-        chat = TEMPLATES[self.template]
+        chat = TEMPLATES[self._template(tokenizer)]
         opening = self._opening(tokenizer) if problems else ""
         written = [
             [self.written(unix_lines(step), k) for k, step in enumerate(trace, 1)]
@@ -192,17 +193,7 @@ class LikelihoodChat:
 
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer without the marks of the chat, or whose template is another one."""
-        added = tokenizer.get_added_vocab()
-        chat = TEMPLATES[self.template]
-        for mark in chat.marks:
-            if mark not in added or len(encode_text(tokenizer, mark)) != 1:
-                raise InputError(
-                    f"{mark!r} to be one added token of the tokenizer, for the chat of "
-                    f"{self.template}",
-                    got="no such added token",
-                    advice=("pass another ", Argument("template")),
-                    where=recipe,
-                )
+        self._template(tokenizer)
         self._opening(tokenizer)
 
     def _question_lengths(
@@ -220,17 +211,41 @@ class LikelihoodChat:
         texts = []
         for count in range(len(parts) + 1):
             last = count == len(parts)
-            kept = last or self.turn_ends == "kept"
+            kept = last or chat.end != self.left_out
             text = self._answer(chat, parts[:count]) + (chat.end if kept else "")
             texts.append(text if last or not count else text + self.joiner)
         return texts
 
     def _opening(self, tokenizer: Tokenizer) -> str:
         """What stands before the user's turn."""
-        chat = TEMPLATES[self.template]
+        name = self._template(tokenizer)
         if self.system is not None:
+            chat = TEMPLATES[name]
             return chat.start + (chat.system.format(self.system) if self.system else "")
-        return opening_of_template(self.name, self.template, tokenizer)
+        return opening_of_template(self.name, name, tokenizer)
+
+    def _template(self, tokenizer: Tokenizer) -> str:
+        """The template whose marks are added tokens of the tokenizer.
+
+        Raises:
+            ValueError: the one that was asked for is not, or none or several are.
+        """
+        added = tokenizer.get_added_vocab()
+        asked = [self.template] if self.template is not None else list(TEMPLATES)
+        fitting = [name for name in asked if all(mark in added for mark in TEMPLATES[name].marks)]
+        if len(fitting) == 1:
+            return fitting[0]
+        marks = {
+            name: [mark for mark in TEMPLATES[name].marks if mark not in added] for name in asked
+        }
+        lacking = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in marks.items() if texts)
+        raise InputError(
+            f"a tokenizer with the added tokens of the chat of {' or '.join(asked)}",
+            got=f"one that lacks ({lacking})" if lacking else "one that has those of each",
+            advice=("pass ", Argument("template"), " or load the tokenizer of the checkpoint"),
+            argument="template",
+            where=self.name,
+        )
 
 
 def opening_of_template(recipe: str, template: str, tokenizer: Any) -> str:

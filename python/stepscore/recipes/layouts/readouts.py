@@ -80,7 +80,7 @@ def log_ratio(recipe: str, score: StepSum, *, coef: float | str, reference: str 
             argument="reading",
             where=recipe,
         )
-    first_two = ("accumulative", "single")
+    first_two: tuple[StepSum, ...] = ("accumulative", "single")
     order = (score, *(each for each in first_two if each != score))
     other = read_reference(recipe, reference)
     likelihood = Likelihood(order, read_coefficient(recipe, coef), other)

@@ -49,7 +49,8 @@ class PackedTraces:
     def tokens_after(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
         """The token behind the position of each of some steps, none of them a trace's last."""
         at = self.offsets[self.trace_of_step()[steps]] + self.positions[steps]
-        return self.token_ids[at + 1].astype(np.int64)
+        tokens: NDArray[np.int64] = self.token_ids[at + 1].astype(np.int64)
+        return tokens
 
 
 def concatenated_ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -63,12 +63,16 @@ class _Product:
         if weight.device.type == "cpu" and torch._C._has_mkldnn:
             layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta")
             layer.weight = torch.nn.Parameter(weight, requires_grad=False)
-            layer.bias = None if bias is None else torch.nn.Parameter(bias, requires_grad=False)
+            if bias is None:
+                layer.bias = None  # type: ignore[assignment]
+            else:
+                layer.bias = torch.nn.Parameter(bias, requires_grad=False)
             self._packed = PackedLinear(layer)
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         if self._packed is not None:
-            return self._packed(rows.contiguous())  # type: ignore[no-any-return]
+            packed: torch.Tensor = self._packed(rows.contiguous())
+            return packed
         return torch.nn.functional.linear(rows, self._weight, self._bias)
 
 
@@ -95,7 +99,8 @@ class _RunningLogSumExp:
 
     def logprob(self) -> torch.Tensor:
         """Give the log-probabilities of the targets."""
-        return (self._target - (self._most + self._sum.log())).float()
+        logprobs: torch.Tensor = (self._target - (self._most + self._sum.log())).float()
+        return logprobs
 
 
 def _row_sums(values: torch.Tensor) -> torch.Tensor:
