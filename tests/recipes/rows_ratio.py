@@ -11,7 +11,7 @@ import torch
 from rows import LaidOut, Row
 from transformers import LlamaConfig, PreTrainedTokenizerFast, Qwen2Config
 
-from stepscore.recipes import eurus_implicit_prm
+from stepscore.recipes import eurus_implicit_prm, step_likelihood
 
 SYSTEM = "Reason step by step."
 # What stands before the user's turn, before the answer, behind it, and behind that.
@@ -139,6 +139,18 @@ def llama_tokenizer() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def plain(
+    tokenizer: PreTrainedTokenizerFast, problem: str, steps: Sequence[str], *, joiner: str
+) -> LaidOut:
+    """Problem and steps alone, and the last token of each step."""
+    ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    ids, ends = ids + models.enc(tokenizer, problem), []
+    for step in steps:
+        ids = ids + models.enc(tokenizer, joiner + step)
+        ends.append(len(ids) - 1)
+    return ids, ends
+
+
 NUMBERED = {
     "Step 1: a\nStep 2: b\nc": ["Step 1: a", "Step 2: b\nc"],
     "a\nb\n\nc\n\n": ["a\nb", "c"],
@@ -154,5 +166,18 @@ RATIO_ROWS = {
     "eurus-implicit-prm, Llama": row("card", as_on_the_card, NUMBERED, llama=True),
     "eurus-implicit-prm, Llama, best of n": row(
         "best_of_n", as_in_best_of_n, {"Step 1: a.\n\nStep 2: b\n": ["a.", "b"]}, llama=True
+    ),
+    "step-likelihood": Row(
+        step_likelihood(joiner="; "),
+        partial(models.byte_level_tokenizer, "<|endoftext|>"),
+        partial(plain, joiner="; "),
+        {"a\n\nb\n": ["a", "b"]},
+        Qwen2Config,
+        "Qwen2ForCausalLM",
+        (("lm_head", models.VOCABULARY),),
+        lambda _, logits: torch.tensor(float("nan")),
+        detected=False,
+        takes_separator=True,
+        every_token=True,
     ),
 }

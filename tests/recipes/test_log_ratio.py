@@ -25,7 +25,7 @@ from transformers import (
 )
 
 import stepscore
-from stepscore.recipes import Recipe, eurus_implicit_prm
+from stepscore.recipes import Recipe, eurus_implicit_prm, step_likelihood
 
 COEF = 0.25
 SETTINGS = [
@@ -343,7 +343,7 @@ def test_what_needs_one_place_for_a_step_is_refused(pair):
     model, reference, *_ = pair(False)
     chosen = recipe("card", False, reference)
     prm = stepscore.load(model, recipe=chosen)
-    with pytest.raises(ValueError, match="session: expected a recipe whose score of a step"):
+    with pytest.raises(ValueError, match="session: expected a recipe that is read at one token"):
         prm.session(PROBLEMS)
     hidden = torch.zeros(1, 4, models.HIDDEN)
     with pytest.raises(ValueError, match="read: expected a recipe that is read at one token"):
@@ -352,6 +352,43 @@ def test_what_needs_one_place_for_a_step_is_refused(pair):
         stepscore.load_head(model, recipe=chosen)
     with pytest.raises(ValueError, match="positions: expected a recipe that is read at one token"):
         chosen.positions([1, 2], [0, 2])
+
+
+# --- the likelihood of steps ------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("llama", [False, True])
+def test_the_likelihood_of_steps_is_that_of_a_dense_log_softmax(llama, pair):
+    model, reference, alone, other = pair(llama)
+    tokenizer = rows_ratio.llama_tokenizer() if llama else models.byte_level_tokenizer()
+    pairs = [(problem, steps) for problem, steps in PAIRS if problem.strip()]
+    for compared in (None, str(reference)):
+        made = step_likelihood(joiner=" ", reading="mean", reference=compared)
+        scores = stepscore.load(model, recipe=made).score(*map(list, zip(*pairs, strict=True)))
+        means, sums = [], []
+        for problem, steps in pairs:
+            ids, ends = rows_ratio.plain(tokenizer, problem, steps, joiner=" ")
+            tokens = torch.tensor([ids])
+            logps = [
+                each(tokens).logits[0, :-1].log_softmax(-1).gather(1, tokens[0, 1:, None])[:, 0]
+                for each in (alone, other)[: 1 if compared is None else 2]
+            ]
+            ratio = logps[0] - logps[1] if len(logps) == 2 else logps[0]
+            begin = len(ids) - sum(len(models.enc(tokenizer, " " + step)) for step in steps)
+            for end in ends:
+                means.append(float(ratio[begin - 1 : end].mean()))
+                sums.append(float(ratio[begin - 1 : end].sum()))
+                begin = end + 1
+        np.testing.assert_allclose(scores.values, means, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(scores.readings["single"], sums, rtol=0, atol=1e-4)
+        assert np.std(scores.values) > 0.01
+
+
+def test_a_first_step_must_follow_something(pair):
+    prm = stepscore.load(pair(False)[0], recipe=step_likelihood())
+    with pytest.raises(ValueError, match=r"score: problems\[1\]: expected a problem of at least"):
+        prm.score(["Why?", ""], [["a"], ["b"]])
 
 
 # --- the recipe in a checkpoint -------------------------------------------------------------
@@ -401,8 +438,9 @@ def test_a_file_of_scores_names_both_models(pair, tmp_path):
 
 def test_rows_have_their_scores_here():
     tested = {recipe(variant, llama, None).as_config()["variant"] for variant, llama in SETTINGS}
-    every = rows.ROWS.values()
-    assert tested == {row.recipe.as_config()["variant"] for row in every if row.every_token}
+    every = [row.recipe.as_config() for row in rows.ROWS.values() if row.every_token]
+    assert tested == {entry["variant"] for entry in every if "variant" in entry}
+    assert {entry["recipe"] for entry in every} == {"eurus-implicit-prm", "step-likelihood"}
 
 
 def test_a_deep_copy_has_a_reference_of_its_own(pair):

@@ -85,7 +85,8 @@ def test_a_step_with_the_separator_is_at_fault_where_it_would_be_read(row: Row) 
 @each_row
 def test_it_states_its_facts(row: Row) -> None:
     recipe = row.recipe
-    assert recipe.confidence in ("author", "third-party")
+    assert recipe.confidence in ("author", "third-party", "unverified")
+    assert recipe.unverified or recipe.confidence != "unverified"
     assert recipe.source
     low, high = recipe.score_range
     assert low < high
@@ -136,7 +137,7 @@ def test_class_and_head_tell_the_recipe_or_nothing_does(row: Row, tmp_path: Path
         warnings.simplefilter("ignore")  # of an assumption
         if row.detected:
             assert stepscore.load(tmp_path).recipe.as_config() == row.recipe.as_config()
-        elif not published()[row.recipe.name].architectures:
+        elif (entry := published()[row.recipe.name]).repositories and not entry.architectures:
             with pytest.raises(ValueError, match=f"pass .*recipe='{row.recipe.name}'"):
                 stepscore.load(tmp_path)
 

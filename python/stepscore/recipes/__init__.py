@@ -4,6 +4,7 @@ from stepscore.recipes.catalog.eurus_implicit_prm import eurus_implicit_prm
 from stepscore.recipes.catalog.math_shepherd import math_shepherd
 from stepscore.recipes.catalog.qwen_math_prm import qwen_math_prm
 from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
+from stepscore.recipes.catalog.step_likelihood import step_likelihood
 from stepscore.recipes.catalog.trl_prm import trl_prm
 from stepscore.recipes.likelihood import Likelihood
 from stepscore.recipes.recipe import (
@@ -38,5 +39,6 @@ __all__ = [
     "recipe_by_name",
     "recipe_names",
     "skywork_o1_prm",
+    "step_likelihood",
     "trl_prm",
 ]

@@ -298,8 +298,9 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
         "a causal language model does not say how it was trained as a PRM"
     ]
     for entry in published().values():
-        # Their class says nothing, so that no other recipe of them could have been detected.
-        if not entry.architectures:
+        # Their class says nothing, so that no other recipe of them could have been detected. One
+        # without repositories was trained for nothing of the kind.
+        if not entry.architectures and entry.repositories:
             missing = _missing(entry, {})
             advice += [
                 "; pass " if len(advice) == 1 else ", ",

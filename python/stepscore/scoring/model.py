@@ -314,8 +314,8 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
                 `Session.extend` adds to a trace is the end of a solution.
 
         Raises:
-            TypeError, ValueError: problems that cannot be laid out, a limit below 1, a recipe whose
-                score of a step depends on what follows it.
+            TypeError, ValueError: problems that cannot be laid out, a limit below 1, a recipe that
+                adds up over all tokens of a trace.
 
         Examples:
             >>> import stepscore

@@ -121,15 +121,18 @@ def step_sums(
 
 
 def refuse_sessions(recipe: Recipe) -> None:
-    """Refuse traces that grow where the score of a step depends on what follows it.
+    """Refuse traces that grow where scores add up over tokens.
+
+    A session keeps what it read at one token of a step, and an implicit PRM's score of a step
+    depends on whether another one follows.
 
     Raises:
         ValueError: such a recipe.
     """
     if recipe.head.likelihood is not None:
         raise InputError(
-            "a recipe whose score of a step does not depend on what follows it",
-            got=f"{recipe.name}, whose sums end with the turn, or a token within the next step",
+            "a recipe that is read at one token of each step",
+            got=f"{recipe.name}, which adds up over all tokens of a whole trace",
             advice="score whole candidates with prm.score or prm.rank, which forward what they "
             "share once",
             where="session",
