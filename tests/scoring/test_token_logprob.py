@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stepscore.scoring.likelihood.token_logprob import VOCABULARY_BLOCK, token_logprob
+from stepscore.scoring.likelihood.token_logprob import VOCABULARY_BLOCK, rows_move, token_logprob
 
 WIDTH = 24
 SIZES = [
@@ -55,6 +55,7 @@ def test_half_precision_weights_are_multiplied_in_float32():
 
 def test_a_row_has_the_same_bits_in_any_company():
     hidden, matrix, bias, targets = drawn(1200, VOCABULARY_BLOCK + 77)
+    assert not rows_move(matrix), "else load says so, and this need not hold"
     together = token_logprob(hidden, matrix, targets, bias=bias)
     for rows in (slice(0, 1), slice(3, 5), slice(500, 1150)):
         assert torch.equal(

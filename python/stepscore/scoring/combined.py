@@ -53,6 +53,9 @@ __all__ = [
 def reading(scores: StepScores, name: str) -> StepScores:
     """Give what was read beside the score as scores of its own.
 
+    Of ReasonEval the score is the validity, which its authors aggregate by ``min``, and the
+    redundancy stands beside it: ``reading(scores, "redundancy").aggregate("max")``.
+
     Args:
         scores: of a recipe with several readings.
         name: one of `StepScores.readings`, such as ``redundancy``.

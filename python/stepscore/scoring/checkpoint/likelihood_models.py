@@ -22,10 +22,13 @@ from stepscore.scoring.checkpoint.head import check_plain_logits, head_tensors
 from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.engine import Engine
+from stepscore.scoring.forward.fixed_bits import MOVES_BY
+from stepscore.scoring.forward.head import HeadWeights
 from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.likelihood.engine import ReferenceModel
 from stepscore.scoring.likelihood.output_matrix import OutputMatrix
+from stepscore.scoring.likelihood.token_logprob import rows_move
 from stepscore.scoring.loaded_weights import LoadedWeights
 
 _REFERENCE = Argument("reference")
@@ -76,15 +79,17 @@ def load_reference(
         reference, dtype=dtype, device=device, head=head_tensors(reference, recipe)
     )
     ready = prepared(backbone, reference, share, stacklevel=4)
+    head = load_output_matrix(reference, recipe, backbone)
     engine = Engine(
         backbone,
-        load_output_matrix(reference, recipe, backbone),
+        head,
         default_token_budget(device) if token_budget is None else token_budget,
         ready.costs,
         ready.rope_switch_length,
         ready.cache_limit,
     )
-    return ReferenceModel(reference.name, reference.revision, engine, ready.sharing)
+    sharing = sharing_of_both(ready.sharing, head, None)
+    return ReferenceModel(reference.name, reference.revision, engine, sharing)
 
 
 def load_output_matrix(
@@ -99,6 +104,8 @@ def load_output_matrix(
     embeddings: torch.Tensor = backbone.get_input_embeddings().weight  # type: ignore[operator]
     dtype = embeddings.dtype if embeddings.is_floating_point() else torch.float32
     device = input_device(backbone)
+    if device.type not in ("cpu", "cuda"):  # one without float64: the rows that are read come here
+        device = torch.device("cpu")
     [layer] = recipe.head.layers
     if key != layer.weight and embeddings.device == device:
         weight = embeddings.detach()
@@ -128,11 +135,18 @@ def reference_length(most: int | None, reference: Checkpoint | None, recipe: Rec
     return min((each for each in (most, other) if each is not None), default=None)
 
 
-def sharing_of_both(sharing: Sharing, reference: ReferenceModel | None) -> Sharing:
-    """Say how scores move that come from two models: as those of either."""
-    if reference is None or sharing.moves is not None or reference.sharing.moves is None:
+def sharing_of_both(
+    sharing: Sharing, head: HeadWeights | OutputMatrix, reference: ReferenceModel | None
+) -> Sharing:
+    """Say how scores move that come from output matrices and from two models: as any of these."""
+    if sharing.moves is not None:
         return sharing
-    return replace(sharing, moves=f"{reference.sharing.moves} (its reference)")
+    if isinstance(head, OutputMatrix) and rows_move(head.weight):
+        by = MOVES_BY[torch.float32]
+        sharing = replace(sharing, moves=f"by about {by}: the rows of its output matrix move here")
+    elif reference is not None and reference.sharing.moves is not None:
+        sharing = replace(sharing, moves=f"{reference.sharing.moves} (its reference)")
+    return sharing
 
 
 def weights_of_both(

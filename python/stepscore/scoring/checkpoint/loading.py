@@ -137,20 +137,21 @@ def load(
     ready = prepared(backbone, checkpoint, share)
     beside = where if reference_device is None else _device(reference_device)
     reference = load_reference(other, chosen, number_format, beside, share, token_budget)
+    read = head or load_output_matrix(checkpoint, chosen, backbone)
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
         recipe=chosen,
         tokenizer=tokenizer,
         backbone=backbone,
-        head=head or load_output_matrix(checkpoint, chosen, backbone),
+        head=read,
         max_length=length,
         token_budget=_token_budget(token_budget, where),
         costs=ready.costs,
         rope_switch_length=ready.rope_switch_length,
         cache_limit=ready.cache_limit,
         show_progress=show_progress,
-        sharing=sharing_of_both(ready.sharing, reference),
+        sharing=sharing_of_both(ready.sharing, read, reference),
         weights=weights_of_both(checkpoint, backbone, reference),
         reference=reference,
         load_again=(

@@ -12,6 +12,8 @@ from stepscore.scoring.forward.linear import PackedLinear
 # MB of logits. The first is part of the result's last bits, the second is not.
 VOCABULARY_BLOCK = 4096
 _ROWS = 512
+# Rows that are tried, and where they are cut: into one, few, and more than a block of a product.
+_TRIED, _CUTS = 48, (1, 3, 8)
 
 
 @torch.inference_mode()
@@ -52,6 +54,16 @@ def token_logprob(
         for part, state in zip(parts, states, strict=True):
             state.add(product(part) / temperature, begin)
     return torch.cat([state.logprob() for state in states])
+
+
+@torch.inference_mode()
+def rows_move(lm_head: torch.Tensor) -> bool:
+    """Whether hidden states have other bits where they are multiplied in parts."""
+    product = _Product(lm_head[:VOCABULARY_BLOCK].float(), None)
+    rows = torch.linspace(-1, 1, _TRIED * lm_head.shape[1], device=lm_head.device)
+    rows = rows.mul(1e4).sin().view(_TRIED, -1)
+    parts = [product(part) for part in rows.tensor_split(_CUTS)]
+    return not torch.equal(torch.cat(parts), product(rows))
 
 
 class _Product:
