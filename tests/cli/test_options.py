@@ -87,7 +87,7 @@ def test_bad_options(
         ),
         (
             ["--reference", "none", "--recipe", "eurus-implicit-prm"],
-            "expected coef of eurus-implicit-prm, which no default can say",
+            "expected the coef of 'eurus-implicit-prm', which no source states",
         ),
     ],
 )

@@ -307,8 +307,8 @@ def test_arguments_are_checked(options, error, message):
 def test_the_required_arguments_are_named(pair):
     with pytest.raises(TypeError, match="'reference' and 'coef'"):
         eurus_implicit_prm()
-    expected = r"reference, coef of eurus-implicit-prm.*eurus_implicit_prm\(reference=\.\.\., coef"
-    with pytest.raises(TypeError, match=expected):
+    expected = r"the reference and the coef of 'eurus-implicit-prm'.*_prm\(reference=\.\.\., coef"
+    with pytest.raises(ValueError, match=expected):
         stepscore.load(pair(False)[0], recipe="eurus-implicit-prm")
 
 
@@ -414,7 +414,7 @@ def test_published_repositories_ask_for_what_nothing_decides(pair, tmp_path):
     folder.mkdir(parents=True)
     for file in pair(False)[0].iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(ValueError, match="reference, coef of eurus-implicit-prm"):
+    with pytest.raises(ValueError, match="the reference and the coef of 'eurus-implicit-prm'"):
         stepscore.load(folder)
 
 

@@ -46,11 +46,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "the sums of stepscore demo and nothing else",
     )
     add_recipe(model)
-    model.add_argument(
-        "--base",
-        metavar="MODEL",
-        help="what an adapter is merged into (default: what its adapter_config.json names)",
-    )
+    add_base(model)
     model.add_argument(
         "--adapter",
         choices=("merge", "ignore"),
@@ -108,6 +104,15 @@ def add_recipe(parser: argparse._ActionsContainer) -> None:
         "--coef",
         metavar="X",
         help="with --recipe eurus-implicit-prm: what multiplies the log-ratio, such as 0.001",
+    )
+
+
+def add_base(parser: argparse._ActionsContainer) -> None:
+    """What an adapter is merged into."""
+    parser.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="what an adapter is merged into (default: what its adapter_config.json names)",
     )
 
 

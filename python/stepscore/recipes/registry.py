@@ -16,21 +16,15 @@ from typing import Any
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.recipes import catalog
 from stepscore.recipes.config_sizes import hidden_size
-from stepscore.recipes.recipe import Head, Published, Recipe, Tokenizer
+from stepscore.recipes.head import Shape, head_fault
+from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
 _NOT_OFFERED = {
-    "Gen-Verse/ReasonFlux-PRM-7B": "reasonflux-prm-7b",
-    "Gen-Verse/ReasonFlux-PRM-1.5B": "reasonflux-prm-1.5b",
-    "jinachris/PURE-PRM-7B": "pure-prm",
-    "jinachris/Qwen2.5-Math-7B-PRM800K": "pure-prm",
     "RLHFlow/Llama3.1-8B-PRM-Mistral-Data": "rlhflow-prm",
     "RLHFlow/Llama3.1-8B-PRM-Deepseek-Data": "rlhflow-prm",
-    "Qwen/Qwen2.5-Math-RM-72B": "qwen2.5-math-rm",
 }
-
-Shape = tuple[int, ...]
 
 
 @cache
@@ -74,16 +68,10 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             argument="name",
             where="recipe_by_name",
         )
-    missing = _missing(published()[name], parameters)
-    if missing:
-        raise InputTypeError(
-            f"{', '.join(missing)} of {name}, which no default can say",
-            got=f"{sorted(parameters)}",
-            advice=f"pass a Recipe instead of its name: {_call(published()[name], missing)}",
-            where="recipe_by_name",
-        )
+    entry = published()[name]
+    _check_arguments(entry, parameters)
     try:
-        return published()[name].make(**parameters)
+        return entry.make(**parameters)
     except InputError:
         raise
     except TypeError as error:
@@ -92,6 +80,36 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             got=f"{sorted(parameters)} ({error})",
             where="recipe_by_name",
         ) from error
+
+
+def required_arguments(entry: Published) -> list[str]:
+    """Give the arguments that a recipe has no default for, because no source states one."""
+    return [
+        name
+        for name, argument in signature(entry.make).parameters.items()
+        if argument.default is argument.empty
+    ]
+
+
+def _check_arguments(
+    entry: Published, parameters: Mapping[str, str], where: str = "recipe_by_name"
+) -> None:
+    """Name what a recipe leaves to its user, and how it is passed."""
+    missing = [name for name in required_arguments(entry) if name not in parameters]
+    if missing:
+        call = f"stepscore.recipes.{entry.make.__name__}"
+        raise InputError(
+            f"the {' and the '.join(missing)} of {entry.name!r}, which no source states",
+            got="none",
+            advice=(
+                "pass ",
+                Argument("recipe"),
+                f"={call}({', '.join(f'{name}=...' for name in missing)}), or write it into the "
+                f'entry "stepscore" of config.json; help({call}) says what is known of it',
+            ),
+            argument=missing[0],
+            where=where,
+        )
 
 
 @dataclass(frozen=True)
@@ -161,21 +179,6 @@ def detect(evidence: Evidence) -> Recipe:
     return _from_config(evidence) or _from_name(evidence) or _from_head(evidence)
 
 
-def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> InputError | None:
-    """Say how a checkpoint's tensors differ from what a class head needs, or give None."""
-    for number, layer in enumerate(head.layers, 1):
-        rows = head.outputs if number == len(head.layers) else hidden_size
-        expected: list[tuple[str, Shape]] = [(layer.weight, (rows, hidden_size))]
-        if layer.bias is not None:
-            expected.append((layer.bias, (rows,)))
-        for key, shape in expected:
-            if key not in shapes:
-                return InputError(f"a tensor {key!r} of shape {list(shape)}", got="none")
-            if tuple(shapes[key]) != shape:
-                return InputError(f"{key!r} of shape {list(shape)}", got=str(list(shapes[key])))
-    return None
-
-
 def _from_config(evidence: Evidence) -> Recipe | None:
     entry = evidence.config.get("stepscore")
     if entry is None:
@@ -201,19 +204,7 @@ def _from_name(evidence: Evidence) -> Recipe | None:
     for name in map(str.casefold, evidence.names()):
         if name in offered:
             entry, parameters = offered[name]
-            missing = _missing(entry, parameters)
-            if missing:
-                raise InputError(
-                    f"{', '.join(missing)} of {entry.name}, which reads {evidence.name} and which "
-                    "no default can say",
-                    got="none",
-                    advice=(
-                        "pass the ",
-                        Argument("recipe"),
-                        f" that {_call(entry, missing)} gives",
-                    ),
-                    where="load",
-                )
+            _check_arguments(entry, parameters, "load")
             return entry.make(**parameters)
         if name in not_offered:
             repository = not_offered[name]
@@ -239,7 +230,7 @@ def _or_copy(evidence: Evidence, repository: str) -> str:
 def _from_head(evidence: Evidence) -> Recipe:
     size = hidden_size(evidence.config) or 0
     fitting = [entry for entry in published().values() if _may_be(entry, evidence)]
-    recipes = [(entry, entry.make()) for entry in fitting if not _missing(entry, {})]
+    recipes = [(entry, entry.make()) for entry in fitting if not required_arguments(entry)]
     recipes = [
         (entry, recipe)
         for entry, recipe in recipes
@@ -298,29 +289,14 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
         "a causal language model does not say how it was trained as a PRM"
     ]
     for entry in published().values():
-        # Their class says nothing, so that no other recipe of them could have been detected. One
-        # without repositories was trained for nothing of the kind.
-        if not entry.architectures and entry.repositories:
-            missing = _missing(entry, {})
+        # Their class says nothing, so that no other recipe of them could have been detected.
+        if entry.architectures or required_arguments(entry):
+            continue
+        recipe = entry.make()
+        if recipe.head.kind == "lm_rows":
             advice += [
                 "; pass " if len(advice) == 1 else ", ",
                 Argument("recipe", entry.name),
-                f" by {_call(entry, missing)}"
-                if missing
-                else f" if its steps end in {entry.make().separator!r}",
+                f" if its steps end in {recipe.separator!r}",
             ]
     return tuple(advice)
-
-
-def _missing(entry: Published, parameters: Mapping[str, Any]) -> list[str]:
-    """The arguments without a default that are not among these."""
-    known = signature(entry.make).parameters.values()
-    return [
-        each.name for each in known if each.default is each.empty and each.name not in parameters
-    ]
-
-
-def _call(entry: Published, arguments: list[str]) -> str:
-    """How a recipe is made."""
-    given = ", ".join(f"{name}=..." for name in arguments)
-    return f"stepscore.recipes.{getattr(entry.make, '__name__', entry.name)}({given})"

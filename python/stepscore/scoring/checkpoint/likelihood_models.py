@@ -18,7 +18,8 @@ from stepscore.scoring.checkpoint.adapter import (
     with_tokenizer,
 )
 from stepscore.scoring.checkpoint.folder import Checkpoint
-from stepscore.scoring.checkpoint.head import check_plain_logits, head_tensors
+from stepscore.scoring.checkpoint.head import head_tensors
+from stepscore.scoring.checkpoint.output_matrix import check_plain_logits
 from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.engine import Engine

@@ -21,6 +21,7 @@ from stepscore.scoring.checkpoint.adapter import (
     open_model,
     with_tokenizer,
 )
+from stepscore.scoring.checkpoint.depth import end_where_read
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
 from stepscore.scoring.checkpoint.likelihood_models import (
@@ -33,6 +34,7 @@ from stepscore.scoring.checkpoint.likelihood_models import (
 )
 from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
 from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
+from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.model import ProcessRewardModel
@@ -121,6 +123,7 @@ def load(
     )
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = recipe_for(recipe, checkpoint, tokenizer)
+    checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
     head = load_head(checkpoint, chosen, tokenizer) if chosen.head.likelihood is None else None
@@ -133,6 +136,7 @@ def load(
         head=head_tensors(checkpoint, chosen),
         placing=placing,
     )
+    end_where_read(backbone, chosen.head, checkpoint.name)
     where = input_device(backbone)
     ready = prepared(backbone, checkpoint, share)
     beside = where if reference_device is None else _device(reference_device)
