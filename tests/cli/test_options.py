@@ -80,6 +80,15 @@ def test_bad_options(
         (["--separator", "x"], "--separator: expected --recipe trl-prm beside it"),
         (["--separator", "", "--recipe", "trl-prm"], "--separator"),
         (["--numbering", "never"], "--numbering: expected --recipe math-shepherd beside it"),
+        (["--coef", "1"], "--coef: expected --recipe eurus-implicit-prm beside it"),
+        (
+            ["--reference", "none", "--coef", "x", "--recipe", "eurus-implicit-prm"],
+            "error: --coef x: expected a number; got 'x'",
+        ),
+        (
+            ["--reference", "none", "--recipe", "eurus-implicit-prm"],
+            "expected the coef of 'eurus-implicit-prm', which no source states",
+        ),
     ],
 )
 def test_a_separator_belongs_to_one_recipe(

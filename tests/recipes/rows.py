@@ -38,6 +38,8 @@ class Row:
         score: tokenizer, outputs of the head at one place -> the score.
         detected: whether class, head and tokenizer tell the recipe.
         takes_separator: whether a step of a list may hold the separator.
+        every_token: whether it adds up over all tokens, of two models; a test of its own has the
+            scores.
         traces: what is laid out, where the recipe asks more of steps than others do.
         write: writes another checkpoint than one of body and head, and gives what reads it: token
             ids and places -> scores, in float64.
@@ -55,6 +57,7 @@ class Row:
     score: Callable[[PreTrainedTokenizerFast, torch.Tensor], torch.Tensor]
     detected: bool = True
     takes_separator: bool = False
+    every_token: bool = False
     traces: tuple[tuple[str, list[str]], ...] | None = None
     write: Callable[[Path], Callable[[list[int], list[int]], list[float]]] | None = None
     joined: Callable[[list[float]], list[float]] = list
@@ -217,7 +220,8 @@ ROWS = {
 
 # At the end, because they are made of `Row`.
 import rows_heads  # noqa: E402
+import rows_ratio  # noqa: E402
 import rows_tags  # noqa: E402
 import rows_turns  # noqa: E402
 
-ROWS |= rows_heads.ROWS | rows_tags.ROWS | rows_turns.ROWS
+ROWS |= rows_heads.ROWS | rows_ratio.RATIO_ROWS | rows_tags.ROWS | rows_turns.ROWS

@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 _POLICY_OPTIONS = {"model": "policy", "revision": "policy_revision"}
 _ENDPOINT_OPTIONS = {"url": "policy", "model": "policy_model"}
 # Options of `stepscore.load` that are passed on only where they are given.
-_GIVEN = ("base", "adapter", "device_map", "offload_folder")
+_GIVEN = ("base", "adapter", "device_map", "offload_folder", "reference_device")
 # What a recipe leaves to its user -> the recipe.
-_CHOICES = {"separator": "trl-prm", "numbering": "math-shepherd"}
+_CHOICES = {
+    "separator": "trl-prm",
+    "numbering": "math-shepherd",
+    "reference": "eurus-implicit-prm",
+    "coef": "eurus-implicit-prm",
+}
 
 
 def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -55,6 +60,11 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
     model.add_argument(
         "--offload-folder", metavar="DIR", help="with --device-map: for weights that wait on a disk"
+    )
+    model.add_argument(
+        "--reference-device",
+        metavar="DEVICE",
+        help="with --reference: where that model runs (default: as --device)",
     )
     model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
     add_revision(model)
@@ -83,6 +93,17 @@ def add_recipe(parser: argparse._ActionsContainer) -> None:
         "--numbering",
         choices=("missing", "never"),
         help="with --recipe math-shepherd: number the steps that have no number (default), or none",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="MODEL",
+        help="with --recipe eurus-implicit-prm: the model that its likelihoods are compared with, "
+        "or none; both are in memory at once",
+    )
+    parser.add_argument(
+        "--coef",
+        metavar="X",
+        help="with --recipe eurus-implicit-prm: what multiplies the log-ratio, such as 0.001",
     )
 
 
@@ -121,10 +142,10 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
 
 def recipe_of(arguments: argparse.Namespace) -> Any:
     """Give the recipe by its name, or with the choice that it leaves to its user."""
-    for option, name in _CHOICES.items():
-        value = getattr(arguments, option)
-        if value is None:
-            continue
+    given = {option: getattr(arguments, option) for option in _CHOICES}
+    given = {option: unescaped(value) for option, value in given.items() if value is not None}
+    for option in given:
+        name = _CHOICES[option]
         if arguments.recipe != name:
             raise InputError(
                 f"--recipe {name} beside it, the one recipe that has this choice",
@@ -132,13 +153,16 @@ def recipe_of(arguments: argparse.Namespace) -> Any:
                 advice=f"leave --{option} out",
                 argument=option,
             )
-        from stepscore.recipes import recipe_by_name
+    if not given:
+        return arguments.recipe
+    from stepscore.recipes import recipe_by_name
 
-        try:
-            return recipe_by_name(name, **{option: unescaped(value)})
-        except ValueError as error:
-            raise not_loaded(error, Argument(option, value), {}) from error
-    return arguments.recipe
+    try:
+        return recipe_by_name(arguments.recipe, **given)
+    except ValueError as error:
+        at_fault = error.argument.name if isinstance(error, InputError) and error.argument else ""
+        option = at_fault if at_fault in given else next(iter(given))
+        raise not_loaded(error, Argument(option, given[option]), {}) from error
 
 
 def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:

@@ -55,6 +55,7 @@ def bench_forward(
     with LineReader(source) as reader:
         records = parse_records(iter(reader), fields, "solutions", raise_fault)
         model = load()
+        _refuse_likelihood(model)
         cost = ForwardCost(
             shared=model.costs is not None,
             sharing="" if model.sharing is None else model.sharing.reason,
@@ -90,6 +91,17 @@ def bench_forward(
         except RuntimeError as error:
             raise model_failure(reader.name, "forward", error) from error
     return cost
+
+
+def _refuse_likelihood(model: ProcessRewardModel) -> None:
+    """Refuse a recipe that reads every token: the stages here are those of one read per step."""
+    if model.recipe.head.likelihood is not None:
+        raise InputError(
+            "a model that is read at one token of each step",
+            got=f"{model.name} with the recipe {model.recipe.name}, which adds up over all tokens",
+            advice="time prm.score instead",
+            where="bench",
+        )
 
 
 def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
@@ -157,7 +169,6 @@ def _arguments() -> Any:
 def _forward(cost: ForwardCost, model: ProcessRewardModel, tokens: PackedTraces) -> None:
     """Plan, forward and read some traces, and add what that took."""
     from stepscore.scoring.forward.forward_pass import hidden_states
-    from stepscore.scoring.forward.head import read_steps
     from stepscore.scoring.forward.memory import token_bytes
 
     seconds = cost.seconds
@@ -175,7 +186,7 @@ def _forward(cost: ForwardCost, model: ProcessRewardModel, tokens: PackedTraces)
         seconds["forward"] += forwarded - begin
         steps = order[cuts[batch] : cuts[batch + 1]]
         if len(steps):
-            _wait(read_steps(model.head, hidden, rows[steps] - ends[batch]))
+            _wait(model.head.read(hidden, rows[steps] - ends[batch], tokens, steps))
         begin = time.perf_counter()
         seconds["read"] += begin - forwarded
     cost.traces += len(tokens.offsets) - 1

@@ -6,6 +6,7 @@ from stepscore.recipes.catalog.beta_prm import beta_prm
 from stepscore.recipes.catalog.birm import birm
 from stepscore.recipes.catalog.dream_prm import dream_prm
 from stepscore.recipes.catalog.er_prm import er_prm
+from stepscore.recipes.catalog.eurus_implicit_prm import eurus_implicit_prm
 from stepscore.recipes.catalog.fover_prm import fover_prm
 from stepscore.recipes.catalog.h4_trl_prm import h4_trl_prm
 from stepscore.recipes.catalog.internlm2_reward import internlm2_reward
@@ -31,11 +32,13 @@ from stepscore.recipes.catalog.reasonflux_prm_7b import reasonflux_prm_7b
 from stepscore.recipes.catalog.rest_mcts_value import rest_mcts_value
 from stepscore.recipes.catalog.rlhflow_prm import rlhflow_prm
 from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
+from stepscore.recipes.catalog.step_likelihood import step_likelihood
 from stepscore.recipes.catalog.trl_prm import trl_prm
 from stepscore.recipes.catalog.universal_prm import universal_prm
 from stepscore.recipes.catalog.versa_prm import versa_prm
 from stepscore.recipes.catalog.vgs_value import vgs_value
 from stepscore.recipes.catalog.visual_prm import visual_prm
+from stepscore.recipes.likelihood import Likelihood
 from stepscore.recipes.recipe import (
     Encoded,
     Head,
@@ -55,6 +58,7 @@ __all__ = [
     "Head",
     "Layer",
     "Layout",
+    "Likelihood",
     "Published",
     "Reading",
     "Readout",
@@ -67,6 +71,7 @@ __all__ = [
     "detect",
     "dream_prm",
     "er_prm",
+    "eurus_implicit_prm",
     "fover_prm",
     "h4_trl_prm",
     "internlm2_reward",
@@ -94,6 +99,7 @@ __all__ = [
     "rest_mcts_value",
     "rlhflow_prm",
     "skywork_o1_prm",
+    "step_likelihood",
     "trl_prm",
     "universal_prm",
     "versa_prm",

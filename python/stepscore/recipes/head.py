@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stepscore.errors import InputError
+from stepscore.recipes.likelihood import Likelihood
 
 Shape = tuple[int, ...]
 
@@ -42,7 +43,7 @@ class Layer:
         return tuple(name for name in every if name is not None)
 
 
-HeadKind = Literal["affine", "mlp", "lm_rows", "vocabulary"]
+HeadKind = Literal["affine", "mlp", "lm_rows", "vocabulary", "next_tokens"]
 # The hidden state behind the last layer and the final norm, or that before the last layer.
 HiddenLayer = Literal[-1, -2]
 
@@ -56,7 +57,8 @@ class Head:
     is ``[outputs, ...]``;  lm_rows: the rows ``word_ids(tokenizer)`` of the language model's own
     output matrix, which is the embedding matrix where the two are tied;  vocabulary: a layer
     ``[outputs, V]`` over all logits, behind the output matrix, which is the first layer; without
-    one, the mean of all logits. It is multiplied out: :math:`W = U W_{lm}`.
+    one, the mean of all logits. It is multiplied out: :math:`W = U W_{lm}`;  next_tokens: all rows
+    of the output matrix, for the `Likelihood` of every token.
 
     ``hidden_layer`` says which hidden state it reads: -1 is the last, behind the final norm, and
     -2 what comes out of the layer before the last, as ``output_hidden_states`` counts.
@@ -67,6 +69,7 @@ class Head:
     outputs: int
     word_ids: Callable[[Any], tuple[int, ...]] | None = field(default=None, repr=False)
     hidden_layer: HiddenLayer = -1
+    likelihood: Likelihood | None = None
 
     @property
     def depth(self) -> int:
@@ -81,7 +84,7 @@ class Head:
     @property
     def reads_output_matrix(self) -> bool:
         """Whether its first layer is the language model's output matrix."""
-        return self.kind in ("lm_rows", "vocabulary")
+        return self.kind in ("lm_rows", "vocabulary", "next_tokens")
 
 
 def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> InputError | None:

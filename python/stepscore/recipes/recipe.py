@@ -71,6 +71,7 @@ class Encoded:
     positions: NDArray[np.int64]  # [steps]
     step_offsets: NDArray[np.int64]  # [sequences + 1]
     sequence_offsets: NDArray[np.int64] | None = None  # [traces + 1]; None: a sequence per trace
+    first_tokens: NDArray[np.int64] | None = None  # [sequences]; see `Likelihood`
 
     def sequences(self) -> NDArray[np.int64]:
         """Where the sequences of each trace begin, ``[traces + 1]``."""

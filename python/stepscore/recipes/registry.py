@@ -248,7 +248,7 @@ def _or_copy(evidence: Evidence, repository: str) -> str:
 def _from_head(evidence: Evidence) -> Recipe:
     size = hidden_size(evidence.config) or 0
     fitting = [entry for entry in published().values() if _may_be(entry, evidence)]
-    recipes = [(entry, entry.make()) for entry in fitting]
+    recipes = [(entry, entry.make()) for entry in fitting if not required_arguments(entry)]
     recipes = [
         (entry, recipe)
         for entry, recipe in recipes

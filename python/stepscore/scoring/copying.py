@@ -12,7 +12,7 @@ from typing import Any
 LoadAgain = tuple[Callable[..., Any], str]
 
 # What a copy must have for itself; the rest cannot be changed.
-_DEEP = ("tokenizer", "backbone", "head")
+_DEEP = ("tokenizer", "backbone", "head", "reference")
 
 
 def deep_copy(model: Any, memo: dict[int, Any]) -> Any:

@@ -24,10 +24,11 @@ class LoadedWeights:
     quantised: str | None = None
     base: str | None = None
     placed: Mapping[str, str] | None = None
+    reference: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give what is out of the ordinary, as the provenance of scores states it."""
-        stated = {"quantised": self.quantised, "base": self.base}
+        stated = {"quantised": self.quantised, "base": self.base, "reference": self.reference}
         return {name: value for name, value in stated.items() if value is not None}
 
 

@@ -24,6 +24,8 @@ from stepscore.scoring.forward.head import HeadWeights
 from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing import Sharing
+from stepscore.scoring.likelihood.engine import ReferenceModel, engine_of, refuse_sessions
+from stepscore.scoring.likelihood.output_matrix import OutputMatrix
 from stepscore.scoring.loaded_weights import LoadedWeights, described
 from stepscore.scoring.ranking import (
     Ranked,
@@ -68,6 +70,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
             most.
         cache_limit: the most tokens of a trace whose keys and values are kept; None for all.
         show_progress: True or False; None shows a bar when a person watches a long run.
+        reference: the other model of a recipe that compares two; None for most.
         load_again: a function that loads it, and the name for it; None for a model made by hand.
         process: the process that can score with it.
     """
@@ -77,7 +80,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
     recipe: Recipe
     tokenizer: Tokenizer
     backbone: torch.nn.Module
-    head: HeadWeights
+    head: HeadWeights | OutputMatrix
     max_length: int | None
     token_budget: int
     costs: ForwardCosts | None = None
@@ -86,6 +89,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
     show_progress: bool | None = None
     sharing: Sharing | None = None
     weights: LoadedWeights = field(default_factory=LoadedWeights)
+    reference: ReferenceModel | None = None
     load_again: LoadAgain | None = field(default=None, repr=False)
     process: int = field(default_factory=os.getpid, repr=False)
 
@@ -112,7 +116,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
     @property
     def engine(self) -> Engine:
         """What forwards and reads."""
-        return Engine(
+        engine = Engine(
             self.backbone,
             self.head,
             self.token_budget,
@@ -121,6 +125,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
             self.cache_limit,
             self.process,
         )
+        return engine_of(self.recipe, engine, self.reference)
 
     @cached_property
     def final_norm(self) -> FinalNorm | None:
@@ -313,7 +318,8 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
                 `Session.extend` adds to a trace is the end of a solution.
 
         Raises:
-            TypeError, ValueError: problems that cannot be laid out, a limit below 1.
+            TypeError, ValueError: problems that cannot be laid out, a limit below 1, a recipe that
+                adds up over all tokens of a trace.
 
         Examples:
             >>> import stepscore
@@ -324,6 +330,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
             >>> [(values > 0.5).tolist() for values in second.scores]
             [[True], [False]]
         """
+        refuse_sessions(self.recipe)
         problems = [problems] if isinstance(problems, str) else as_lists(problems)
         check_list("session", Argument("problems"), problems, "one text per problem")
         if memory_limit is not None and memory_limit < 1:

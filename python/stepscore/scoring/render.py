@@ -114,7 +114,8 @@ class Renderer:
         lengths = np.zeros(len(starts), dtype=np.int64)
         lengths[read > 0] = positions[last[read > 0] - 1] + 1
         token_ids = encoded.token_ids[concatenated_ranges(starts, lengths)]
-        packed = PackedTraces(token_ids, offsets_of(lengths), positions, offsets_of(read))
+        first = None if encoded.first_tokens is None else encoded.first_tokens - starts
+        packed = PackedTraces(token_ids, offsets_of(lengths), positions, offsets_of(read), first)
         every_sequences, truncated = np.zeros((2, len(traces.steps)), dtype=np.int64)
         every_sequences[good] = np.diff(sequences)
         left_out = np.diff(first_step) - np.diff(packed.step_offsets[sequences])

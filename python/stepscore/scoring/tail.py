@@ -32,6 +32,7 @@ def head_layers(call: str, recipe: Recipe, head: Any) -> list[tuple[Any, Any]]:
             argument="recipe",
             where=call,
         )
+    refuse_likelihood(call, recipe)
     known = getattr(head, "recipe", None)
     if known is not None and known.as_config() != recipe.as_config():
         raise InputError(
@@ -57,6 +58,22 @@ def head_layers(call: str, recipe: Recipe, head: Any) -> list[tuple[Any, Any]]:
             where=call,
         )
     return [(weight, bias) for weight, bias in layers]
+
+
+def refuse_likelihood(call: str, recipe: Recipe) -> None:
+    """Refuse a recipe that adds up over all tokens of a trace: it has no head to read alone.
+
+    Raises:
+        ValueError: such a recipe.
+    """
+    if recipe.head.likelihood is not None:
+        raise InputError(
+            "a recipe that is read at one token of each step",
+            got=f"{recipe.name}, which adds up over all tokens, of two models where it compares "
+            "them",
+            advice="score the texts with prm.score",
+            where=call,
+        )
 
 
 def _pairs(call: str, head: Any) -> Sequence[tuple[Any, Any]]:

@@ -17,6 +17,7 @@ from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.final_norm import NAMES, FinalNorm, final_norm
 from stepscore.scoring.prm_head import PrmHead
+from stepscore.scoring.tail import refuse_likelihood
 
 
 def load_head(
@@ -56,6 +57,7 @@ def load_head(
     checkpoint = open_model(model, revision=revision, show_progress=shown)
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = recipe_for(recipe, checkpoint, tokenizer)
+    refuse_likelihood("load_head", chosen)
     chosen.check_tokenizer(tokenizer)
     checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     return PrmHead(

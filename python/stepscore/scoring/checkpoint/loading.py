@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,35 +18,26 @@ from stepscore.scoring.checkpoint.adapter import (
     AdapterUse,
     home,
     load_merged_backbone,
-    loaded_weights,
     open_model,
     with_tokenizer,
 )
-from stepscore.scoring.checkpoint.causality import check_causal
 from stepscore.scoring.checkpoint.depth import end_where_read
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
+from stepscore.scoring.checkpoint.likelihood_models import (
+    load_output_matrix,
+    load_reference,
+    open_reference,
+    reference_length,
+    sharing_of_both,
+    weights_of_both,
+)
 from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
+from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
 from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
-from stepscore.scoring.forward.feed_forward import replace_activations
-from stepscore.scoring.forward.linear import pack_linear_layers
-from stepscore.scoring.forward.memory import free_memory, token_bytes
-from stepscore.scoring.forward.number_format import overflows
 from stepscore.scoring.forward.placement import input_device
-from stepscore.scoring.forward.sharing import (
-    Sharing,
-    forward_costs,
-    rope_switch_length,
-    share_prefixes,
-)
 from stepscore.scoring.model import ProcessRewardModel
-
-# Tokens of a batch, padding included. On a CPU 512 to 4,096 tokens were about equally fast in the
-# case `candidates` of benchmarks/bench_forward.py, and 256 slower. On a GPU a batch should keep the
-# device busy; 16,384 tokens of a 7B model need about 2 GB beside its weights.
-CPU_TOKEN_BUDGET = 1024
-GPU_TOKEN_BUDGET = 16384
 
 
 def load(
@@ -66,6 +55,7 @@ def load(
     adapter: AdapterUse = "auto",
     device_map: DeviceMap | None = None,
     offload_folder: str | Path | None = None,
+    reference_device: str | torch.device | None = None,
 ) -> ProcessRewardModel:
     """Load a process reward model.
 
@@ -105,6 +95,9 @@ def load(
             then the CPU's memory, then a disk; or a dict from parts, such as ``layers.0``, to
             devices or ``"disk"``.
         offload_folder: where weights that must be written again wait on a disk.
+        reference_device: where the other model runs of a recipe that compares two, such as
+            ``eurus-implicit-prm``, which names it; None takes the device of the first. Both are in
+            memory at once, in the same number format.
 
     Raises:
         ValueError: no such checkpoint; weights that are missing, damaged, no numbers, or that
@@ -132,10 +125,11 @@ def load(
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = recipe_for(recipe, checkpoint, tokenizer)
     checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
-    length = _max_length(max_length, checkpoint, chosen)
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
-    head = load_head(checkpoint, chosen, tokenizer)
+    head = load_head(checkpoint, chosen, tokenizer) if chosen.head.likelihood is None else None
+    other = open_reference(checkpoint, chosen, tokenizer, shown)
+    length = _max_length(max_length, checkpoint, chosen, other)
     backbone = load_merged_backbone(
         checkpoint,
         dtype=number_format,
@@ -145,26 +139,26 @@ def load(
     )
     end_where_read(backbone, chosen.head, checkpoint.name)
     where = input_device(backbone)
-    costs = forward_costs(backbone)
-    pack_linear_layers(backbone)
-    replace_activations(backbone)
-    sharing = _sharing(backbone, checkpoint, share)
+    ready = prepared(backbone, checkpoint, share)
+    beside = where if reference_device is None else _device(reference_device)
+    reference = load_reference(other, chosen, number_format, beside, share, token_budget)
+    read = head or load_output_matrix(checkpoint, chosen, backbone)
     return ProcessRewardModel(
         name=checkpoint.name,
         revision=checkpoint.revision,
         recipe=chosen,
         tokenizer=tokenizer,
         backbone=backbone,
-        head=head,
+        head=read,
         max_length=length,
         token_budget=_token_budget(token_budget, where),
-        costs=costs if sharing.shared else None,
-        rope_switch_length=rope_switch_length(checkpoint.config),
-        # A plan keeps the tokens of one trace, and what its branches have in common, at a time.
-        cache_limit=free_memory(where) // 4 // token_bytes(backbone) if sharing.shared else None,
+        costs=ready.costs,
+        rope_switch_length=ready.rope_switch_length,
+        cache_limit=ready.cache_limit,
         show_progress=show_progress,
-        sharing=sharing,
-        weights=loaded_weights(checkpoint, backbone),
+        sharing=sharing_of_both(ready.sharing, read, reference),
+        weights=weights_of_both(checkpoint, backbone, reference),
+        reference=reference,
         load_again=(
             partial(
                 load,
@@ -172,6 +166,7 @@ def load(
                 adapter=adapter,
                 device_map=device_map,
                 offload_folder=offload_folder,
+                reference_device=reference_device,
             ),
             checkpoint.address,
         ),
@@ -192,40 +187,6 @@ def check_model(model: Any, where: str) -> None:
             argument="model",
             where=where,
         )
-
-
-def _sharing(backbone: torch.nn.Module, checkpoint: Checkpoint, share: bool) -> Sharing:
-    """Decide whether prefixes are shared; what is not compared for that must be causal anyway."""
-    sharing = share_prefixes(backbone, checkpoint.config, wanted=share)
-    if not share:
-        check_causal(backbone, checkpoint.name)
-        return sharing
-    if not math.isfinite(sharing.error or 0.0) and overflows(backbone):
-        warnings.warn(
-            f"load: {checkpoint.name} gives NaN for tokens of its vocabulary in "
-            f"{_name_of(backbone)}, and scores that are no numbers are refused; "
-            f"{_advice_against_nan(backbone)}",
-            stacklevel=3,
-        )
-    elif not sharing.shared:
-        check_causal(backbone, checkpoint.name)
-        warnings.warn(
-            f"load: {checkpoint.name} forwards every trace whole, without sharing prefixes: "
-            f"{sharing.reason}; its scores are right, and take longer; pass share=False where "
-            "that is meant",
-            stacklevel=3,
-        )
-    return sharing
-
-
-def _name_of(backbone: torch.nn.Module) -> str:
-    return str(next(backbone.parameters()).dtype).removeprefix("torch.")
-
-
-def _advice_against_nan(backbone: torch.nn.Module) -> str:
-    if _name_of(backbone) == "float16":
-        return "float16 ends at 65504: pass dtype='bfloat16' or dtype='float32'"
-    return "its weights may be damaged, or may not belong to its config.json"
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -267,12 +228,15 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
 
 def _token_budget(token_budget: int | None, device: torch.device) -> int:
     if token_budget is None:
-        return CPU_TOKEN_BUDGET if device.type == "cpu" else GPU_TOKEN_BUDGET
+        return default_token_budget(device)
     return _positive("token_budget", token_budget)
 
 
-def _max_length(max_length: int | None, checkpoint: Checkpoint, recipe: Recipe) -> int | None:
+def _max_length(
+    max_length: int | None, checkpoint: Checkpoint, recipe: Recipe, reference: Checkpoint | None
+) -> int | None:
     most = positions(checkpoint.config, recipe.length_key)
+    most = reference_length(most, reference, recipe)
     if max_length is None:
         return most
     _positive("max_length", max_length)

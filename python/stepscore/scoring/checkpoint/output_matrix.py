@@ -34,7 +34,7 @@ def word_rows(
 ) -> LoadedLayer:
     """Read the rows of the output matrix that belong to the recipe's words: [words, H], [words]."""
     assert recipe.head.word_ids is not None
-    _check_plain_logits(checkpoint, recipe)
+    check_plain_logits(checkpoint, recipe)
     key = _output_matrix(checkpoint, recipe)
     ids = recipe.head.word_ids(tokenizer)
     shape = checkpoint.shapes[key]
@@ -68,7 +68,7 @@ def folded(
         ValueError: another number of rows than U has columns; logits that are not the output
             matrix times the hidden state.
     """
-    _check_plain_logits(checkpoint, recipe)
+    check_plain_logits(checkpoint, recipe)
     key = _output_matrix(checkpoint, recipe)
     shape = checkpoint.shapes[key]
     rows = shape[0]
@@ -124,7 +124,7 @@ def _bias_of(key: str) -> str:
     return f"{key.removesuffix('weight')}bias"
 
 
-def _check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
+def check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
     """Refuse a family whose logits are not the output matrix times the hidden state."""
     config = stock_config(checkpoint).get_text_config()  # with what its class says by default
     for key in _CHANGED_LOGITS:

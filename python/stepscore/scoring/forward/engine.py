@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stepscore.scoring.forward.choice import cheapest_plan
 from stepscore.scoring.forward.forward_pass import hidden_states
-from stepscore.scoring.forward.head import HeadWeights, read_steps
+from stepscore.scoring.forward.head import StepHead
 from stepscore.scoring.forward.key_values import Prefix
 from stepscore.scoring.forward.packed_traces import PackedTraces
 from stepscore.scoring.forward.placement import input_device
@@ -41,7 +41,7 @@ class Engine:
     """
 
     backbone: torch.nn.Module
-    head: HeadWeights
+    head: StepHead
     token_budget: int
     costs: ForwardCosts | None
     rope_switch_length: int | None
@@ -103,8 +103,7 @@ class Engine:
             traces: the traces.
             on_steps: is told how many steps each batch has read.
         """
-        readings = len(self.head.recipe.token_readings)
-        values = np.empty((len(traces.positions), readings), dtype=np.float32)
+        values = np.empty((len(traces.positions), self.head.width), dtype=np.float32)
         unread = np.arange(len(values))
         budget = self.token_budget
         while len(unread):
@@ -153,7 +152,7 @@ class DeviceScores:
 
 def read_plan(
     backbone: torch.nn.Module,
-    head: HeadWeights,
+    head: StepHead,
     planned: Plan,
     traces: PackedTraces,
     scores: DeviceScores,
@@ -170,7 +169,7 @@ def read_plan(
     for batch, hidden in enumerate(hidden_states(backbone, planned, prefixes=prefixes, keep=keep)):
         steps = order[cuts[batch] : cuts[batch + 1]]
         if len(steps):
-            scores.add(steps, read_steps(head, hidden, rows[steps] - bounds[batch]))
+            scores.add(steps, head.read(hidden, rows[steps] - bounds[batch], traces, steps))
             on_steps(len(steps))
 
 

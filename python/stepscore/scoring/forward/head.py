@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,28 @@ from numpy.typing import NDArray
 
 from stepscore.recipes import Recipe
 from stepscore.scoring.forward.number_format import as_loaded
+from stepscore.scoring.forward.packed_traces import PackedTraces
 from stepscore.scoring.head_readings import read_head
+
+
+class StepHead(Protocol):
+    """What reads hidden states where steps end."""
+
+    @property
+    def width(self) -> int:
+        """How many numbers it reads at a position."""
+        ...
+
+    def read(
+        self,
+        hidden: torch.Tensor,
+        rows: NDArray[np.int64],
+        traces: PackedTraces,
+        steps: NDArray[np.int64],
+    ) -> torch.Tensor:
+        """Give float32 ``[rows, width]`` of rows of hidden states, at which these steps end."""
+        ...
+
 
 Layers = tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
 
@@ -22,6 +44,21 @@ class HeadWeights:
     recipe: Recipe
     layers: Layers
     copies: dict[torch.device, Layers] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def width(self) -> int:
+        """How many numbers it reads at a position."""
+        return len(self.recipe.token_readings)
+
+    def read(
+        self,
+        hidden: torch.Tensor,
+        rows: NDArray[np.int64],
+        traces: PackedTraces,
+        steps: NDArray[np.int64],
+    ) -> torch.Tensor:
+        """Read rows of the packed hidden states, where some steps of traces end."""
+        return read_steps(self, hidden, rows)
 
     def on(self, device: torch.device) -> Layers:
         """The layers on a device; copied there once."""

@@ -19,12 +19,14 @@ class PackedTraces:
         offsets: where each trace begins and ends ``[traces + 1]``.
         positions: one per step, counted from its trace's first token ``[steps]``.
         step_offsets: the steps of each trace ``[traces + 1]``.
+        first_tokens: where a recipe that reads every token begins, counted likewise ``[traces]``.
     """
 
     token_ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
     positions: NDArray[np.int64]
     step_offsets: NDArray[np.int64]
+    first_tokens: NDArray[np.int64] | None = None
 
     def trace_of_step(self) -> NDArray[np.int64]:
         """The trace of every step."""
@@ -41,7 +43,14 @@ class PackedTraces:
             offsets_of(np.diff(self.offsets)[traces]),
             self.positions[_values_of(self.step_offsets, traces)],
             offsets_of(np.diff(self.step_offsets)[traces]),
+            None if self.first_tokens is None else self.first_tokens[traces],
         )
+
+    def tokens_after(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The token behind the position of each of some steps, none of them a trace's last."""
+        at = self.offsets[self.trace_of_step()[steps]] + self.positions[steps]
+        tokens: NDArray[np.int64] = self.token_ids[at + 1].astype(np.int64)
+        return tokens
 
 
 def concatenated_ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
