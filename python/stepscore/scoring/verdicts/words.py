@@ -98,6 +98,55 @@ def read_words(
     return WordReading(word, _normalised(logprobs, text.text))
 
 
+def read_next(
+    text: GeneratedText,
+    forms: Sequence[str],
+    missing: Missing = "floor",
+    temperature: float = 1.0,
+) -> tuple[float, ...]:
+    r"""Read the probability of each word as the next token: as `WordReading` has it, of l / T.
+
+    Args:
+        text: of one token, behind the question.
+        forms: the words as they follow the question, such as ``" Yes"`` and ``" No"``.
+        missing: what a word gets that is not among the likeliest tokens.
+        temperature: T.
+
+    Raises:
+        VerdictError: no token; none of the words is among the likeliest, or under
+            ``missing="error"`` one of them is not.
+    """
+    if not text.tokens:
+        raise VerdictError("the policy tells no tokens", text.text)
+    token = text.tokens[0]
+    entries = dict(reversed(token.top))
+    entries.setdefault(token.text, token.logprob)
+    logprobs = [entries.get(form) for form in forms]
+    if not any(value is not None for value in logprobs) or (
+        missing == "error" and None in logprobs
+    ):
+        raise VerdictError(
+            f"expected {' and '.join(map(repr, forms))} among the {len(token.top)} likeliest "
+            f"tokens; got {', '.join(repr(piece) for piece in list(entries)[:5])} and so on",
+            text.text,
+        )
+    floor = min(value for _, value in token.top) if token.top else token.logprob
+    told = [(floor if value is None else value) / temperature for value in logprobs]
+    return _normalised(told, text.text)
+
+
+def say_next(text: GeneratedText, forms: Sequence[str]) -> tuple[float, ...]:
+    """Read which word the next token is: 1 for it, 0 for the others.
+
+    Raises:
+        VerdictError: it is none of them.
+    """
+    said = [form.strip() == text.text.strip() for form in forms]
+    if not any(said):
+        raise no_verdict(text, f"one of {', '.join(map(repr, forms))}")
+    return tuple(map(float, said))
+
+
 def find_verdict(
     text: GeneratedText, pattern: re.Pattern[str], which: Literal["first", "last"] = "last"
 ) -> re.Match[str]:
