@@ -50,7 +50,7 @@ def genprm(
     unread: float | None = None,
     seed: int = 0,
 ) -> GenerativeRewardModel:
-    r"""GenPRM: :math:`s_k = \frac{1}{n} \sum_v p_{Yes} / (p_{Yes} + p_{No})` at the verdict's token.
+    r"""GenPRM: :math:`s_k = \frac{1}{n} \sum_v p_{Yes} / (p_{Yes} + p_{No})` at the verdict.
 
     A step is a paragraph of the solution, and a user turn; the verifier's text about each paragraph
     before stands between them. It is forced to begin with ``<analyze>``, then ``<verify>`` with
@@ -127,7 +127,7 @@ class GenPrmVerifier:
     analyze: bool
     verify: bool
     rounds: int
-    unread: float | None
+    unread_score: float | None
 
     @property
     def scope(self) -> Scope:
@@ -180,12 +180,11 @@ class GenPrmVerifier:
     def _vote(
         self, prompt: str, number: int, seeds: Seeds, vote: int, earlier: Sequence[str]
     ) -> Program[Vote]:
-        written, analysis = "", ""
+        written, analysis, cut = "", "", False
         if self.analyze:
             written = _ANALYZE.format(number)
             text = yield from ask(self._request(prompt, seeds(0, vote), written, [_ANALYZED]))
-            if text.truncated and not self.verify:
-                raise no_verdict(text, "an analysis that ends in </analyze>")
+            cut = text.truncated
             analysis = written + text.text + (text.stopped_by or "")
             written = analysis
         written += _VERIFY if self.verify else _OUTPUT
@@ -197,11 +196,14 @@ class GenPrmVerifier:
             text = yield from ask(self._request(prompt, seeds(round_, vote), written, stop, left))
             written += text.text + (text.stopped_by or "")
             if text.stopped_by == _OUTPUT_END or _VERDICT.search(text.text):
-                return self._read(text, written)
+                return self._read(text, written, cut)
+            cut |= text.truncated
             if text.truncated:
                 break
             if not self.verify or self.run_code is None:
-                raise self._unread_or(text, written)
+                return self._unread(text, written)
+            if text.stopped_by is None and written.count("```") % 2:
+                written += _CODE_END  # of a server that does not tell what stopped the text
             written += self._output_of([*earlier, *_CODE.findall(written)])
         if self.analyze:
             written = analysis.split("</analyze>")[0] + _ANALYZED + _OUTPUT
@@ -211,7 +213,7 @@ class GenPrmVerifier:
             prompt, seeds(self.rounds + 1, vote), written, [_OUTPUT_END], _LAST_TOKENS
         )
         text = yield from ask(last)
-        return self._read(text, written + text.text + (text.stopped_by or ""))
+        return self._read(text, written + text.text + (text.stopped_by or ""), cut)
 
     def _output_of(self, blocks: Sequence[str]) -> str:
         assert self.run_code is not None
@@ -233,16 +235,19 @@ class GenPrmVerifier:
     def _count(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _read(self, text: GeneratedText, whole: str) -> Vote:
+    def _read(self, text: GeneratedText, whole: str, cut: bool) -> Vote:
+        if not _VERDICT.search(text.text):
+            return self._unread(text, whole)
         try:
             reading = read_words(text, _VERDICT, ("Yes", "No"))
         except VerdictError as error:
-            if self.unread is None or _VERDICT.search(text.text):
-                raise VerdictError(str(error), whole) from error
-            return Vote(self.unread, whole)
-        return Vote(reading.probabilities[0], whole)
+            raise VerdictError(str(error), whole) from error
+        return Vote(reading.probabilities[0], whole, truncated=cut)
 
-    def _unread_or(self, text: GeneratedText, whole: str) -> VerdictError:
-        if "```python" in text.text:
-            return VerdictError("the verifier asks for code to be run, and run_code is None", whole)
-        return VerdictError(str(no_verdict(text, "\\boxed{Yes} or \\boxed{No}")), whole)
+    def _unread(self, text: GeneratedText, whole: str) -> Vote:
+        if "```python" in text.text and self.run_code is None:
+            reason = "the verifier asks for code to be run, and run_code is None"
+            raise VerdictError(reason, whole)
+        if self.unread_score is None:
+            raise VerdictError(str(no_verdict(text, "\\boxed{Yes} or \\boxed{No}")), whole)
+        return Vote(self.unread_score, whole)

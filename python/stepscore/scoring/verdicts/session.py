@@ -85,5 +85,7 @@ class VerdictSession(Session):
             for parent, each, of_trace in zip(parents, traces.steps, verdicts, strict=True):
                 values = np.array([verdict.score for verdict in of_trace], dtype=np.float32)
                 no_tokens = np.zeros(0, dtype=np.int32)
-                children.append(self._nodes.add_child(parent, list(each), values, no_tokens, None))
+                child = self._nodes.add_child(parent, list(each), values, no_tokens, None)
+                self._verdicts[self._nodes[child]] = of_trace
+                children.append(child)
         return Branches(children, scores)

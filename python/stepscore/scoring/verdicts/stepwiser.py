@@ -12,6 +12,7 @@ from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.word_verdict import (
     By,
     Opening,
+    Tool,
     WordVerdict,
     check_placeholders,
     check_tells,
@@ -70,6 +71,7 @@ def prompted(
     prefill: str = "",
     sampling: Sampling | None = None,
     by: By = "probability",
+    tool: Tool | None = None,
     name: str = "prompted-verdict",
     source: str = "the caller's prompt",
     unverified: Sequence[str] = (),
@@ -88,6 +90,7 @@ def prompted(
         prefill: how the judgement begins.
         sampling: how judgements are drawn; None draws one of 1024 tokens without chance.
         by: the probability of the verdict, or the verdict itself.
+        tool: answers calls in the reasoning, as in TIM and TaTToo.
         name, source, unverified: as in `Recipe`.
         seed: of everything that is drawn.
     """
@@ -123,5 +126,6 @@ def prompted(
         sampling,
         pattern=re.compile(pattern or _BOXED % "|".join(map(re.escape, words)), re.IGNORECASE),
         by=by,
+        tool=tool,
     )
     return GenerativeRewardModel(policy, verifier, seed)

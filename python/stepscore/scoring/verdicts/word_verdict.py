@@ -57,6 +57,21 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Tool:
+    """Something that answers a verifier while it writes, such as a calculator or a table.
+
+    Attributes:
+        stop: texts that end a call; the verifier waits there.
+        answer: what was written so far, the end of the call included -> what is put behind it.
+        rounds: the most calls in one text.
+    """
+
+    stop: tuple[str, ...]
+    answer: Callable[[str], str]
+    rounds: int = 8
+
+
+@dataclass(frozen=True)
 class WordVerdict:
     r"""A verifier whose score is :math:`s = \sum_w v_w\, p_w`.
 
@@ -78,6 +93,7 @@ class WordVerdict:
         which: of several verdicts in a text.
         scope: the last step, or the solution as one.
         decision_temperature: divides the log-probabilities of a verdict that is asked for.
+        tool: answers calls in the reasoning.
     """
 
     recipe: Recipe
@@ -94,6 +110,7 @@ class WordVerdict:
     which: Literal["first", "last"] = "last"
     scope: Scope = "step"
     decision_temperature: float = 1.0
+    tool: Tool | None = None
 
     @property
     def logprobs(self) -> int:
@@ -115,20 +132,40 @@ class WordVerdict:
 
     def vote(self, opening: Opening, seeds: Seeds, number: int) -> Program[Vote]:
         """Let one text judge."""
-        request = self.sampling.request(
-            opening.prompt,
-            seeds(0, number),
-            prefill=opening.prefill,
-            stop=self.stop,
-            logprobs=self.asked is None and self.by == "probability",
-        )
-        text = yield from ask(request)
-        whole = opening.prefill + text.text
+        text, written = yield from self._written(opening, seeds, number)
         if self.asked is None:
-            return self._said(text, whole)
+            return self._said(text, written + text.text)
         if text.truncated and self.cut_off == "error":
             raise no_verdict(text, "a reasoning that ends before its verdict is asked for")
-        return (yield from self._asked(self.asked, opening, text, seeds, number))
+        return (
+            yield from self._asked(
+                self.asked, replace(opening, prefill=written), text, seeds, number
+            )
+        )
+
+    def _written(
+        self, opening: Opening, seeds: Seeds, number: int
+    ) -> Program[tuple[GeneratedText, str]]:
+        """Give the last piece of a text, in which no tool is called, and what stands before it."""
+        written, calls = opening.prefill, self.tool.stop if self.tool else ()
+        for round_ in range(1 + (self.tool.rounds if self.tool else 0)):
+            request = self.sampling.request(
+                opening.prompt,
+                seeds(2 * round_, number),
+                prefill=written,
+                stop=(*self.stop, *calls),
+                logprobs=self.asked is None and self.by == "probability",
+            )
+            text = yield from ask(request)
+            if self.tool is None or text.stopped_by not in calls:
+                return text, written
+            written += text.text + str(text.stopped_by)
+            try:
+                written += self.tool.answer(written)
+            except Exception as error:
+                reason = f"the tool failed: {type(error).__name__}: {error}"
+                raise VerdictError(reason, written) from error
+        raise VerdictError(f"no verdict within {round_} calls of the tool", written)
 
     def _said(self, text: GeneratedText, whole: str) -> Vote:
         assert self.pattern is not None

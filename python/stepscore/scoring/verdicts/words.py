@@ -82,9 +82,9 @@ def read_words(
         others = [other for key, other in forms.items() if key != each]
         piece = token.text if each == word else _piece_of(form, others, entries, lead, trail)
         if each == word and rest != said + trail and any(o.startswith(rest) for o in others):
-            raise VerdictError(
-                f"the token {rest!r} begins {said!r} and another of {', '.join(words)}", text.text
-            )
+            raise _ambiguous(rest, words, text.text)
+        if piece is None:
+            _check_no_prefix(form, [lead + o for o in others], lead, entries, words, text.text)
         if piece is not None:
             logprobs.append(entries[piece])
         elif missing == "floor" and token.top:
@@ -130,6 +130,10 @@ def read_next(
             f"tokens; got {', '.join(repr(piece) for piece in list(entries)[:5])} and so on",
             text.text,
         )
+    for form, value in zip(forms, logprobs, strict=True):
+        if value is None:
+            others = [other for other in forms if other != form]
+            _check_no_prefix(form, others, "", entries, forms, text.text)
     floor = min(value for _, value in token.top) if token.top else token.logprob
     told = [(floor if value is None else value) / temperature for value in logprobs]
     return _normalised(told, text.text)
@@ -204,6 +208,28 @@ def _in_case_of(said: str, word: str) -> str:
     if len(said) > 1 and said.isupper():
         return word.upper()
     return word.lower() if said.islower() else word.capitalize() if said.istitle() else word
+
+
+def _check_no_prefix(
+    form: str,
+    others: Sequence[str],
+    lead: str,
+    entries: dict[str, float],
+    words: Sequence[str],
+    text: str,
+) -> None:
+    """Refuse a token that is one word whole, and may be the beginning of another, as 1 is of 10."""
+    shared = [o for o in others if o in entries and (lead + form).startswith(o)]
+    if shared:
+        raise _ambiguous(shared[0], words, text)
+
+
+def _ambiguous(token: str, words: Sequence[str], text: str) -> VerdictError:
+    return VerdictError(
+        f"the token {token!r} may begin several of {', '.join(words)}: their probabilities cannot "
+        "be told apart",
+        text,
+    )
 
 
 def _normalised(logprobs: Sequence[float], text: str) -> tuple[float, ...]:
