@@ -246,6 +246,8 @@ def test_a_prefill_needs_a_server_that_continues(server: TextServer) -> None:
     with pytest.raises(InputError, match=r"continues=False; pass template"):
         prm.score("p", ["Step 1: a"])
     # With a template the turns go to completions as one text.
+    server.paths.clear()
+    server.bodies.clear()
     server.script = lambda body: (
         Said([" yes"], {0: {" yes": math.log(0.6), " no": math.log(0.2)}})
         if body["max_tokens"] == 1

@@ -56,7 +56,8 @@ class GenerativeRewardModel(ScoresAsynchronously):
         policy: writes the texts.
         verifier: the family; see `stepscore.scoring.verdicts`.
         seed: the seed of everything that is drawn: a score depends on it, the policy, the verifier,
-            the problem and the steps up to the one it judges, and on nothing else.
+            the problem and the steps up to the one it judges, on nothing else, up to the rounding
+            of the policy's batches; a server may not honour seeds.
     """
 
     policy: TextPolicy

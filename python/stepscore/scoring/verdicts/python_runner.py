@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -60,8 +61,6 @@ class PythonRunner:
 
     def __call__(self, blocks: Sequence[str]) -> str:
         """Run the last block, after those before it."""
-        import json
-
         with tempfile.TemporaryDirectory() as folder:
             environment = {"PATH": os.defpath, "HOME": folder, "TMPDIR": folder}
             child = subprocess.Popen(
@@ -73,12 +72,13 @@ class PythonRunner:
                 env=environment,
                 start_new_session=True,
             )
-            try:
-                said, _ = child.communicate(json.dumps(list(blocks)).encode(), self.time_limit)
-            except subprocess.TimeoutExpired:
-                return "Code execute time out: Code execution timed out"
-            finally:
-                _end(child)
+            with child:
+                try:
+                    said, _ = child.communicate(json.dumps(list(blocks)).encode(), self.time_limit)
+                except subprocess.TimeoutExpired:
+                    return "Code execute time out: Code execution timed out"
+                finally:
+                    _end(child)
         text = said.decode("utf-8", "replace")[: self.most_output]
         if child.returncode != 0:
             return f"Code execute Error: the process ended with {child.returncode}"
@@ -101,4 +101,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, 9)
     except (ProcessLookupError, PermissionError, AttributeError):
         child.kill()
-    child.wait()
