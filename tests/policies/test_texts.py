@@ -88,7 +88,8 @@ def test_a_text_is_that_of_plain_sampling_and_so_are_its_tokens(kind, changes) -
             best = place.topk(4).values.tolist()
             assert [value for _, value in token.top] == pytest.approx(best, abs=1e-4)
         joined = "".join(token.text for token in answer.tokens)
-        assert joined.startswith(answer.text)
+        whole = joined.partition("\ufffd")[0]  # a character of several tokens is none of a token
+        assert answer.text.startswith(whole) or whole.startswith(answer.text)
         assert answer.truncated == (len(tokens) == 7 and tokens[-1] not in policy._ends)
     assert answers[0].text == answers[4].text  # a seed is a text
 
@@ -117,7 +118,7 @@ def test_turns_are_laid_out_by_the_template_with_the_prefill_behind_them() -> No
     assert answer.token_count == len(tokens)
     assert answer.text == policy.tokenizer.decode(
         tokens[:-1] if tokens[-1] in policy._ends else tokens
-    )
+    ).rstrip("\ufffd")
     with pytest.raises(InputError, match="prompt: expected a tokenizer with a chat template"):
         policy_of("qwen").generate([asked])
 

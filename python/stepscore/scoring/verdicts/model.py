@@ -29,9 +29,9 @@ from stepscore.scoring.ranking import (
 )
 from stepscore.scoring.reserved_tokens import ReservedTokens
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
-from stepscore.scoring.solution_reader import SolutionReader
 from stepscore.scoring.truncation import Truncation
 from stepscore.scoring.verdicts.programs import Program, VerdictError, run, together
+from stepscore.scoring.verdicts.reader import VerdictReader
 from stepscore.scoring.verdicts.scores import (
     VerdictScores,
     check_verdicts,
@@ -91,11 +91,11 @@ class GenerativeRewardModel(ScoresAsynchronously):
         return str(getattr(getattr(self.policy, "model", None), "device", "remote"))
 
     @property
-    def reader(self) -> SolutionReader:
+    def reader(self) -> VerdictReader:
         """What turns texts into steps, and knows which texts cannot be read."""
         tokenizer = getattr(self.policy, "tokenizer", None)
         reserved = ReservedTokens.of(tokenizer) if tokenizer else ReservedTokens((), ())
-        return SolutionReader(self.recipe, reserved)
+        return VerdictReader(self.recipe, reserved)
 
     @property
     def backbone(self) -> Any:
@@ -278,10 +278,7 @@ class GenerativeRewardModel(ScoresAsynchronously):
         options.check(arguments.call)
         reader = replace(self.reader, special_tokens=options.special_tokens)
         traces = check_traces(arguments, reader, problems, solutions, options.on_bad)
-        whole = self.verifier.scope == "solution"
-        steps = [
-            [self.recipe.separator.join(each)] if whole and each else each for each in traces.steps
-        ]
+        steps = [reader.as_read(list(each)) for each in traces.steps]
         pairs = [(problem, tuple(each)) for problem, each in zip(problems, steps, strict=True)]
         verdicts = self.judge(pairs)
         skipped = dict(traces.skipped)
