@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import stepscore
 from stepscore.cli.options import positive, unescaped
 from stepscore.cli.spelling import flag_of
+from stepscore.cli.verdict_models import add_served_as, is_verdict, load_verdict_prm
 from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
@@ -41,6 +42,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "the sums of stepscore demo and nothing else",
     )
     add_recipe(model)
+    add_served_as(model)
     model.add_argument(
         "--base",
         metavar="MODEL",
@@ -101,6 +103,8 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
+    if is_verdict(arguments):
+        return _load_verdict_prm(arguments)
     given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
@@ -112,6 +116,15 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         token_budget=arguments.token_budget,
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def _load_verdict_prm(arguments: argparse.Namespace) -> Any:
+    try:
+        return load_verdict_prm(arguments)
+    except InputError:
+        raise
+    except Exception as error:
+        raise not_loaded(error, Argument("model", arguments.model), {"url": "model"}) from error
 
 
 def recipe_of(arguments: argparse.Namespace) -> Any:

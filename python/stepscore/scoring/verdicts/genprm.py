@@ -170,7 +170,7 @@ class GenPrmVerifier:
         prompt: str = self.tokenizer.apply_chat_template(
             turns, tokenize=False, add_generation_prompt=False
         )
-        eos = self.tokenizer.eos_token
+        eos = self.tokenizer.eos_token or ""
         return (
             prompt.removesuffix(f"{eos}\n")
             if prompt.endswith(f"{eos}\n")
