@@ -15,6 +15,7 @@ from test_huggingface import policy_of, uniform  # noqa: E402
 from stepscore.errors import InputError  # noqa: E402
 from stepscore.policies import EndpointPolicy, HuggingFacePolicy  # noqa: E402
 from stepscore.policies.endpoint_texts import text_of  # noqa: E402
+from stepscore.policies.posts import AnswerError  # noqa: E402
 from stepscore.policies.texts import GeneratedText, TextRequest, Turn  # noqa: E402
 
 PROMPT = "How many eggs does she sell per day?"
@@ -162,6 +163,11 @@ def answer(choice: dict[str, Any]) -> dict[str, Any]:
 def test_how_a_text_of_a_server_ended(choice, text, by, truncated) -> None:
     read = text_of(answer(choice), ("END",))
     assert (read.text, read.stopped_by, read.truncated) == (text, by, truncated)
+
+
+def test_a_text_that_the_server_gave_up_is_no_answer() -> None:
+    with pytest.raises(AnswerError, match="not finish_reason 'content_filter'"):
+        text_of(answer({"text": "a", "finish_reason": "content_filter"}), ())
 
 
 @pytest.mark.parametrize(

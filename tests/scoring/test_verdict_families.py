@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -238,6 +239,52 @@ def test_stepwiser_judges_chunk_by_chunk() -> None:
         InputError, match=r"prompt: expected a prompt with the placeholder \{step\}"
     ):
         verdicts.stepwiser(strict, prompt="{problem}")
+
+
+@pytest.mark.parametrize("by", ["text", "probability"])
+@pytest.mark.parametrize(
+    ("pieces", "cut", "score"),
+    [
+        (["<think>\\boxed{No}</think>", "\\boxed{", "Yes", "}"], False, 1.0),
+        (["<think>", "\\boxed{", "No", "} or", " so"], True, None),
+        (["<think>", "\\boxed{", "No", "}", " but"], False, None),
+        (["I think \\boxed{", "No", "}, but wait"], True, None),  # no final word
+        (["So \\boxed{", "No", "}"], True, 0.0),  # cut right behind it
+        (["So \\boxed{", "No", "}", " or \\boxed{", "Yes", "}."], False, 1.0),
+    ],
+)
+def test_what_is_thought_on_the_way_is_no_verdict(by, pieces, cut, score) -> None:
+    tokens = tuple(
+        Token(piece, -0.1, ((piece, -0.1), ({"Yes": "No"}.get(piece, "Yes"), -60.0)))
+        for piece in pieces
+    )
+    text = GeneratedText("".join(pieces), cut, None, tokens, len(pieces))
+    prm = verdicts.prompted(Scripted(lambda _: text), prompt="{step}", by=by)
+    [value] = prm.score("p", [["a"]], nan="propagate").values
+    assert value == pytest.approx(score) if score is not None else np.isnan(value)
+
+
+def test_thinkprm_stops_at_steps_that_are_not_there() -> None:
+    policy = Scripted(
+        lambda request: (
+            said(" yes", **{" yes": 0.9, " no": 0.1})
+            if request.max_tokens == 1
+            else said("Step 1: fine.\n", stop=request.stop[-1])
+        )
+    )
+    verdicts.think_prm(policy).score("p", [["a", "b"]])
+    ends = ("Is the solution correct?", "</think>")
+    assert [r.stop for r in policy.calls[0]] == [(*ends, "Step 2:"), (*ends, "Step 3:")]
+    loose = verdicts.think_prm(policy, numbered=False)
+    loose.score("p", [["a"]])
+    assert policy.calls[2][0].stop == ends
+
+
+def test_a_policy_that_has_no_hash_serves_an_event_loop() -> None:
+    policy = Scripted(lambda request: said("\\boxed{", "Yes", "}", at=1, Yes=0.8, No=0.2))
+    prm = verdicts.prompted(policy, prompt="{step}")
+    scores = asyncio.run(prm.ascore("p", [["a"]]))
+    assert scores.values[0] == pytest.approx(0.8)
 
 
 def test_likert_takes_the_expectation_over_the_grades() -> None:

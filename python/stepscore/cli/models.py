@@ -104,7 +104,8 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
     if is_verdict(arguments):
-        return _load_verdict_prm(arguments)
+        generative: ProcessRewardModel = _load_verdict_prm(arguments)
+        return generative
     given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
@@ -119,6 +120,7 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
 
 
 def _load_verdict_prm(arguments: argparse.Namespace) -> Any:
+    """Make a generative PRM, which has what jobs and searches use of a `ProcessRewardModel`."""
     try:
         return load_verdict_prm(arguments)
     except InputError:

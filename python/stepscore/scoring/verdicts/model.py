@@ -100,6 +100,10 @@ class GenerativeRewardModel(ScoresAsynchronously):
     @property
     def backbone(self) -> Any:
         """What is asked by one call of an event loop at a time."""
+        try:
+            hash(self.policy)
+        except TypeError:
+            return self
         return self.policy
 
     @property

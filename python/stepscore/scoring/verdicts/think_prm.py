@@ -36,8 +36,8 @@ def think_prm(
     r"""ThinkPRM: :math:`s_k = \frac{1}{n} \sum_v \mathrm{softmax}(l_{yes} / T, l_{no} / T)_{yes}`.
 
     Step k gets the score of the solution up to it. The verification begins with ``Let's verify step
-    by step:``, ends at a text of `stop`, and ``Is the solution correct?`` follows; `` yes`` and
-    `` no`` are read as its next token.
+    by step:``, ends at a text of `stop` or at the number of a step that is not there, and ``Is the
+    solution correct?`` follows; `` yes`` and `` no`` are read as its next token.
 
     Args:
         policy: ThinkPRM's weights, such as ``launch/ThinkPRM-1.5B``.
@@ -98,4 +98,6 @@ def _open(instruction: str, numbered: bool, problem: str, steps: Sequence[str]) 
         "You are given a math problem and a proposed step-by-step solution:\n\n[Math Problem]\n\n"
         f"{problem}\n\n[Solution]\n\n{chr(10).join(shown)}\n\n{instruction}"
     )
-    return Opening((Turn("user", user),), "\nLet's verify step by step:")
+    # A verifier of steps may go on with steps that are not there.
+    stop = (f"Step {len(steps) + 1}:",) if numbered else ()
+    return Opening((Turn("user", user),), "\nLet's verify step by step:", stop)

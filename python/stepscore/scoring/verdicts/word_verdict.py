@@ -31,10 +31,11 @@ CutOff = Literal["error", "ask"]
 
 @dataclass(frozen=True)
 class Opening:
-    """What a verifier is shown, and how its answer begins."""
+    """What a verifier is shown, how its answer begins, and what ends it beside the verifier's."""
 
     prompt: str | tuple[Turn, ...]
     prefill: str = ""
+    stop: tuple[str, ...] = ()
 
 
 # (problem, steps up to the one that is judged) -> Opening
@@ -153,7 +154,7 @@ class WordVerdict:
                 opening.prompt,
                 seeds(2 * round_, number),
                 prefill=written,
-                stop=(*self.stop, *calls),
+                stop=(*self.stop, *opening.stop, *calls),
                 logprobs=self.asked is None and self.by == "probability",
             )
             text = yield from ask(request)
@@ -169,8 +170,11 @@ class WordVerdict:
 
     def _said(self, text: GeneratedText, whole: str) -> Vote:
         assert self.pattern is not None
+        match = find_verdict(text, self.pattern, self.which)
+        if text.truncated and text.text[match.end() :].strip():
+            raise no_verdict(text, f"a text that ends in its verdict, and not behind {match[0]!r}")
         if self.by == "text":
-            said = find_verdict(text, self.pattern, self.which)[1]
+            said = match[1]
             place = next(
                 (i for i, word in enumerate(self.words) if word.casefold() == said.casefold()), None
             )

@@ -15,6 +15,7 @@ from stepscore.scoring.verdicts.programs import VerdictError
 # error: no verdict.
 Missing = Literal["floor", "error"]
 _QUOTED = 80  # characters of a text in a reason
+_THINKING, _THINKING_ENDS = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,16 @@ def read_words(
         VerdictError: no verdict, or one that is cut off; tokens that do not spell it, or do not
             tell one word from another; under ``missing="error"`` a word that is not told.
     """
-    place = -1 if which == "last" else 0
     match = find_verdict(text, pattern, which)
     joined = "".join(token.text for token in text.tokens)
     found = match
     if not joined.startswith(text.text):
-        every = list(pattern.finditer(joined))
-        if not every or every[place][1] != match[1]:
+        spelt = _verdict_in(joined, pattern, which)
+        if spelt is None or spelt[1] != match[1]:
             raise VerdictError(
                 f"the server's tokens do not spell the verdict {match[0]!r}", text.text
             )
-        found = every[place]
+        found = spelt
     token, lead, rest = _token_at(text.tokens, found.start(1))
     entries = dict(reversed(token.top))
     entries.setdefault(token.text, token.logprob)
@@ -154,15 +154,25 @@ def say_next(text: GeneratedText, forms: Sequence[str]) -> tuple[float, ...]:
 def find_verdict(
     text: GeneratedText, pattern: re.Pattern[str], which: Literal["first", "last"] = "last"
 ) -> re.Match[str]:
-    """Find the verdict in a text.
+    """Find the verdict in a text, behind its reasoning where it shows where that ends.
 
     Raises:
         VerdictError: there is none; the reason says whether the text was cut.
     """
-    every = list(pattern.finditer(text.text))
-    if every:
-        return every[-1 if which == "last" else 0]
-    raise no_verdict(text, f"a text with {pattern.pattern!r}")
+    match = _verdict_in(text.text, pattern, which)
+    if match is None:
+        raise no_verdict(text, f"a text with {pattern.pattern!r}")
+    return match
+
+
+def _verdict_in(
+    text: str, pattern: re.Pattern[str], which: Literal["first", "last"]
+) -> re.Match[str] | None:
+    begin = text.rfind(_THINKING_ENDS)
+    if begin < 0 and _THINKING in text:
+        return None  # what it has thought of so far is no verdict
+    every = list(pattern.finditer(text, max(begin, 0)))
+    return every[-1 if which == "last" else 0] if every else None
 
 
 def no_verdict(text: GeneratedText, expected: str) -> VerdictError:
