@@ -42,7 +42,6 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "the sums of stepscore demo and nothing else",
     )
     add_recipe(model)
-    add_served_as(model)
     model.add_argument(
         "--base",
         metavar="MODEL",
@@ -64,6 +63,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
     model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
     add_revision(model)
+    add_served_as(model)
     model.add_argument(
         "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
     )
