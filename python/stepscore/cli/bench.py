@@ -8,6 +8,7 @@ import json
 from stepscore.cli import options
 from stepscore.cli.models import add_model, load_prm
 from stepscore.cli.terminal import say
+from stepscore.cli.verdict_models import refuse_verdicts
 from stepscore.jobs.bench import bench_forward
 
 SUMMARY = "time the forward passes of your own file"
@@ -39,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Time a file."""
+    refuse_verdicts(arguments)
     cost = bench_forward(
         arguments.input,
         lambda: load_prm(arguments),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import stepscore
 from stepscore.cli.options import positive, unescaped
 from stepscore.cli.spelling import flag_of
+from stepscore.cli.verdict_models import add_served_as, is_verdict, load_verdict_prm
 from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
@@ -68,6 +69,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
     model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
     add_revision(model)
+    add_served_as(model)
     model.add_argument(
         "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
     )
@@ -127,6 +129,9 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
+    if is_verdict(arguments):
+        generative: ProcessRewardModel = _load_verdict_prm(arguments)
+        return generative
     given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
@@ -138,6 +143,16 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         token_budget=arguments.token_budget,
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def _load_verdict_prm(arguments: argparse.Namespace) -> Any:
+    """Make a generative PRM, which has what jobs and searches use of a `ProcessRewardModel`."""
+    try:
+        return load_verdict_prm(arguments)
+    except InputError:
+        raise
+    except Exception as error:
+        raise not_loaded(error, Argument("model", arguments.model), {"url": "model"}) from error
 
 
 def recipe_of(arguments: argparse.Namespace) -> Any:
