@@ -16,7 +16,6 @@ from stepscore.recipes.layouts.readouts import (
     sigmoid_of_value,
     softmax_column,
     softmax_of_classes,
-    softmax_of_rows,
     softmax_of_words,
     value_of,
 )
@@ -57,7 +56,6 @@ __all__ = [
     "sigmoid_of_value",
     "softmax_column",
     "softmax_of_classes",
-    "softmax_of_rows",
     "softmax_of_words",
     "success_of_classes",
     "value_in_file",
