@@ -22,8 +22,8 @@ from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
 _NOT_OFFERED = {
-    "RLHFlow/Llama3.1-8B-PRM-Mistral-Data": "rlhflow-prm",
-    "RLHFlow/Llama3.1-8B-PRM-Deepseek-Data": "rlhflow-prm",
+    "OpenGVLab/VisualPRM-8B": "visual-prm over images, on a language model of no stock class",
+    "OpenGVLab/VisualPRM-8B-v1.1": "visual-prm over images, on a language model of no stock class",
 }
 
 # What is published as a PRM and is none that reads a hidden state, and what to do with it instead.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.readouts import softmax_column
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published, token_id
+from stepscore.recipes.places import Places
 from stepscore.recipes.recipe import Head, Layer, Reading, Readout, Tokenizer
 
 # Which id of a word is its row: the first or the last of its encoding without special tokens, or
@@ -38,6 +39,18 @@ def rows_of_words(
     head = Head("lm_rows", (Layer("lm_head.weight"),), len(words), word_ids=rows.ids)
     readings = readings or (softmax_column("score", good, len(words)),)
     return Readout(head, readings, check_tokenizer=rows.check_tokenizer)
+
+
+def rows_at_places(words: Sequence[str], *, questions: tuple[str, ...], gates: int) -> Readout:
+    """Read two entries of the vocabulary at several tokens of a step; see `Places`.
+
+    Args:
+        words: the good answer and the bad one.
+        questions: what each token answers.
+        gates: how many of the first ones must be answered well.
+    """
+    places = Places(questions, gates)
+    return replace(rows_of_words(words, take="entry", readings=places.readings()), places=places)
 
 
 @dataclass(frozen=True)
