@@ -303,6 +303,7 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
             Argument("recipe"),
             f" that the model was trained with, one of {', '.join(published())}",
         )
+    files = [] if evidence.folder is None else [path.name for path in evidence.folder.iterdir()]
     advice: list[str | Argument] = [
         "a causal language model does not say how it was trained as a PRM"
     ]
@@ -311,10 +312,12 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
         if entry.architectures or required_arguments(entry):
             continue
         recipe = entry.make()
-        if recipe.head.kind == "lm_rows":
+        beside = [file for file in recipe.head.files if file in files]
+        if beside or recipe.head.kind == "lm_rows":
+            ends = f" if its steps end in {recipe.separator!r}"
             advice += [
                 "; pass " if len(advice) == 1 else ", ",
                 Argument("recipe", entry.name),
-                f" if its steps end in {recipe.separator!r}",
+                f" if {beside[0]} beside its weights is that head" if beside else ends,
             ]
     return tuple(advice)

@@ -15,7 +15,7 @@ from stepscore.ops import aggregate
 from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import offsets_of
 from stepscore.recipes import Reading, Recipe
-from stepscore.voting.columns import NEED_PROBABILITIES, UNSTATED_AGGREGATION
+from stepscore.voting.columns import NEED_PROBABILITIES, ODDS_CLIP, UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
     import pyarrow
@@ -101,7 +101,8 @@ class StepScores:
 
         Args:
             how: a name, or a list of names; None takes the recipe's default, and ``last`` where the
-                model's author states none.
+                model's author states none. Where the recipe's default reads odds, scores are read
+                as at least 1e-7 away from 0 and 1.
             parameters: those of `stepscore.aggregate`; after a truncation, ``nan="propagate"``.
 
         Returns:
@@ -113,6 +114,9 @@ class StepScores:
         """
         chosen = default_aggregate(self.recipe) if how is None else how
         check_aggregation("aggregate", self.recipe, chosen)
+        if how is None and chosen in ("logit_mean", "odds_mean"):
+            # A sigmoid of float32 rounds to exactly 0 and 1, whose odds are not finite.
+            parameters = {"clip": ODDS_CLIP, **parameters}
         values = self.values.astype(np.float64)
         reduced: NDArray[np.float64] = aggregate(values, self.offsets, chosen, **parameters)
         return reduced
