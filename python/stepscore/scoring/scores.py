@@ -130,7 +130,12 @@ class StepScores:
         Returns:
             float64 ``[candidates]``; NaN for a candidate of which truncation left steps out: what
             was lost is unknown, whichever steps the aggregation looks at.
+
+        Raises:
+            ValueError: as `aggregate`; a recipe whose scores are better the lower they are, which a
+                vote would read the wrong way round.
         """
+        check_direction("totals", self.recipe)
         totals = self.aggregate(how, nan="propagate")
         totals[self.truncated > 0] = np.nan
         return totals
@@ -224,6 +229,25 @@ def check_aggregation(where: str, recipe: Recipe, how: Any) -> None:
             got=f"those of {recipe.name!r}, in [{low:g}, {high:g}]",
             advice="pass min, mean or last",
             argument="how",
+            where=where,
+        )
+
+
+def check_direction(where: str, recipe: Recipe) -> None:
+    """Refuse to rank or to vote by scores of which the lower is the better.
+
+    Args:
+        where: the function that was called.
+        recipe: how they were read.
+
+    Raises:
+        ValueError: they are.
+    """
+    if not recipe.readings[0].higher_is_better:
+        raise InputError(
+            "scores that are better the higher they are",
+            got=f"those of {recipe.name!r}, which are better the lower they are",
+            advice="turn them round, as in 1 - scores.values, and pass these",
             where=where,
         )
 
