@@ -77,7 +77,12 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
 
 def add_recipe(parser: argparse._ActionsContainer) -> None:
     """How a model is read."""
-    parser.add_argument("--recipe", help="how the model is read (default: detected)")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="how the model is read (default: detected): a name of stepscore recipes, or a file of "
+        "YAML or JSON with a recipe of your own",
+    )
     parser.add_argument(
         "--separator",
         metavar="TEXT",
@@ -133,6 +138,13 @@ def recipe_of(arguments: argparse.Namespace) -> Any:
             return recipe_by_name(name, **{option: unescaped(value)})
         except ValueError as error:
             raise not_loaded(error, Argument(option, value), {}) from error
+    if arguments.recipe is None:
+        return None
+    from stepscore.recipes.recipe_files import is_recipe_file, recipe_from
+
+    if is_recipe_file(arguments.recipe):
+        # Here, so that the message names the file.
+        return recipe_from(arguments.recipe)
     return arguments.recipe
 
 

@@ -15,7 +15,9 @@ from stepscore.recipes.recipe import (
     Recipe,
     Tokenizer,
 )
+from stepscore.recipes.recipe_files import recipe_from
 from stepscore.recipes.registry import Evidence, detect, recipe_by_name, recipe_names
+from stepscore.recipes.user_defined import user_defined
 
 __all__ = [
     "Encoded",
@@ -32,7 +34,9 @@ __all__ = [
     "math_shepherd",
     "qwen_math_prm",
     "recipe_by_name",
+    "recipe_from",
     "recipe_names",
     "skywork_o1_prm",
     "trl_prm",
+    "user_defined",
 ]

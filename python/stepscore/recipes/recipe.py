@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,7 +187,7 @@ class Layout(Protocol):
         """Refuse a tokenizer that cannot serve the layout."""
 
 
-Confidence = Literal["author", "third-party", "unverified"]
+Confidence = Literal["author", "third-party", "unverified", "user"]
 Unit = Literal["step", "solution"]
 
 
@@ -201,7 +202,7 @@ class Recipe:
         name: how the recipe is called in ``load(recipe=...)``.
         confidence: ``author`` when the layout and the reading are the model author's own code or
             card, ``third-party`` when they come from other people's ports, ``unverified`` when
-            neither confirms them; `unverified` says what is open.
+            neither confirms them; `unverified` says what is open. ``user`` when a user says so.
         source: where that code or card stands.
         tokenisation: ``joint`` when a trace is encoded as one text, ``separate`` when its parts are
             encoded alone and joined as ids. A fact about the model, never a choice of the caller:
@@ -221,6 +222,7 @@ class Recipe:
         parameters: the factory's arguments, as ``config.json`` may hold them.
         unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
         unverified: the facts of it that no source confirms, one per item.
+        description: what `stepscore.recipes.user_defined` has made it of, as JSON.
     """
 
     name: str
@@ -243,6 +245,7 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
     unit: Unit = "step"
     unverified: tuple[str, ...] = ()
+    description: str | None = None
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -354,8 +357,10 @@ class Recipe:
         positions, step_offsets = (from_numpy(each).to(token_ids.device) for each in found)
         return positions, step_offsets
 
-    def as_config(self) -> dict[str, str]:
+    def as_config(self) -> dict[str, Any]:
         """Give the entry ``"stepscore"`` of ``config.json`` that detection restores it from."""
+        if self.description is not None:
+            return {"recipe": json.loads(self.description)}
         return {"recipe": self.name, **dict(self.parameters)}
 
 
