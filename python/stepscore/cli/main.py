@@ -19,6 +19,7 @@ from stepscore.cli import (
     convert,
     convert_checkpoint,
     demo,
+    recipes,
     rerank,
     score,
     search,
@@ -83,6 +84,7 @@ COMMANDS: dict[str, Command] = {
     "convert": convert,
     "convert-checkpoint": convert_checkpoint,
     "bench": bench,
+    "recipes": recipes,
 }
 _DESCRIPTION = """\
 Score the reasoning steps of language models with process reward models (PRMs), rerank

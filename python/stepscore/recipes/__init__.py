@@ -17,6 +17,8 @@ from stepscore.recipes.recipe import (
 )
 from stepscore.recipes.recipe_files import recipe_from
 from stepscore.recipes.registry import Evidence, detect, recipe_by_name, recipe_names
+from stepscore.recipes.rendered import RenderedTrace, render
+from stepscore.recipes.summaries import RecipeSummary, summaries
 from stepscore.recipes.user_defined import user_defined
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "Reading",
     "Readout",
     "Recipe",
+    "RecipeSummary",
+    "RenderedTrace",
     "Tokenizer",
     "detect",
     "math_shepherd",
@@ -36,7 +40,9 @@ __all__ = [
     "recipe_by_name",
     "recipe_from",
     "recipe_names",
+    "render",
     "skywork_o1_prm",
+    "summaries",
     "trl_prm",
     "user_defined",
 ]

@@ -18,7 +18,7 @@ from stepscore.recipes import catalog
 from stepscore.recipes.config_sizes import hidden_size
 from stepscore.recipes.recipe import Head, Published, Recipe, Tokenizer
 from stepscore.recipes.user_defined import user_defined
-from stepscore.recipes.user_defined_fields import Place, check_names
+from stepscore.recipes.user_defined_fields import Place, check_names, did_you_mean
 
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
@@ -72,7 +72,7 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
         raise InputError(
             f"one of {', '.join(published())}",
             got=repr(name),
-            advice="pass one of these",
+            advice=f"{did_you_mean(name, published())}pass one of these",
             argument="name",
             where="recipe_by_name",
         )

@@ -96,7 +96,7 @@ def check_names(place: Place, given: Collection[Any], names: Collection[str], of
     for name in given:
         if name not in names:
             there = f"{of} has {', '.join(names) or 'none'}"
-            advice = _did_you_mean(str(name), names) + there
+            advice = did_you_mean(str(name), names) + there
             raise place.fault(f"a field of {of}", repr(name), advice)
 
 
@@ -154,7 +154,7 @@ def choice(*names: str) -> Read:
 
     def read(place: Place, value: Any) -> str:
         if value not in names:
-            advice = _did_you_mean(str(value), names).rstrip()
+            advice = did_you_mean(str(value), names).rstrip()
             raise place.fault(f"one of {', '.join(names)}", repr(value), advice)
         return str(value)
 
@@ -197,6 +197,7 @@ def template(placeholder: str, *others: str) -> Read:
     return read
 
 
-def _did_you_mean(name: str, names: Collection[str]) -> str:
+def did_you_mean(name: str, names: Collection[str]) -> str:
+    """Name what a typo was meant for, as a sentence with a space behind it; or nothing."""
     near = difflib.get_close_matches(name, list(names), 1, cutoff=0.6)
     return f"did you mean {near[0]!r}? " if near else ""
