@@ -34,24 +34,13 @@ _CHOICES = {"separator": "trl-prm", "numbering": "math-shepherd"}
 def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The PRM, and how it is run."""
     model = parser.add_argument_group("model")
-    model.add_argument(
-        "--model",
-        required=required,
-        help='a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
+    add_model_name(
+        model,
+        'a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
         "the sums of stepscore demo and nothing else",
+        required=required,
     )
-    add_recipe(model)
-    model.add_argument(
-        "--base",
-        metavar="MODEL",
-        help="what an adapter is merged into (default: what its adapter_config.json names)",
-    )
-    model.add_argument(
-        "--adapter",
-        choices=("merge", "ignore"),
-        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
-    )
-    model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    add_loading(model)
     model.add_argument(
         "--device-map",
         choices=("auto", "balanced", "balanced_low_0", "sequential"),
@@ -60,11 +49,6 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     model.add_argument(
         "--offload-folder", metavar="DIR", help="with --device-map: for weights that wait on a disk"
     )
-    model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
-    add_revision(model)
-    model.add_argument(
-        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
-    )
     model.add_argument(
         "--token-budget", type=positive, metavar="B", help="the most tokens of a batch"
     )
@@ -72,6 +56,34 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "--truncate",
         action="store_true",
         help="score the steps that fit of a trace that is too long; the others get null",
+    )
+
+
+def add_model_name(
+    parser: argparse._ActionsContainer, what: str, *, required: bool = False
+) -> None:
+    """What is loaded."""
+    parser.add_argument("--model", required=required, help=what)
+
+
+def add_loading(parser: argparse._ActionsContainer) -> None:
+    """How the weights of a model are read, and where they run."""
+    add_recipe(parser)
+    parser.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="what an adapter is merged into (default: what its adapter_config.json names)",
+    )
+    parser.add_argument(
+        "--adapter",
+        choices=("merge", "ignore"),
+        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
+    )
+    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+    add_revision(parser)
+    parser.add_argument(
+        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
     )
 
 

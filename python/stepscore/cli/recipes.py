@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from stepscore.cli import options
-from stepscore.cli.models import add_revision, not_loaded
+from stepscore.cli.models import add_model_name, add_revision, not_loaded
 from stepscore.cli.terminal import say
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.recipes import render_file, render_given
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a recipe, or a file with one")
     parser.add_argument("input", nargs="?", metavar="IN", help="a JSONL file, as for score")
     shown = parser.add_argument_group("what is shown")
-    shown.add_argument("--model", help="a folder or a repository with the tokenizer")
+    add_model_name(shown, "a folder or a repository with the tokenizer")
     shown.add_argument("--problem", metavar="TEXT", help="a problem, instead of a file")
     shown.add_argument(
         "--step",
@@ -49,9 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="a step of its solution; may be repeated",
     )
-    shown.add_argument(
-        "--limit", type=options.positive, default=1, metavar="N", help="candidates (default: 1)"
-    )
+    options.add_limit(shown, "the first N candidates of the file", 1)
     shown.add_argument(
         "--ids-around",
         type=options.positive,
@@ -65,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="mark places by colours: on a terminal (default), always, or never",
     )
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    options.add_json(parser)
     options.add_fields(parser, ("id", "problem", "candidates"))
     add_revision(shown)
 
