@@ -115,23 +115,20 @@ def _head(
     checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """Give the head as a function in float64."""
-    layers = recipe.head.layers
+    matrices: list[tuple[torch.Tensor, torch.Tensor | None]]
     if recipe.head.kind == "lm_rows":
         assert recipe.head.word_ids is not None
         rows = list(recipe.head.word_ids(tokenizer))
-        key, *bias = head_tensors(checkpoint, recipe)
-        matrices = (
-            [(_tensor(checkpoint, key)[rows], _tensor(checkpoint, bias[0])[rows])]
-            if (bias)
-            else [(_tensor(checkpoint, key)[rows], None)]
-        )
+        key, *bias_key = head_tensors(checkpoint, recipe)
+        bias_rows = _tensor(checkpoint, bias_key[0])[rows] if bias_key else None
+        matrices = [(_tensor(checkpoint, key)[rows], bias_rows)]
     else:
         matrices = [
             (
                 _tensor(checkpoint, layer.weight),
                 None if layer.bias is None else _tensor(checkpoint, layer.bias),
             )
-            for layer in layers
+            for layer in recipe.head.layers
         ]
 
     def apply(hidden: torch.Tensor) -> torch.Tensor:
@@ -164,13 +161,15 @@ def _is_plain_language_model(checkpoint: Checkpoint) -> bool:
 
 def _refuse_unknown(recipe: Recipe) -> None:
     """Refuse a head that says more than is read here."""
-    unknown = [] if recipe.head.kind in ("affine", "mlp", "lm_rows") else [recipe.head.kind]
-    for value, known in ((recipe.head, _OF_HEAD), *((x, _OF_LAYER) for x in recipe.head.layers)):
-        unknown += _beyond(value, known)
+    head = recipe.head
+    known = head.kind in ("affine", "mlp", "lm_rows")
+    unknown = [*([] if known else [str(head.kind)]), *_beyond(head, _OF_HEAD)]
+    for layer in head.layers:
+        unknown += _beyond(layer, _OF_LAYER)
     if unknown:
         raise InputError(
             "a head of linear layers, or rows of the output matrix",
-            got=f"that of {recipe.name!r}, with {', '.join(map(str, unknown))}",
+            got=f"that of {recipe.name!r}, with {', '.join(unknown)}",
             advice="the slow reading does not know it",
             where="check_model",
         )
