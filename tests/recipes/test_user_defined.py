@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -324,3 +325,29 @@ def test_the_command_line_takes_a_file(tmp_path: Path, write: Any, capsys: Any) 
     path.write_text(json.dumps(changed(PARTS, bos="ids")))
     assert main([*line, "--overwrite"]) == 2
     assert f"error: {path}: expected for bos, one of id, text" in capsys.readouterr().err
+
+
+# --- the page -------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+
+
+def test_the_examples_of_the_page_are_recipes_and_the_first_passes_a_check(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == len(LAYOUTS)
+    assert {yaml.safe_load(block)["layout"] for block in blocks} == set(LAYOUTS)
+    for number, block in enumerate(blocks):
+        assert len(block.splitlines()) < 20
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block)
+        assert recipe_from(path).confidence == "user"
+    report = stepscore.check_model("lab", recipe=tmp_path / "0.yaml")
+    assert report.agrees
+    assert {finding.kind for finding in report.warnings} <= {"recipe", "tokenizer"}
+
+
+def test_the_page_names_every_field() -> None:
+    for layout in LAYOUTS.values():
+        for field in layout.fields:
+            assert f"`{field}`" in PAGE or f"{field}:" in PAGE, field
