@@ -204,10 +204,10 @@ def _text(problem: str, steps: Sequence[str]) -> str:
     return f"{problem} " + "\n".join(f"{step} ки" for step in steps)
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+def _seconds(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    begin = clock()
     run()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 # What is measured ---------------------------------------------------------------------------------
@@ -291,12 +291,16 @@ def device_task(model: Model, *, tiny: bool) -> Task:
     return Words(model).task(512, [16] * (16 if tiny else 64), 32)
 
 
-def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def alternate(
+    ways: dict[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of every way in every round; the ways take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():
-            seconds[name].append(_seconds(run))
+            seconds[name].append(_seconds(run, clock))
     return seconds
 
 

@@ -35,8 +35,8 @@ import smollm2  # noqa: E402
 import vocabularies  # noqa: E402
 
 DATA = Path(os.environ.get("STEPSCORE_DATA", ROOT.parent / "shared" / "data"))
-# The beginning of the policy's system prompt, which search-and-learn puts in front of the problem of
-# Math-Shepherd: what is counted for it is the least.
+# The beginning of the policy's system prompt, which search-and-learn puts in front of the problem
+# of Math-Shepherd: what is counted for it is the least.
 _POLICY_PROMPT = (
     "Solve the following math problem efficiently and clearly:\n\n"
     "- For simple problems (2 steps or fewer):\nProvide a concise solution with minimal "

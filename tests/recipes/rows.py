@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import models
 import torch
@@ -37,11 +38,16 @@ class Row:
         score: tokenizer, outputs of the head at one place -> the score.
         detected: whether class, head and tokenizer tell the recipe.
         takes_separator: whether a step of a list may hold the separator.
+        traces: what is laid out, where the recipe asks more of steps than others do.
+        write: writes another checkpoint than one of body and head, and gives what reads it: token
+            ids and places -> scores, in float64.
+        joined: the values read at the places of a trace -> the scores of its steps.
+        bias: whether the head's modules have one; rows of the output matrix have none.
     """
 
     recipe: Recipe
     tokenizer: Callable[[], PreTrainedTokenizerFast]
-    lay_out: Callable[[PreTrainedTokenizerFast, str, Sequence[str]], LaidOut]
+    lay_out: Callable[[PreTrainedTokenizerFast, str, Sequence[str]], LaidOut | list[LaidOut]]
     splits: dict[str, list[str]]
     config: type[PretrainedConfig]
     architecture: str
@@ -49,6 +55,17 @@ class Row:
     score: Callable[[PreTrainedTokenizerFast, torch.Tensor], torch.Tensor]
     detected: bool = True
     takes_separator: bool = False
+    traces: tuple[tuple[str, list[str]], ...] | None = None
+    write: Callable[[Path], Callable[[list[int], list[int]], list[float]]] | None = None
+    joined: Callable[[list[float]], list[float]] = list
+    bias: bool = True
+
+    def sequences(
+        self, tokenizer: PreTrainedTokenizerFast, problem: str, steps: Sequence[str]
+    ) -> list[LaidOut]:
+        """The sequences of a trace: one, but where later steps do not see all of it."""
+        laid_out = self.lay_out(tokenizer, problem, steps)
+        return laid_out if isinstance(laid_out, list) else [laid_out]
 
 
 def probability(outputs: int, index: int) -> Callable[..., torch.Tensor]:
@@ -197,3 +214,9 @@ ROWS = {
         takes_separator=True,
     ),
 }
+
+# At the end, because they are made of `Row`.
+import rows_heads  # noqa: E402
+import rows_tags  # noqa: E402
+
+ROWS |= rows_heads.ROWS | rows_tags.ROWS

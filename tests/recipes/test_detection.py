@@ -15,6 +15,7 @@ from stepscore.recipes.registry import _NOT_OFFERED
 
 H = 8
 QWEN_HEAD = {"score.0.weight": (H, H), "score.0.bias": (H,), "score.2.weight": (2, H), "score.2.bias": (2,)}  # fmt: skip # noqa: E501
+QWEN_RM_HEAD = {**QWEN_HEAD, "score.2.weight": (1, H), "score.2.bias": (1,)}
 SKYWORK_HEAD = {"v_head.summary.weight": (1, H), "v_head.summary.bias": (1,)}
 TRL_HEAD = {"score.weight": (2, H), "score.bias": (2,)}
 LM_HEAD = {"lm_head.weight": (100, H)}
@@ -45,8 +46,15 @@ def evidence(architecture, shapes, *, name="here", tokenizer=None, **config):
         (evidence("X", {}, name="peiyi9979/math-shepherd-mistral-7b-prm"), "math-shepherd", "ки"),
         (evidence("X", {}, name="Skywork/Skywork-o1-Open-PRM-Qwen-2.5-7B"), "skywork-o1-prm", "\n"),
         (
+            evidence("X", {}, name="Babelscape/Qwen2.5-Math-PRM-7B-PDDL-r"),
+            "qwen2.5-math-prm",
+            "<extra_0>",
+        ),
+        (evidence("X", {}, name="jinachris/PURE-PRM-7B"), "pure-prm", "\n"),
+        (evidence("Qwen2ForRewardModel", QWEN_RM_HEAD), "qwen2.5-math-rm", "<|im_end|>"),
+        (
             evidence("X", {}, name="HuggingFaceH4/Qwen2.5-Math-7B-Instruct-PRM-0.2"),
-            "trl-prm",
+            "h4-trl-prm",
             "\n\n",
         ),
         (
@@ -86,10 +94,10 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
 @pytest.mark.parametrize(
     ("checkpoint", "message"),
     [
-        (evidence("LlamaForCausalLM", LM_HEAD), r"'LlamaForCausalLM'.*pass recipe='math-sheph"),
+        (evidence("LlamaForCausalLM", LM_HEAD), r"'LlamaForCausalLM'.*recipe='math-sheph"),
         (
             evidence("Qwen2ForProcessRewardModel", LM_HEAD),
-            "pass the recipe that .* one of math-shepherd, qwen",
+            "pass the recipe that .* one of .*math-shepherd, .*qwen2.5-math-prm",
         ),
         (
             # PURE's models: the same class and head without the tag.
@@ -99,8 +107,9 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
             r"'<extra_0>' in the tokenizer \(no added token\)",
         ),
         (
+            # What no source states is asked for, before anything is loaded.
             evidence("Qwen2ForProcessRewardModel", QWEN_HEAD, name="Gen-Verse/ReasonFlux-PRM-7B"),
-            "'reasonflux-prm-7b', and that is not offered yet",
+            r"load: system: .* of 'reasonflux-prm-7b'.*recipe=.*recipes\.reasonflux_prm_7b\(",
         ),
         (
             evidence("X", {}, _name_or_path="RLHFlow/Llama3.1-8B-PRM-Deepseek-Data"),

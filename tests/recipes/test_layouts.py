@@ -17,6 +17,7 @@ from stepscore.recipes import (
     skywork_o1_prm,
     trl_prm,
 )
+from stepscore.recipes.registry import published, required_arguments
 
 RECIPES = [qwen_math_prm(), math_shepherd(), skywork_o1_prm(), trl_prm(), trl_prm("\n\n")]
 
@@ -92,8 +93,13 @@ def test_a_recipe_states_its_facts():
 def test_recipes_are_made_by_name():
     assert {"qwen2.5-math-prm", "math-shepherd", "skywork-o1-prm", "trl-prm"} <= {*recipe_names()}
     assert recipe_names() == sorted(recipe_names())
-    for name in recipe_names():
-        assert recipe_by_name(name).name == name
+    for name, entry in published().items():
+        missing = required_arguments(entry)
+        if missing:
+            with pytest.raises(ValueError, match=f"{missing[0]}: expected the .* of '{name}'"):
+                recipe_by_name(name)
+        else:
+            assert recipe_by_name(name).name == name
     assert recipe_by_name("trl-prm", separator="\n\n").separator == "\n\n"
     assert recipe_by_name("trl-prm", separator="\n\n").as_config() == {
         "recipe": "trl-prm",
@@ -101,8 +107,8 @@ def test_recipes_are_made_by_name():
     }
     with pytest.raises(TypeError, match=r"expected the arguments of qwen2\.5-math-prm; got \['sep"):
         recipe_by_name("qwen2.5-math-prm", separator="\n")
-    with pytest.raises(ValueError, match=r"name: expected one of math-shepherd, qwen2\.5"):
-        recipe_by_name("rlhflow-prm")
+    with pytest.raises(ValueError, match=r"name: expected one of .*, math-shepherd, .*"):
+        recipe_by_name("no-such-prm")
     with pytest.raises(ValueError, match=r"separator: expected a text of at least one .*; got ''"):
         trl_prm("")
 

@@ -308,7 +308,7 @@ def test_without_yaml_json_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_names_no_recipe() -> None:
     with pytest.raises(TypeError, match="recipe: expected a name, a file, a mapping"):
         recipe_from(5)
-    with pytest.raises(ValueError, match="load: recipe: expected one of math-shepherd"):
+    with pytest.raises(ValueError, match=r"load: recipe: expected one of .*math-shepherd"):
         stepscore.load("lab", recipe="trl")
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import stepscore
 from stepscore.errors import InputError
+from stepscore.scoring import asynchronous
 from stepscore.scoring.forward import engine
 from stepscore.scoring.turns import in_turn
 
@@ -271,6 +272,30 @@ def test_an_error_of_the_source_comes_after_what_it_gave(loaded):
         return seen, ""
 
     assert asyncio.run(run()) == ([0, 1], "the server went away")
+
+
+@pytest.mark.parametrize("given", [0, 2, 2000])
+def test_a_source_that_was_cancelled_ends_the_stream(given, loaded, monkeypatch):
+    prm = loaded("trl")
+    if given > 1024:  # more than wait at a time
+        monkeypatch.setattr(asynchronous, "_WAITING", 8)
+        given = 20
+
+    async def aborted():
+        for _ in range(given):
+            yield CANDIDATES[0]
+        raise asyncio.CancelledError  # as a request to a server does that somebody aborted
+
+    async def run():
+        seen = []
+        try:
+            async for each in prm.ascore_stream(PROBLEM, aborted()):
+                seen.append(each.index)
+        except asyncio.CancelledError:
+            return seen
+        return None
+
+    assert asyncio.run(asyncio.wait_for(run(), 60)) == list(range(given))
 
 
 def test_leaving_a_stream_ends_the_scoring_and_closes_the_source(loaded, slow):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from stepscore.recipes import Encoded, trl_prm, user_defined
 from stepscore.scoring.checkpoint.folder import LAB
 from stepscore.scoring.forward.head import HeadWeights
 
-SUM = "85+95-16+20+11-30=?"
+sys.path.append(str(Path(__file__).parents[1] / "recipes"))
+from rows import ROWS
+from test_rows import traces_of, written
 
 
 def kinds(report: stepscore.CheckReport) -> set[str]:
@@ -289,3 +292,19 @@ def test_a_recipe_with_several_readings_is_compared_in_all_of_them() -> None:
     report = stepscore.check_model("lab", recipe=recipe)
     assert report.agrees, report.differences
     assert report.largest < 1e-5
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_published_recipe_agrees_with_the_slow_reading(name: str, tmp_path: Path) -> None:
+    row = ROWS[name]
+    written(row, tmp_path / "prm")
+    traces = traces_of(row)[:3]
+    report = stepscore.check_model(
+        tmp_path / "prm",
+        [problem for problem, _ in traces],
+        [steps for _, steps in traces],
+        recipe=row.recipe,
+    )
+    assert report.agrees, report.differences
+    assert report.largest < 1e-5
+    assert report.traces == len(traces)

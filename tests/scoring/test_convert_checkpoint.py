@@ -187,7 +187,7 @@ def test_a_vocabulary_of_sentencepiece_becomes_a_tokenizer_json(tmp_path):
 def test_the_command(copy, tmp_path, capsys):
     folder, out = copy("shepherd"), tmp_path / "out"
     assert main(["convert-checkpoint", str(folder), str(out)]) == 2
-    assert "pass --recipe math-shepherd" in capsys.readouterr().err
+    assert "--recipe math-shepherd" in capsys.readouterr().err
     arguments = ["convert-checkpoint", str(folder), str(out), "--recipe", "math-shepherd"]
     assert main([*arguments, "--numbering", "never"]) == 0
     said = capsys.readouterr().out
@@ -211,3 +211,50 @@ def test_the_folder_is_as_readable_as_any_other(copy, tmp_path):
     finally:
         os.umask(umask)
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["rows", "classes", "longer"])
+def test_an_adapter_is_merged_into_full_weights(kind, dtype, tmp_path):
+    peft = pytest.importorskip("peft")
+    from test_adapters import train
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForTokenClassification,
+        LlamaConfig,
+        Qwen2Config,
+    )
+
+    words = kind != "classes"
+    config = LlamaConfig(**models._sizes()) if words else Qwen2Config(**models._sizes())
+    tokenizer = models.word_piece_tokenizer() if words else models.byte_level_tokenizer()
+    base, folder, out = tmp_path / "base", tmp_path / "adapter", tmp_path / "out"
+    torch.manual_seed(4)
+    AutoModelForCausalLM.from_config(config).to(dtype).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    of_class = AutoModelForCausalLM if words else AutoModelForTokenClassification
+    more = {} if words else {"num_labels": 2}
+    model = of_class.from_pretrained(base, dtype=dtype, **more)
+    options = {"target_modules": ["q_proj", "down_proj"]}
+    if kind == "longer":
+        model.resize_token_embeddings(models.VOCABULARY + 3, mean_resizing=False)
+        options["target_modules"] += ["embed_tokens"]
+    train(peft, model, folder, task_type="CAUSAL_LM" if words else "TOKEN_CLS", **options)
+    recipe = "math-shepherd" if words else "trl-prm"
+    converted = stepscore.convert_checkpoint(folder, out, recipe=recipe)
+    assert not (out / "adapter_config.json").exists()
+    assert converted.steps == 6
+    before = stepscore.load(folder, recipe=recipe, dtype="auto")
+    after = stepscore.load(out, dtype="auto")
+    assert after.weights.base is None
+    assert after.recipe.name == recipe
+    if kind == "longer":
+        assert len(after.backbone.embed_tokens.weight) == models.VOCABULARY + 3
+        assert json.loads((out / "config.json").read_text())["vocab_size"] == models.VOCABULARY + 3
+    assert after.dtype == before.dtype == dtype
+    scores = [prm.score(models.PROBLEMS[0], [models.STEPS]).values for prm in (before, after)]
+    assert scores[0].tobytes() == scores[1].tobytes()
+    plain = stepscore.load(base, recipe="math-shepherd") if words else None
+    if plain is not None:
+        untrained = plain.score(models.PROBLEMS[0], [models.STEPS]).values
+        assert np.abs(untrained - scores[1]).max() > 1e-2, "else nothing was merged"

@@ -34,6 +34,12 @@ def test_it_is_the_layer_that_it_was_made_of(bias, shape, outputs):
 
 
 @needs_onednn
+def test_families_that_multiply_by_a_weight_themselves_find_its_numbers():
+    layer = torch.nn.Linear(48, 40).requires_grad_(False)
+    assert torch.equal(PackedLinear(layer).weight, layer.weight)
+
+
+@needs_onednn
 def test_rows_need_not_be_contiguous():
     torch.manual_seed(0)
     layer = torch.nn.Linear(48, 40).requires_grad_(False)

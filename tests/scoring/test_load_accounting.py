@@ -261,6 +261,22 @@ def test_tied_matrices_that_differ_are_refused(copy):
     stepscore.load(folder, recipe="math-shepherd")
 
 
+@pytest.mark.parametrize("pickled", [False, True])
+def test_float64_is_read_in_float32(pickled, copy, loaded, mixed):
+    folder = copy("trl")
+    tensors = {key: tensor.double() for key, tensor in models.tensors_of(folder).items()}
+    if pickled:
+        (folder / "model.safetensors").unlink()
+        torch.save(tensors, folder / "pytorch_model.bin")
+    else:
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    expected = loaded("trl").score(*mixed).values
+    for dtype in (None, "auto"):
+        prm = stepscore.load(folder, dtype=dtype)
+        assert prm.dtype == torch.float32
+        assert np.array_equal(prm.score(*mixed).values, expected)
+
+
 def test_numbers_of_several_formats_are_read(copy, mixed):
     folder = copy("trl")
     formats = (torch.float32, torch.float16, torch.bfloat16)

@@ -182,6 +182,14 @@ def test_a_missing_package_is_named(vocabulary, tmp_path, monkeypatch):
         stepscore.load(folder, recipe="math-shepherd")
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "nonsense", '{"version": "1.0"}', ""])
+def test_a_damaged_tokenizer_json_is_named(content, tiny, tmp_path):
+    folder = Path(shutil.copytree(tiny("trl").folder, tmp_path / "prm"))
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(InputError, match=r"a tokenizer that can be loaded; got tokenizer\.json"):
+        stepscore.load(folder)
+
+
 def test_a_tokenizer_json_comes_first(tiny, vocabulary, tmp_path):
     folder = Path(shutil.copytree(tiny("shepherd").folder, tmp_path / "prm"))
     (folder / "tokenizer.model").write_bytes(vocabulary)

@@ -61,6 +61,9 @@ def test_a_machine_is_measured_once(cache: Path) -> None:
         b'"number": 1, "fork": 1, "piece": 1, "merge": 1}}',
         b'{"key": {"processor": "a", "threads": "2"}, "rates": {"flops": 0, "call": 1, '
         b'"number": 1, "fork": 1, "piece": 1, "merge": 1}}',
+        b'{"key": {"processor": "a", "threads": "2"}, "rates": {"flops": 1%s, "call": 1, '
+        b'"number": 1, "fork": 1, "piece": 1, "merge": 1}}' % (b"0" * 400),
+        b'{"a":' * 20_000,
         b'{"key": {"processor": "another"}, "rates": {"flops": 1e9, "call": 1, '
         b'"number": 1, "fork": 1, "piece": 1, "merge": 1}}',
     ],
@@ -138,7 +141,16 @@ def test_the_environment_goes_first(cache: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "text",
-    ["", "fast", "{}", "[1]", '{"flops": 1e11}', json.dumps({**RATES.as_json(), "call": -1})],
+    [
+        "",
+        "fast",
+        "{}",
+        "[1]",
+        '{"flops": 1e11}',
+        json.dumps({**RATES.as_json(), "call": -1}),
+        json.dumps({**RATES.as_json(), "flops": 10**400}),
+        '{"a":' * 20_000,
+    ],
 )
 def test_a_wrong_variable_is_named(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, text)

@@ -192,11 +192,39 @@ def test_a_quantised_head_is_no_numbers(head, message, folder):
         stepscore.load(folder)
 
 
-@pytest.mark.parametrize("number_format", [torch.int8, torch.uint8, torch.float8_e4m3fn])
-def test_codes_that_config_json_does_not_explain_are_refused(number_format, folder):
-    key = "model.layers.1.mlp.up_proj.weight"
+@pytest.mark.parametrize("part", ["mlp.up_proj.weight", "self_attn.q_proj.bias"])
+@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize(
+    "number_format",
+    [torch.int8, torch.uint8, torch.float8_e4m3fn, torch.int64, torch.bool, torch.complex64],
+)
+def test_codes_that_config_json_does_not_explain_are_refused(number_format, pickled, part, folder):
+    key = f"model.layers.1.{part}"
     write(folder, None, lambda tensors: {**tensors, key: tensors[key].to(number_format)})
-    with pytest.raises(ValueError, match=rf"a quantization_config.*; got '{key}' as (I8|U8|F8)"):
+    if pickled:
+        torch.save(models.tensors_of(folder), folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+    with pytest.raises(
+        ValueError,
+        match=rf"a quantization_config.*; got '{key}' as (I8|U8|F8|I64|BOOL|C64|\w+\d* )",
+    ):
+        stepscore.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "unread"),
+    [
+        ({"num_hidden_layers": 1, "layer_types": None}, {}, r"model\.layers\.1\.input_layernorm"),
+        ({}, {"v_head.summary.weight": torch.ones(1, 48)}, r"v_head\.summary\.weight"),
+        ({}, {"model.adapter.bias": torch.ones(48)}, r"model\.adapter\.bias"),
+    ],
+)
+def test_what_nothing_reads_is_refused_of_quantised_weights_too(config, more, unread, folder):
+    pytest.importorskip("accelerate")
+    write(folder, FP8, lambda tensors: {**in_fp8(tensors), **more})
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+    with pytest.raises(ValueError, match=rf"a use for every tensor.*nothing reads: {unread}"):
         stepscore.load(folder)
 
 

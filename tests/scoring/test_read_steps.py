@@ -279,6 +279,12 @@ def test_a_norm_that_is_missing_or_given_twice_is_an_error(kind, dtype, own):
         read(raw, mine.ids, mine.offsets, **mine.known)
     with pytest.raises(InputError, match=r"before the model's final norm.*leave norm out"):
         read(mine.hidden, mine.ids, mine.offsets, norm=mine.prm.norm, **mine.known)
+    # A trace has few steps, and all its tokens tell.
+    one = slice(0, int(mine.offsets[1]))
+    known = {name: counts[:1] for name, counts in mine.known.items()}
+    with pytest.raises(InputError, match=r"before the model's final norm.*leave norm out"):
+        read(mine.hidden[one], mine.ids[one], [0, one.stop], norm=mine.prm.norm, **known)
+    read(raw[one], mine.ids[one], [0, one.stop], norm=mine.prm.norm, **known)
 
 
 _SIZES = {
@@ -366,6 +372,13 @@ def test_what_does_not_fit_is_named(own):
             {"positions": ([len(ids) - 1], [0, 1, *[1] * 8])},
             r"read: positions: expected ascending tokens of their own trace, .*step 0 of trace 0",
         ),
+        (
+            {"positions": (offsets[:-1], np.arange(10))},
+            r"read: step_counts: expected as many steps as the positions have; got",
+        ),
+        ({"norm": (np.ones(48), 1e-6, 3)}, r"read: norm: expected \(weight, eps\).*got"),
+        ({"norm": (np.ones(48), -1e-6)}, r"read: norm: expected \(weight, eps\).*-1e-06"),
+        ({"norm": (np.ones(48), "small")}, r"read: norm: expected \(weight, eps\).*small"),
         ({"norm": 3}, "read: norm: expected a module, a function of rows"),
         ({"norm": lambda rows: rows[:, :3]}, r"read: norm: expected rows of shape \[\d+, 48\]"),
     ]
@@ -398,6 +411,8 @@ def test_a_head_of_another_recipe_or_shape_is_named(own):
         read(recipe, [(one, None)], *arguments)
     with pytest.raises(TypeError, match="head: expected what load_head gives"):
         read(recipe, one[0], *arguments)
+    with pytest.raises(TypeError, match="recipe: expected a value of the class Recipe; got str"):
+        read("trl-prm", mine.prm.head, *arguments)
     with pytest.raises(TypeError, match="load_head: model: expected a folder or a name; got int"):
         stepscore.load_head(3)
 

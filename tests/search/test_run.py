@@ -34,6 +34,7 @@ from stepscore.search import (
 )
 from stepscore.search.driver.seeds import problem_keys, sample_seeds
 from stepscore.search.driver.split import split_steps
+from stepscore.search.driver.threads import THREAD_NAME
 
 PROBLEMS = [f"problem {i}" for i in range(6)]
 EVERY = pytest.mark.parametrize("strategy", STRATEGIES)
@@ -596,8 +597,10 @@ def killing(tables: Tables, strategy: str, after: int, seen: Counter[Any]) -> di
     def wrap(model: Any) -> Any:
         def call(requests: Any) -> Any:
             if not left[0]:
-                for thread in set(threading.enumerate()) - running - {threading.current_thread()}:
-                    thread.join(60)
+                others = set(threading.enumerate()) - running - {threading.current_thread()}
+                for thread in others:
+                    if thread.name == THREAD_NAME:
+                        thread.join(60)
                 raise Killed
             left[0] -= 1
             seen.update(

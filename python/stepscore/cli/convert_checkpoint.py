@@ -6,7 +6,7 @@ import argparse
 
 import stepscore
 from stepscore.cli import options
-from stepscore.cli.models import add_recipe, add_revision, not_loaded, recipe_of
+from stepscore.cli.models import add_base, add_recipe, add_revision, not_loaded, recipe_of
 from stepscore.cli.terminal import say
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long
@@ -16,7 +16,8 @@ HELP = """\
 The weights of backbone and head keep their number formats. The tokenizer comes along as
 tokenizer.json, and config.json gets the name of the recipe, so that the copy loads without
 --recipe. What was written is loaded again: every tensor and the scores of some traces must have the
-same bits as before, or nothing is written. Nothing in a pickle is executed.
+same bits as before, or nothing is written. Nothing in a pickle is executed. An adapter is merged
+into its base; a head in a file of its own goes among the weights.
 
 examples:
   stepscore convert-checkpoint math-shepherd-mistral-7b-prm shepherd --recipe math-shepherd
@@ -33,6 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", help="the folder to write")
     add_recipe(parser)
     add_revision(parser)
+    add_base(parser)
     options.add_overwrite(parser, "an existing OUT")
 
 
@@ -47,6 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
                 recipe=recipe,
                 revision=arguments.revision,
                 overwrite=arguments.overwrite,
+                base=arguments.base,
             )
     except InputError as error:
         place = "" if error.argument is None else _PLACES.get(error.argument.name, "")

@@ -107,6 +107,15 @@ def add_recipe(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_base(parser: argparse._ActionsContainer) -> None:
+    """What an adapter is merged into."""
+    parser.add_argument(
+        "--base",
+        metavar="MODEL",
+        help="what an adapter is merged into (default: what its adapter_config.json names)",
+    )
+
+
 def add_revision(parser: argparse._ActionsContainer) -> None:
     """Which version of a repository."""
     parser.add_argument("--revision", help="branch, tag or commit of a Hugging Face repository")

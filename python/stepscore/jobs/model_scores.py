@@ -119,10 +119,12 @@ def _score(
         for place, fault in scores.skipped.items()
     }
     # The steps that the model has read, where they are others than those of the file.
+    reader = model.reader
     split = [
         None
-        if place in skipped or (candidate.steps is not None and place not in scores.stripped)
-        else model.reader.steps_of(solutions[place])[0]
+        if place in skipped
+        or (candidate.steps is not None and place not in scores.stripped and reader.reads_steps)
+        else reader.as_read(reader.steps_of(solutions[place])[0])
         for place, candidate in enumerate(candidates)
     ]
     expected = [

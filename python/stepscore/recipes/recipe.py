@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.head import Head as Head
+from stepscore.recipes.head import Layer as Layer
+from stepscore.recipes.running import Running
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
+from stepscore.recipes.whole_solution import WholeSolution
 
 
 class Tokenizer(Protocol):
@@ -78,29 +82,6 @@ class Encoded:
         return self.token_ids[begin:end].tolist(), (self.positions[first:last] - begin).tolist()
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One linear layer of a head: the names of its tensors in the checkpoint."""
-
-    weight: str
-    bias: str | None = None
-
-
-@dataclass(frozen=True)
-class Head:
-    """What maps a hidden state to ``outputs`` numbers, and where its weights stand.
-
-    affine: one layer, ``[outputs, H]``;  mlp: layers with a ReLU between them, of which the last is
-    ``[outputs, H]`` and the others ``[H, H]``;  lm_rows: the rows ``word_ids(tokenizer)`` of the
-    language model's own output matrix, which is the embedding matrix where the two are tied.
-    """
-
-    kind: Literal["affine", "mlp", "lm_rows"]
-    layers: tuple[Layer, ...]
-    outputs: int
-    word_ids: Callable[[Tokenizer], tuple[int, ...]] | None = field(default=None, repr=False)
-
-
 Activation = Literal["identity", "sigmoid", "softmax", "tanh", "softplus"]
 
 
@@ -142,11 +123,13 @@ class Readout:
         readings: what is read from its outputs; the first is the score.
         check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
             hold what the head needs.
+        running: what the readings of the steps before add to a step's score.
     """
 
     head: Head
     readings: tuple[Reading, ...]
     check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
+    running: Running | None = None
 
 
 class Layout(Protocol):
@@ -195,8 +178,8 @@ Unit = Literal["step", "solution"]
 class Recipe:
     """Everything that makes a score the model's own score.
 
-    A step's score is the first of `readings` of ``head(h)``, where ``h`` is the backbone's last
-    hidden state, after the final norm, at the step's position.
+    A step's score is the first of `readings` of ``head(h)``, where ``h`` is the backbone's hidden
+    state at the step's position: the last one, after the final norm, where the head says no other.
 
     Attributes:
         name: how the recipe is called in ``load(recipe=...)``.
@@ -222,6 +205,9 @@ class Recipe:
         parameters: the factory's arguments, as ``config.json`` may hold them.
         unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
         unverified: the facts of it that no source confirms, one per item.
+        running: what the readings of the steps before add to a step's score; None for most.
+        split_with: as `split`, where only a tokenizer knows what a step is; else None.
+        whole: how steps become a solution, where `unit` is ``solution``.
         description: what `stepscore.recipes.user_defined` has made it of, as JSON.
     """
 
@@ -245,6 +231,9 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
     unit: Unit = "step"
     unverified: tuple[str, ...] = ()
+    running: Running | None = None
+    split_with: Callable[[Tokenizer, str], list[str]] | None = field(default=None, repr=False)
+    whole: WholeSolution | None = None
     description: str | None = None
 
     @property
@@ -286,7 +275,16 @@ class Recipe:
             parameters=parameters,
             unit=getattr(layout, "unit", "step"),
             unverified=unverified,
+            running=readout.running,
+            split_with=getattr(layout, "split_with", None),
+            whole=getattr(layout, "whole", None),
         )
+
+    def bound_to(self, tokenizer: Tokenizer) -> Recipe:
+        """Give the recipe with which solutions given as one text are split by a tokenizer."""
+        if self.split_with is None:
+            return self
+        return replace(self, split=partial(self.split_with, tokenizer))
 
     def positions(
         self,
@@ -310,6 +308,11 @@ class Recipe:
         - ``trl-prm``: every separator behind the problem. A step may hold it as well, so that the
           ids alone do not tell how many steps there are: pass `step_counts`; where the separators
           are not as many, the ends are not to be known from the ids.
+        - ``birm``: every ``ки``, as ``math-shepherd``.
+        - ``llemma-prm``: the first newline token of every blank line behind the problem: pass
+          `prompt_lengths`.
+        - ``vgs-value`` and ``metastone-sprm``: the ids alone do not tell.
+        - a recipe whose `unit` is the ``solution``: the last token of every trace.
 
         What stands behind the last end, such as a step that is still being written, belongs to no
         step; `step_counts` tells whether all are there. The ids must be those of the recipe's own

@@ -16,23 +16,17 @@ from typing import Any
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.recipes import catalog
 from stepscore.recipes.config_sizes import hidden_size
-from stepscore.recipes.recipe import Head, Published, Recipe, Tokenizer
+from stepscore.recipes.head import Shape, head_fault
+from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 from stepscore.recipes.user_defined import user_defined
 from stepscore.recipes.user_defined_fields import Place, check_names, did_you_mean
 
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
 _NOT_OFFERED = {
-    "Gen-Verse/ReasonFlux-PRM-7B": "reasonflux-prm-7b",
-    "Gen-Verse/ReasonFlux-PRM-1.5B": "reasonflux-prm-1.5b",
-    "jinachris/PURE-PRM-7B": "pure-prm",
-    "jinachris/Qwen2.5-Math-7B-PRM800K": "pure-prm",
     "RLHFlow/Llama3.1-8B-PRM-Mistral-Data": "rlhflow-prm",
     "RLHFlow/Llama3.1-8B-PRM-Deepseek-Data": "rlhflow-prm",
-    "Qwen/Qwen2.5-Math-RM-72B": "qwen2.5-math-rm",
 }
-
-Shape = tuple[int, ...]
 
 
 @cache
@@ -76,8 +70,10 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             argument="name",
             where="recipe_by_name",
         )
+    entry = published()[name]
+    _check_arguments(entry, parameters)
     try:
-        return published()[name].make(**parameters)
+        return entry.make(**parameters)
     except InputError:
         raise
     except TypeError as error:
@@ -86,6 +82,36 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
             got=f"{sorted(parameters)} ({error})",
             where="recipe_by_name",
         ) from error
+
+
+def required_arguments(entry: Published) -> list[str]:
+    """Give the arguments that a recipe has no default for, because no source states one."""
+    return [
+        name
+        for name, argument in signature(entry.make).parameters.items()
+        if argument.default is argument.empty
+    ]
+
+
+def _check_arguments(
+    entry: Published, parameters: Mapping[str, str], where: str = "recipe_by_name"
+) -> None:
+    """Name what a recipe leaves to its user, and how it is passed."""
+    missing = [name for name in required_arguments(entry) if name not in parameters]
+    if missing:
+        call = f"stepscore.recipes.{entry.make.__name__}"
+        raise InputError(
+            f"the {' and the '.join(missing)} of {entry.name!r}, which no source states",
+            got="none",
+            advice=(
+                "pass ",
+                Argument("recipe"),
+                f"={call}({', '.join(f'{name}=...' for name in missing)}), or write it into the "
+                f'entry "stepscore" of config.json; help({call}) says what is known of it',
+            ),
+            argument=missing[0],
+            where=where,
+        )
 
 
 @dataclass(frozen=True)
@@ -155,21 +181,6 @@ def detect(evidence: Evidence) -> Recipe:
     return _from_config(evidence) or _from_name(evidence) or _from_head(evidence)
 
 
-def head_fault(head: Head, shapes: Mapping[str, Shape], hidden_size: int) -> InputError | None:
-    """Say how a checkpoint's tensors differ from what a class head needs, or give None."""
-    for number, layer in enumerate(head.layers, 1):
-        rows = head.outputs if number == len(head.layers) else hidden_size
-        expected: list[tuple[str, Shape]] = [(layer.weight, (rows, hidden_size))]
-        if layer.bias is not None:
-            expected.append((layer.bias, (rows,)))
-        for key, shape in expected:
-            if key not in shapes:
-                return InputError(f"a tensor {key!r} of shape {list(shape)}", got="none")
-            if tuple(shapes[key]) != shape:
-                return InputError(f"{key!r} of shape {list(shape)}", got=str(list(shapes[key])))
-    return None
-
-
 def recipe_from_entry(entry: Any, source: str) -> Recipe:
     r"""Make the recipe of an entry ``"stepscore"`` of config.json, as `Recipe.as_config` gives it.
 
@@ -215,6 +226,7 @@ def _from_name(evidence: Evidence) -> Recipe | None:
     for name in map(str.casefold, evidence.names()):
         if name in offered:
             entry, parameters = offered[name]
+            _check_arguments(entry, parameters, "load")
             return entry.make(**parameters)
         if name in not_offered:
             repository = not_offered[name]
@@ -300,10 +312,13 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
     ]
     for entry in published().values():
         # Their class says nothing, so that no other recipe of them could have been detected.
-        if not entry.architectures:
+        if entry.architectures or required_arguments(entry):
+            continue
+        recipe = entry.make()
+        if recipe.head.kind == "lm_rows":
             advice += [
                 "; pass " if len(advice) == 1 else ", ",
                 Argument("recipe", entry.name),
-                f" if its steps end in {entry.make().separator!r}",
+                f" if its steps end in {recipe.separator!r}",
             ]
     return tuple(advice)

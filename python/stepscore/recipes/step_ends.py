@@ -16,7 +16,8 @@ from stepscore.ragged import check_shape, read_offsets, segment_of
 
 # tag: neither a problem nor a step holds the separator.  line: a problem may hold it, a step does
 # not, and what is blank between two of them is no step.  text: problems and steps may hold it.
-SeparatorRule = Literal["tag", "line", "text"]
+# end: one score, read at the last token.  nowhere: the ids that are read hold no end of a step.
+SeparatorRule = Literal["tag", "line", "text", "end", "nowhere"]
 
 _PASS_POSITIONS: tuple[str | Argument, ...] = (
     "give read the ends of the steps themselves, as ",
@@ -31,12 +32,13 @@ class StepEnds:
     """What ends a step in token ids, and what tells it from the same tokens elsewhere.
 
     Attributes:
-        separator: the ids that end a step; it is read at the last of them.
+        separator: the ids that end a step; it is read at the last of them, or `back` before.
         text: what they spell.
         rule: where else they may stand.
         turn: the id that begins each turn of a chat, of which the last holds the steps; None where
             no id tells where the problem ends.
         decode: ids -> their text, to know blank lines by; None without a tokenizer.
+        back: how many tokens before the last id of `separator` a step is read.
     """
 
     separator: tuple[int, ...]
@@ -44,6 +46,7 @@ class StepEnds:
     rule: SeparatorRule
     turn: int | None = None
     decode: Callable[[list[int]], Any] | None = field(default=None, repr=False)
+    back: int = 0
 
 
 class HasStepEnds(Protocol):
@@ -142,6 +145,8 @@ class StepSearch:
             ValueError: what `Recipe.positions` says.
         """
         self._check_arguments()
+        if self.ends.rule == "end":
+            return self._last_tokens()
         ends, _ = find_steps(self.token_ids, self.offsets, self.ends.separator)
         if len(self.ends.separator) > 1:
             self._refuse_overlaps(ends)
@@ -158,11 +163,17 @@ class StepSearch:
             ends, trace_of = ends[kept], trace_of[kept]
         step_offsets = np.searchsorted(trace_of, np.arange(len(self.offsets)), side="left")
         self._check_counts(np.diff(step_offsets))
-        return ends, step_offsets.astype(np.int64)
+        return ends - self.ends.back, step_offsets.astype(np.int64)
 
     def _check_arguments(self) -> None:
         """Refuse a question that the ids alone cannot answer."""
         rule, marked = self.ends.rule, self.ends.turn is not None
+        if rule == "nowhere":
+            self._refuse(
+                "the tokens at which steps are read: no id of its input ends a step",
+                argument=Argument("positions"),
+                advice=("let encode lay the traces out, and ", *_PASS_POSITIONS),
+            )
         if rule == "text" and self.step_counts is None:
             self._refuse(
                 f"the number of steps of each trace: a step may hold {self.ends.text!r}, which "
@@ -191,6 +202,19 @@ class StepSearch:
                 argument=_PROMPT_LENGTHS,
                 advice=("pass ", _PROMPT_LENGTHS, " or ", _STEP_COUNTS),
             )
+
+    def _last_tokens(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give the last token of every trace, the only one that is read."""
+        empty = np.flatnonzero(np.diff(self.offsets) == 0)
+        if len(empty):
+            self._refuse(
+                "tokens in every trace, of which the last is read",
+                got=f"none in {empty[0]}",
+                advice="leave empty traces out",
+            )
+        every = np.ones(len(self.offsets) - 1, np.int64)
+        self._check_counts(every)
+        return self.offsets[1:] - 1, np.arange(len(self.offsets), dtype=np.int64)
 
     def _begins(self) -> NDArray[np.int64] | None:
         """Where the steps of each trace begin; None where nothing says it."""
@@ -262,6 +286,13 @@ class StepSearch:
         trace = int(wrong[0])
         expected = "at least one" if counts is None else str(counts[trace])
         advice: Words = "check that the ids are laid out as the recipe does it"
+        if self.ends.rule == "end":
+            self._refuse(
+                f"one score for each solution, so 1 for trace {trace}",
+                got=str(expected),
+                argument=Argument("step_counts", index=(trace,)),
+                advice=("leave ", _STEP_COUNTS, " out"),
+            )
         if self.ends.rule != "tag":
             merges = f"encode every part alone, so that {self.ends.text!r} merges with nothing, "
             known: tuple[str | Argument, ...] = ()

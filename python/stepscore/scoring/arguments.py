@@ -202,4 +202,4 @@ def _steps(
         fault_in_step = reader.fault_in_step(step)
         if fault_in_step is not None:
             raise arguments.step_fault(trace, number, fault_in_step)
-    return steps, removed
+    return reader.as_read(steps), removed

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.lists import as_lists
 from stepscore.ops.aggregate import Aggregation
+from stepscore.recipes import Recipe
 from stepscore.scoring.arguments import Solution, TraceArguments, check_list, score_arguments
 from stepscore.scoring.ranking import (
     Ranked,
@@ -22,7 +23,13 @@ from stepscore.scoring.ranking import (
 )
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
 from stepscore.scoring.score_traces import check_finite
-from stepscore.scoring.scores import StepScores, all_readings, joined, only
+from stepscore.scoring.scores import (
+    StepScores,
+    all_readings,
+    check_aggregation,
+    joined,
+    only,
+)
 from stepscore.scoring.truncation import Truncation
 from stepscore.scoring.turns import in_turn
 
@@ -62,6 +69,11 @@ class Scorer(Protocol):
     @property
     def engine(self) -> Any:
         """Knows the process that can score."""
+        ...
+
+    @property
+    def recipe(self) -> Recipe:
+        """Says what the scores are."""
         ...
 
     def _score(
@@ -145,6 +157,7 @@ class ScoresAsynchronously:
             '85+95=180'
         """
         options = ScoreOptions(truncation, on_bad, special_tokens, nan)
+        check_aggregation("arank", self.recipe, how)
         if not isinstance(candidates, AsyncIterable):
             arguments, problems, every = rank_arguments("arank", problem, candidates, how, top_k)
             self.engine.check_process("arank")
@@ -244,6 +257,8 @@ async def _scored_as_they_come(
             first += len(group)
         await receiving
     finally:
+        while not waiting.empty():  # room for what says the end
+            waiting.get_nowait()
         receiving.cancel()
         await asyncio.gather(receiving, return_exceptions=True)
 
@@ -304,15 +319,13 @@ async def _receive(candidates: Any, waiting: asyncio.Queue[Any]) -> None:
         else:
             for candidate in candidates:
                 await waiting.put(candidate)
-    except Exception:
-        await waiting.put(_END)
-        raise
-    except BaseException:
+    except asyncio.CancelledError:  # of whoever reads, or of the source, whose request was aborted
         close = getattr(candidates, "aclose", None)
         if close is not None:
             await close()
         raise
-    await waiting.put(_END)
+    finally:
+        await waiting.put(_END)
 
 
 def _pairs(

@@ -239,9 +239,9 @@ def _compare(
     apart = _apart(engine.values, slow)
     differences += _scores(engine, slow, apart, tolerance)
     right = [
-        None if trace.right is None else trace.right[step]
+        None if trace.right is None or len(trace.right) != trace.scores else trace.right[step]
         for trace in engine.laid_out
-        for step in range(len(trace.steps))
+        for step in range(trace.scores)
     ]
     findings = [
         *engine.findings,
@@ -273,14 +273,7 @@ def _compare(
 
 def _read(engine: _Engine, slow: SlowReading) -> Float:
     """Read every sequence of every trace, one at a time."""
-    return np.concatenate(
-        [
-            slow.read(ids, positions)
-            for trace in engine.laid_out
-            for ids, positions in trace.sequences()
-            if positions
-        ]
-    )
+    return np.concatenate([slow.read_trace(trace.sequences()) for trace in engine.laid_out])
 
 
 def _apart(values: Float, slow: Float) -> Float:
@@ -293,7 +286,7 @@ def _apart(values: Float, slow: Float) -> Float:
 
 def _scores(engine: _Engine, slow: Float, apart: Float, tolerance: float) -> Iterator[Difference]:
     places = [
-        (trace.place, step) for trace in engine.laid_out for step in range(1, len(trace.steps) + 1)
+        (trace.place, step) for trace in engine.laid_out for step in range(1, trace.scores + 1)
     ]
     wrong = np.argwhere(apart > tolerance)
     for row, column in wrong[:_MOST_DIFFERENCES].tolist():

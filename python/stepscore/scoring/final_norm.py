@@ -117,11 +117,14 @@ class FinalNorm:
 
 
 def final_norm(backbone: torch.nn.Module) -> FinalNorm | None:
-    """Find the norm behind the last layer of a stock model; None where it has no known name."""
+    """Find the norm behind the last layer of a stock model; None where it has no known name.
+
+    A backbone that ends before its last layer has none.
+    """
     for name in NAMES:
         module = getattr(backbone, name, None)
         if isinstance(module, torch.nn.Module):
-            return FinalNorm(module)
+            return None if isinstance(module, torch.nn.Identity) else FinalNorm(module)
     return None
 
 

@@ -37,7 +37,7 @@ from stepscore.scoring.render import Renderer
 from stepscore.scoring.reserved_tokens import ReservedTokens
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
 from stepscore.scoring.score_traces import progress_bar, score_traces
-from stepscore.scoring.scores import StepScores
+from stepscore.scoring.scores import StepScores, check_aggregation
 from stepscore.scoring.session import Session
 from stepscore.scoring.solution_reader import SolutionReader
 from stepscore.scoring.truncation import Truncation
@@ -130,7 +130,9 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
     @cached_property
     def reader(self) -> SolutionReader:
         """What turns texts into steps, and knows which texts cannot be read."""
-        return SolutionReader(self.recipe, ReservedTokens.of(self.tokenizer))
+        return SolutionReader(
+            self.recipe.bound_to(self.tokenizer), ReservedTokens.of(self.tokenizer)
+        )
 
     @property
     def renderer(self) -> Renderer:
@@ -233,6 +235,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
             (1, '85+95=180\n180-16=164')
         """
         arguments, problems, candidates = rank_arguments("rank", problem, candidates, how, top_k)
+        check_aggregation("rank", self.recipe, how)
         options = ScoreOptions(truncation, on_bad, special_tokens, nan)
         scores = self._score(arguments, problems, candidates, options)
         [ranking] = rank_scores([candidates], scores, how, top_k)
@@ -271,6 +274,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
         """
         problems, candidates = as_lists(problems), as_lists(candidates)
         check_ranking("rank_many", how, top_k)
+        check_aggregation("rank_many", self.recipe, how)
         check_problems_and_candidates("rank_many", problems, candidates)
         places = [
             (index, place)

@@ -12,12 +12,17 @@ from stepscore.ragged import read_offsets
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.step_ends import find_step_ends, on_host
 from stepscore.scoring.hidden_states import HiddenStates, read_hidden
+from stepscore.scoring.running_scores import with_running
 from stepscore.scoring.score_options import NonFinite, check_choice
 from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.tail import Norm, head_layers, head_scores, normed
 
 if TYPE_CHECKING:
     from stepscore.scoring.final_norm import FinalNorm
+
+
+# Tokens that are looked at beside the read ones.
+_SPREAD = 32
 
 
 class StepReader(Protocol):
@@ -85,8 +90,9 @@ def read_steps(
         recipe: says where steps end in token ids, and how a hidden state is read.
         head: what `stepscore.load_head` gives, ``prm.head``, ``[(weight, bias), ...]`` as in
             `stepscore.mlp_head`, a ``torch.nn.Linear``, or a ``Sequential`` of them and ReLUs.
-        hidden: the last hidden states, float32, float16 or bfloat16, of NumPy, torch or JAX, on the
-            CPU or on a GPU; ``[tokens, H]`` with `offsets`, or ``[batch, length, H]`` with
+        hidden: the hidden states that the recipe reads: the last ones, but for recipes whose
+            ``head.hidden_layer`` says -2. float32, float16 or bfloat16, of NumPy, torch or JAX, on
+            the CPU or on a GPU; ``[tokens, H]`` with `offsets`, or ``[batch, length, H]`` with
             `attention_mask` or `lengths`.
         token_ids: the ids that were forwarded, ``[tokens]`` or ``[batch, length]``; None where
             `positions` says which states are read.
@@ -147,6 +153,8 @@ class ReadsHiddenStates:
         Raises:
             ValueError: the model has none under a name that is known here.
         """
+        if self.recipe.head.hidden_layer != -1:
+            raise _no_norm("norm", self.recipe)
         if self.final_norm is None:
             raise InputError(
                 "a model whose last layer is followed by a norm of a known name",
@@ -236,6 +244,8 @@ def read(
         known: the model's own final norm, to tell states that lack it; None tells nothing.
     """
     check_choice(call, "nan", nan, NonFinite)
+    if norm is not None and recipe.head.hidden_layer != -1:
+        raise _no_norm(call, recipe)
     layers = head_layers(call, recipe, head)
     states, ids = read_hidden(
         call,
@@ -251,7 +261,9 @@ def read(
     read_rows = rows if norm is None else normed(call, rows, norm)
     if known is not None:
         known.check(call, rows, applied=norm is not None)
-    values = head_scores(recipe, layers, read_rows)
+        if norm is not None:  # of few steps only other tokens tell that they have it already
+            known.check(call, states.rows(_spread(int(states.offsets[-1]))), applied=True)
+    values = with_running(recipe, head_scores(recipe, layers, read_rows), step_offsets)
     if nan == "error":
         _check_finite(call, values, step_offsets)
     traces = len(step_offsets) - 1
@@ -261,6 +273,18 @@ def read(
         recipe,
         np.zeros(traces, dtype=np.int64),
         readings=further_readings(recipe.readings, values),
+    )
+
+
+def _no_norm(call: str, recipe: Recipe) -> InputError:
+    """Give the error for a norm behind states that the head reads without one."""
+    return InputError(
+        f"no norm, because {recipe.name} reads hidden_states[{recipe.head.hidden_layer}], the "
+        "states before the last layer as they are",
+        got="one",
+        advice="leave it out, and pass the states of that layer",
+        argument="norm",
+        where=call,
     )
 
 
@@ -323,7 +347,27 @@ def _ends(
             argument="positions",
             where=call,
         )
+    _check_counts(call, tokens.step_counts, step_offsets)
     return ends, step_offsets
+
+
+def _check_counts(call: str, step_counts: Any, step_offsets: NDArray[np.int64]) -> None:
+    """Refuse counts that contradict positions."""
+    if step_counts is not None:
+        counts = on_host(call, "step_counts", step_counts)
+        if not np.array_equal(counts, np.diff(step_offsets)):
+            raise InputError(
+                "as many steps as the positions have",
+                got=f"{counts.tolist()[:5]} for {np.diff(step_offsets).tolist()[:5]}",
+                advice="leave them out where positions say it",
+                argument="step_counts",
+                where=call,
+            )
+
+
+def _spread(tokens: int) -> NDArray[np.int64]:
+    """Give some tokens from all over the traces."""
+    return np.unique(np.linspace(0, max(0, tokens - 1), min(tokens, _SPREAD)).astype(np.int64))
 
 
 def _check_finite(call: str, values: NDArray[np.float32], step_offsets: NDArray[np.int64]) -> None:

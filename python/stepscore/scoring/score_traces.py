@@ -18,6 +18,7 @@ from stepscore.scoring.chunks import chunk_traces, prefetched
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.packed_traces import concatenated_ranges
 from stepscore.scoring.render import Rendered, Renderer
+from stepscore.scoring.running_scores import with_running
 from stepscore.scoring.score_options import ScoreOptions
 from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.solution_reader import SolutionReader
@@ -79,6 +80,7 @@ def score_traces(
     values = values[~bad[segment_of(step_offsets)]]
     counts[bad] = 0
     step_offsets = offsets_of(counts)
+    values = with_running(reader.recipe, values, step_offsets)
     if options.nan == "error":
         check_finite(arguments, values, step_offsets, truncated, number_format=engine.number_format)
     if truncated.any():

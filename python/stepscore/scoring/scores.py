@@ -15,7 +15,7 @@ from stepscore.ops import aggregate
 from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import offsets_of
 from stepscore.recipes import Reading, Recipe
-from stepscore.voting.columns import UNSTATED_AGGREGATION
+from stepscore.voting.columns import NEED_PROBABILITIES, UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
     import pyarrow
@@ -106,8 +106,13 @@ class StepScores:
 
         Returns:
             float64 ``[candidates]``, or ``[candidates, len(how)]`` for a list.
+
+        Raises:
+            ValueError: as `stepscore.aggregate`; ``prod``, ``geometric_mean``, ``logit_mean`` or
+                ``odds_mean`` of a recipe whose scores are no probabilities.
         """
         chosen = default_aggregate(self.recipe) if how is None else how
+        check_aggregation("aggregate", self.recipe, chosen)
         values = self.values.astype(np.float64)
         reduced: NDArray[np.float64] = aggregate(values, self.offsets, chosen, **parameters)
         return reduced
@@ -193,6 +198,30 @@ def further_readings(
 ) -> dict[str, NDArray[np.float32]]:
     """Give all but the first of the readings ``[steps, readings]``, by name."""
     return {each.name: values[:, i].copy() for i, each in enumerate(readings) if i}
+
+
+def check_aggregation(where: str, recipe: Recipe, how: Any) -> None:
+    """Refuse to multiply scores that are no probabilities, whatever they happen to be.
+
+    Args:
+        where: the function that was called.
+        recipe: how they were read.
+        how: a name, or names, which need not be known; None is the recipe's own.
+
+    Raises:
+        ValueError: a product of scores outside [0, 1], or odds of them.
+    """
+    low, high = recipe.score_range
+    names = [how] if isinstance(how, str) else list(how or ())
+    wrong = [name for name in names if isinstance(name, str) and name in NEED_PROBABILITIES]
+    if wrong and not (low >= 0 and high <= 1):
+        raise InputError(
+            f"scores in [0, 1], which {wrong[0]} needs",
+            got=f"those of {recipe.name!r}, in [{low:g}, {high:g}]",
+            advice="pass min, mean or last",
+            argument="how",
+            where=where,
+        )
 
 
 def default_aggregate(recipe: Recipe) -> Aggregation:

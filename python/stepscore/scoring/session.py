@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -17,6 +17,7 @@ from stepscore.scoring.arguments import TraceArguments, addressed, check_traces
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.render import Renderer
+from stepscore.scoring.running_scores import with_running
 from stepscore.scoring.score_options import NonFinite
 from stepscore.scoring.score_traces import check_finite
 from stepscore.scoring.scores import StepScores, further_readings
@@ -49,7 +50,8 @@ class Session:
     nothing. Nodes that are no longer needed are released with `free` or `keep`.
 
     A score is that of `ProcessRewardModel.score` for the whole trace: in float32 on a CPU bit for
-    bit, elsewhere as far as scores move there (``prm.sharing.moves``).
+    bit, elsewhere as far as scores move there (``prm.sharing.moves``). Where a model gives one
+    score to a solution, each step has that of the solution that ends with it.
 
     Attributes:
         roots: the node of each problem.
@@ -79,9 +81,9 @@ class Session:
         nan: NonFinite,
     ) -> None:
         self._engine = engine
-        self._reader = reader
+        self._reader = reader.of_prefixes()
         self._nan = nan
-        self._renderer = renderer
+        self._renderer = replace(renderer, recipe=self._reader.recipe)
         self._name = name
         self._lock = Lock()
         self._nodes = TraceForest()
@@ -117,7 +119,8 @@ class Session:
                 raise addressed(fault, "session", Argument("problems", index=(index,)))
         with self._lock:
             self._nodes.check_open()
-            roots = [self._nodes.add_root(problem) for problem in problems]
+            readings = len(self._renderer.recipe.readings)
+            roots = [self._nodes.add_root(problem, readings) for problem in problems]
             self.roots += roots
         return roots
 
@@ -149,6 +152,8 @@ class Session:
             readings = self._renderer.recipe.readings
             none_read = np.zeros((0, len(readings)), dtype=np.float32)
             values = np.concatenate([none_read, *(result.scores for result in results)])
+            earlier = [node.readings for node in parents]
+            values = with_running(self._renderer.recipe, values, offsets, earlier)
             none = np.zeros(len(added), dtype=np.int64)
             if self._nan == "error":
                 first = [len(node.steps) for node in parents]
@@ -159,7 +164,7 @@ class Session:
             last = {branch.index: i for i, branch in enumerate(branches)}
             for index, (parent, all_steps) in enumerate(zip(parents, whole, strict=True)):
                 known = np.concatenate(
-                    [parent.scores, values[offsets[index] : offsets[index + 1], 0]]
+                    [parent.readings, values[offsets[index] : offsets[index + 1]]]
                 )
                 token_ids, prefix = branches[last[index]].token_ids, results[last[index]].prefix
                 children.append(self._nodes.add_child(parent, all_steps, known, token_ids, prefix))

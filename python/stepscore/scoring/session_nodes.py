@@ -21,7 +21,7 @@ class TraceNode:
         parent: the trace that it continues; None for a root.
         problem: the text before the steps.
         steps: from the root on.
-        scores: one per step.
+        readings: of every step, the score first ``[steps, readings]``.
         token_ids: of the whole trace, as far as it was forwarded.
         prefix: the keys and values of these tokens; None where there are none.
         children: what continues it.
@@ -31,10 +31,15 @@ class TraceNode:
     parent: TraceNode | None
     problem: str
     steps: list[str]
-    scores: NDArray[np.float32]
+    readings: NDArray[np.float32]
     token_ids: NDArray[np.int32]
     prefix: Prefix | None
     children: list[TraceNode] = field(default_factory=list)
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """One per step."""
+        return self.readings[:, 0]
 
 
 class TraceForest:
@@ -78,21 +83,21 @@ class TraceForest:
             )
         return node
 
-    def add_root(self, problem: str) -> int:
+    def add_root(self, problem: str, readings: int = 1) -> int:
         """Add a problem."""
-        no_scores, no_tokens = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32)
-        return self._add(TraceNode(self._next, None, problem, [], no_scores, no_tokens, None))
+        nothing, no_tokens = np.zeros((0, readings), dtype=np.float32), np.zeros(0, dtype=np.int32)
+        return self._add(TraceNode(self._next, None, problem, [], nothing, no_tokens, None))
 
     def add_child(
         self,
         parent: TraceNode,
         steps: list[str],
-        scores: NDArray[np.float32],
+        readings: NDArray[np.float32],
         token_ids: NDArray[np.int32],
         prefix: Prefix | None,
     ) -> int:
         """Continue a node by the last of these steps."""
-        node = TraceNode(self._next, parent, parent.problem, steps, scores, token_ids, prefix)
+        node = TraceNode(self._next, parent, parent.problem, steps, readings, token_ids, prefix)
         parent.children.append(node)
         return self._add(node)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stepscore.errors import Argument, InputError, InputTypeError, Words
 from stepscore.recipes import Recipe
@@ -77,6 +77,26 @@ class SolutionReader:
                 "at least one step", got=repr(solution), advice="leave empty solutions out"
             )
         return steps, removed
+
+    @property
+    def reads_steps(self) -> bool:
+        """Whether every step has a score, and not the solution as one."""
+        return self.recipe.whole is None
+
+    def as_read(self, steps: list[str]) -> list[str]:
+        """Give what has a score each: the steps, or the whole solution as one text."""
+        return steps if self.recipe.whole is None else [self.recipe.whole.join(steps)]
+
+    def of_prefixes(self) -> SolutionReader:
+        """Give what reads every step of a solution that grows, where only the whole has a score.
+
+        A step then has the score of the solution that ends with it.
+        """
+        whole = self.recipe.whole
+        if whole is None:
+            return self
+        recipe = replace(self.recipe, unit="step", encode=whole.encode_prefixes, whole=None)
+        return replace(self, recipe=recipe)
 
     def _without_end(self, steps: list[str]) -> tuple[list[str], int]:
         if not steps or not isinstance(steps[-1], str):

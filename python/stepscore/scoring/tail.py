@@ -24,6 +24,14 @@ Norm = Callable[[Any], Any] | tuple[Any, float]
 
 def head_layers(call: str, recipe: Recipe, head: Any) -> list[tuple[Any, Any]]:
     """The layers of a head, checked against the recipe's."""
+    if not isinstance(recipe, Recipe):
+        raise InputTypeError(
+            "a value of the class Recipe",
+            got=type(recipe).__name__,
+            advice="pass prm.recipe, or what stepscore.recipes makes, such as trl_prm()",
+            argument="recipe",
+            where=call,
+        )
     known = getattr(head, "recipe", None)
     if known is not None and known.as_config() != recipe.as_config():
         raise InputError(
@@ -35,7 +43,7 @@ def head_layers(call: str, recipe: Recipe, head: Any) -> list[tuple[Any, Any]]:
         )
     pairs = _pairs(call, head.layers if known is not None else head)
     layers = [tuple(map(_plain, pair)) for pair in pairs]
-    count = max(1, len(recipe.head.layers))
+    count = recipe.head.depth
     shapes = [list(weight.shape) for weight, _ in layers]
     fits = len(layers) == count and all(len(shape) == 2 for shape in shapes)
     fits = fits and shapes[-1][0] == recipe.head.outputs
@@ -57,6 +65,8 @@ def _pairs(call: str, head: Any) -> Sequence[tuple[Any, Any]]:
         modules = list(head) if isinstance(head, torch.nn.Sequential) else [head]
         linear = [each for each in modules if isinstance(each, torch.nn.Linear)]
         others = [each for each in modules if not isinstance(each, torch.nn.Linear)]
+        # Dropout is off wherever a model is read.
+        others = [each for each in others if not isinstance(each, torch.nn.Dropout)]
         strange = [each for each in others if not isinstance(each, torch.nn.ReLU)]
         if linear and not strange and len(others) == len(linear) - 1:
             return [(each.weight, each.bias) for each in linear]
@@ -112,8 +122,19 @@ def normed(call: str, rows: Any, norm: Norm) -> Any:
 
 
 def _rms_normed(call: str, rows: Any, norm: Any) -> Any:
-    weight, eps = norm
-    weight = _plain(weight)
+    try:
+        weight, eps = _plain(norm[0]), float(norm[1])
+        fits = len(norm) == 2 and 0 <= eps < 1
+    except (TypeError, ValueError, IndexError):
+        fits = False
+    if not fits:
+        raise InputTypeError(
+            "(weight, eps), with an epsilon from 0 that is small against 1",
+            got=repr(tuple(norm[1:])),
+            advice="pass the weight and the epsilon of the final norm",
+            argument="norm",
+            where=call,
+        )
     if tuple(weight.shape) != tuple(rows.shape[1:]):
         raise InputError(
             f"a weight of shape {list(rows.shape[1:])}",

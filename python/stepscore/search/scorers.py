@@ -22,7 +22,8 @@ class PrmScorer:
     A step's score is that of `ProcessRewardModel.score` for the whole trace ``"".join(steps)``, to
     about 1e-6 in float32. The recipe splits that text by itself: where a step of the search holds
     several of its steps, the last of them counts; where it holds the beginning of one, the score is
-    that of the beginning, ended there.
+    that of the beginning, ended there. Of a model that gives one score to a solution, a trace gets
+    the score of what stands there so far, as if it were the solution.
 
     Traces live in one session of the model. Equal traces are scored once, whichever nodes they
     belong to. Keys and values that were not used for longest, those of abandoned traces first of
@@ -41,8 +42,8 @@ class PrmScorer:
         # problem -> the steps that the model has read, from the first on -> their session node
         self._known: dict[str, dict[tuple[str, ...], int]] = {}
 
-    def __call__(self, requests: Sequence[ScoreRequest]) -> list[list[float] | ValueError]:
-        """Score traces; each gets a score per step of the search.
+    def __call__(self, requests: Sequence[ScoreRequest]) -> list[float | list[float] | ValueError]:
+        """Score traces; each gets a score per step of the search, or one where the model has one.
 
         A trace that cannot be laid out, because it is empty or holds the model's separator or
         another special token, gets an error in place of its scores; special tokens that end it,
@@ -71,8 +72,11 @@ class PrmScorer:
                 self.session.scores(self._known[problem][trace]).tolist()
                 for problem, trace in zip(problems, wanted, strict=True)
             ]
-        answers: list[list[float] | ValueError] = [fault or [] for fault in faults]
+        answers: list[float | list[float] | ValueError] = [fault or [] for fault in faults]
         for index, of_trace in zip(good, scores, strict=True):
+            if not self.prm.reader.reads_steps:
+                [answers[index]] = of_trace
+                continue
             counts = _counts(requests[index].steps, split)
             answers[index] = [of_trace[max(0, count - 1)] for count in counts]
         return answers

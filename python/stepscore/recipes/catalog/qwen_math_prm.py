@@ -14,6 +14,8 @@ def qwen_math_prm() -> Recipe:
     The chat text ends every step of the assistant's turn in ``<extra_0>``, is encoded as one text,
     and is read at each ``<extra_0>``. The author states no aggregate.
 
+    Babelscape's ``Qwen2.5-Math-PRM-7B-PDDL-r`` was trained further and is read in the same way.
+
     Source: the model card of Qwen/Qwen2.5-Math-PRM-7B (text and score); the ports in
         InternLM/lmdeploy and vllm-project/vllm (head).
 
@@ -34,7 +36,10 @@ def qwen_math_prm() -> Recipe:
 PUBLISHED = Published(
     "qwen2.5-math-prm",
     qwen_math_prm,
-    repositories={f"Qwen/Qwen2.5-Math-{x}": {} for x in ("PRM-7B", "PRM-72B", "7B-PRM800K")},
+    repositories={
+        **{f"Qwen/Qwen2.5-Math-{x}": {} for x in ("PRM-7B", "PRM-72B", "7B-PRM800K")},
+        "Babelscape/Qwen2.5-Math-PRM-7B-PDDL-r": {},
+    },
     architectures=("Qwen2ForProcessRewardModel",),
     added_token="<extra_0>",  # PURE's models share the class and the head, but not the tag
 )

@@ -1,4 +1,4 @@
-"""trl-prm: any PRM trained with TRL's PRMTrainer, Hugging Face's H4 PRMs among them."""
+"""trl-prm: any PRM trained with TRL's PRMTrainer."""
 
 from __future__ import annotations
 
@@ -44,11 +44,9 @@ def trl_prm(separator: str = TRL_SEPARATOR) -> Recipe:
     )
 
 
-_H4 = "HuggingFaceH4/Qwen2.5-Math-{}-Instruct-PRM-0.2"
 PUBLISHED = Published(
     "trl-prm",
     trl_prm,
-    repositories={_H4.format(size): {"separator": "\n\n"} for size in ("1.5B", "7B")},
     architectures=("*ForTokenClassification",),
     assumption="looks like a PRM of TRL's trainer; its checkpoint does not say which separator it "
     'was trained with, so TRL\'s default "\\n" is used; pass '

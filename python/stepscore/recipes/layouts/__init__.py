@@ -1,22 +1,67 @@
 """The ways in which published PRMs are laid out as tokens, and read."""
 
-from stepscore.recipes.layouts.chat import qwen_chat
-from stepscore.recipes.layouts.readouts import (
-    sigmoid_of_value,
-    softmax_of_classes,
-    softmax_of_words,
+from stepscore.recipes.layouts.blocks import Blocks
+from stepscore.recipes.layouts.chat import llama_chat, qwen_chat, qwen_chat_read_at_end
+from stepscore.recipes.layouts.ended_text import EndedText
+from stepscore.recipes.layouts.head_files import (
+    scaled_values,
+    success_of_classes,
+    value_in_file,
+    value_of_logits,
 )
+from stepscore.recipes.layouts.readouts import (
+    difference_of_classes,
+    mean_and_concentration,
+    readings_of_classes,
+    sigmoid_of_value,
+    softmax_column,
+    softmax_of_classes,
+    softmax_of_rows,
+    softmax_of_words,
+    value_of,
+)
+from stepscore.recipes.layouts.removed_tags import RemovedTags
 from stepscore.recipes.layouts.separate_parts import SeparateParts
-from stepscore.recipes.layouts.step_numbers import Numbering, written_with
+from stepscore.recipes.layouts.step_numbers import (
+    Numbering,
+    on_one_line,
+    one_of,
+    renumbered,
+    written_with,
+)
 from stepscore.recipes.layouts.tagged_text import TaggedText
+from stepscore.recipes.layouts.text_end import TextEnd
+from stepscore.recipes.layouts.thoughts import Thoughts
+from stepscore.recipes.layouts.word_rows import rows_of_words
 
 __all__ = [
+    "Blocks",
+    "EndedText",
     "Numbering",
+    "RemovedTags",
     "SeparateParts",
     "TaggedText",
+    "TextEnd",
+    "Thoughts",
+    "difference_of_classes",
+    "llama_chat",
+    "mean_and_concentration",
+    "on_one_line",
+    "one_of",
     "qwen_chat",
+    "qwen_chat_read_at_end",
+    "readings_of_classes",
+    "renumbered",
+    "rows_of_words",
+    "scaled_values",
     "sigmoid_of_value",
+    "softmax_column",
     "softmax_of_classes",
+    "softmax_of_rows",
     "softmax_of_words",
+    "success_of_classes",
+    "value_in_file",
+    "value_of",
+    "value_of_logits",
     "written_with",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
 
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
-from stepscore.recipes.recipe import Head, Layer, Reading, Readout, Tokenizer
+from stepscore.recipes.layouts.word_rows import WordId, rows_of_words
+from stepscore.recipes.recipe import Activation, Head, Layer, Reading, Readout, Tokenizer
 
 
 def softmax_of_classes(*layers: str, classes: int, good: int) -> Readout:
@@ -26,14 +29,74 @@ def softmax_of_classes(*layers: str, classes: int, good: int) -> Readout:
     return Readout(head, (softmax_column("score", good, classes),))
 
 
+def difference_of_classes(*layers: str) -> Readout:
+    r"""Read two classes of a head: :math:`r = p_1 - p_0,\; p = \mathrm{softmax}(\mathrm{head}(h))`.
+
+    Args:
+        layers: as in `softmax_of_classes`.
+    """
+    head = softmax_of_classes(*layers, classes=2, good=1).head
+    return Readout(head, (Reading("score", "softmax", (-1.0, 1.0), (-1.0, 1.0)),))
+
+
+def readings_of_classes(*layers: str, classes: int, readings: tuple[Reading, ...]) -> Readout:
+    """Read several sums of classes of a head.
+
+    Args:
+        layers, classes: as in `softmax_of_classes`.
+        readings: the first is the score.
+    """
+    return Readout(softmax_of_classes(*layers, classes=classes, good=0).head, readings)
+
+
+def mean_and_concentration(layer: str) -> Readout:
+    r"""Read a belief of success: mean :math:`\sigma(z_0)`, concentration :math:`\ln(1 + e^{z_1})`.
+
+    Args:
+        layer: the module of the two outputs in the checkpoint.
+    """
+    mean = Reading("mean", "sigmoid", (1.0, 0.0))
+    concentration = Reading("concentration", "softplus", (0.0, 1.0), _RANGES["softplus"])
+    return Readout(Head("affine", (_with_bias(layer),), 2), (mean, concentration))
+
+
 def sigmoid_of_value(layer: str) -> Readout:
     r"""Read a value head: :math:`r = \sigma(w \cdot h + b)`.
 
     Args:
         layer: its module in the checkpoint.
     """
-    head = Head("affine", (_with_bias(layer),), 1)
-    return Readout(head, (Reading("score", "sigmoid", (1.0,)),))
+    return value_of(layer, activation="sigmoid")
+
+
+_RANGES: dict[Activation, tuple[float, float]] = {
+    "identity": (-np.inf, np.inf),
+    "sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "softplus": (0.0, np.inf),
+}
+
+
+def value_of(*layers: str, activation: Activation = "identity", bias: bool = True) -> Readout:
+    r"""Read a head with one output: :math:`r = a(\mathrm{head}(h))`.
+
+    Args:
+        layers: its modules in the checkpoint; between several of them stands a ReLU.
+        activation: :math:`a`; without one the scores are all real numbers, and no probabilities.
+        bias: whether the modules have one.
+
+    Raises:
+        ValueError: another activation.
+    """
+    if activation not in _RANGES:
+        raise InputError(
+            " or ".join(f'"{name}"' for name in _RANGES),
+            got=repr(activation),
+            argument="activation",
+        )
+    kind: Literal["affine", "mlp"] = "affine" if len(layers) == 1 else "mlp"
+    head = Head(kind, tuple(map(_with_bias if bias else _without_bias, layers)), 1)
+    return Readout(head, (Reading("score", activation, (1.0,), _RANGES[activation]),))
 
 
 def softmax_of_words(
@@ -50,6 +113,25 @@ def softmax_of_words(
     head = Head("lm_rows", (Layer("lm_head.weight"),), 2, word_ids=pair.ids)
     readings = (softmax_column("score", good, 2),)
     return Readout(head, readings, check_tokenizer=pair.check_tokenizer)
+
+
+def softmax_of_rows(
+    words: Sequence[str],
+    *,
+    good: int,
+    take: WordId,
+    published: Mapping[str, tuple[int, ...]] | None = None,
+) -> Readout:
+    r"""Read rows of the output matrix as `softmax_of_words`, of words that are encoded alone.
+
+    Args:
+        words: the words.
+        good: the word that is the score.
+        take: which id of each is its row.
+        published: published vocabulary -> the words' ids in it.
+    """
+    readings = (softmax_column("score", good, len(words)),)
+    return rows_of_words(words, take=take, readings=readings, published=published)
 
 
 def softmax_column(name: str, column: int, outputs: int) -> Reading:
@@ -96,6 +178,10 @@ class WordPair:
                 advice="use the tokenizer that the model was trained with",
                 where=recipe,
             )
+
+
+def _without_bias(layer: str) -> Layer:
+    return Layer(f"{layer}.weight")
 
 
 def _with_bias(layer: str) -> Layer:

@@ -3,14 +3,15 @@ r"""Steps that number themselves: ``Step 1: ...``, in the forms that models writ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 from stepscore.errors import InputError
 
 # missing: a step without a number gets its own;  never: steps are written as they are.
 Numbering = Literal["missing", "never"]
+_Value = TypeVar("_Value")
 
 # At the beginning of a line: "Step 1:", "## step 2.", "**Step  3**", "- Step 4)", "Step 5" alone.
 # A heading may go on without a sign: "## Step 6 Add". "Step 1.5" and "step 1 of the proof" are no
@@ -22,6 +23,8 @@ _AT_LINE = re.compile(
 )
 # Within a line, where the solution is one line: only "Step 2:".
 _IN_LINE = re.compile(r"(?<!\S)[*_]*step[ \t]*(\d+)[ \t]*[:：]", re.IGNORECASE)
+
+_SIGNS = re.compile(r"^[*_:：]+")
 
 
 def split_at_numbers(text: str) -> list[str] | None:
@@ -52,6 +55,21 @@ def numbered(step: str, number: int) -> str:
     return f"Step {number}: {step}"
 
 
+def on_one_line(step: str, number: int) -> str:
+    """Give the step as `numbered` does, a heading's signs and its newlines as spaces."""
+    return numbered(step.replace("\n", " ").replace("## ", ""), number)
+
+
+def renumbered(step: str, number: int) -> str:
+    """Give the step, stripped, with ``Step <number>: `` in place of a number that it brings."""
+    text = step.strip()
+    if _may_hold_numbers(text):
+        mark = _AT_LINE.match(text) or _IN_LINE.match(text)
+        # The signs of "**Step 2** ..." go with it.
+        text = text if mark is None else _SIGNS.sub("", text[mark.end() :]).lstrip()
+    return f"Step {number}: {text}"
+
+
 def as_given(step: str, number: int) -> str:
     """Give the step as it is; `number` is its place, from 1."""
     return step
@@ -63,12 +81,19 @@ def written_with(numbering: Numbering) -> Callable[[str, int], str]:
     Raises:
         ValueError: another numbering.
     """
-    ways = {"missing": numbered, "never": as_given}
-    if numbering not in ways:
-        raise InputError(
-            " or ".join(f'"{name}"' for name in ways), got=repr(numbering), argument="numbering"
-        )
-    return ways[numbering]
+    return one_of("numbering", numbering, {"missing": numbered, "never": as_given})
+
+
+def one_of(argument: str, choice: str, choices: Mapping[str, _Value]) -> _Value:
+    """Give what a choice of the user stands for.
+
+    Raises:
+        ValueError: a choice that there is not.
+    """
+    if choice not in choices:
+        expected = " or ".join(f'"{name}"' for name in choices)
+        raise InputError(expected, got=repr(choice), argument=argument)
+    return choices[choice]
 
 
 def _may_hold_numbers(text: str) -> bool:

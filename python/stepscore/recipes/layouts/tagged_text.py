@@ -24,10 +24,10 @@ from stepscore.recipes.layouts.steps import (
     unix_lines,
 )
 from stepscore.recipes.layouts.vocabulary import (
+    expect_added,
     expect_known,
     expect_published,
     published_id,
-    published_vocabulary,
     token_id,
 )
 from stepscore.recipes.recipe import Encoded, Tokenizer
@@ -45,15 +45,17 @@ class TaggedText:
     because a space before the tag would make another token of it.
 
     Attributes:
-        tag: ends a step in the model's input; neither a problem nor a step may contain it.
+        tag: ends a step in the model's input; neither a problem nor a step may contain it. White
+            space may be part of it, or all of it: `` ки`` and ``ки`` are two tokens of Llama 3.
         between: stands between the problem and the first step.
         before, joiner, tag_start, after: see above.
         number: step and its number, from 1 -> how the step is written.
+        problem_stripped: whether the white space around a problem goes.
         split_at: where a solution given as one text is split; None splits it at its tags, else in
             front of every ``Step n:``, else at newlines, and strips the steps.
         special_tokens: whether the tokenizer adds its own, such as BOS.
-        added: entries that must be added tokens of the tokenizer, the tag among them. Without any
-            the tag must be one ordinary token, the same alone and behind a step.
+        added: entries that must be added tokens of the tokenizer, such as the marks of a chat. A
+            tag that is none of them must be one ordinary token, the same alone and behind a step.
         tag_ids: published vocabulary -> the tag's id in it.
         turn: the added token that begins each turn of a chat, of which the last holds the steps;
             None where the layout has none.
@@ -69,6 +71,7 @@ class TaggedText:
     tag_start: str = ""
     after: str = ""
     number: Callable[[str, int], str] = as_given
+    problem_stripped: bool = False
     split_at: str | None = None
     special_tokens: bool = False
     added: tuple[str, ...] = ()
@@ -78,13 +81,13 @@ class TaggedText:
 
     @property
     def separator(self) -> str:
-        """The tag."""
-        return self.tag
+        """The tag, without the space that is part of its token."""
+        return self.tag.strip() or self.tag
 
     def split(self, text: str) -> list[str]:
         """Split a solution given as one text into its steps."""
         if self.split_at is None:
-            return split_at_tags_or_lines(text, self.tag, self._tag_alone)
+            return split_at_tags_or_lines(text, self.separator, self._tag_alone)
         return split_at(text, self.split_at)
 
     def fault_in_problem(self, problem: str) -> InputError | None:
@@ -118,32 +121,36 @@ class TaggedText:
         else:
             tag = self._tag_id(tokenizer)
             turn = None if self.turn is None else token_id(tokenizer, self.turn)
-        return StepEnds((tag,), self.tag, "tag", turn)
+        return StepEnds((tag,), self.separator, "tag", turn)
 
     def check_tokenizer(self, recipe: str, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer in which the tag could not be told from the text around it."""
-        if self.added:
-            self._check_added(recipe, tokenizer)
-        else:
+        for token in self.added:
+            expect_added(recipe, tokenizer, token, self.tag_ids if token == self.tag else None)
+        if not self._tag_is_added:
             self._check_in_context(recipe, tokenizer)
+
+    @property
+    def _tag_is_added(self) -> bool:
+        return self.tag in self.added
 
     @cached_property
     def _tag_alone(self) -> re.Pattern[str]:
         """The tag, but for words that contain it."""
-        tag = re.escape(self.tag)
-        return re.compile(tag if self.added else rf"(?<!\w){tag}(?!\w)")
+        tag = re.escape(self.separator)
+        is_word = self.tag.strip() and not self._tag_is_added
+        return re.compile(rf"(?<!\w){tag}(?!\w)" if is_word else tag)
 
     @cached_property
     def _reserved(self) -> re.Pattern[str]:
         """What neither a problem nor a step may contain."""
-        if not self.added:
-            return self._tag_alone
-        return re.compile("|".join(map(re.escape, self.added)))
+        marks = [re.escape(mark) for mark in self.added if mark != self.tag]
+        return re.compile("|".join([self._tag_alone.pattern, *marks]))
 
     def _fault_in_text(self, text: str, what: str) -> InputError | None:
-        if not self.added and self.tag not in text:
+        if not self.added and self.separator not in text:
             return None
-        return fault_in_text(text, what, self._reserved, self.tag)
+        return fault_in_text(text, what, self._reserved, self.separator)
 
     def _fault_in_tags(
         self, tokenizer: Tokenizer, trace: int, problem: str, steps: Sequence[str], found: int
@@ -173,48 +180,30 @@ class TaggedText:
 
     def _parts(self, problem: str, steps: Sequence[str]) -> Parts:
         written = [self._written(step, k) for k, step in enumerate(steps, 1)]
-        start = self.before + unix_lines(problem) + self.between
+        problem = unix_lines(problem)
+        start = self.before + (problem.strip() if self.problem_stripped else problem) + self.between
         text = start + self.joiner.join(written) + self.after
         return Parts([text], step_ends=())  # where the tags are is seen in the tokens
 
     def _written(self, step: str, k: int) -> str:
         step = unix_lines(step)
-        return self.number(step if self.added else step.strip(), k) + self.tag_start + self.tag
+        written = self.number(step if self._tag_is_added else step.strip(), k)
+        return written + self.tag_start + self.tag
 
     def _tag_id(self, tokenizer: Tokenizer) -> int:
         return encode_text(tokenizer, self.tag, special_tokens=self.special_tokens)[-1]
-
-    def _check_added(self, recipe: str, tokenizer: Tokenizer) -> None:
-        added = tokenizer.get_added_vocab()
-        for token in self.added:
-            ids = encode_text(tokenizer, token)
-            # Only an added token is cut out before the text is encoded: no step can produce it.
-            if token not in added or ids != [token_id(tokenizer, token)]:
-                known = self.tag_ids.get(published_vocabulary(tokenizer) or "")
-                here = f" (id {known})" if token == self.tag and known is not None else ""
-                raise InputError(
-                    f"{token!r}{here} to be one added token of the tokenizer",
-                    got=f"the ids {ids}{'' if token in added else ' and no such added token'}",
-                    advice=(
-                        "load the tokenizer files that were published with the model, or pass "
-                        "another ",
-                        Argument("recipe"),
-                    ),
-                    where=recipe,
-                )
-            if token == self.tag:
-                expect_published(recipe, tokenizer, repr(token), ids[0], self.tag_ids)
 
     def _check_in_context(self, recipe: str, tokenizer: Tokenizer) -> None:
         tag_id = self._tag_id(tokenizer)
         expect_published(recipe, tokenizer, repr(self.tag), tag_id, self.tag_ids)
         expect_known(recipe, tokenizer, repr(self.tag), [tag_id])
-        text = str(tokenizer.decode([tag_id])).replace("▁", " ").strip()
+        text = str(tokenizer.decode([tag_id])).replace("▁", " ")
+        text = text.strip() or text
         two_steps = self.joiner.join(f"{k}{self.tag_start}{self.tag}" for k in (1, 2))
         context = encode_text(tokenizer, two_steps, special_tokens=self.special_tokens)
         # Any token that holds part of the tag could stand in a step; one that holds all of it
         # cannot.
-        if text != self.tag.strip() or context.count(tag_id) != 2:
+        if text != self.separator or context.count(tag_id) != 2:
             raise InputError(
                 f"{self.tag!r} to be one token, the same alone and after a step",
                 got=f"{text!r} as its last token alone (id {tag_id}), and "

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from stepscore.errors import Argument, InputError
+from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.recipe import Tokenizer
 
 # Entries that tell a published vocabulary from any other one; all of them are checked.
 _FINGERPRINTS = {
     "Qwen2.5": {"<|endoftext|>": 151643},
     "Mistral v0.1": {"▁[": 733, "]": 28793},
+    "Llama 3": {"<|begin_of_text|>": 128000, "<|eot_id|>": 128009},
 }
 
 
@@ -85,3 +87,31 @@ def expect_known(recipe: str, tokenizer: Tokenizer, what: str, ids: Sequence[int
             advice="use the tokenizer that the model was trained with, or another recipe",
             where=recipe,
         )
+
+
+def expect_added(
+    recipe: str, tokenizer: Tokenizer, token: str, published: Mapping[str, int] | None = None
+) -> None:
+    """Refuse a tokenizer in which a text is no added token: any other one might hide in a step.
+
+    Args:
+        recipe: for the message.
+        tokenizer: the checkpoint's own.
+        token: the text.
+        published: published vocabulary -> its id in it.
+    """
+    ids = encode_text(tokenizer, token)
+    is_added = token in tokenizer.get_added_vocab()
+    if not is_added or ids != [token_id(tokenizer, token)]:
+        known = (published or {}).get(published_vocabulary(tokenizer) or "")
+        raise InputError(
+            f"{token!r}{'' if known is None else f' (id {known})'} to be one added token of the "
+            "tokenizer",
+            got=f"the ids {ids}{'' if is_added else ' and no such added token'}",
+            advice=(
+                "load the tokenizer files that were published with the model, or pass another ",
+                Argument("recipe"),
+            ),
+            where=recipe,
+        )
+    expect_published(recipe, tokenizer, repr(token), ids[0], published or {})

@@ -31,6 +31,11 @@ class LaidOut:
     encoded: Encoded
     right: tuple[bool, ...] | None = None
 
+    @property
+    def scores(self) -> int:
+        """How many of its steps have a score; a solution that is scored as a whole has one."""
+        return len(self.encoded.positions)
+
     def sequences(self) -> Iterator[tuple[list[int], list[int]]]:
         """Give the token ids and the positions of each of its sequences."""
         for index in range(len(self.encoded.offsets) - 1):

@@ -8,7 +8,7 @@ the same code.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +19,24 @@ from transformers import AutoModelForCausalLM
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
-from stepscore.recipes import Head, Layer, Reading, Recipe, Tokenizer
+from stepscore.recipes import Head, Layer, Recipe, Tokenizer
 from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, load_merged_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors
+from stepscore.scoring.checkpoint.side_files import with_side_files
 
 Float = NDArray[np.float64]
 
 # What is known of a head here; one that says more is not read, rather than read without it.
-_OF_HEAD = {"kind", "layers", "outputs", "word_ids"}
-_OF_LAYER = {"weight", "bias"}
+_KINDS = ("affine", "mlp", "lm_rows", "vocabulary")
+_OF_HEAD = {"kind", "layers", "outputs", "word_ids", "hidden_layer"}
+_OF_LAYER = {"weight", "bias", "gain", "shift", "file", "widening"}
+_OF_RUNNING: dict[str, Callable[[Float], float]] = {
+    "mean": lambda read: float(read.mean()),
+    "min": lambda read: float(read.min()),
+    "max": lambda read: float(read.max()),
+    "last": lambda read: float(read[-1]),
+}
 _ACTIVATIONS: dict[str, Callable[[Float], Float]] = {
     "identity": lambda z: z,
     "sigmoid": lambda z: 1.0 / (1.0 + np.exp(-z)),
@@ -41,20 +49,23 @@ _ACTIVATIONS: dict[str, Callable[[Float], Float]] = {
 }
 
 
+Apply = Callable[[torch.Tensor], torch.Tensor]
+
+
 @dataclass(frozen=True, eq=False)
 class SlowReading:
     """A model that is read token by token of one sequence.
 
     Attributes:
         model: a stock class of transformers.
-        head: what the model gives, ``[tokens, ...]`` in float64 -> the head's outputs.
-        readings: of the recipe.
+        head: what the model gives at some tokens, in float64 -> the head's outputs.
+        recipe: says what is read from them.
         full_logits: whether the model gives the logits of its whole vocabulary.
     """
 
     model: torch.nn.Module
-    head: Callable[[torch.Tensor], torch.Tensor]
-    readings: tuple[Reading, ...]
+    head: Apply
+    recipe: Recipe
     full_logits: bool
 
     @torch.inference_mode()
@@ -62,15 +73,30 @@ class SlowReading:
         """Give the readings at some tokens of one sequence, ``[positions, readings]``."""
         device = next(self.model.parameters()).device
         ids = torch.tensor([list(token_ids)], device=device)
-        given = self.model(input_ids=ids, use_cache=False)
-        everywhere = given.logits if self.full_logits else given.last_hidden_state
-        rows = everywhere[0, list(positions)].cpu().double()
-        outputs = self.head(rows).numpy()
+        layer = self.recipe.head.hidden_layer
+        given = self.model(input_ids=ids, use_cache=False, output_hidden_states=layer != -1)
+        if self.full_logits:
+            everywhere = given.logits
+        else:
+            everywhere = given.last_hidden_state if layer == -1 else given.hidden_states[layer]
+        outputs = self.head(everywhere[0, list(positions)].cpu().double()).numpy()
         columns = [
             (_ACTIVATIONS[reading.activation](outputs) * np.array(reading.weights)).sum(1)
-            for reading in self.readings
+            for reading in self.recipe.readings
         ]
         return np.stack(columns, 1)
+
+    def read_trace(self, sequences: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Float:
+        """Give the readings of a trace, of which each sequence is read alone."""
+        values = np.concatenate([self.read(*each) for each in sequences if each[1]])
+        running = self.recipe.running
+        if running is not None:
+            names = [reading.name for reading in self.recipe.readings]
+            added = values[:, names.index(running.reading)].copy()
+            for step in range(len(values)):
+                reduced = _OF_RUNNING[running.how](added[: step + 1])
+                values[step, 0] += running.weight * reduced
+        return values
 
 
 def load_slow_reading(
@@ -94,9 +120,9 @@ def load_slow_reading(
         ValueError: a head that is not known here; weights that cannot be loaded.
     """
     _refuse_unknown(recipe)
-    if recipe.head.kind == "lm_rows" and _is_plain_language_model(checkpoint):
-        assert recipe.head.word_ids is not None
-        words = list(recipe.head.word_ids(tokenizer))
+    checkpoint = with_side_files(checkpoint, recipe)
+    plain = recipe.head.reads_output_matrix and _is_plain_language_model(checkpoint)
+    if plain:
         with silenced_hub():
             model = AutoModelForCausalLM.from_pretrained(
                 checkpoint.folder,
@@ -105,37 +131,60 @@ def load_slow_reading(
                 local_files_only=True,
             )
         model = model.eval().to(device)
-        return SlowReading(model, lambda logits: logits[:, words], recipe.readings, True)
-    heads = head_tensors(checkpoint, recipe)
-    body = load_merged_backbone(checkpoint, dtype=dtype, device=device, head=heads)
-    return SlowReading(body, _head(checkpoint, recipe, tokenizer), recipe.readings, False)
-
-
-def _head(
-    checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Give the head as a function in float64."""
-    matrices: list[tuple[torch.Tensor, torch.Tensor | None]]
-    if recipe.head.kind == "lm_rows":
-        assert recipe.head.word_ids is not None
-        rows = list(recipe.head.word_ids(tokenizer))
-        key, *bias_key = head_tensors(checkpoint, recipe)
-        bias_rows = _tensor(checkpoint, bias_key[0])[rows] if bias_key else None
-        matrices = [(_tensor(checkpoint, key)[rows], bias_rows)]
     else:
-        matrices = [
-            (
-                _tensor(checkpoint, layer.weight),
-                None if layer.bias is None else _tensor(checkpoint, layer.bias),
-            )
-            for layer in recipe.head.layers
-        ]
+        heads = head_tensors(checkpoint, recipe)
+        model = load_merged_backbone(checkpoint, dtype=dtype, device=device, head=heads)
+    head = _head(checkpoint, recipe, tokenizer)
+    if recipe.head.reads_output_matrix and not plain:
+        logits = _logits(checkpoint, recipe)
+        return SlowReading(model, lambda hidden: head(logits(hidden)), recipe, False)
+    return SlowReading(model, head, recipe, plain)
 
-    def apply(hidden: torch.Tensor) -> torch.Tensor:
-        for number, (weight, bias) in enumerate(matrices):
-            hidden = (hidden.relu() if number else hidden) @ weight.T
-            hidden = hidden if bias is None else hidden + bias
+
+def _logits(checkpoint: Checkpoint, recipe: Recipe) -> Apply:
+    """Give the whole output matrix as a function in float64."""
+    names = head_tensors(checkpoint, recipe)
+    over = {name for layer in recipe.head.layers[1:] for name in layer.names}
+    key, *bias_key = [name for name in names if name not in over]
+    weight = _tensor(checkpoint, key)
+    bias = _tensor(checkpoint, bias_key[0]) if bias_key else None
+    return lambda hidden: hidden @ weight.T + (0 if bias is None else bias)
+
+
+def _head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> Apply:
+    """Give the head as a function in float64: of logits, or of a hidden state."""
+    head = recipe.head
+    if head.kind == "lm_rows":
+        assert head.word_ids is not None
+        words = list(head.word_ids(tokenizer))
+        return lambda logits: logits[:, words]
+    if head.kind == "vocabulary":
+        over = [_layer(checkpoint, layer) for layer in head.layers[1:]]
+        return over[0] if over else lambda logits: logits.mean(1, keepdim=True)
+    layers = [_layer(checkpoint, layer) for layer in head.layers]
+    if head.kind == "affine":
+        return lambda hidden: torch.cat([layer(hidden) for layer in layers], 1)
+
+    def through_all(hidden: torch.Tensor) -> torch.Tensor:
+        for number, layer in enumerate(layers):
+            hidden = layer(hidden.relu() if number else hidden)
         return hidden
+
+    return through_all
+
+
+def _layer(checkpoint: Checkpoint, layer: Layer) -> Apply:
+    """Give one layer, W (g x + s) + b."""
+    weight = _tensor(checkpoint, layer.weight)
+    bias, gain, shift = (
+        None if name is None else _tensor(checkpoint, name)
+        for name in (layer.bias, layer.gain, layer.shift)
+    )
+
+    def apply(given: torch.Tensor) -> torch.Tensor:
+        scaled = given if gain is None else given * gain
+        product = (scaled if shift is None else scaled + shift) @ weight.T
+        return product if bias is None else product + bias
 
     return apply
 
@@ -162,7 +211,7 @@ def _is_plain_language_model(checkpoint: Checkpoint) -> bool:
 def _refuse_unknown(recipe: Recipe) -> None:
     """Refuse a head that says more than is read here."""
     head = recipe.head
-    known = head.kind in ("affine", "mlp", "lm_rows")
+    known = head.kind in _KINDS
     unknown = [*([] if known else [str(head.kind)]), *_beyond(head, _OF_HEAD)]
     for layer in head.layers:
         unknown += _beyond(layer, _OF_LAYER)

@@ -14,6 +14,7 @@ import torch
 
 from stepscore.errors import InputError
 from stepscore.scoring.checkpoint.folder import Checkpoint
+from stepscore.scoring.checkpoint.quantisation import quantised
 
 # What checkpoints carry and no backbone reads: buffers that are computed from config.json, ...
 _COMPUTED = re.compile(
@@ -81,8 +82,9 @@ def check_accounted(
         for name in loading["unexpected_keys"]
         if name not in head and not is_computed(name) and not _OUTPUT_MATRIX.search(name)
     )
-    # Codes of quantised layers stand beside scales, of which the format's own loader takes care.
-    if unread and not checkpoint.config.get("quantization_config"):
+    if quantised(checkpoint.config) is not None:
+        unread = [name for name in unread if not _explains_codes(name, backbone)]
+    if unread:
         raise InputError(
             f"a use for every tensor in the {model_type} backbone of config.json or in the "
             "recipe's head",
@@ -127,6 +129,18 @@ def check_numbers(checkpoint: Checkpoint, backbone: torch.nn.Module) -> None:
         else "the weights are damaged: use another copy or an earlier checkpoint of the training",
         where="load",
     )
+
+
+def _explains_codes(name: str, backbone: torch.nn.Module) -> bool:
+    """Say whether a tensor may be a scale of a quantised layer, which the format's loader reads.
+
+    It stands in a part that the backbone has; a layer too many and another head do not.
+    """
+    layer = _LAYER.search(name)
+    if layer is None and not name.endswith((".weight", ".bias")):
+        return True
+    part = layer[0].strip(".") if layer else name.split(".")[-2]
+    return any(f".{path}".endswith(f".{part}") for path, _ in backbone.named_modules())
 
 
 def _check_once(checkpoint: Checkpoint, prefix: str) -> None:

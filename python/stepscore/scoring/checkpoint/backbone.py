@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,14 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
-from stepscore.scoring.checkpoint.accounting import check_accounted, check_numbers
+from stepscore.scoring.checkpoint.accounting import (
+    check_accounted,
+    check_numbers,
+    is_computed,
+)
 from stepscore.scoring.checkpoint.causality import refuse_encoder
 from stepscore.scoring.checkpoint.config_check import unbuildable
-from stepscore.scoring.checkpoint.folder import ADAPTER_CONFIG, WRAPPER_PREFIX, Checkpoint
+from stepscore.scoring.checkpoint.folder import ADAPTER_CONFIG, WRAPPER_PREFIXES, Checkpoint
 from stepscore.scoring.checkpoint.placing import Placing
 from stepscore.scoring.checkpoint.quantisation import (
     cannot_load,
@@ -55,16 +60,22 @@ def load_backbone(
             shape, no numbers, or that nothing reads, quantised ones that cannot be loaded here.
     """
     config = stock_config(checkpoint)
-    check_number_formats(checkpoint.config, checkpoint.files.values(), checkpoint.name)
+    formats = {
+        key: number_format
+        for tensors in checkpoint.stored.values()
+        for key, number_format in tensors.number_formats.items()
+        if not is_computed(key)
+    }
+    check_number_formats(checkpoint.config, formats, checkpoint.name)
     options: dict[str, Any] = {_dtype_argument(): dtype}
-    if checkpoint.wrapped:
-        options["key_mapping"] = {f"^{WRAPPER_PREFIX.replace('.', chr(92) + '.')}": ""}
+    if any(stored.startswith(WRAPPER_PREFIXES) for stored in checkpoint.wrapped.values()):
+        options["key_mapping"] = {f"^{re.escape(prefix)}": "" for prefix in WRAPPER_PREFIXES}
     is_quantised = quantised(checkpoint.config) is not None
     if placing is not None:
         options |= placing.options(_empty_model(config))
     elif is_quantised:  # codes stay where they are put
         options["device_map"] = {"": device}
-    pickled = any(path.suffix == ".bin" for path in checkpoint.files.values())
+    pickled = any(path.name.startswith("pytorch_model") for path in checkpoint.files.values())
     try:
         with silenced_hub(), _without_adapter(checkpoint.folder) as folder:
             model, info = AutoModel.from_pretrained(
@@ -93,6 +104,8 @@ def load_backbone(
             where="load",
         ) from error
     check_accounted(checkpoint, model, info, head)
+    if model.dtype == torch.float64:  # of "auto"; nothing here computes in it
+        model = model.float()
     backbone: torch.nn.Module = _language_model(model.eval().requires_grad_(False))
     if "device_map" not in options:
         backbone = backbone.to(device)

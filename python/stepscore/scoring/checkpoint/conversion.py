@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -17,8 +18,11 @@ from stepscore.errors import Argument, InputError
 from stepscore.recipes import Recipe, Tokenizer, recipe_names
 from stepscore.recipes.recipe_files import NamedRecipe
 from stepscore.scoring.checkpoint.accounting import is_computed
+from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, open_model
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
 from stepscore.scoring.checkpoint.loading import load
+from stepscore.scoring.checkpoint.merged_copy import merged_checkpoint
+from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.weight_files import SAFETENSORS
 from stepscore.scoring.model import ProcessRewardModel
 
@@ -79,13 +83,18 @@ def convert_checkpoint(
     recipe: NamedRecipe | None = None,
     revision: str | None = None,
     overwrite: bool = False,
+    base: str | Path | None = None,
 ) -> ConvertedCheckpoint:
     """Write a checkpoint as safetensors that `stepscore.load` needs to be told nothing about.
 
-    The weights of backbone and head keep their number formats; the tokenizer comes along as
-    tokenizer.json; config.json gets the entry ``"stepscore"`` with the recipe. What was written is
-    loaded again and compared: every tensor, the ids of some texts, and the scores of some traces in
-    bfloat16, bit for bit. The folder appears whole, and only if all are equal.
+    The weights of backbone and head keep their number formats; a head in a file of its own, such as
+    ``score_module.pt``, goes among them; the tokenizer comes along as tokenizer.json; config.json
+    gets the entry ``"stepscore"`` with the recipe. What was written is loaded again and compared:
+    every tensor, the ids of some texts, and the scores of some traces in bfloat16, bit for bit. The
+    folder appears whole, and only if all are equal.
+
+    An adapter is merged into its base and rounded once to the base's number format, in which the
+    scores are compared then; heads that it holds are written in float32.
 
     Args:
         model: a folder or a Hugging Face repository, as for `stepscore.load`.
@@ -93,6 +102,7 @@ def convert_checkpoint(
         recipe: as for `stepscore.load`; a causal language model needs it.
         revision: branch, tag or commit of a Hugging Face repository.
         overwrite: whether an existing folder may be replaced, if it is empty or a checkpoint.
+        base: the full weights that an adapter is merged into; None takes what it names.
 
     Raises:
         ValueError: as `stepscore.load`; an output that exists, or that cannot be written; a copy
@@ -114,8 +124,12 @@ def convert_checkpoint(
             argument="output",
             where="convert_checkpoint",
         )
-    checkpoint = open_checkpoint(model, revision=revision)
-    prm = load(model, recipe=recipe, revision=revision, device="cpu", dtype="bfloat16", share=False)
+    opened = open_model(model, base=base, revision=revision)
+    # An adapter is rounded once, to the number format that it is written in.
+    dtype = "auto" if isinstance(opened, AdaptedCheckpoint) else "bfloat16"
+    options: dict[str, Any] = {"device": "cpu", "dtype": dtype, "share": False}
+    prm = load(model, recipe=recipe, revision=revision, base=base, **options)
+    checkpoint = merged_checkpoint(with_side_files(opened, prm.recipe), prm.recipe)
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         # What mkdtemp makes is for its owner alone.
@@ -128,7 +142,7 @@ def convert_checkpoint(
         copy = open_checkpoint(part)
         _compare_tensors(checkpoint, copy)
         again = None if prm.recipe.name in recipe_names() else prm.recipe
-        reloaded = load(part, recipe=again, device="cpu", dtype="bfloat16", share=False)
+        reloaded = load(part, recipe=again, **options)
         _compare_tokenizers(prm.tokenizer, reloaded.tokenizer)
         steps = _compare_scores(prm, reloaded)
         _deliver(part, target, overwrite)

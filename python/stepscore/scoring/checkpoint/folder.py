@@ -25,8 +25,8 @@ LAB = Path(__file__).parents[2] / "lab" / "weights" / "prm"
 _PATTERNS = ["*.json", "model*.safetensors", "adapter_model*", "*.model", "merges.txt", "vocab.txt"]
 _PICKLED = ["pytorch_model*.bin"]  # where there are no safetensors
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-# Skywork's wrapper keeps its backbone in an attribute of this name.
-WRAPPER_PREFIX = "pretrained_model."
+# Wrappers keep their language model in an attribute of this name: Skywork's, ReST-MCTS*'s.
+WRAPPER_PREFIXES = ("pretrained_model.", "base_model.")
 # What peft writes for an adapter, which is no model of its own.
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -41,7 +41,8 @@ class Checkpoint:
         revision: the commit of a Hugging Face repository; None for a local folder.
         config: its config.json.
         files: the file of every tensor; a wrapper's prefix is removed from the names.
-        wrapped: the stored name of every tensor from whose name the prefix was removed.
+        wrapped: the stored name of every tensor that is called otherwise here: the prefix was
+            removed from it, or it stands in a file beside the weights.
         stored: what each of these files holds.
     """
 
@@ -67,11 +68,8 @@ class Checkpoint:
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of every tensor, from the files' headers alone."""
-        return {
-            stored.removeprefix(WRAPPER_PREFIX): shape
-            for _, tensors in sorted(self.stored.items())
-            for stored, shape in tensors.shapes.items()
-        }
+        shapes = {path: tensors.shapes for path, tensors in self.stored.items()}
+        return {key: shapes[path][self._stored(key)] for key, path in self.files.items()}
 
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor, as float32."""
@@ -121,15 +119,18 @@ def open_checkpoint(
     config = read_json(config_file)
     check_config(config, config_file)
     weights = _weights(name, folder, commit)
-    names = {key.removeprefix(WRAPPER_PREFIX): key for key in weights.file_of}
-    twice = [key for key in names if {key, WRAPPER_PREFIX + key} <= weights.file_of.keys()]
-    if twice:
-        raise InputError(
-            f"every tensor once in {name}",
-            got=f"{twice[0]!r} and {WRAPPER_PREFIX + twice[0]!r}",
-            advice="use a checkpoint that one call of save_pretrained wrote",
-            where="load",
-        )
+    names: dict[str, str] = {}
+    for stored in weights.file_of:
+        key = _unwrapped(stored)
+        if key in names:
+            both = sorted((names[key], stored), key=len)
+            raise InputError(
+                f"every tensor once in {name}",
+                got=f"{both[0]!r} and {both[1]!r}",
+                advice="use a checkpoint that one call of save_pretrained wrote",
+                where="load",
+            )
+        names[key] = stored
     return Checkpoint(
         name=name,
         folder=folder,
@@ -139,6 +140,13 @@ def open_checkpoint(
         wrapped={key: original for key, original in names.items() if key != original},
         stored=weights.stored,
     )
+
+
+def _unwrapped(key: str) -> str:
+    for prefix in WRAPPER_PREFIXES:
+        if key.startswith(prefix):
+            return key.removeprefix(prefix)
+    return key
 
 
 def _weights(name: str, folder: Path, commit: str | None) -> Weights:
@@ -187,13 +195,25 @@ def locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path, 
     return _download(name, revision, show_progress)
 
 
-def _download(name: str, revision: str | None, show_progress: bool) -> tuple[Path, str | None]:
+def fetch(name: str, revision: str | None, file: str, *, show_progress: bool = False) -> None:
+    """Fetch one more file of a Hugging Face repository into its snapshot, if it has that file.
+
+    Raises:
+        ValueError: no such repository, or none that can be reached.
+    """
+    _download(name, revision, show_progress, [file])
+
+
+def _download(
+    name: str, revision: str | None, show_progress: bool, patterns: Sequence[str] = ()
+) -> tuple[Path, str | None]:
     from huggingface_hub import snapshot_download
 
     try:
         with silenced_hub(progress=show_progress):
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
-            if not any(folder.glob("*.safetensors")):
+            wanted = list(patterns or _PATTERNS)
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+            if not patterns and not any(folder.glob("*.safetensors")):
                 snapshot_download(name, revision=revision, allow_patterns=_PICKLED)
     # Offline, unknown, gated and unreachable repositories raise many classes, all of them OSError;
     # a name that the hub does not allow raises a ValueError.

@@ -5,77 +5,96 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from stepscore.errors import Argument, InputError
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.config_sizes import hidden_size
-from stepscore.recipes.registry import head_fault
-from stepscore.scoring.checkpoint.backbone import stock_config
+from stepscore.recipes.head import Layer, head_fault
 from stepscore.scoring.checkpoint.folder import Checkpoint
+from stepscore.scoring.checkpoint.output_matrix import (
+    LoadedLayer,
+    folded,
+    output_matrix_names,
+    word_rows,
+)
 from stepscore.scoring.checkpoint.quantisation import check_head
 from stepscore.scoring.forward.head import HeadWeights
 
-Layer = tuple[torch.Tensor, torch.Tensor | None]
-
-# How the families of models call them.
-_EMBEDDINGS = (".embed_tokens.weight", ".wte.weight", ".embed_in.weight", ".word_embeddings.weight")
-# Gemma 2's bound, Cohere's and Granite's scale, Falcon-H1's multiplier, other bounds.
-_CHANGED_LOGITS = (
-    "final_logit_softcapping",
-    "logit_scale",
-    "logits_scaling",
-    "lm_head_multiplier",
-    "logits_soft_cap",
-    "output_logit_soft_cap",
-)
-_CAUSAL = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-_PASS_ANOTHER_RECIPE = ("pass the ", Argument("recipe"), " that it was trained with")
-
 
 def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> HeadWeights:
-    """Read the head's weights from a checkpoint.
+    """Read the head's weights from a checkpoint, with the files beside it that they stand in.
+
+    Layers with a gain and a shift, several layers of one hidden state, and a layer over all logits
+    become one matrix ``[outputs, H]``; the sums are in float64.
 
     Raises:
         ValueError: a tensor that is missing or of another shape than the recipe says; weights that
             are no numbers, or that give the same score to every step.
     """
-    weights = [layer.weight for layer in recipe.head.layers]
+    head = recipe.head
+    weights = [layer.weight for layer in head.layers]
     check_head(checkpoint.config, weights, checkpoint.files, checkpoint.name)
-    if recipe.head.kind == "lm_rows":
-        layers = [_word_rows(checkpoint, recipe, tokenizer)]
+    size = _hidden_size(checkpoint)
+    fault = head_fault(head, checkpoint.shapes, size)
+    if fault is not None:
+        raise InputError(
+            f"{fault.expected}, the head of the recipe {recipe.name!r}",
+            got=f"{fault.got} in {checkpoint.name}, whose architectures are "
+            f"{checkpoint.config.get('architectures')}",
+            advice=("pass the ", Argument("recipe"), " that it was trained with"),
+            where="load",
+        )
+    if head.kind == "lm_rows":
+        layers = [word_rows(checkpoint, recipe, tokenizer, size)]
+    elif head.kind == "vocabulary":
+        over_logits = [_scaled(checkpoint, layer) for layer in head.layers[1:]]
+        layers = [folded(checkpoint, recipe, over_logits[0] if over_logits else None, size)]
     else:
-        fault = head_fault(recipe.head, checkpoint.shapes, _hidden_size(checkpoint))
-        if fault is not None:
-            raise InputError(
-                f"{fault.expected}, the head of the recipe {recipe.name!r}",
-                got=f"{fault.got} in {checkpoint.name}, whose architectures are "
-                f"{checkpoint.config.get('architectures')}",
-                advice=_PASS_ANOTHER_RECIPE,
-                where="load",
-            )
-        layers = [
-            (
-                checkpoint.tensor(layer.weight),
-                None if layer.bias is None else checkpoint.tensor(layer.bias),
-            )
-            for layer in recipe.head.layers
-        ]
-    names = head_tensors(checkpoint, recipe)
-    _check_trained(checkpoint, layers, names)
+        layers = [_scaled(checkpoint, layer) for layer in head.layers]
+        if head.kind == "affine":
+            layers = [_stacked(layers)]
+    _check_trained(checkpoint, layers, head_tensors(checkpoint, recipe))
     return HeadWeights(recipe, tuple(layers))
 
 
 def head_tensors(checkpoint: Checkpoint, recipe: Recipe) -> tuple[str, ...]:
     """Give the names of the tensors that a recipe's head is read from."""
-    if recipe.head.kind == "lm_rows":
-        key = _output_matrix(checkpoint, recipe)
-        return tuple(name for name in (key, _bias_of(key)) if name in checkpoint.files)
-    names = [name for layer in recipe.head.layers for name in (layer.weight, layer.bias)]
-    return tuple(name for name in names if name is not None)
+    layers = recipe.head.layers
+    if recipe.head.reads_output_matrix:
+        names = output_matrix_names(checkpoint, recipe)
+        return (*names, *(name for layer in layers[1:] for name in layer.names))
+    return tuple(name for layer in layers for name in layer.names)
 
 
-def _check_trained(checkpoint: Checkpoint, layers: Sequence[Layer], names: Sequence[str]) -> None:
+def _scaled(checkpoint: Checkpoint, layer: Layer) -> LoadedLayer:
+    """Read a layer; W (g x + s) + b is (g W) x + (s W 1 + b)."""
+    weight = checkpoint.tensor(layer.weight)
+    bias = None if layer.bias is None else checkpoint.tensor(layer.bias)
+    if layer.gain is None and layer.shift is None:
+        return weight, bias
+    gain, shift = (
+        neutral if name is None else float(checkpoint.tensor(name))
+        for name, neutral in ((layer.gain, 1.0), (layer.shift, 0.0))
+    )
+    wide = weight.double()
+    added = shift * wide.sum(1)
+    return (gain * wide).float(), (added if bias is None else added + bias.double()).float()
+
+
+def _stacked(layers: Sequence[LoadedLayer]) -> LoadedLayer:
+    """Put the rows of layers that read the same hidden state below each other."""
+    if len(layers) == 1:
+        return layers[0]
+    weight = torch.cat([weight for weight, _ in layers])
+    if all(bias is None for _, bias in layers):
+        return weight, None
+    none = [torch.zeros(len(weight)) if bias is None else bias for weight, bias in layers]
+    return weight, torch.cat(none)
+
+
+def _check_trained(
+    checkpoint: Checkpoint, layers: Sequence[LoadedLayer], names: Sequence[str]
+) -> None:
     for tensor in (tensor for layer in layers for tensor in layer if tensor is not None):
         if not bool(tensor.isfinite().all()):
             raise InputError(
@@ -107,94 +126,3 @@ def _hidden_size(checkpoint: Checkpoint) -> int:
             where="load",
         )
     return size
-
-
-def _word_rows(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> Layer:
-    """Read the rows of the output matrix that belong to the recipe's words: [words, H], [words]."""
-    assert recipe.head.word_ids is not None
-    _check_plain_logits(checkpoint, recipe)
-    key = _output_matrix(checkpoint, recipe)
-    ids = recipe.head.word_ids(tokenizer)
-    shape = checkpoint.shapes[key]
-    if len(shape) != 2 or shape[1] != _hidden_size(checkpoint) or shape[0] <= max(ids):
-        raise InputError(
-            f"{key!r} to have more than {max(ids)} rows (the ids of the recipe's words are "
-            f"{list(ids)}) and {_hidden_size(checkpoint)} columns",
-            got=f"{list(shape)} in {checkpoint.name}",
-            advice="use the tokenizer and the weights of one checkpoint",
-            where="load",
-        )
-    bias = _bias_of(key)
-    if bias not in checkpoint.files:
-        return checkpoint.rows(key, ids), None
-    if checkpoint.shapes[bias] != shape[:1]:
-        raise InputError(
-            f"{bias!r} of shape {list(shape[:1])}, one number for each row of {key!r}",
-            got=f"{list(checkpoint.shapes[bias])} in {checkpoint.name}",
-            advice="use a checkpoint that one call of save_pretrained wrote",
-            where="load",
-        )
-    return checkpoint.rows(key, ids), checkpoint.rows(bias, ids)
-
-
-def _bias_of(key: str) -> str:
-    return f"{key.removesuffix('weight')}bias"
-
-
-def _check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
-    """Refuse a family whose logits are not the output matrix times the hidden state."""
-    config = stock_config(checkpoint).get_text_config()  # with what its class says by default
-    for key in _CHANGED_LOGITS:
-        value = getattr(config, key, None)
-        if value not in (None, 1, 1.0):
-            raise InputError(
-                f"logits that are the output matrix times the hidden state, which the recipe "
-                f"{recipe.name!r} reads",
-                got=f"{key} {value!r} in config.json of {checkpoint.name}, by which they are "
-                "scaled or bounded",
-                advice="use a model of another family",
-                where="load",
-            )
-
-
-def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
-    [layer] = recipe.head.layers
-    tied = stock_config(checkpoint).get_text_config().tie_word_embeddings
-    keys = [key for key in checkpoint.files if f".{key}".endswith(_EMBEDDINGS)]
-    embeddings = keys[0] if len(keys) == 1 else None
-    if layer.weight in checkpoint.changed:
-        return layer.weight
-    if layer.weight in checkpoint.files:
-        if tied and embeddings is not None and not _equal(checkpoint, layer.weight, embeddings):
-            raise InputError(
-                f"{layer.weight!r} equal to {embeddings!r}, as tie_word_embeddings in config.json "
-                "says",
-                got=f"two that differ in {checkpoint.name}",
-                advice="set tie_word_embeddings to false to read the first, or remove it to read "
-                "the second",
-                where="load",
-            )
-        return layer.weight
-    architectures = checkpoint.config.get("architectures") or []
-    causal = any(
-        name.endswith(("ForCausalLM", "LMHeadModel")) or name in _CAUSAL for name in architectures
-    )
-    # The embeddings of a classifier were never trained as an output matrix, tied or not.
-    if causal and tied and embeddings is not None:
-        return embeddings
-    raise InputError(
-        f"the output matrix of a causal language model, which the recipe {recipe.name!r} reads: "
-        f"the tensor {layer.weight!r}, or tied embeddings",
-        got=f"neither in {checkpoint.name}, whose architectures are {architectures}",
-        advice=_PASS_ANOTHER_RECIPE,
-        where="load",
-    )
-
-
-def _equal(checkpoint: Checkpoint, first: str, second: str) -> bool:
-    """Compare two matrices in a few rows: training changes them all, or none."""
-    shape = checkpoint.shapes[first]
-    if shape != checkpoint.shapes[second]:
-        return False
-    some = range(0, shape[0], max(1, shape[0] // 64))
-    return torch.equal(checkpoint.rows(first, some), checkpoint.rows(second, some))

@@ -13,6 +13,7 @@ from stepscore.scoring.checkpoint.backbone import skeleton
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import load_head as load_weights
 from stepscore.scoring.checkpoint.loading import check_model, recipe_for
+from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.final_norm import NAMES, FinalNorm, final_norm
 from stepscore.scoring.prm_head import PrmHead
@@ -51,21 +52,20 @@ def load_head(
     """
     check_environment()
     check_model(model, "load_head")
-    checkpoint = open_model(
-        model,
-        revision=revision,
-        show_progress=stderr_is_terminal() if show_progress is None else show_progress,
-    )
+    shown = stderr_is_terminal() if show_progress is None else show_progress
+    checkpoint = open_model(model, revision=revision, show_progress=shown)
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = recipe_for(recipe, checkpoint, tokenizer)
     chosen.check_tokenizer(tokenizer)
+    checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     return PrmHead(
         name=checkpoint.name,
         revision=checkpoint.revision,
         recipe=chosen,
         tokenizer=tokenizer,
         head=load_weights(checkpoint, chosen, tokenizer),
-        final_norm=_final_norm(checkpoint),
+        # The state before the last layer has no norm behind it.
+        final_norm=_final_norm(checkpoint) if chosen.head.hidden_layer == -1 else None,
     )
 
 

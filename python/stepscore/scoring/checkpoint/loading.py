@@ -26,9 +26,11 @@ from stepscore.scoring.checkpoint.adapter import (
     with_tokenizer,
 )
 from stepscore.scoring.checkpoint.causality import check_causal
+from stepscore.scoring.checkpoint.depth import end_where_read
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
 from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
+from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.feed_forward import replace_activations
 from stepscore.scoring.forward.linear import pack_linear_layers
@@ -124,15 +126,13 @@ def load(
     placing = check_placing(device_map, offload_folder, device)
     where = _device(device)
     number_format = _dtype(dtype, where)
+    shown = stderr_is_terminal() if show_progress is None else show_progress
     checkpoint = open_model(
-        model,
-        base=base,
-        adapter=adapter,
-        revision=revision,
-        show_progress=stderr_is_terminal() if show_progress is None else show_progress,
+        model, base=base, adapter=adapter, revision=revision, show_progress=shown
     )
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = recipe_for(recipe, checkpoint, tokenizer)
+    checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     length = _max_length(max_length, checkpoint, chosen)
     # The cheap checks come before the weights are read.
     chosen.check_tokenizer(tokenizer)
@@ -144,6 +144,7 @@ def load(
         head=head_tensors(checkpoint, chosen),
         placing=placing,
     )
+    end_where_read(backbone, chosen.head, checkpoint.name)
     where = input_device(backbone)
     costs = forward_costs(backbone)
     pack_linear_layers(backbone)

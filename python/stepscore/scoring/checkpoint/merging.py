@@ -7,7 +7,7 @@ of the result are; the result is rounded once. Every tensor of the adapter must 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +108,8 @@ def adapter_tensors(
         if place is not None:
             paths.add(".".join(levels[:place]))
         groups[place is None, is_factor][path] = tensor
+    if not groups[False, True] and not groups[True, True]:
+        raise _not_saved(name, mark, saved)
     if len(paths) > 1:
         raise InputError(
             "the backbone at one place in the model that the adapter was trained on",
@@ -124,6 +126,16 @@ def adapter_tensors(
         backbone_whole=groups[False, False],
         head_factors=groups[True, True],
         head_whole=groups[True, False],
+    )
+
+
+def _not_saved(name: str, mark: str, saved: Mapping[str, torch.Tensor]) -> InputError:
+    return InputError(
+        f"factors ({mark}...) in the adapter's weights",
+        got=f"none in {name}, which holds {', '.join(sorted(saved)[:3]) or 'no tensor'}: what was "
+        "trained was not saved",
+        advice="save the adapter again from the training, or use another checkpoint of it",
+        where="load",
     )
 
 
@@ -170,6 +182,7 @@ def merged_heads(adapter: AdapterTensors, base: Any) -> Tensors:
     heads = {
         key: head_numbers(tensor, key, adapter.name) for key, tensor in adapter.head_whole.items()
     }
+    _check_saved(adapter, base.files)
     mark = _mark(adapter)
     layers = {}
     for key in adapter.head_factors:
@@ -189,6 +202,21 @@ def merged_heads(adapter: AdapterTensors, base: Any) -> Tensors:
     for path, layer in layers.items():
         heads |= {f"{path}.{name}": tensor.data for name, tensor in layer.named_parameters()}
     return heads
+
+
+def _check_saved(adapter: AdapterTensors, base: Iterable[str]) -> None:
+    """Refuse an adapter without the parts that were trained whole: the base's are others."""
+    whole = [key.split(".") for key in (*adapter.backbone_whole, *adapter.head_whole)]
+    in_base = {level for key in base for level in key.split(".")}
+    for part in getattr(adapter.config, "modules_to_save", None) or ():
+        last = str(part).split(".")[-1]
+        if last in in_base and not any(last in levels for levels in whole):
+            raise InputError(
+                f"{part!r} in the adapter's weights, as modules_to_save of its config says",
+                got=f"none in {adapter.name}, and that of {adapter.base} was not trained with it",
+                advice="save the adapter again from the training, or use another checkpoint of it",
+                where="load",
+            )
 
 
 def _mark(adapter: AdapterTensors) -> str:
@@ -223,7 +251,7 @@ def _merge(
             for layer in layers:
                 _factors_as_float32(layer)
             result = set_peft_model_state_dict(trained, factors)
-    except (ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # an entry of another type raises what computes with it
         raise adapter.misfit(f"peft says: {error}") from error
     mark = _mark(adapter)
     missing = sorted(key for key in result.missing_keys if mark in key or _TOKEN_FACTORS in key)

@@ -33,6 +33,11 @@ class StoredTensors(Protocol):
         """The shape of every tensor, without reading any."""
         ...
 
+    @property
+    def number_formats(self) -> Mapping[str, str]:
+        """The number format of every tensor, as the file calls it, without reading any."""
+        ...
+
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor as it is stored."""
         ...
@@ -85,6 +90,12 @@ class SafetensorsFile:
         with self._open() as file:
             return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
 
+    @property
+    def number_formats(self) -> Mapping[str, str]:
+        """The number format of every tensor, from the file's header."""
+        with self._open() as file:
+            return {key: str(file.get_slice(key).get_dtype()) for key in file.keys()}  # noqa: SIM118
+
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor as it is stored."""
         with self._open() as file:
@@ -95,6 +106,9 @@ class SafetensorsFile:
         """Read some rows of a tensor, and no other."""
         with self._open() as file:
             matrix = file.get_slice(key)
+            if isinstance(rows, range) and rows.step == 1:
+                run: torch.Tensor = matrix[rows.start : rows.stop]
+                return run
             return torch.cat([matrix[row : row + 1] for row in rows])
 
     def bytes_of(self, key: str) -> int:
@@ -131,12 +145,21 @@ class PickledFile:
         """The shape of every tensor; the numbers stay on the disk."""
         return {key: tuple(tensor.shape) for key, tensor in self._tensors.items()}
 
+    @property
+    def number_formats(self) -> Mapping[str, str]:
+        """The number format of every tensor; the numbers stay on the disk."""
+        return {
+            key: str(tensor.dtype).removeprefix("torch.") for key, tensor in self._tensors.items()
+        }
+
     def tensor(self, key: str) -> torch.Tensor:
         """Read one tensor as it is stored."""
         return self._tensors[key]
 
     def rows(self, key: str, rows: Sequence[int]) -> torch.Tensor:
         """Read some rows of a tensor, and no other."""
+        if isinstance(rows, range) and rows.step == 1:
+            return self._tensors[key][rows.start : rows.stop]
         return self._tensors[key][list(rows)]
 
     def bytes_of(self, key: str) -> int:

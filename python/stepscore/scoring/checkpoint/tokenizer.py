@@ -46,10 +46,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
             tokenizer: Tokenizer = loader.from_pretrained(
                 checkpoint.folder, local_files_only=True, **options
             )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a file without an entry raises what looks for it
         raise InputError(
             "a tokenizer that can be loaded",
-            got=f"{', '.join(files)} in {checkpoint.name} ({error})",
+            got=f"{', '.join(files)} in {checkpoint.name} ({type(error).__name__}: {error})",
             advice="put a tokenizer.json that fits the weights beside them",
             where="load",
         ) from error

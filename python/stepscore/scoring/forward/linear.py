@@ -21,13 +21,19 @@ _TRIED, _CUTS = 48, (1, 3, 8)
 
 
 class PackedLinear(torch.nn.Module):
-    """A linear layer in float32 on a CPU; its weight is an opaque oneDNN tensor."""
+    """A linear layer in float32 on a CPU; its packed weight is an opaque oneDNN tensor."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _ROWS)
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _ROWS)
         self.bias = layer.bias
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The numbers, unpacked anew, for families that multiply by them themselves (Mamba)."""
+        numbers: torch.Tensor = self.packed.to_dense()
+        return numbers
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Give ``rows @ weight.T + bias``; a row's bits depend on that row alone."""
@@ -35,7 +41,7 @@ class PackedLinear(torch.nn.Module):
             # oneDNN adds up a single row another way than one of several.
             return self.forward(rows.expand(2, *rows.shape))[0]
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            rows, self.weight, self.bias, "none", [], ""
+            rows, self.packed, self.bias, "none", [], ""
         )
         return out
 
@@ -43,7 +49,7 @@ class PackedLinear(torch.nn.Module):
         """Copy all but the packed weight, which nothing can change and torch cannot copy."""
         twin = PackedLinear.__new__(PackedLinear)
         memo[id(self)] = twin
-        memo[id(self.weight)] = self.weight
+        memo[id(self.packed)] = self.packed
         twin.__dict__ = {key: copy.deepcopy(value, memo) for key, value in vars(self).items()}
         return twin
 

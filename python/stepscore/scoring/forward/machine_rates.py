@@ -19,6 +19,8 @@ from typing import Any
 from stepscore.errors import InputError
 
 VARIABLE = "STEPSCORE_MACHINE_RATES"
+# What JSON of any other kind raises: nested too deeply, numbers beyond those of a machine.
+_NO_RATES = (ValueError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def machine_rates(key: Mapping[str, object], measure: Callable[[], MachineRates]
         return _told(told)
     path = _cache_path(key)
     if path is not None:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, *_NO_RATES):
             content = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(content, Mapping) and content.get("key") == _plain(key):
                 return MachineRates.of(content.get("rates"))
@@ -97,7 +99,7 @@ def machine_rates(key: Mapping[str, object], measure: Callable[[], MachineRates]
 def _told(text: str) -> MachineRates:
     try:
         return MachineRates.of(json.loads(text))
-    except ValueError as error:
+    except _NO_RATES as error:
         raise InputError(
             "the machine_rates of a provenance, as JSON",
             got=f"{text!r} ({error})",

@@ -14,6 +14,8 @@ _UNKNOWN = 4 << 30
 def token_bytes(backbone: torch.nn.Module) -> int:
     """Give the bytes of a token's keys and values, from the model's sizes."""
     config: Any = backbone.config
+    if getattr(config, "num_attention_heads", None) is None:
+        return 1  # without attention none are kept; what divides by it goes on
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     item = next(backbone.parameters()).element_size()

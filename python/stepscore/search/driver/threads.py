@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+THREAD_NAME = "stepscore-search"
 _WAIT = 5.0  # seconds, at the end of the process, for all of them together
 
 _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -16,7 +17,7 @@ _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 def start_thread(work: Callable[..., None], *arguments: Any) -> None:
     """Run a function in a thread that nobody has to wait for."""
-    thread = threading.Thread(target=work, args=arguments, daemon=True)
+    thread = threading.Thread(target=work, args=arguments, name=THREAD_NAME, daemon=True)
     _threads.add(thread)
     thread.start()
 

@@ -1,0 +1,50 @@
+"""reasoneval-7b: ReasonEval-7B, whose step separators are taken out of its input."""
+
+from __future__ import annotations
+
+from stepscore.recipes.layouts import RemovedTags, readings_of_classes
+from stepscore.recipes.recipe import Published, Reading, Recipe
+
+
+def reasoneval_7b() -> Recipe:
+    r"""Read ReasonEval-7B: validity :math:`p_1 + p_2`, and redundancy :math:`p_1`.
+
+    :math:`p = \mathrm{softmax}(W h + b)` are the probabilities that a step is negative, neutral or
+    positive. The score is the validity; ``StepScores.readings["redundancy"]`` is lower the better.
+
+    The text is ``Question:\n{problem}\nAnswer:\nLet's think step by step.\n``, the separator, which
+    is the tokenizer's padding token, and then every step with a separator behind it. It is encoded
+    as one text, the places before the separators are noted, and the separators are deleted. The 7B
+    model's BOS is its separator, too: it is deleted with the others and put back in front after the
+    places were counted, so that a step is read at the token before its last one.
+
+    A solution given as one text is split at newlines. The authors take the minimum of the validity
+    and the maximum of the redundancy.
+
+    Source: GAIR-NLP/ReasonEval, codes/examples.py. Unverified: that the head has a bias, which
+        config.json says; without one `stepscore.load` names the tensor that is missing.
+
+    Examples:
+        >>> import stepscore
+        >>> [reading.name for reading in stepscore.recipes.reasoneval_7b().readings]
+        ['validity', 'redundancy']
+    """
+    layout = RemovedTags(
+        before="Question:\n",
+        between="\nAnswer:\nLet's think step by step.\n",
+        read="before_last",
+    )
+    validity = Reading("validity", "softmax", (0.0, 1.0, 1.0))
+    redundancy = Reading("redundancy", "softmax", (0.0, 1.0, 0.0), higher_is_better=False)
+    return Recipe.from_layout(
+        layout,
+        readings_of_classes("score_head", classes=3, readings=(validity, redundancy)),
+        name="reasoneval-7b",
+        confidence="author",
+        source="GAIR-NLP/ReasonEval",
+        default_aggregate="min",
+        unverified=("the head has a bias, as config.json may say",),
+    )
+
+
+PUBLISHED = Published("reasoneval-7b", reasoneval_7b, {"GAIR/ReasonEval-7B": {}})
