@@ -46,6 +46,18 @@ CHAT = {
     "head": {"layers": ["score.0", "score.2"], "outputs": 2},
     "readings": [{"activation": "softmax", "output": 1}],
 }
+END = {
+    "name": "my-end",
+    "layout": "text-end",
+    "prompt": "{problem}\n",
+    "unit": "step",
+    "joiner": "\n\n",
+    "after": "<|im_end|>",
+    "added_tokens": ["<|im_end|>"],
+    "special_tokens": False,
+    "head": {"layers": ["score"], "outputs": 2},
+    "readings": [{"activation": "softmax", "output": 1}],
+}
 # What is described -> the builder of a checkpoint that a published recipe reads in the same way.
 SAME = {
     "separate-parts": (PARTS, "trl"),
@@ -55,7 +67,7 @@ SAME = {
 
 
 def test_every_layout_is_tried() -> None:
-    assert set(SAME) == set(LAYOUTS)
+    assert {*SAME, "text-end"} == set(LAYOUTS)
 
 
 @pytest.mark.parametrize("layout", SAME)
@@ -72,9 +84,28 @@ def test_a_description_scores_as_what_it_describes(layout: str, tmp_path: Path) 
     assert scores.recipe.confidence == "user"
 
 
-@pytest.mark.parametrize("layout", SAME)
-def test_a_description_comes_back_from_its_recipe(layout: str) -> None:
-    description, _ = SAME[layout]
+@pytest.mark.parametrize("unit", ["step", "solution"])
+def test_a_text_that_is_read_at_its_end(unit: str, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    tiny = models.trl_prm(tmp_path / "prm")
+    steps = ["We add 3 and 4.", "The sum is 7."]
+    prm = stepscore.load(tiny.folder, recipe=changed(END, unit=unit))
+    scores = prm.score("What is 7?", [steps])
+    stock = AutoModelForTokenClassification.from_pretrained(tiny.folder).double()
+    expected = []
+    for read in [steps[:1], steps] if unit == "step" else [steps]:
+        text = "What is 7?\n" + "\n\n".join(read) + "<|im_end|>"
+        with torch.no_grad():
+            logits = stock(torch.tensor([models.enc(tiny.tokenizer, text)])).logits
+        expected.append(float(logits[0, -1].softmax(-1)[1]))
+    np.testing.assert_allclose(scores.values, expected, rtol=0, atol=1e-5)
+    assert stepscore.check_model(prm).agrees
+
+
+@pytest.mark.parametrize("description", [*(each for each, _ in SAME.values()), END])
+def test_a_description_comes_back_from_its_recipe(description: dict[str, Any]) -> None:
     recipe = user_defined(description)
     assert recipe.as_config() == {"recipe": description}
     again = recipe_from(recipe.as_config())
@@ -137,7 +168,7 @@ WRONG = {
     "a field of another layout": (changed(PARTS, tag="x"), ["'tag'", "layout separate-parts has"]),
     "an unknown layout": (changed(PARTS, layout="taged-text"), ["did you mean 'tagged-text'"]),
     "a typo of layout": (changed(PARTS, layout=..., layuot="chat"), ["did you mean 'layout'"]),
-    "no layout": (changed(PARTS, layout=...), ["for layout, one of tagged-text, chat, separate-p"]),
+    "no layout": (changed(PARTS, layout=...), ["for layout, one of tagged-text, chat, "]),
     "no separator": (changed(PARTS, separator=...), ["for separator, the text that ends every st"]),
     "no head": (changed(PARTS, head=...), ["for head, the head: {layers"]),
     "no special_tokens": (changed(TAGGED, special_tokens=...), ["for special_tokens, true or fal"]),

@@ -69,11 +69,7 @@ def add_model_name(
 def add_loading(parser: argparse._ActionsContainer) -> None:
     """How the weights of a model are read, and where they run."""
     add_recipe(parser)
-    parser.add_argument(
-        "--base",
-        metavar="MODEL",
-        help="what an adapter is merged into (default: what its adapter_config.json names)",
-    )
+    add_base(parser)
     parser.add_argument(
         "--adapter",
         choices=("merge", "ignore"),

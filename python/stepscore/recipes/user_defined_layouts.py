@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from stepscore.recipes.layouts.separate_parts import SeparateParts
 from stepscore.recipes.layouts.step_numbers import as_given, numbered
 from stepscore.recipes.layouts.tagged_text import TaggedText
-from stepscore.recipes.recipe import Layout
+from stepscore.recipes.layouts.text_end import TextEnd
+from stepscore.recipes.recipe import Layout, Unit
 from stepscore.recipes.user_defined_fields import (
     Field,
     Place,
@@ -155,6 +156,21 @@ def _chat(place: Place, values: Mapping[str, Any]) -> Layout:
     )
 
 
+def _text_end(place: Place, values: Mapping[str, Any]) -> Layout:
+    before, between = values["prompt"].split("{problem}")
+    return TextEnd(
+        before=before,
+        between=between,
+        joiner=values["joiner"],
+        after=values["after"],
+        unit=values["unit"],
+        end_entry=values["end_token"],
+        special_tokens=values["special_tokens"],
+        added=values["added_tokens"],
+        split_at=values["split"],
+    )
+
+
 def _separate_parts(place: Place, values: Mapping[str, Any]) -> Layout:
     before, behind = values["prompt"].split("{problem}")
     if before:
@@ -204,6 +220,25 @@ LAYOUTS: dict[str, Describable] = {
             "split": Field(some_text, "where a solution given as one text is split", "\n\n"),
         },
         _chat,
+    ),
+    "text-end": Describable(
+        {
+            "prompt": Field(
+                template("problem"), "what stands before the first step, with {problem} in it"
+            ),
+            "unit": Field(
+                choice(*get_args(Unit)), "what has a score: the solution as one, or every step"
+            ),
+            "joiner": Field(text, "what stands between two steps"),
+            "special_tokens": Field(
+                flag, "true or false: whether the tokenizer adds its own, such as BOS, to the text"
+            ),
+            "after": Field(text, "what stands behind the last step", ""),
+            "end_token": Field(text, "an entry of the vocabulary behind all that", ""),
+            "added_tokens": Field(texts, "the marks that are added tokens", ()),
+            "split": Field(some_text, "where a solution given as one text is split", "\n\n"),
+        },
+        _text_end,
     ),
     "separate-parts": Describable(
         {
