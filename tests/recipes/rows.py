@@ -218,5 +218,6 @@ ROWS = {
 # At the end, because they are made of `Row`.
 import rows_heads  # noqa: E402
 import rows_tags  # noqa: E402
+import rows_turns  # noqa: E402
 
-ROWS |= rows_heads.ROWS | rows_tags.ROWS
+ROWS |= rows_heads.ROWS | rows_tags.ROWS | rows_turns.ROWS

@@ -39,12 +39,21 @@ class RenderedSequence:
         positions: where it is read, in `token_ids`.
         first_step: the number of the step that is read first, from 1.
         pieces: its text.
+        positions_per_step: at how many tokens a step is read.
     """
 
     token_ids: tuple[int, ...]
     positions: tuple[int, ...]
     first_step: int
     pieces: tuple[Piece, ...]
+    positions_per_step: int = 1
+
+    def steps(self) -> list[tuple[int, int]]:
+        """Give the number of a step and where it is read, one pair for each position."""
+        return [
+            (self.first_step + index // self.positions_per_step, position)
+            for index, position in enumerate(self.positions)
+        ]
 
     @property
     def text(self) -> str:
@@ -95,10 +104,7 @@ class RenderedTrace:
         return lines
 
     def _marked(self, sequence: RenderedSequence, color: bool) -> str:
-        steps = {
-            position: str(step)
-            for step, position in enumerate(sequence.positions, sequence.first_step)
-        }
+        steps = {position: str(step) for step, position in sequence.steps()}
         written = []
         for piece in sequence.pieces:
             here = [steps[at] for at in range(piece.begin, piece.end) if at in steps]
@@ -159,13 +165,14 @@ def render(
             name = "problem" if place.name == "problems" else "solution"
             place = Argument(name, index=place.index[1:])
         raise fault.at(where="render", argument=place) from fault.__cause__
-    sequences, first_step = [], 1
+    sequences, first_step, per_step = [], 1, recipe.positions_per_step
     for index in range(len(encoded.offsets) - 1):
         ids, positions = encoded.trace(index)
+        spelled = pieces(tokenizer, ids)
         sequences.append(
-            RenderedSequence(tuple(ids), tuple(positions), first_step, pieces(tokenizer, ids))
+            RenderedSequence(tuple(ids), tuple(positions), first_step, spelled, per_step)
         )
-        first_step += len(positions)
+        first_step += len(positions) // per_step
     special = {*getattr(tokenizer, "all_special_tokens", ()), *tokenizer.get_added_vocab()}
     return RenderedTrace(recipe, tuple(steps), tuple(sequences), frozenset(map(str, special)))
 

@@ -87,7 +87,7 @@ def trace_lines(trace: RenderedTrace, *, color: bool, width: int) -> list[str]:
     """
     rows = [("step", "position", "id", "token", "ids around it")]
     for sequence in trace.sequences:
-        for step, position in enumerate(sequence.positions, sequence.first_step):
+        for step, position in sequence.steps():
             before, here, behind = sequence.ids_around(position, width)
             around = [*map(str, before), f"[{here}]", *map(str, behind)]
             rows.append(

@@ -213,7 +213,8 @@ def _laid_out(prm: ProcessRewardModel, trace: CheckTrace) -> LaidOut:
     prm.renderer.render(arguments, read, "error")
     steps = list(read.steps[0])
     encoded = prm.recipe.encode(prm.tokenizer, [trace.problem], [steps])
-    return LaidOut(trace.place, trace.problem, steps, encoded, trace.right)
+    per_step = prm.recipe.positions_per_step
+    return LaidOut(trace.place, trace.problem, steps, encoded, trace.right, per_step)
 
 
 def _compare(

@@ -183,7 +183,7 @@ def _read_with_what_fits(
     if budget != engine.token_budget:
         warn_of_budget("extend", engine.token_budget, budget, stacklevel=6)
         engine.token_budget = budget
-    readings = len(engine.head.recipe.readings)
+    readings = len(engine.head.recipe.token_readings)
     values = np.empty((len(traces.positions), readings), dtype=np.float32)
     values[scores.steps()] = scores.values()
     return planned, values, pieces

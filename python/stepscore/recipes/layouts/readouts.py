@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,7 +11,6 @@ import numpy as np
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
-from stepscore.recipes.layouts.word_rows import WordId, rows_of_words
 from stepscore.recipes.recipe import Activation, Head, Layer, Reading, Readout, Tokenizer
 
 
@@ -113,25 +112,6 @@ def softmax_of_words(
     head = Head("lm_rows", (Layer("lm_head.weight"),), 2, word_ids=pair.ids)
     readings = (softmax_column("score", good, 2),)
     return Readout(head, readings, check_tokenizer=pair.check_tokenizer)
-
-
-def softmax_of_rows(
-    words: Sequence[str],
-    *,
-    good: int,
-    take: WordId,
-    published: Mapping[str, tuple[int, ...]] | None = None,
-) -> Readout:
-    r"""Read rows of the output matrix as `softmax_of_words`, of words that are encoded alone.
-
-    Args:
-        words: the words.
-        good: the word that is the score.
-        take: which id of each is its row.
-        published: published vocabulary -> the words' ids in it.
-    """
-    readings = (softmax_column("score", good, len(words)),)
-    return rows_of_words(words, take=take, readings=readings, published=published)
 
 
 def softmax_column(name: str, column: int, outputs: int) -> Reading:

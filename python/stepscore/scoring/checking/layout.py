@@ -23,6 +23,7 @@ class LaidOut:
         problem, steps: its texts.
         encoded: its tokens, and where they are read.
         right: whether each step is right; None where nobody knows.
+        positions_per_step: at how many tokens a step is read.
     """
 
     place: str
@@ -30,11 +31,12 @@ class LaidOut:
     steps: list[str]
     encoded: Encoded
     right: tuple[bool, ...] | None = None
+    positions_per_step: int = 1
 
     @property
     def scores(self) -> int:
         """How many of its steps have a score; a solution that is scored as a whole has one."""
-        return len(self.encoded.positions)
+        return len(self.encoded.positions) // self.positions_per_step
 
     def sequences(self) -> Iterator[tuple[list[int], list[int]]]:
         """Give the token ids and the positions of each of its sequences."""

@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub
-from stepscore.recipes import Head, Layer, Recipe, Tokenizer
+from stepscore.recipes import Head, Layer, Reading, Recipe, Tokenizer
+from stepscore.recipes.places import Places
 from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, load_merged_backbone
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors
@@ -80,15 +81,13 @@ class SlowReading:
         else:
             everywhere = given.last_hidden_state if layer == -1 else given.hidden_states[layer]
         outputs = self.head(everywhere[0, list(positions)].cpu().double()).numpy()
-        columns = [
-            (_ACTIVATIONS[reading.activation](outputs) * np.array(reading.weights)).sum(1)
-            for reading in self.recipe.readings
-        ]
-        return np.stack(columns, 1)
+        return np.stack([_reading(each, outputs) for each in self.recipe.token_readings], 1)
 
     def read_trace(self, sequences: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Float:
         """Give the readings of a trace, of which each sequence is read alone."""
         values = np.concatenate([self.read(*each) for each in sequences if each[1]])
+        if self.recipe.places is not None:
+            values = _answers(self.recipe.places, values)
         running = self.recipe.running
         if running is not None:
             names = [reading.name for reading in self.recipe.readings]
@@ -97,6 +96,24 @@ class SlowReading:
                 reduced = _OF_RUNNING[running.how](added[: step + 1])
                 values[step, 0] += running.weight * reduced
         return values
+
+
+def _reading(reading: Reading, outputs: Float) -> Float:
+    """Give one reading of a head's outputs, ``[positions]``."""
+    terms = _ACTIVATIONS[reading.activation](outputs) * np.array(reading.weights)
+    # An output that is not read may be infinite, and 0 times infinity is no number.
+    value: Float = terms[:, np.flatnonzero(reading.weights)].sum(1)
+    return value if reading.threshold is None else (value >= reading.threshold).astype(np.float64)
+
+
+def _answers(places: Places, values: Float) -> Float:
+    """Give the readings of steps that are asked several questions, one step after the other."""
+    rows = []
+    for asked in values.reshape(-1, len(places.questions), 2):
+        refused = any(difference < 0 for difference, _ in asked[: places.gates])
+        last = asked[-1, 1] if len(asked) > places.gates else 1.0
+        rows.append([places.refused if refused else last, *asked[:, 1]])
+    return np.array(rows)
 
 
 def load_slow_reading(

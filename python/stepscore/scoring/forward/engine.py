@@ -103,7 +103,7 @@ class Engine:
             traces: the traces.
             on_steps: is told how many steps each batch has read.
         """
-        readings = len(self.head.recipe.readings)
+        readings = len(self.head.recipe.token_readings)
         values = np.empty((len(traces.positions), readings), dtype=np.float32)
         unread = np.arange(len(values))
         budget = self.token_budget

@@ -55,5 +55,5 @@ def read_steps(
         rows = torch.arange(len(positions))
     layers = head.on(hidden.device)
     with torch.inference_mode(), as_loaded(hidden.device):
-        scores: torch.Tensor = read_head(head.recipe.readings, layers, hidden, rows)
+        scores: torch.Tensor = read_head(head.recipe.token_readings, layers, hidden, rows)
     return scores
