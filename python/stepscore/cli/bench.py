@@ -30,10 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("what", choices=("forward",), help="the forward passes")
     options.add_input(parser)
-    parser.add_argument(
-        "--limit", type=options.positive, metavar="N", help="the first N records alone"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    options.add_limit(parser, "the first N records alone")
+    options.add_json(parser)
     options.add_fields(parser, ("id", "problem", "candidates"))
     add_model(parser)
 

@@ -40,20 +40,13 @@ _CHOICES = {
 def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The PRM, and how it is run."""
     model = parser.add_argument_group("model")
-    model.add_argument(
-        "--model",
-        required=required,
-        help='a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
+    add_model_name(
+        model,
+        'a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
         "the sums of stepscore demo and nothing else",
+        required=required,
     )
-    add_recipe(model)
-    add_base(model)
-    model.add_argument(
-        "--adapter",
-        choices=("merge", "ignore"),
-        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
-    )
-    model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    add_loading(model)
     model.add_argument(
         "--device-map",
         choices=("auto", "balanced", "balanced_low_0", "sequential"),
@@ -67,12 +60,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         metavar="DEVICE",
         help="with --reference: where that model runs (default: as --device)",
     )
-    model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
-    add_revision(model)
     add_served_as(model)
-    model.add_argument(
-        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
-    )
     model.add_argument(
         "--token-budget", type=positive, metavar="B", help="the most tokens of a batch"
     )
@@ -83,9 +71,38 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
 
 
+def add_model_name(
+    parser: argparse._ActionsContainer, what: str, *, required: bool = False
+) -> None:
+    """What is loaded."""
+    parser.add_argument("--model", required=required, help=what)
+
+
+def add_loading(parser: argparse._ActionsContainer) -> None:
+    """How the weights of a model are read, and where they run."""
+    add_recipe(parser)
+    add_base(parser)
+    parser.add_argument(
+        "--adapter",
+        choices=("merge", "ignore"),
+        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
+    )
+    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+    add_revision(parser)
+    parser.add_argument(
+        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
+    )
+
+
 def add_recipe(parser: argparse._ActionsContainer) -> None:
     """How a model is read."""
-    parser.add_argument("--recipe", help="how the model is read (default: detected)")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="how the model is read (default: detected): a name of stepscore recipes, or a file of "
+        "YAML or JSON with a recipe of your own",
+    )
     parser.add_argument(
         "--separator",
         metavar="TEXT",
@@ -169,7 +186,7 @@ def recipe_of(arguments: argparse.Namespace) -> Any:
                 argument=option,
             )
     if not given:
-        return arguments.recipe
+        return None if arguments.recipe is None else _recipe_or_name(arguments.recipe)
     from stepscore.recipes import recipe_by_name
 
     try:
@@ -178,6 +195,13 @@ def recipe_of(arguments: argparse.Namespace) -> Any:
         at_fault = error.argument.name if isinstance(error, InputError) and error.argument else ""
         option = at_fault if at_fault in given else next(iter(given))
         raise not_loaded(error, Argument(option, given[option]), {}) from error
+
+
+def _recipe_or_name(recipe: str) -> Any:
+    """Read a recipe of the user's own here, so that the message names the file."""
+    from stepscore.recipes.recipe_files import is_recipe_file, recipe_from
+
+    return recipe_from(recipe) if is_recipe_file(recipe) else recipe
 
 
 def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
