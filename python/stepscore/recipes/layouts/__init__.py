@@ -4,11 +4,11 @@ from stepscore.recipes.layouts.chat import llama_chat, qwen_chat, qwen_chat_read
 from stepscore.recipes.layouts.readouts import (
     difference_of_classes,
     mean_and_concentration,
-    readings_of_classes,
     sigmoid_of_value,
     softmax_column,
     softmax_of_classes,
     softmax_of_words,
+    validity_and_redundancy,
     value_of,
 )
 from stepscore.recipes.layouts.removed_tags import RemovedTags
@@ -37,13 +37,13 @@ __all__ = [
     "one_of",
     "qwen_chat",
     "qwen_chat_read_at_end",
-    "readings_of_classes",
     "renumbered",
     "rows_of_words",
     "sigmoid_of_value",
     "softmax_column",
     "softmax_of_classes",
     "softmax_of_words",
+    "validity_and_redundancy",
     "value_of",
     "written_with",
 ]
