@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import models
@@ -200,6 +201,16 @@ class TestReasonEval:
             recipe.positions(
                 encoded.token_ids, encoded.offsets, tokenizer=tokenizer, step_counts=[2]
             )
+
+    def test_a_head_without_a_bias_is_named(self, tmp_path: Path):
+        write_checkpoint(replace(ROWS["reasoneval-34b"], bias=False), tmp_path)
+        with pytest.raises(ValueError, match=r"load: expected a tensor 'score_head\.bias'"):
+            stepscore.load(tmp_path, recipe="reasoneval-34b")
+        recipe = recipes.reasoneval_34b(bias="no")
+        assert recipe.as_config() == {"recipe": "reasoneval-34b", "bias": "no"}
+        assert len(stepscore.load(tmp_path, recipe=recipe).score("q", [["a", "b"]])[0]) == 2
+        with pytest.raises(ValueError, match='bias: expected "yes" or "no"'):
+            recipes.reasoneval_7b(bias="maybe")
 
     @torch.no_grad()
     def test_validity_and_redundancy(self, tmp_path: Path):

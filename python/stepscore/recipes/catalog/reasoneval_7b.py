@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stepscore.recipes.layouts import RemovedTags, readings_of_classes
-from stepscore.recipes.recipe import Published, Reading, Recipe
+from stepscore.recipes.layouts import RemovedTags, validity_and_redundancy
+from stepscore.recipes.recipe import Published, Recipe
 
 
-def reasoneval_7b() -> Recipe:
+def reasoneval_7b(bias: str = "yes") -> Recipe:
     r"""Read ReasonEval-7B: validity :math:`p_1 + p_2`, and redundancy :math:`p_1`.
 
     :math:`p = \mathrm{softmax}(W h + b)` are the probabilities that a step is negative, neutral or
@@ -21,8 +21,14 @@ def reasoneval_7b() -> Recipe:
     A solution given as one text is split at newlines. The authors take the minimum of the validity
     and the maximum of the redundancy.
 
-    Source: GAIR-NLP/ReasonEval, codes/examples.py. Unverified: that the head has a bias, which
-        config.json says; without one `stepscore.load` names the tensor that is missing.
+    Args:
+        bias: whether the head has one, ``yes`` or ``no``, as ``use_bias`` of config.json says.
+            Which of them is unverified; the other one is refused by `stepscore.load`.
+
+    Raises:
+        ValueError: another answer.
+
+    Source: GAIR-NLP/ReasonEval, codes/examples.py.
 
     Examples:
         >>> import stepscore
@@ -34,16 +40,15 @@ def reasoneval_7b() -> Recipe:
         between="\nAnswer:\nLet's think step by step.\n",
         read="before_last",
     )
-    validity = Reading("validity", "softmax", (0.0, 1.0, 1.0))
-    redundancy = Reading("redundancy", "softmax", (0.0, 1.0, 0.0), higher_is_better=False)
     return Recipe.from_layout(
         layout,
-        readings_of_classes("score_head", classes=3, readings=(validity, redundancy)),
+        validity_and_redundancy("score_head", bias),
         name="reasoneval-7b",
         confidence="author",
         source="GAIR-NLP/ReasonEval",
         default_aggregate="min",
-        unverified=("the head has a bias, as config.json may say",),
+        parameters=(("bias", bias),),
+        unverified=("whether the head has a bias, which config.json says",),
     )
 
 

@@ -16,11 +16,11 @@ from stepscore.recipes.layouts.prefix_probe import PrefixProbe
 from stepscore.recipes.layouts.readouts import (
     difference_of_classes,
     mean_and_concentration,
-    readings_of_classes,
     sigmoid_of_value,
     softmax_column,
     softmax_of_classes,
     softmax_of_words,
+    validity_and_redundancy,
     value_of,
 )
 from stepscore.recipes.layouts.removed_tags import RemovedTags
@@ -59,7 +59,6 @@ __all__ = [
     "one_of",
     "qwen_chat",
     "qwen_chat_read_at_end",
-    "readings_of_classes",
     "renumbered",
     "rows_at_places",
     "rows_of_words",
@@ -69,6 +68,7 @@ __all__ = [
     "softmax_of_classes",
     "softmax_of_words",
     "success_of_classes",
+    "validity_and_redundancy",
     "value_in_file",
     "value_of",
     "value_of_logits",

@@ -11,6 +11,7 @@ import numpy as np
 
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
+from stepscore.recipes.layouts.step_numbers import one_of
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
 from stepscore.recipes.likelihood import (
     Likelihood,
@@ -45,14 +46,22 @@ def difference_of_classes(*layers: str) -> Readout:
     return Readout(head, (Reading("score", "softmax", (-1.0, 1.0), (-1.0, 1.0)),))
 
 
-def readings_of_classes(*layers: str, classes: int, readings: tuple[Reading, ...]) -> Readout:
-    """Read several sums of classes of a head.
+def validity_and_redundancy(layer: str, bias: str = "yes") -> Readout:
+    r"""Read three classes of a step: validity :math:`p_1 + p_2`, redundancy :math:`p_1`.
+
+    The classes are negative, neutral and positive. Of the redundancy the lower is the better.
 
     Args:
-        layers, classes: as in `softmax_of_classes`.
-        readings: the first is the score.
+        layer: the module of the three outputs in the checkpoint.
+        bias: whether it has one, ``yes`` or ``no``.
+
+    Raises:
+        ValueError: another answer.
     """
-    return Readout(softmax_of_classes(*layers, classes=classes, good=0).head, readings)
+    make = one_of("bias", bias, {"yes": _with_bias, "no": _without_bias})
+    validity = Reading("validity", "softmax", (0.0, 1.0, 1.0))
+    redundancy = Reading("redundancy", "softmax", (0.0, 1.0, 0.0), higher_is_better=False)
+    return Readout(Head("affine", (make(layer),), 3), (validity, redundancy))
 
 
 def mean_and_concentration(layer: str) -> Readout:
