@@ -222,5 +222,6 @@ ROWS = {
 import rows_heads  # noqa: E402
 import rows_ratio  # noqa: E402
 import rows_tags  # noqa: E402
+import rows_turns  # noqa: E402
 
-ROWS |= rows_heads.ROWS | rows_ratio.RATIO_ROWS | rows_tags.ROWS
+ROWS |= rows_heads.ROWS | rows_ratio.RATIO_ROWS | rows_tags.ROWS | rows_turns.ROWS

@@ -73,6 +73,21 @@ def test_the_recipe_is_found_without_a_word(checkpoint, recipe, separator):
     assert (detected.name, detected.separator) == (recipe, separator)
 
 
+@pytest.mark.parametrize(
+    ("repository", "entry"),
+    [
+        ("RLHFlow/Llama3.1-8B-PRM-Deepseek-Data", {"recipe": "rlhflow-prm", "data": "deepseek"}),
+        ("RLHFlow/Llama3.1-8B-PRM-Mistral-Data", {"recipe": "rlhflow-prm", "data": "mistral"}),
+        ("ryokamoi/Llama-3.1-8B-FoVer-PRM", {"recipe": "fover-prm", "model": "llama"}),
+        ("ryokamoi/Llama-3.1-8B-FoVer-PRM-2026", {"recipe": "fover-prm", "model": "llama"}),
+        ("ryokamoi/Qwen-2.5-7B-FoVer-PRM", {"recipe": "fover-prm", "model": "qwen"}),
+        ("declare-lab/PathFinder-PRM-7B", {"recipe": "pathfinder-prm", "variant": "card"}),
+    ],
+)
+def test_repositories_tell_the_arguments(repository, entry):
+    assert detect(evidence("X", {}, name=repository)).as_config().items() >= entry.items()
+
+
 def test_the_config_entry_wins_over_the_name():
     checkpoint = evidence(
         "X", {}, name="Qwen/Qwen2.5-Math-PRM-7B", stepscore={"recipe": "skywork-o1-prm"}
@@ -112,8 +127,13 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
             r"load: system: .* of 'reasonflux-prm-7b'.*recipe=.*recipes\.reasonflux_prm_7b\(",
         ),
         (
-            evidence("X", {}, _name_or_path="RLHFlow/Llama3.1-8B-PRM-Deepseek-Data"),
-            "'rlhflow-prm', and that is not offered yet",
+            evidence("X", {}, _name_or_path="OpenGVLab/VisualPRM-8B"),
+            "'visual-prm over images, .*', and that is not offered yet",
+        ),
+        (
+            evidence("X", {}, name="infly/Universal-PRM-7B"),
+            r"load: weight: expected the weight of 'universal-prm', which no source states; .*pass "
+            r"recipe=stepscore\.recipes\.universal_prm\(weight=\.\.\.\)",
         ),
         (
             evidence("Qwen2ForTokenClassification", {"score.weight": (5, H), "score.bias": (5,)}),

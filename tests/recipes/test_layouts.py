@@ -107,6 +107,8 @@ def test_recipes_are_made_by_name():
     }
     with pytest.raises(TypeError, match=r"expected the arguments of qwen2\.5-math-prm; got \['sep"):
         recipe_by_name("qwen2.5-math-prm", separator="\n")
+    with pytest.raises(ValueError, match=r"name: .*'uhead', whose network reads .* uncertainties"):
+        recipe_by_name("uhead")
     with pytest.raises(ValueError, match=r"name: expected one of .*, math-shepherd, .*"):
         recipe_by_name("no-such-prm")
     with pytest.raises(ValueError, match=r"separator: expected a text of at least one .*; got ''"):

@@ -471,3 +471,15 @@ def test_a_side_file_beside_an_adapter(place, tmp_path):
     agrees(scores(folder, SCALAR), expected)
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(base)
+
+
+def test_a_placed_backbone_ends_there_too(tmp_path):
+    pytest.importorskip("accelerate")
+    model = causal(tmp_path, family("qwen2"))
+    torch.manual_seed(8)
+    layer = save(torch.nn.Linear(HIDDEN, 1), tmp_path / "reward_head.pt")
+    expected = layer(states(model, -2))
+    places = {"embed_tokens": "disk", "layers.0": "cpu", "layers.1": "disk", "layers.2": "cpu"}
+    places |= {"norm": "cpu", "rotary_emb": "cpu"}
+    options = {"device_map": places, "offload_folder": tmp_path / "offload"}
+    agrees(scores(tmp_path, replace(SCALAR, hidden_layer=-2), **options), expected)

@@ -7,6 +7,7 @@ from stepscore.recipes.catalog.birm import birm
 from stepscore.recipes.catalog.dream_prm import dream_prm
 from stepscore.recipes.catalog.er_prm import er_prm
 from stepscore.recipes.catalog.eurus_implicit_prm import eurus_implicit_prm
+from stepscore.recipes.catalog.fover_prm import fover_prm
 from stepscore.recipes.catalog.h4_trl_prm import h4_trl_prm
 from stepscore.recipes.catalog.internlm2_reward import internlm2_reward
 from stepscore.recipes.catalog.llemma_prm import llemma_prm
@@ -18,6 +19,7 @@ from stepscore.recipes.catalog.med_prm import med_prm
 from stepscore.recipes.catalog.metastone_sprm import metastone_sprm
 from stepscore.recipes.catalog.multi_rm_dorm import multi_rm_dorm
 from stepscore.recipes.catalog.multi_rm_dprm import multi_rm_dprm
+from stepscore.recipes.catalog.pathfinder_prm import pathfinder_prm
 from stepscore.recipes.catalog.pqm import pqm
 from stepscore.recipes.catalog.prorag_prm import prorag_prm
 from stepscore.recipes.catalog.pure_prm import pure_prm
@@ -28,11 +30,14 @@ from stepscore.recipes.catalog.reasoneval_34b import reasoneval_34b
 from stepscore.recipes.catalog.reasonflux_prm_1_5b import reasonflux_prm_1_5b
 from stepscore.recipes.catalog.reasonflux_prm_7b import reasonflux_prm_7b
 from stepscore.recipes.catalog.rest_mcts_value import rest_mcts_value
+from stepscore.recipes.catalog.rlhflow_prm import rlhflow_prm
 from stepscore.recipes.catalog.skywork_o1_prm import skywork_o1_prm
 from stepscore.recipes.catalog.step_likelihood import step_likelihood
 from stepscore.recipes.catalog.trl_prm import trl_prm
+from stepscore.recipes.catalog.universal_prm import universal_prm
 from stepscore.recipes.catalog.versa_prm import versa_prm
 from stepscore.recipes.catalog.vgs_value import vgs_value
+from stepscore.recipes.catalog.visual_prm import visual_prm
 from stepscore.recipes.likelihood import Likelihood
 from stepscore.recipes.recipe import (
     Encoded,
@@ -67,6 +72,7 @@ __all__ = [
     "dream_prm",
     "er_prm",
     "eurus_implicit_prm",
+    "fover_prm",
     "h4_trl_prm",
     "internlm2_reward",
     "llemma_prm",
@@ -78,6 +84,7 @@ __all__ = [
     "metastone_sprm",
     "multi_rm_dorm",
     "multi_rm_dprm",
+    "pathfinder_prm",
     "pqm",
     "prorag_prm",
     "pure_prm",
@@ -90,9 +97,12 @@ __all__ = [
     "recipe_by_name",
     "recipe_names",
     "rest_mcts_value",
+    "rlhflow_prm",
     "skywork_o1_prm",
     "step_likelihood",
     "trl_prm",
+    "universal_prm",
     "versa_prm",
     "vgs_value",
+    "visual_prm",
 ]

@@ -15,6 +15,9 @@ from stepscore.arrays import is_torch
 from stepscore.errors import InputError
 from stepscore.recipes.head import Head as Head
 from stepscore.recipes.head import Layer as Layer
+from stepscore.recipes.places import Places
+from stepscore.recipes.reading import Activation as Activation
+from stepscore.recipes.reading import Reading as Reading
 from stepscore.recipes.running import Running
 from stepscore.recipes.step_ends import StepEnds, find_step_ends
 from stepscore.recipes.whole_solution import WholeSolution
@@ -54,7 +57,8 @@ class Encoded:
     """Traces as packed tokens, with the positions at which their steps are read.
 
     ``token_ids[offsets[i]:offsets[i + 1]]`` is trace ``i``;
-    ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step.
+    ``positions[step_offsets[i]:step_offsets[i + 1]]`` point into ``token_ids``, one per step, or
+    one per question where a recipe asks several (`Places`).
 
     A trace whose steps are read at tokens that later steps do not see is several sequences, one for
     each step, of which the model forwards what they have in common once. ``i`` then counts
@@ -82,34 +86,6 @@ class Encoded:
         return self.token_ids[begin:end].tolist(), (self.positions[first:last] - begin).tolist()
 
 
-Activation = Literal["identity", "sigmoid", "softmax", "tanh", "softplus"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    r"""A number read from the head's outputs: :math:`r = \sum_i w_i\, a(z)_i`.
-
-    Attributes:
-        name: what it measures, such as ``validity``.
-        activation: :math:`a`; ``softmax`` is over the outputs, the others are of each.
-        weights: :math:`w`, one per output; all 0 but for one 1 reads that output.
-        score_range: the least and the greatest value.
-        higher_is_better: whether a step is better the higher it is.
-    """
-
-    name: str
-    activation: Activation
-    weights: tuple[float, ...]
-    score_range: tuple[float, float] = (0.0, 1.0)
-    higher_is_better: bool = True
-
-    @property
-    def column(self) -> int | None:
-        """The output that is read alone, or None for a sum of several."""
-        ones = [i for i, weight in enumerate(self.weights) if weight]
-        return ones[0] if len(ones) == 1 and self.weights[ones[0]] == 1.0 else None
-
-
 def _any_tokenizer(recipe: str, tokenizer: Tokenizer) -> None:
     """Accept any tokenizer."""
 
@@ -123,12 +99,14 @@ class Readout:
         readings: what is read from its outputs; the first is the score.
         check_tokenizer: recipe name, tokenizer -> raises ValueError where the tokenizer does not
             hold what the head needs.
+        places: what is asked of a step at several tokens; None for one token.
         running: what the readings of the steps before add to a step's score.
     """
 
     head: Head
     readings: tuple[Reading, ...]
     check_tokenizer: Callable[[str, Tokenizer], None] = field(default=_any_tokenizer, repr=False)
+    places: Places | None = None
     running: Running | None = None
 
 
@@ -205,6 +183,7 @@ class Recipe:
         parameters: the factory's arguments, as ``config.json`` may hold them.
         unit: what has a score: every ``step``, or the ``solution`` as one, whose steps are joined.
         unverified: the facts of it that no source confirms, one per item.
+        places: what is asked of a step at several tokens; None for one token.
         running: what the readings of the steps before add to a step's score; None for most.
         split_with: as `split`, where only a tokenizer knows what a step is; else None.
         whole: how steps become a solution, where `unit` is ``solution``.
@@ -230,9 +209,24 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
     unit: Unit = "step"
     unverified: tuple[str, ...] = ()
+    places: Places | None = None
     running: Running | None = None
     split_with: Callable[[Tokenizer, str], list[str]] | None = field(default=None, repr=False)
     whole: WholeSolution | None = None
+
+    @property
+    def token_readings(self) -> tuple[Reading, ...]:
+        """What is read at every position; without `places` it is what is known of a step."""
+        return self.readings if self.places is None else self.places.token_readings
+
+    @property
+    def positions_per_step(self) -> int:
+        """At how many tokens a step is read."""
+        return 1 if self.places is None else len(self.places.questions)
+
+    def of_steps(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the readings of steps, from what was read at their positions."""
+        return values if self.places is None else self.places.joined(values)
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -273,6 +267,7 @@ class Recipe:
             parameters=parameters,
             unit=getattr(layout, "unit", "step"),
             unverified=unverified,
+            places=readout.places,
             running=readout.running,
             split_with=getattr(layout, "split_with", None),
             whole=getattr(layout, "whole", None),
@@ -306,6 +301,10 @@ class Recipe:
         - ``trl-prm``: every separator behind the problem. A step may hold it as well, so that the
           ids alone do not tell how many steps there are: pass `step_counts`; where the separators
           are not as many, the ends are not to be known from the ids.
+        - ``rlhflow-prm``, ``fover-prm``, ``visual-prm``: the last token of the header of every
+          answer, where its label is said; no text holds these tokens.
+        - ``universal-prm``, ``pathfinder-prm``: refused, because each step has a sequence of its
+          own.
         - ``birm``: every ``ки``, as ``math-shepherd``.
         - ``llemma-prm``: the first newline token of every blank line behind the problem: pass
           `prompt_lengths`.

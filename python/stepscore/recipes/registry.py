@@ -22,8 +22,17 @@ from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
 _NOT_OFFERED = {
-    "RLHFlow/Llama3.1-8B-PRM-Mistral-Data": "rlhflow-prm",
-    "RLHFlow/Llama3.1-8B-PRM-Deepseek-Data": "rlhflow-prm",
+    "OpenGVLab/VisualPRM-8B": "visual-prm over images, on a language model of no stock class",
+    "OpenGVLab/VisualPRM-8B-v1.1": "visual-prm over images, on a language model of no stock class",
+}
+
+# What is published as a PRM and is none that reads a hidden state, and what to do with it instead.
+_NOT_READ = {
+    "uhead": (
+        "whose network reads attentions and probabilities of every token of the policy",
+        "run it where its authors do, and pass its values as scores of a file; they are "
+        "uncertainties, of which the lower is the better",
+    ),
 }
 
 
@@ -60,6 +69,15 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
         ValueError: a name that is not offered.
         TypeError: an argument that the recipe does not take.
     """
+    if name in _NOT_READ:
+        what, instead = _NOT_READ[name]
+        raise InputError(
+            "a recipe that reads hidden states",
+            got=f"{name!r}, {what}",
+            advice=instead,
+            argument="name",
+            where="recipe_by_name",
+        )
     if name not in published():
         raise InputError(
             f"one of {', '.join(published())}",

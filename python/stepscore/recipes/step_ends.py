@@ -38,6 +38,7 @@ class StepEnds:
         turn: the id that begins each turn of a chat, of which the last holds the steps; None where
             no id tells where the problem ends.
         decode: ids -> their text, to know blank lines by; None without a tokenizer.
+        is_mark: whether no text can hold the separator, because added tokens are part of it.
         back: how many tokens before the last id of `separator` a step is read.
     """
 
@@ -46,6 +47,7 @@ class StepEnds:
     rule: SeparatorRule
     turn: int | None = None
     decode: Callable[[list[int]], Any] | None = field(default=None, repr=False)
+    is_mark: bool = False
     back: int = 0
 
 
@@ -195,7 +197,7 @@ class StepSearch:
                 advice=("pass the ", Argument("tokenizer"), ", or ", _STEP_COUNTS),
             )
         nothing = self.prompt_lengths is None and self.step_counts is None
-        if rule == "tag" and not marked and nothing:
+        if rule == "tag" and not marked and not self.ends.is_mark and nothing:
             self._refuse(
                 "the tokens of each trace before its first step, or the number of its steps: no id "
                 f"tells where a problem ends, which might hold {self.ends.text!r}, too",

@@ -63,6 +63,16 @@ def _beyond_the_head(activation: Activation, outputs: Any) -> Any:
 
 
 def _read(reading: Reading, outputs: Any) -> Any:
+    value = _weighted(reading, outputs)
+    if reading.threshold is None:
+        return value
+    hard = value >= reading.threshold
+    if is_torch(value):
+        return sys.modules["torch"].where(value.isnan(), value, hard.to(value.dtype))
+    return np.where(np.isnan(value), value, hard.astype(value.dtype))
+
+
+def _weighted(reading: Reading, outputs: Any) -> Any:
     if reading.column is not None:
         return outputs[:, reading.column]
     # In ascending order, term by term: the same bits for any number of rows.

@@ -244,6 +244,15 @@ def read(
         known: the model's own final norm, to tell states that lack it; None tells nothing.
     """
     check_choice(call, "nan", nan, NonFinite)
+    if recipe.places is not None:
+        raise InputError(
+            "a recipe that reads one token of each step",
+            got=f"{recipe.name!r}, which asks {', '.join(recipe.places.questions)} of a step in "
+            "sequences of their own",
+            advice="score its texts with the model",
+            argument="recipe",
+            where=call,
+        )
     if norm is not None and recipe.head.hidden_layer != -1:
         raise _no_norm(call, recipe)
     layers = head_layers(call, recipe, head)

@@ -32,16 +32,19 @@ class Rendered:
         sequence_offsets: the sequences of each trace, int64 ``[traces + 1]``.
         truncated: the steps of each trace that are not read, int64 ``[traces]``.
         skipped: trace -> why nothing of it is read; it has no sequences.
+        positions_per_step: at how many tokens a step is read.
     """
 
     traces: PackedTraces
     sequence_offsets: NDArray[np.int64]
     truncated: NDArray[np.int64]
     skipped: dict[int, InputError] = field(default_factory=dict)
+    positions_per_step: int = 1
 
     def read(self) -> NDArray[np.int64]:
         """The steps of each trace that are read, int64 ``[traces]``."""
-        return np.diff(self.traces.step_offsets[self.sequence_offsets])
+        positions = np.diff(self.traces.step_offsets[self.sequence_offsets])
+        return positions // self.positions_per_step
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,14 @@ class Renderer:
         sequences = encoded.sequences()
         first_step = encoded.step_offsets[sequences]  # of each trace
         positions = encoded.positions - np.repeat(starts, counts)
+        per_step = self.recipe.positions_per_step
         fits = np.full(len(positions), True)
         if self.max_length is not None:
-            fits = positions < self.max_length
+            fits = _to_the_first_that_does_not(positions < self.max_length, first_step, per_step)
             if truncation != "steps" and not fits.all():
                 advice: Words = "leave it out" if truncation is None else _PASS_TRUNCATION
-                # The position of its last step is a trace's length less one; every trace has one.
-                lengths = positions[first_step[1:] - 1] + 1
+                # The last position of a trace is its length less one; every trace has one.
+                lengths = np.maximum.reduceat(positions, first_step[:-1]) + 1
                 long = np.flatnonzero(lengths > self.max_length)
                 for trace in long.tolist():
                     more = len(long) if on_bad == "error" else 1
@@ -114,9 +118,10 @@ class Renderer:
         packed = PackedTraces(token_ids, offsets_of(lengths), positions, offsets_of(read), first)
         every_sequences, truncated = np.zeros((2, len(traces.steps)), dtype=np.int64)
         every_sequences[good] = np.diff(sequences)
-        truncated[good] = np.diff(first_step) - np.diff(packed.step_offsets[sequences])
+        left_out = np.diff(first_step) - np.diff(packed.step_offsets[sequences])
+        truncated[good] = left_out // per_step
         truncated[list(skipped)] = 0
-        return Rendered(packed, offsets_of(every_sequences), truncated, skipped)
+        return Rendered(packed, offsets_of(every_sequences), truncated, skipped, per_step)
 
     def _encode(
         self, arguments: TraceArguments, traces: Traces, on_bad: OnBad
@@ -151,3 +156,14 @@ class Renderer:
             got=f"{length} tokens{more}",
             advice=advice,
         )
+
+
+def _to_the_first_that_does_not(
+    fits: NDArray[np.bool_], first_step: NDArray[np.int64], per_step: int
+) -> NDArray[np.bool_]:
+    """Whether the positions of a step fit, and those of all steps before it in its trace."""
+    beyond = np.add.accumulate(~fits.reshape(-1, per_step).all(1), dtype=np.int64)
+    before = np.concatenate([[0], beyond])[first_step // per_step]
+    within = beyond - np.repeat(before[:-1], np.diff(first_step) // per_step) == 0
+    repeated: NDArray[np.bool_] = np.repeat(within, per_step)
+    return repeated

@@ -74,7 +74,9 @@ def score_traces(
             truncated[here] = rendered.truncated
             # A trace's steps are left out from its end only: the read ones are its first ones.
             steps = concatenated_ranges(step_offsets[here], rendered.read())
-            values[steps] = engine.read(arguments.call, rendered.traces, bar.update)
+            on_steps = _whole_steps(bar.update, rendered.positions_per_step)
+            read = engine.read(arguments.call, rendered.traces, on_steps)
+            values[steps] = reader.recipe.of_steps(read)
     bad = np.zeros(len(counts), dtype=np.bool_)
     bad[list(skipped)] = True
     values = values[~bad[segment_of(step_offsets)]]
@@ -101,6 +103,18 @@ def score_traces(
         stripped,
         further_readings(readings, values),
     )
+
+
+def _whole_steps(update: Callable[[int], object], per_step: int) -> Callable[[int], object]:
+    """Tell of steps where positions are counted, of which a step has several."""
+    read = 0
+
+    def on_positions(count: int) -> None:
+        nonlocal read
+        before, read = read // per_step, read + count
+        update(read // per_step - before)
+
+    return on_positions
 
 
 def check_finite(

@@ -149,11 +149,11 @@ class Session:
             branches, whole, stripped = self._rendered(arguments, parents, whole)
             results = self._read(branches)
             offsets = offsets_of(list(map(len, added)))
-            readings = self._renderer.recipe.readings
-            none_read = np.zeros((0, len(readings)), dtype=np.float32)
-            values = np.concatenate([none_read, *(result.scores for result in results)])
+            recipe = self._renderer.recipe
+            none_read = np.zeros((0, len(recipe.token_readings)), dtype=np.float32)
+            read = np.concatenate([none_read, *(result.scores for result in results)])
             earlier = [node.readings for node in parents]
-            values = with_running(self._renderer.recipe, values, offsets, earlier)
+            values = with_running(recipe, recipe.of_steps(read), offsets, earlier)
             none = np.zeros(len(added), dtype=np.int64)
             if self._nan == "error":
                 first = [len(node.steps) for node in parents]
@@ -172,11 +172,11 @@ class Session:
         scores = StepScores(
             values[:, 0].copy(),
             offsets,
-            self._renderer.recipe,
+            recipe,
             none,
             {},
             stripped,
-            further_readings(readings, values),
+            further_readings(recipe.readings, values),
         )
         return Branches(children, scores)
 
@@ -271,7 +271,8 @@ class Session:
         packed, sequences = rendered.traces, rendered.sequence_offsets
         branches = []
         for index, parent in enumerate(parents):
-            first_new = packed.step_offsets[sequences[index]] + len(parent.steps)
+            known = len(parent.steps) * rendered.positions_per_step
+            first_new = packed.step_offsets[sequences[index]] + known
             for sequence in range(sequences[index], sequences[index + 1]):
                 tokens = packed.token_ids[packed.offsets[sequence] : packed.offsets[sequence + 1]]
                 first, last = packed.step_offsets[sequence : sequence + 2]

@@ -50,5 +50,5 @@ def babelscape_prm(head: str, activation: Activation) -> Recipe:
     )
 
 
-_REPOSITORIES = {f"Babelscape/Llama-3.1-8B-PRM800k-{kind}r": {} for kind in ("", "PDDL-")}
-PUBLISHED = Published("babelscape-prm", babelscape_prm, _REPOSITORIES)
+_NAMES = [f"Babelscape/Llama-3.1-8B-PRM800k-{kind}r" for kind in ("", "PDDL-")]
+PUBLISHED = Published("babelscape-prm", babelscape_prm, {name: {} for name in _NAMES})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.recipes.layouts import TaggedText, softmax_of_rows, written_with
+from stepscore.recipes.layouts import TaggedText, rows_of_words, written_with
 from stepscore.recipes.recipe import Published, Recipe
 
 
@@ -32,7 +32,7 @@ def er_prm() -> Recipe:
     published = {"Mistral v0.1": (648, 387), "Llama 3": (489, 482)}
     return Recipe.from_layout(
         layout,
-        softmax_of_rows((" +", " -"), good=0, take="last", published=published),
+        rows_of_words((" +", " -"), good=0, take="last", published=published),
         name="er-prm",
         confidence="author",
         source="hanningzhang/ER-PRM",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.recipes.layouts import TaggedText, softmax_of_rows, written_with
+from stepscore.recipes.layouts import TaggedText, rows_of_words, written_with
 from stepscore.recipes.recipe import Published, Recipe
 
 _TAG = " \n\n\n\n\n"
@@ -38,7 +38,7 @@ def math_psa() -> Recipe:
     published = {"Qwen2.5": (488, 481)}
     return Recipe.from_layout(
         layout,
-        softmax_of_rows((" +", " -"), good=0, take="last", published=published),
+        rows_of_words((" +", " -"), good=0, take="last", published=published),
         name="math-psa",
         confidence="author",
         source="openreasoner/openr",

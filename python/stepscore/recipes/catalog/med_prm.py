@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes import prompt_texts as texts
-from stepscore.recipes.layouts import llama_chat, one_of, softmax_of_rows
+from stepscore.recipes.layouts import llama_chat, one_of, rows_of_words
 from stepscore.recipes.recipe import Published, Recipe
 
 
@@ -43,7 +43,7 @@ def med_prm(prompt: str = "question") -> Recipe:
     published = {"Llama 3": (489, 482)}
     return Recipe.from_layout(
         layout,
-        softmax_of_rows((" +", " -"), good=0, take="first", published=published),
+        rows_of_words((" +", " -"), good=0, take="first", published=published),
         name="med-prm",
         confidence="author",
         source="jhyun0414/medical_PRM, eth-medical-ai-lab/Med-PRM",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.recipes.layouts import TaggedText, softmax_of_rows
+from stepscore.recipes.layouts import TaggedText, rows_of_words
 from stepscore.recipes.recipe import Published, Recipe
 
 
@@ -37,7 +37,7 @@ def versa_prm() -> Recipe:
     published = {"Llama 3": (12, 10), "Qwen2.5": (12, 10)}
     return Recipe.from_layout(
         layout,
-        softmax_of_rows(("-", "+"), good=1, take="last", published=published),
+        rows_of_words(("-", "+"), good=1, take="last", published=published),
         name="versa-prm",
         confidence="author",
         source="UW-Madison-Lee-Lab/VersaPRM",

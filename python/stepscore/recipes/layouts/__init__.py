@@ -2,6 +2,8 @@
 
 from stepscore.recipes.layouts.blocks import Blocks
 from stepscore.recipes.layouts.chat import llama_chat, qwen_chat, qwen_chat_read_at_end
+from stepscore.recipes.layouts.chat_templates import CHATML, INTERNVL_2_5, LLAMA_3_1
+from stepscore.recipes.layouts.choice import chosen
 from stepscore.recipes.layouts.ended_text import EndedText
 from stepscore.recipes.layouts.head_files import (
     scaled_values,
@@ -9,6 +11,8 @@ from stepscore.recipes.layouts.head_files import (
     value_in_file,
     value_of_logits,
 )
+from stepscore.recipes.layouts.label_turns import LabelTurns
+from stepscore.recipes.layouts.prefix_probe import PrefixProbe
 from stepscore.recipes.layouts.readouts import (
     difference_of_classes,
     mean_and_concentration,
@@ -16,7 +20,6 @@ from stepscore.recipes.layouts.readouts import (
     sigmoid_of_value,
     softmax_column,
     softmax_of_classes,
-    softmax_of_rows,
     softmax_of_words,
     value_of,
 )
@@ -32,17 +35,23 @@ from stepscore.recipes.layouts.step_numbers import (
 from stepscore.recipes.layouts.tagged_text import TaggedText
 from stepscore.recipes.layouts.text_end import TextEnd
 from stepscore.recipes.layouts.thoughts import Thoughts
-from stepscore.recipes.layouts.word_rows import rows_of_words
+from stepscore.recipes.layouts.word_rows import rows_at_places, rows_of_words
 
 __all__ = [
+    "CHATML",
+    "INTERNVL_2_5",
+    "LLAMA_3_1",
     "Blocks",
     "EndedText",
+    "LabelTurns",
     "Numbering",
+    "PrefixProbe",
     "RemovedTags",
     "SeparateParts",
     "TaggedText",
     "TextEnd",
     "Thoughts",
+    "chosen",
     "difference_of_classes",
     "llama_chat",
     "mean_and_concentration",
@@ -52,12 +61,12 @@ __all__ = [
     "qwen_chat_read_at_end",
     "readings_of_classes",
     "renumbered",
+    "rows_at_places",
     "rows_of_words",
     "scaled_values",
     "sigmoid_of_value",
     "softmax_column",
     "softmax_of_classes",
-    "softmax_of_rows",
     "softmax_of_words",
     "success_of_classes",
     "value_in_file",

@@ -9,6 +9,7 @@ import torch
 from stepscore.errors import InputError
 from stepscore.recipes.head import Head
 from stepscore.scoring.final_norm import NAMES
+from stepscore.scoring.forward.placement import input_device
 
 # Enough tokens that attention has something to add up.
 _PROBE = 8
@@ -36,7 +37,7 @@ def end_where_read(backbone: torch.nn.Module, head: Head, name: str) -> None:
     norm = next((each for each in NAMES if hasattr(backbone, each)), None)
     if layers is None or len(layers) < 2 or norm is None:
         raise _not_cut(backbone, name, "no list of at least two layers with a norm behind it")
-    tokens = torch.arange(_PROBE, device=_device(backbone))[None] + 1
+    tokens = torch.arange(_PROBE, device=input_device(backbone))[None] + 1
     whole: Any = backbone
     expected = whole(input_ids=tokens, use_cache=False, output_hidden_states=True).hidden_states[-2]
     del layers[-1]
@@ -57,10 +58,6 @@ def _layers(backbone: torch.nn.Module) -> torch.nn.ModuleList | None:
         if isinstance(part, torch.nn.ModuleList) and len(part) == depth:
             return part
     return None
-
-
-def _device(backbone: torch.nn.Module) -> torch.device:
-    return next(backbone.parameters()).device
 
 
 def _not_cut(backbone: torch.nn.Module, name: str, got: str) -> InputError:

@@ -60,7 +60,8 @@ def load(
     """Load a process reward model.
 
     The backbone is a stock transformers class, and no code of a checkpoint is run; the head's
-    weights are found by name and checked by shape; the tokenizer is checked against the recipe.
+    weights are found by name, also in a file of their own beside the others, and checked by shape;
+    the tokenizer is checked against the recipe.
     Weights are safetensors or, where there are none, pickles of ``torch.save`` of which nothing is
     executed; in one file or in shards. Every tensor is read by backbone or head, or refused.
 

@@ -48,7 +48,7 @@ class HeadWeights:
     @property
     def width(self) -> int:
         """How many numbers it reads at a position."""
-        return len(self.recipe.readings)
+        return len(self.recipe.token_readings)
 
     def read(
         self,
@@ -92,5 +92,5 @@ def read_steps(
         rows = torch.arange(len(positions))
     layers = head.on(hidden.device)
     with torch.inference_mode(), as_loaded(hidden.device):
-        scores: torch.Tensor = read_head(head.recipe.readings, layers, hidden, rows)
+        scores: torch.Tensor = read_head(head.recipe.token_readings, layers, hidden, rows)
     return scores
