@@ -80,7 +80,7 @@ def test_a_bare_token_classifier_is_read_with_a_warning(copy):
 
 
 def test_a_causal_model_needs_its_recipe_named(tiny):
-    with pytest.raises(ValueError, match=r"MistralForCausalLM.*pass .*recipe='math-shepherd'"):
+    with pytest.raises(ValueError, match=r"MistralForCausalLM.*recipe='math-shepherd'"):
         stepscore.load(tiny("shepherd").folder)
 
 
@@ -297,7 +297,7 @@ def test_a_folder_without_tokenizer_is_refused(copy):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"recipe": "no-such"}, ValueError, "load: recipe: expected one of .*math-shepherd, qwen"),
+        ({"recipe": "no-such"}, ValueError, "load: recipe: expected one of .*math-shepherd, "),
         ({"recipe": 3}, TypeError, "recipe: expected a name, or a value of the class Recipe"),
         ({"dtype": "int8"}, ValueError, "dtype: expected float32, float16 or bfloat16"),
         ({"device": "toaster"}, ValueError, "device: expected one that torch can use here"),
