@@ -38,7 +38,11 @@ class FakeModel:
 
     @property
     def reader(self) -> SimpleNamespace:
-        return SimpleNamespace(steps_of=lambda solution: (self._steps(solution), 0))
+        return SimpleNamespace(
+            steps_of=lambda solution: (self._steps(solution), 0),
+            as_read=list,
+            reads_steps=True,
+        )
 
     def _steps(self, solution: Any) -> list[str]:
         return self.recipe.split(solution) if isinstance(solution, str) else list(solution)

@@ -16,6 +16,7 @@ from test_rows import write_checkpoint
 
 import stepscore
 from stepscore import recipes
+from stepscore.recipes.layouts import TextEnd
 from stepscore.recipes.layouts.step_numbers import renumbered
 from stepscore.recipes.registry import published, required_arguments
 
@@ -270,3 +271,25 @@ def test_internlm2_is_refused_by_its_class(tmp_path: Path):
     config.write_text(config.read_text().replace('"llama"', '"internlm2"'))
     with pytest.raises(ValueError, match=r"model_type .* knows; got 'internlm2'"):
         stepscore.load(tmp_path, recipe="internlm2-reward")
+
+
+def test_the_last_token_of_a_published_vocabulary_is_compared():
+    chat = TextEnd(between="", joiner="", after="\n", last_ids={"Qwen2.5": 198})
+    chat.check_tokenizer("test", models.byte_level_tokenizer())  # of no published vocabulary
+
+    class Merges:
+        """Qwen2.5's, whose newline is another token."""
+
+        unk_token_id = None
+
+        def __call__(self, text, **_):
+            return {"input_ids": [[7]] * len(text)}
+
+        def convert_tokens_to_ids(self, token):
+            return {"<|endoftext|>": 151643}.get(token)
+
+        def convert_ids_to_tokens(self, token):
+            return {151643: "<|endoftext|>"}[token]
+
+    with pytest.raises(ValueError, match=r"test: expected the last id of .* to be 198"):
+        chat.check_tokenizer("test", Merges())

@@ -244,6 +244,7 @@ def read(
         known: the model's own final norm, to tell states that lack it; None tells nothing.
     """
     check_choice(call, "nan", nan, NonFinite)
+    layers = head_layers(call, recipe, head)
     if recipe.places is not None:
         raise InputError(
             "a recipe that reads one token of each step",
@@ -255,7 +256,6 @@ def read(
         )
     if norm is not None and recipe.head.hidden_layer != -1:
         raise _no_norm(call, recipe)
-    layers = head_layers(call, recipe, head)
     states, ids = read_hidden(
         call,
         hidden,
