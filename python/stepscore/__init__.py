@@ -44,11 +44,13 @@ from stepscore.ops import (
 if TYPE_CHECKING:
     from stepscore import recipes
     from stepscore.scoring import (
+        CheckReport,
         PrmHead,
         ProcessRewardModel,
         Ranked,
         ScoredCandidate,
         StepScores,
+        check_model,
         convert_checkpoint,
         load,
         load_head,
@@ -59,6 +61,7 @@ __version__: str
 
 __all__ = [
     "AnswerGroups",
+    "CheckReport",
     "CudaDevice",
     "DeviceArray",
     "DeviceError",
@@ -73,6 +76,7 @@ __all__ = [
     "VoteResult",
     "aggregate",
     "answer_keys",
+    "check_model",
     "convert_checkpoint",
     "cpu_level",
     "cuda_available",
@@ -103,11 +107,13 @@ __all__ = [
 
 # Scoring needs torch and transformers, which cost seconds to import: only on first use.
 _SCORING = (
+    "CheckReport",
     "PrmHead",
     "ProcessRewardModel",
     "Ranked",
     "ScoredCandidate",
     "StepScores",
+    "check_model",
     "convert_checkpoint",
     "load",
     "load_head",

@@ -483,3 +483,14 @@ def test_a_placed_backbone_ends_there_too(tmp_path):
     places |= {"norm": "cpu", "rotary_emb": "cpu"}
     options = {"device_map": places, "offload_folder": tmp_path / "offload"}
     agrees(scores(tmp_path, replace(SCALAR, hidden_layer=-2), **options), expected)
+
+
+def test_a_file_beside_the_weights_is_pointed_at_and_not_taken_for_more(tmp_path):
+    scalar(tmp_path)
+    pointed = r"recipe='reasonflux-prm-1.5b' if reward_head.pt beside its weights is that head"
+    with pytest.raises(ValueError, match=pointed) as error:
+        stepscore.load(tmp_path)
+    assert "birm" not in str(error.value), "whose file is not there"
+    (tmp_path / "reward_head.pt").rename(tmp_path / "score_module.pt")
+    with pytest.raises(ValueError, match=r"metastone-sprm' if score_module.pt beside"):
+        stepscore.load(tmp_path)

@@ -86,3 +86,16 @@ def test_a_vote_reads_the_totals():
     assert result.score.tolist() == [np.float64(values[1])]
     by_min = stepscore.vote([0, 1, 1, 1], scores.totals("min"), [0, 4], "weighted", nan="drop")
     assert by_min.answer_id.tolist() == [1]
+
+
+def test_a_default_that_reads_odds_takes_scores_that_round_to_one():
+    values = np.array([1.0, 0.5, 0.9, 0.9], np.float32)
+    recipe = stepscore.recipes.dream_prm()
+    assert recipe.default_aggregate == "logit_mean"
+    scores = stepscore.StepScores(values, np.array([0, 2, 4]), recipe, np.zeros(2, np.int64))
+    logits = np.log((1 - 1e-7) / 1e-7)
+    expected = [1 / (1 + np.exp(-logits / 2)), 0.9]
+    np.testing.assert_allclose(scores.aggregate(), expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(scores.totals(), scores.aggregate())
+    with pytest.raises(ValueError, match="its odds are not finite"):
+        scores.aggregate("logit_mean")

@@ -168,3 +168,26 @@ def test_hidden_states_are_read_at_the_end(outcome) -> None:
         prm.recipe.positions(encoded.token_ids, encoded.offsets, step_counts=[1, 2, 1])
     with pytest.raises(ValueError, match="tokens in every trace"):
         prm.recipe.positions([1, 2], [0, 2, 2])
+
+
+def test_scores_that_are_better_the_lower_are_not_ranked(outcome, tmp_path) -> None:
+    prm, _ = outcome
+    [reading] = prm.recipe.readings
+    lower = replace(reading, higher_is_better=False)
+    turned = replace(prm, recipe=replace(prm.recipe, readings=(lower,)))
+    message = "of 'qwen2.5-math-rm', which are better the lower they are"
+    with pytest.raises(ValueError, match=f"rank: .*{message}"):
+        turned.rank("What?", ["a", "b"])
+    with pytest.raises(ValueError, match=f"rank_many: .*{message}"):
+        turned.rank_many(["What?"], [["a", "b"]])
+    scores = turned.score("What?", ["a", "b"])
+    with pytest.raises(ValueError, match=f"totals: .*{message}"):
+        stepscore.vote(np.array([0, 1]), scores, np.array([0, 2]), "weighted")
+    with pytest.raises(ValueError, match=f"PrmScorer: .*{message}"):
+        PrmScorer(turned)
+    assert len(scores.aggregate("last")) == 2, "a number is a number"
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"id": "1", "problem": "What?", "candidates": ["a", "b"]}\n')
+    files = Files(str(source), str(tmp_path / "out.jsonl"))
+    with pytest.raises(ValueError, match=r"recipe: .*'qwen2.5-math-rm', of which the lower are"):
+        rerank_file(files, lambda: turned, version="0")

@@ -8,6 +8,7 @@ import json
 from stepscore.cli import options
 from stepscore.cli.models import add_model, load_prm
 from stepscore.cli.terminal import say
+from stepscore.cli.verdict_models import refuse_verdicts
 from stepscore.jobs.bench import bench_forward
 
 SUMMARY = "time the forward passes of your own file"
@@ -29,16 +30,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("what", choices=("forward",), help="the forward passes")
     options.add_input(parser)
-    parser.add_argument(
-        "--limit", type=options.positive, metavar="N", help="the first N records alone"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    options.add_limit(parser, "the first N records alone")
+    options.add_json(parser)
     options.add_fields(parser, ("id", "problem", "candidates"))
     add_model(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Time a file."""
+    refuse_verdicts(arguments)
     cost = bench_forward(
         arguments.input,
         lambda: load_prm(arguments),

@@ -16,10 +16,12 @@ import stepscore
 from stepscore.arrays import check_environment
 from stepscore.cli import (
     bench,
+    check,
     convert,
     convert_checkpoint,
     demo,
     judge,
+    recipes,
     rerank,
     score,
     search,
@@ -28,12 +30,13 @@ from stepscore.cli import (
 from stepscore.cli.config import with_config
 from stepscore.cli.signals import StoppedError, code_of, leave_process, stopping_cleanly
 from stepscore.cli.spelling import flag_of
-from stepscore.cli.terminal import OutputError, complain, silence_output
+from stepscore.cli.terminal import DifferError, OutputError, complain, silence_output
 from stepscore.credentials import masked
 from stepscore.errors import InputError
 
 BAD_INPUT = 2
 UNWRITABLE = 1
+DIFFERS = 1
 SIGNALLED = 128  # and the number of the signal, as a shell reports it
 _OPTION = re.compile("--[a-z][a-z-]*")
 
@@ -51,7 +54,11 @@ class _Parser(argparse.ArgumentParser):
                     near = difflib.get_close_matches(name, known, 1, cutoff=0.75)
                     advice = f"type {near[0]}" if near else f"{self.prog} --help lists them"
                     self.error(f"expected an option of {self.prog}; got {name}; {advice}")
-        return super().parse_known_args(args, namespace)
+        parsed, rest = super().parse_known_args(args, namespace)
+        # A file that may be left out is given to nobody where it stands behind the options.
+        if len(rest) == 1 and getattr(parsed, "input", "") is None and rest[0][:1] != "-":
+            parsed.input = rest.pop()
+        return parsed, rest
 
     def error(self, message: str) -> NoReturn:
         super().error(masked(message))
@@ -85,6 +92,8 @@ COMMANDS: dict[str, Command] = {
     "convert": convert,
     "convert-checkpoint": convert_checkpoint,
     "bench": bench,
+    "recipes": recipes,
+    "check": check,
 }
 _DESCRIPTION = """\
 Score the reasoning steps of language models with process reward models (PRMs), rerank
@@ -108,8 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None takes those of the process.
 
     Returns:
-        The exit code: 0, 1 where standard output cannot be written, 2 for bad input or arguments,
-        130 after Ctrl-C, and 128 and its number after another signal.
+        The exit code: 0, 1 where standard output cannot be written or a check finds a difference,
+        2 for bad input or arguments, 130 after Ctrl-C, and 128 and its number after another signal.
     """
     given = sys.argv[1:] if argv is None else list(argv)
     parser = _parser()
@@ -134,6 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         complain(f"{name}: error: {error.told(flag_of)}")
         return BAD_INPUT
+    except DifferError as error:
+        complain(f"{name}: {error}")
+        return DIFFERS
     except (KeyboardInterrupt, StoppedError) as error:
         written = ""
         if output is not None:

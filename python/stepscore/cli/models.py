@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import stepscore
 from stepscore.cli.options import positive, unescaped
 from stepscore.cli.spelling import flag_of
+from stepscore.cli.verdict_models import add_served_as, is_verdict, load_verdict_prm
 from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
@@ -39,20 +40,13 @@ _CHOICES = {
 def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The PRM, and how it is run."""
     model = parser.add_argument_group("model")
-    model.add_argument(
-        "--model",
-        required=required,
-        help='a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
+    add_model_name(
+        model,
+        'a folder, a Hugging Face repository, or "lab", the built-in miniature, which knows '
         "the sums of stepscore demo and nothing else",
+        required=required,
     )
-    add_recipe(model)
-    add_base(model)
-    model.add_argument(
-        "--adapter",
-        choices=("merge", "ignore"),
-        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
-    )
-    model.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    add_loading(model)
     model.add_argument(
         "--device-map",
         choices=("auto", "balanced", "balanced_low_0", "sequential"),
@@ -66,11 +60,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         metavar="DEVICE",
         help="with --reference: where that model runs (default: as --device)",
     )
-    model.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
-    add_revision(model)
-    model.add_argument(
-        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
-    )
+    add_served_as(model)
     model.add_argument(
         "--token-budget", type=positive, metavar="B", help="the most tokens of a batch"
     )
@@ -81,9 +71,38 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
 
 
+def add_model_name(
+    parser: argparse._ActionsContainer, what: str, *, required: bool = False
+) -> None:
+    """What is loaded."""
+    parser.add_argument("--model", required=required, help=what)
+
+
+def add_loading(parser: argparse._ActionsContainer) -> None:
+    """How the weights of a model are read, and where they run."""
+    add_recipe(parser)
+    add_base(parser)
+    parser.add_argument(
+        "--adapter",
+        choices=("merge", "ignore"),
+        help="of a folder with an adapter and full weights: merge it, or load the weights alone",
+    )
+    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+    add_revision(parser)
+    parser.add_argument(
+        "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
+    )
+
+
 def add_recipe(parser: argparse._ActionsContainer) -> None:
     """How a model is read."""
-    parser.add_argument("--recipe", help="how the model is read (default: detected)")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="how the model is read (default: detected): a name of stepscore recipes, or a file of "
+        "YAML or JSON with a recipe of your own",
+    )
     parser.add_argument(
         "--separator",
         metavar="TEXT",
@@ -127,6 +146,9 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
+    if is_verdict(arguments):
+        generative: ProcessRewardModel = _load_verdict_prm(arguments)
+        return generative
     given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
@@ -138,6 +160,16 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         token_budget=arguments.token_budget,
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def _load_verdict_prm(arguments: argparse.Namespace) -> Any:
+    """Make a generative PRM, which has what jobs and searches use of a `ProcessRewardModel`."""
+    try:
+        return load_verdict_prm(arguments)
+    except InputError:
+        raise
+    except Exception as error:
+        raise not_loaded(error, Argument("model", arguments.model), {"url": "model"}) from error
 
 
 def recipe_of(arguments: argparse.Namespace) -> Any:
@@ -154,7 +186,7 @@ def recipe_of(arguments: argparse.Namespace) -> Any:
                 argument=option,
             )
     if not given:
-        return arguments.recipe
+        return None if arguments.recipe is None else _recipe_or_name(arguments.recipe)
     from stepscore.recipes import recipe_by_name
 
     try:
@@ -163,6 +195,13 @@ def recipe_of(arguments: argparse.Namespace) -> Any:
         at_fault = error.argument.name if isinstance(error, InputError) and error.argument else ""
         option = at_fault if at_fault in given else next(iter(given))
         raise not_loaded(error, Argument(option, given[option]), {}) from error
+
+
+def _recipe_or_name(recipe: str) -> Any:
+    """Read a recipe of the user's own here, so that the message names the file."""
+    from stepscore.recipes.recipe_files import is_recipe_file, recipe_from
+
+    return recipe_from(recipe) if is_recipe_file(recipe) else recipe
 
 
 def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:

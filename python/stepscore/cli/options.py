@@ -74,6 +74,17 @@ def add_overwrite(parser: argparse.ArgumentParser, what: str = "existing files")
     parser.add_argument("--overwrite", action="store_true", help=f"replace {what}")
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """For programs instead of people."""
+    parser.add_argument("--json", action="store_true", help="JSON instead of lines for people")
+
+
+def add_limit(parser: argparse._ActionsContainer, what: str, default: int | None = None) -> None:
+    """How much of a file is read."""
+    shown = what if default is None else f"{what} (default: {default})"
+    parser.add_argument("--limit", type=positive, default=default, metavar="N", help=shown)
+
+
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """No table."""
     parser.add_argument("-q", "--quiet", action="store_true", help="print no table")

@@ -20,6 +20,7 @@ _FLAGS = {
     "record_id": "--explain",
     "parameters": "--set",
     "tie_credit": "--ties",
+    "solution": "--step",
 }
 # Settings whose flag says more, or less, than the value.
 _SETTINGS: dict[tuple[str, Any], str] = {

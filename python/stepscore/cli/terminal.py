@@ -25,6 +25,10 @@ class OutputError(InputError):
         )
 
 
+class DifferError(Exception):
+    """A check that has not come out as it should; its exit code is 1."""
+
+
 def say(lines: Sequence[str]) -> None:
     """Write lines to standard output.
 

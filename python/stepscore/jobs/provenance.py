@@ -16,7 +16,7 @@ def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
     described: dict[str, Any] = {
         "model": model.name,
         "revision": model.revision,
-        "recipe": {"name": model.recipe.name, **dict(model.recipe.parameters)},
+        "recipe": {"name": model.recipe.name, **dict(model.recipe.parameters), **_described(model)},
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": str(model.device),
         **model.weights.as_json(),
@@ -27,6 +27,13 @@ def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
     if model.costs is not None and model.costs.rates is not None:
         described["machine_rates"] = model.costs.rates.as_json()
     return described
+
+
+def _described(model: ProcessRewardModel) -> dict[str, Any]:
+    """A user's own recipe as a whole: no name tells how it reads."""
+    if model.recipe.description is None:
+        return {}
+    return {"description": model.recipe.as_config()["recipe"]}
 
 
 def describe_votes(

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stepscore.errors import InputError
 from stepscore.jobs.file_scores import LayoutCheck
 from stepscore.jobs.files import (
     Files,
@@ -110,6 +111,7 @@ def rerank_file(
     with ExitStack() as stack:
         opened = open_files(stack, files)
         model = load()
+        _check_direction(model)
         low, high = model.recipe.score_range
         bounded = low >= 0 and high <= 1
         stated = model.recipe.default_aggregate
@@ -186,6 +188,22 @@ def judge_file(
 
         report = _work("judge", opened, chunks, start, prefixes)
         return replace(report, table=report.table + counts.lines())
+
+
+def _check_direction(model: ProcessRewardModel) -> None:
+    """Refuse a model whose scores are better the lower they are: ranks and votes take the highest.
+
+    Raises:
+        InputError: they are.
+    """
+    if not model.recipe.readings[0].higher_is_better:
+        raise InputError(
+            "a model whose scores are better the higher they are, because the highest are ranked "
+            "first",
+            got=f"the recipe {model.recipe.name!r}, of which the lower are the better",
+            advice="score the file, turn the scores round, and vote on them",
+            argument="recipe",
+        )
 
 
 def vote_file(

@@ -10,6 +10,9 @@ from stepscore.policies.posts import AnswerError
 from stepscore.policies.requests import without_halves
 from stepscore.policies.texts import GeneratedText, TextRequest, Token
 
+# The server gave the text up.
+_NOT_FINISHED = frozenset({"content_filter", "abort", "error"})
+
 
 def body_of(request: TextRequest, prompt: str | None, model: str) -> dict[str, Any]:
     """Give the fields of a request.
@@ -55,6 +58,8 @@ def text_of(answer: Any, stops: tuple[str, ...]) -> GeneratedText:
         AnswerError, TypeError, LookupError, AttributeError: it is neither.
     """
     choice = answer["choices"][0]
+    if choice.get("finish_reason") in _NOT_FINISHED:
+        raise AnswerError(f"a finished text, not finish_reason {choice['finish_reason']!r}")
     chat = "message" in choice
     text = choice["message"]["content"] if chat else choice["text"]
     if chat and text is None:

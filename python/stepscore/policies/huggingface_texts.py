@@ -36,7 +36,7 @@ class TextWriter:
         self._max_length = max_length
         self._batch_size = batch_size
         self._texts: dict[int, str] = {}
-        [*_, self._anchor] = tokenizer("a", add_special_tokens=False)["input_ids"]
+        self._anchor = _anchor(tokenizer)
 
     def write(self, requests: Sequence[TextRequest]) -> list[GeneratedText | Exception]:
         """Write all of them; those with the same way of drawing together."""
@@ -164,8 +164,8 @@ class TextWriter:
 
     def _decode(self, ids: list[int]) -> str:
         """The text of tokens in the middle of a text: some tokenizers drop a first space."""
-        before = len(self._read([self._anchor]))
-        return self._read([self._anchor, *ids])[before:]
+        before = len(self._read(self._anchor))
+        return self._read([*self._anchor, *ids])[before:]
 
     def _token_text(self, token: int) -> str:
         if token not in self._texts:
@@ -178,6 +178,18 @@ class TextWriter:
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
         return text
+
+
+def _anchor(tokenizer: Any) -> list[int]:
+    """A token in front of others, behind which they are in the middle of a text."""
+    for text in ("a", "1", "="):
+        try:
+            ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        except Exception:  # of a vocabulary without the letter, as the library has no type for it
+            continue
+        if ids:
+            return ids[-1:]
+    return []
 
 
 def _first(text: str, stops: tuple[str, ...]) -> tuple[int, str | None]:

@@ -50,7 +50,11 @@ from stepscore.recipes.recipe import (
     Recipe,
     Tokenizer,
 )
+from stepscore.recipes.recipe_files import recipe_from
 from stepscore.recipes.registry import Evidence, detect, recipe_by_name, recipe_names
+from stepscore.recipes.rendered import RenderedTrace, render
+from stepscore.recipes.summaries import RecipeSummary, summaries
+from stepscore.recipes.user_defined import user_defined
 
 __all__ = [
     "Encoded",
@@ -63,6 +67,8 @@ __all__ = [
     "Reading",
     "Readout",
     "Recipe",
+    "RecipeSummary",
+    "RenderedTrace",
     "Tokenizer",
     "acemath_rm",
     "babelscape_prm",
@@ -95,13 +101,17 @@ __all__ = [
     "reasonflux_prm_1_5b",
     "reasonflux_prm_7b",
     "recipe_by_name",
+    "recipe_from",
     "recipe_names",
+    "render",
     "rest_mcts_value",
     "rlhflow_prm",
     "skywork_o1_prm",
     "step_likelihood",
+    "summaries",
     "trl_prm",
     "universal_prm",
+    "user_defined",
     "versa_prm",
     "vgs_value",
     "visual_prm",

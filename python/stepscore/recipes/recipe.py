@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -148,7 +149,7 @@ class Layout(Protocol):
         """Refuse a tokenizer that cannot serve the layout."""
 
 
-Confidence = Literal["author", "third-party", "unverified"]
+Confidence = Literal["author", "third-party", "unverified", "user"]
 Unit = Literal["step", "solution"]
 
 
@@ -163,7 +164,7 @@ class Recipe:
         name: how the recipe is called in ``load(recipe=...)``.
         confidence: ``author`` when the layout and the reading are the model author's own code or
             card, ``third-party`` when they come from other people's ports, ``unverified`` when
-            neither confirms them; `unverified` says what is open.
+            neither confirms them; `unverified` says what is open. ``user`` when a user says so.
         source: where that code or card stands.
         tokenisation: ``joint`` when a trace is encoded as one text, ``separate`` when its parts are
             encoded alone and joined as ids. A fact about the model, never a choice of the caller:
@@ -187,6 +188,7 @@ class Recipe:
         running: what the readings of the steps before add to a step's score; None for most.
         split_with: as `split`, where only a tokenizer knows what a step is; else None.
         whole: how steps become a solution, where `unit` is ``solution``.
+        description: what `stepscore.recipes.user_defined` has made it of, as JSON.
     """
 
     name: str
@@ -213,6 +215,7 @@ class Recipe:
     running: Running | None = None
     split_with: Callable[[Tokenizer, str], list[str]] | None = field(default=None, repr=False)
     whole: WholeSolution | None = None
+    description: str | None = None
 
     @property
     def token_readings(self) -> tuple[Reading, ...]:
@@ -357,8 +360,10 @@ class Recipe:
         positions, step_offsets = (from_numpy(each).to(token_ids.device) for each in found)
         return positions, step_offsets
 
-    def as_config(self) -> dict[str, str]:
+    def as_config(self) -> dict[str, Any]:
         """Give the entry ``"stepscore"`` of ``config.json`` that detection restores it from."""
+        if self.description is not None:
+            return {"recipe": json.loads(self.description)}
         return {"recipe": self.name, **dict(self.parameters)}
 
 

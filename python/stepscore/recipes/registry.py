@@ -18,6 +18,8 @@ from stepscore.recipes import catalog
 from stepscore.recipes.config_sizes import hidden_size
 from stepscore.recipes.head import Shape, head_fault
 from stepscore.recipes.recipe import Published, Recipe, Tokenizer
+from stepscore.recipes.user_defined import user_defined
+from stepscore.recipes.user_defined_fields import Place, check_names, did_you_mean
 
 # Published PRMs that share a class with a recipe of the catalog and are read in another way. An
 # entry of the catalog for the same repository takes precedence.
@@ -82,7 +84,7 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
         raise InputError(
             f"one of {', '.join(published())}",
             got=repr(name),
-            advice="pass one of these",
+            advice=f"{did_you_mean(name, published())}pass one of these",
             argument="name",
             where="recipe_by_name",
         )
@@ -197,19 +199,39 @@ def detect(evidence: Evidence) -> Recipe:
     return _from_config(evidence) or _from_name(evidence) or _from_head(evidence)
 
 
-def _from_config(evidence: Evidence) -> Recipe | None:
-    entry = evidence.config.get("stepscore")
-    if entry is None:
-        return None
+def recipe_from_entry(entry: Any, source: str) -> Recipe:
+    r"""Make the recipe of an entry ``"stepscore"`` of config.json, as `Recipe.as_config` gives it.
+
+    Args:
+        entry: ``{"recipe": name, ...}`` with the recipe's own arguments, or ``{"recipe": {...}}``
+            with a description.
+        source: where it stands, for messages.
+
+    Raises:
+        ValueError: no such entry, a name that is not offered, what `user_defined` refuses.
+    """
+    if isinstance(entry, Mapping) and len(entry) == 1 and "recipe" in entry:
+        described = entry["recipe"]
+        if not isinstance(described, str):
+            return user_defined(described, source=source, taken=published())
     if not isinstance(entry, Mapping) or not isinstance(entry.get("recipe"), str):
         raise InputError(
             'an entry "stepscore" of config.json like {"recipe": "trl-prm", "separator": "\\n"}',
             got=repr(entry),
             advice=("correct it, or pass ", Argument("recipe")),
-            where="load",
+            where=source,
         )
+    name = entry["recipe"]
     parameters = {key: value for key, value in entry.items() if key != "recipe"}
-    return recipe_by_name(entry["recipe"], **parameters)
+    if name in published():
+        taken = signature(published()[name].make).parameters
+        check_names(Place(source), parameters, taken, name)
+    return recipe_by_name(name, **parameters)
+
+
+def _from_config(evidence: Evidence) -> Recipe | None:
+    entry = evidence.config.get("stepscore")
+    return None if entry is None else recipe_from_entry(entry, "load")
 
 
 def _from_name(evidence: Evidence) -> Recipe | None:
@@ -303,6 +325,7 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
             Argument("recipe"),
             f" that the model was trained with, one of {', '.join(published())}",
         )
+    files = [] if evidence.folder is None else [path.name for path in evidence.folder.iterdir()]
     advice: list[str | Argument] = [
         "a causal language model does not say how it was trained as a PRM"
     ]
@@ -311,10 +334,12 @@ def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
         if entry.architectures or required_arguments(entry):
             continue
         recipe = entry.make()
-        if recipe.head.kind == "lm_rows":
+        beside = [file for file in recipe.head.files if file in files]
+        if beside or recipe.head.kind == "lm_rows":
+            ends = f" if its steps end in {recipe.separator!r}"
             advice += [
                 "; pass " if len(advice) == 1 else ", ",
                 Argument("recipe", entry.name),
-                f" if its steps end in {recipe.separator!r}",
+                f" if {beside[0]} beside its weights is that head" if beside else ends,
             ]
     return tuple(advice)

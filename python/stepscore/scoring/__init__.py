@@ -11,6 +11,8 @@ from stepscore.scoring.scores import StepScores
 
 if TYPE_CHECKING:
     from stepscore.scoring.asynchronous import ScoredCandidate
+    from stepscore.scoring.check import check_model
+    from stepscore.scoring.checking.report import CheckReport
     from stepscore.scoring.checkpoint.conversion import ConvertedCheckpoint, convert_checkpoint
     from stepscore.scoring.checkpoint.head_alone import load_head
     from stepscore.scoring.checkpoint.loading import load
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Branches",
+    "CheckReport",
     "ConvertedCheckpoint",
     "PrmHead",
     "ProcessRewardModel",
@@ -27,6 +30,7 @@ __all__ = [
     "ScoredCandidate",
     "Session",
     "StepScores",
+    "check_model",
     "convert_checkpoint",
     "load",
     "load_head",
@@ -36,11 +40,13 @@ __all__ = [
 # Only these need torch, which costs seconds to import: only on first use.
 _NEED_TORCH = {
     "Branches": "session",
+    "CheckReport": "checking.report",
     "ConvertedCheckpoint": "checkpoint.conversion",
     "PrmHead": "prm_head",
     "ProcessRewardModel": "model",
     "ScoredCandidate": "asynchronous",
     "Session": "session",
+    "check_model": "check",
     "convert_checkpoint": "checkpoint.conversion",
     "load": "checkpoint.loading",
     "load_head": "checkpoint.head_alone",

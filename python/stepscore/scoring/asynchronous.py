@@ -27,6 +27,7 @@ from stepscore.scoring.scores import (
     StepScores,
     all_readings,
     check_aggregation,
+    check_direction,
     joined,
     only,
 )
@@ -157,6 +158,7 @@ class ScoresAsynchronously:
             '85+95=180'
         """
         options = ScoreOptions(truncation, on_bad, special_tokens, nan)
+        check_direction("arank", self.recipe)
         check_aggregation("arank", self.recipe, how)
         if not isinstance(candidates, AsyncIterable):
             arguments, problems, every = rank_arguments("arank", problem, candidates, how, top_k)

@@ -39,7 +39,7 @@ from stepscore.scoring.render import Renderer
 from stepscore.scoring.reserved_tokens import ReservedTokens
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
 from stepscore.scoring.score_traces import progress_bar, score_traces
-from stepscore.scoring.scores import StepScores, check_aggregation
+from stepscore.scoring.scores import StepScores, check_aggregation, check_direction
 from stepscore.scoring.session import Session
 from stepscore.scoring.solution_reader import SolutionReader
 from stepscore.scoring.truncation import Truncation
@@ -240,6 +240,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
             (1, '85+95=180\n180-16=164')
         """
         arguments, problems, candidates = rank_arguments("rank", problem, candidates, how, top_k)
+        check_direction("rank", self.recipe)
         check_aggregation("rank", self.recipe, how)
         options = ScoreOptions(truncation, on_bad, special_tokens, nan)
         scores = self._score(arguments, problems, candidates, options)
@@ -279,6 +280,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
         """
         problems, candidates = as_lists(problems), as_lists(candidates)
         check_ranking("rank_many", how, top_k)
+        check_direction("rank_many", self.recipe)
         check_aggregation("rank_many", self.recipe, how)
         check_problems_and_candidates("rank_many", problems, candidates)
         places = [

@@ -15,7 +15,7 @@ from stepscore.ops import aggregate
 from stepscore.ops.aggregate import Aggregation
 from stepscore.ragged import offsets_of
 from stepscore.recipes import Reading, Recipe
-from stepscore.voting.columns import NEED_PROBABILITIES, UNSTATED_AGGREGATION
+from stepscore.voting.columns import NEED_PROBABILITIES, ODDS_CLIP, UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
     import pyarrow
@@ -101,7 +101,8 @@ class StepScores:
 
         Args:
             how: a name, or a list of names; None takes the recipe's default, and ``last`` where the
-                model's author states none.
+                model's author states none. Where the recipe's default reads odds, scores are read
+                as at least 1e-7 away from 0 and 1.
             parameters: those of `stepscore.aggregate`; after a truncation, ``nan="propagate"``.
 
         Returns:
@@ -113,6 +114,9 @@ class StepScores:
         """
         chosen = default_aggregate(self.recipe) if how is None else how
         check_aggregation("aggregate", self.recipe, chosen)
+        if how is None and chosen in ("logit_mean", "odds_mean"):
+            # A sigmoid of float32 rounds to exactly 0 and 1, whose odds are not finite.
+            parameters = {"clip": ODDS_CLIP, **parameters}
         values = self.values.astype(np.float64)
         reduced: NDArray[np.float64] = aggregate(values, self.offsets, chosen, **parameters)
         return reduced
@@ -126,7 +130,12 @@ class StepScores:
         Returns:
             float64 ``[candidates]``; NaN for a candidate of which truncation left steps out: what
             was lost is unknown, whichever steps the aggregation looks at.
+
+        Raises:
+            ValueError: as `aggregate`; a recipe whose scores are better the lower they are, which a
+                vote would read the wrong way round.
         """
+        check_direction("totals", self.recipe)
         totals = self.aggregate(how, nan="propagate")
         totals[self.truncated > 0] = np.nan
         return totals
@@ -220,6 +229,25 @@ def check_aggregation(where: str, recipe: Recipe, how: Any) -> None:
             got=f"those of {recipe.name!r}, in [{low:g}, {high:g}]",
             advice="pass min, mean or last",
             argument="how",
+            where=where,
+        )
+
+
+def check_direction(where: str, recipe: Recipe) -> None:
+    """Refuse to rank or to vote by scores of which the lower is the better.
+
+    Args:
+        where: the function that was called.
+        recipe: how they were read.
+
+    Raises:
+        ValueError: they are.
+    """
+    if not recipe.readings[0].higher_is_better:
+        raise InputError(
+            "scores that are better the higher they are",
+            got=f"those of {recipe.name!r}, which are better the lower they are",
+            advice="turn them round, as in 1 - scores.values, and pass these",
             where=where,
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 from stepscore.errors import InputError
 from stepscore.ops import mlp_head, value_head
 from stepscore.ops.value_head import Activation, Inner
+from stepscore.scoring.scores import check_direction
 from stepscore.search.requests import ScoreRequest
 
 if TYPE_CHECKING:
@@ -32,9 +33,13 @@ class PrmScorer:
     Args:
         prm: the model, from `stepscore.load`.
         memory_limit: the most bytes of keys and values; None takes half of the free memory.
+
+    Raises:
+        ValueError: a model whose scores are better the lower they are.
     """
 
     def __init__(self, prm: ProcessRewardModel, *, memory_limit: int | None = None) -> None:
+        check_direction("PrmScorer", prm.recipe)
         self.prm = prm
         # A score that is not finite is the fault of one trace, which the search names.
         self.session = prm.session([], memory_limit=memory_limit, nan="propagate")

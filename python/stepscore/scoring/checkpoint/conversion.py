@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from stepscore.errors import Argument, InputError
 from stepscore.recipes import Recipe, Tokenizer, recipe_names
+from stepscore.recipes.recipe_files import NamedRecipe
 from stepscore.scoring.checkpoint.accounting import is_computed
 from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, open_model
 from stepscore.scoring.checkpoint.folder import Checkpoint, open_checkpoint
@@ -79,7 +80,7 @@ def convert_checkpoint(
     model: str | Path,
     output: str | Path,
     *,
-    recipe: str | Recipe | None = None,
+    recipe: NamedRecipe | None = None,
     revision: str | None = None,
     overwrite: bool = False,
     base: str | Path | None = None,

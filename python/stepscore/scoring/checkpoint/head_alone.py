@@ -7,7 +7,7 @@ from pathlib import Path
 from stepscore.arrays import check_environment
 from stepscore.errors import InputError
 from stepscore.hub import stderr_is_terminal
-from stepscore.recipes import Recipe
+from stepscore.recipes.recipe_files import NamedRecipe
 from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, open_model, with_tokenizer
 from stepscore.scoring.checkpoint.backbone import skeleton
 from stepscore.scoring.checkpoint.folder import Checkpoint
@@ -23,7 +23,7 @@ from stepscore.scoring.tail import refuse_likelihood
 def load_head(
     model: str | Path,
     *,
-    recipe: str | Recipe | None = None,
+    recipe: NamedRecipe | None = None,
     revision: str | None = None,
     show_progress: bool | None = None,
 ) -> PrmHead:

@@ -11,8 +11,9 @@ import torch
 from stepscore.arrays import check_environment
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.hub import stderr_is_terminal
-from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name
+from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name, recipe_from
 from stepscore.recipes.config_sizes import positions
+from stepscore.recipes.recipe_files import NamedRecipe, is_recipe_file
 from stepscore.scoring.arguments import addressed
 from stepscore.scoring.checkpoint.adapter import (
     AdapterUse,
@@ -43,7 +44,7 @@ from stepscore.scoring.model import ProcessRewardModel
 def load(
     model: str | Path,
     *,
-    recipe: str | Recipe | None = None,
+    recipe: NamedRecipe | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     revision: str | None = None,
@@ -74,7 +75,8 @@ def load(
         model: a local folder, a Hugging Face repository (found in the cache or downloaded, as
             HF_HOME, HF_HUB_OFFLINE and HF_TOKEN say), or ``"lab"`` for the built-in miniature
             model.
-        recipe: a name of `stepscore.recipes.recipe_names`, or a Recipe such as
+        recipe: a name of `stepscore.recipes.recipe_names`, a file of YAML or JSON or a mapping, as
+            `stepscore.recipes.recipe_from` takes them, or a Recipe such as
             ``stepscore.recipes.trl_prm(separator="\\n\\n")``; None detects it.
         device: where the backbone runs; None takes ``cuda`` where torch can use it, else ``cpu``.
         dtype: the backbone's number format, such as ``"bfloat16"``, or ``"auto"`` for the
@@ -271,28 +273,24 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
-def recipe_for(recipe: str | Recipe | None, checkpoint: Checkpoint, tokenizer: Tokenizer) -> Recipe:
+def recipe_for(recipe: NamedRecipe | None, checkpoint: Checkpoint, tokenizer: Tokenizer) -> Recipe:
     """Give the recipe that was asked for, or that of a checkpoint.
 
     Raises:
-        ValueError: a name that there is not, or a recipe that cannot be detected.
-        TypeError: neither a name nor a recipe.
+        ValueError: a name that there is not, a file that holds none, or a recipe that cannot be
+            detected.
+        TypeError: nothing that names a recipe.
     """
-    if isinstance(recipe, Recipe):
-        return recipe
-    if isinstance(recipe, str):
+    if isinstance(recipe, str) and not is_recipe_file(recipe):
         try:
             return recipe_by_name(recipe)
         except InputError as fault:
             raise addressed(fault, "load", Argument("recipe")) from None
     if recipe is not None:
-        raise InputTypeError(
-            "a name, or a value of the class Recipe",
-            got=type(recipe).__name__,
-            advice="pass one of these",
-            argument="recipe",
-            where="load",
-        )
+        try:
+            return recipe_from(recipe)
+        except InputTypeError as fault:
+            raise addressed(fault, "load", Argument("recipe")) from None
     return detect(
         Evidence(checkpoint.name, checkpoint.config, checkpoint.shapes, tokenizer, home(checkpoint))
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -30,9 +29,9 @@ from stepscore.scoring.ranking import (
 )
 from stepscore.scoring.reserved_tokens import ReservedTokens
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
-from stepscore.scoring.solution_reader import SolutionReader
 from stepscore.scoring.truncation import Truncation
-from stepscore.scoring.verdicts.programs import VerdictError, run, together
+from stepscore.scoring.verdicts.programs import Program, VerdictError, run, together
+from stepscore.scoring.verdicts.reader import VerdictReader
 from stepscore.scoring.verdicts.scores import (
     VerdictScores,
     check_verdicts,
@@ -40,7 +39,9 @@ from stepscore.scoring.verdicts.scores import (
     verdict_scores,
 )
 from stepscore.scoring.verdicts.session import VerdictSession
-from stepscore.scoring.verdicts.verdict import StepVerdict, Verifier, seeds_of
+from stepscore.scoring.verdicts.verdict import StepVerdict, Verifier, missing, seeds_of
+
+Known = Mapping[tuple[str, tuple[str, ...]], StepVerdict]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,8 @@ class GenerativeRewardModel(ScoresAsynchronously):
         policy: writes the texts.
         verifier: the family; see `stepscore.scoring.verdicts`.
         seed: the seed of everything that is drawn: a score depends on it, the policy, the verifier,
-            the problem and the steps up to the one it judges, and on nothing else.
+            the problem and the steps up to the one it judges, on nothing else, up to the rounding
+            of the policy's batches; a server may not honour seeds.
     """
 
     policy: TextPolicy
@@ -89,15 +91,19 @@ class GenerativeRewardModel(ScoresAsynchronously):
         return str(getattr(getattr(self.policy, "model", None), "device", "remote"))
 
     @property
-    def reader(self) -> SolutionReader:
+    def reader(self) -> VerdictReader:
         """What turns texts into steps, and knows which texts cannot be read."""
         tokenizer = getattr(self.policy, "tokenizer", None)
         reserved = ReservedTokens.of(tokenizer) if tokenizer else ReservedTokens((), ())
-        return SolutionReader(self.recipe, reserved)
+        return VerdictReader(self.recipe, reserved)
 
     @property
     def backbone(self) -> Any:
         """What is asked by one call of an event loop at a time."""
+        try:
+            hash(self.policy)
+        except TypeError:
+            return self
         return self.policy
 
     @property
@@ -214,34 +220,57 @@ class GenerativeRewardModel(ScoresAsynchronously):
         reader = replace(self.reader, special_tokens=special_tokens)
         return VerdictSession(self.name, self.judge, reader, problems, nan)
 
-    def judge(self, traces: Sequence[tuple[str, tuple[str, ...]]]) -> list[list[StepVerdict]]:
-        """Give the verdict of every step of pairs of problem and steps, each thing judged once."""
+    def judge(
+        self, traces: Sequence[tuple[str, tuple[str, ...]]], known: Known | None = None
+    ) -> list[list[StepVerdict]]:
+        """Give the verdict of every step of pairs of problem and steps, each thing judged once.
+
+        Args:
+            traces: what is judged.
+            known: verdicts that there are already, by problem and steps up to the one judged.
+        """
         if self.verifier.logprobs and traces:
             self.policy.check_logprobs(self.verifier.logprobs, self.verifier.sample)
-        per_step = self.verifier.scope != "trace"
-        wanted = dict.fromkeys(
-            (problem, steps[: end + 1])
+        if self.verifier.scope == "trace":
+            return self._judge_whole(traces)
+        verdicts = dict(known or {})
+        prefixes = {
+            (problem, steps[:end]): None
             for problem, steps in traces
-            for end in (range(len(steps)) if per_step else [len(steps) - 1] if steps else [])
-        )
-        programs = [
-            self.verifier.judge(problem, steps, seeds_of(self.seed, problem, steps))
-            for problem, steps in wanted
-        ]
-        given: list[Any] = run(together(programs), self.policy)
-        verdicts = {
-            key: [StepVerdict(math.nan, (each.text,), 0, str(each))]
-            * (1 if per_step else len(key[1]))
-            if isinstance(each, VerdictError)
-            else list(each)
-            for key, each in zip(wanted, given, strict=True)
+            for end in range(1, len(steps) + 1)
+            if (problem, steps[:end]) not in verdicts
         }
-        if not per_step:
-            return [verdicts[trace] if trace[1] else [] for trace in traces]
+        levels: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
+        for prefix in prefixes:
+            chained = self.verifier.scope == "chain"
+            levels.setdefault(len(prefix[1]) if chained else 0, []).append(prefix)
+        for _, level in sorted(levels.items()):
+            programs = [self._program(problem, steps, verdicts) for problem, steps in level]
+            given = run(together(programs), self.policy)
+            for prefix, each in zip(level, given, strict=True):
+                [verdicts[prefix]] = _or_missing(each, 1)
         return [
-            [verdicts[problem, steps[: end + 1]][0] for end in range(len(steps))]
+            [verdicts[problem, steps[:end]] for end in range(1, len(steps) + 1)]
             for problem, steps in traces
         ]
+
+    def _judge_whole(
+        self, traces: Sequence[tuple[str, tuple[str, ...]]]
+    ) -> list[list[StepVerdict]]:
+        wanted = [trace for trace in dict.fromkeys(traces) if trace[1]]
+        programs = [self._program(problem, steps, {}) for problem, steps in wanted]
+        verdicts: dict[tuple[str, tuple[str, ...]], list[StepVerdict]] = {}
+        for trace, each in zip(wanted, run(together(programs), self.policy), strict=True):
+            verdicts[trace] = _or_missing(each, len(trace[1]))
+        return [list(verdicts.get(trace, [])) for trace in traces]
+
+    def _program(
+        self, problem: str, steps: tuple[str, ...], verdicts: Known
+    ) -> Program[Sequence[StepVerdict]]:
+        chained = self.verifier.scope == "chain"
+        ends = range(1, len(steps)) if chained else ()
+        before = [verdicts[problem, steps[:end]] for end in ends]
+        return self.verifier.judge(problem, steps, seeds_of(self.seed, problem, steps), before)
 
     def _score(
         self,
@@ -253,10 +282,7 @@ class GenerativeRewardModel(ScoresAsynchronously):
         options.check(arguments.call)
         reader = replace(self.reader, special_tokens=options.special_tokens)
         traces = check_traces(arguments, reader, problems, solutions, options.on_bad)
-        whole = self.verifier.scope == "solution"
-        steps = [
-            [self.recipe.separator.join(each)] if whole and each else each for each in traces.steps
-        ]
+        steps = [reader.as_read(list(each)) for each in traces.steps]
         pairs = [(problem, tuple(each)) for problem, each in zip(problems, steps, strict=True)]
         verdicts = self.judge(pairs)
         skipped = dict(traces.skipped)
@@ -275,3 +301,9 @@ class GenerativeRewardModel(ScoresAsynchronously):
         if options.nan == "error":
             check_verdicts(arguments, scores)
         return scores
+
+
+def _or_missing(given: Sequence[StepVerdict] | VerdictError, steps: int) -> list[StepVerdict]:
+    if isinstance(given, VerdictError):
+        return [missing(str(given), [given.text])] * steps
+    return list(given)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from stepscore.errors import InputError
 from stepscore.recipes import Head, Reading, Recipe
-from stepscore.recipes.layouts.steps import fault_in_empty_step, split_at
+from stepscore.recipes.layouts.steps import fault_in_empty_step, split_at, without_blank_lines
 from stepscore.recipes.recipe import Confidence, Unit
 
 
@@ -32,7 +32,8 @@ def verdict_recipe(
         name, confidence, source, default_aggregate, separator, unit, unverified: as in `Recipe`.
         verdicts: the number of words whose rows of the output matrix its verdict reads.
         readings: the first is the score; None for a probability.
-        split: a solution given as one text -> its steps; None splits at the separator.
+        split: a solution given as one text -> its steps; None splits at the separator, or leaves
+            whole what has a score as one.
         parameters: what the scores depend on, for provenance.
     """
     probability = Reading("score", "softmax", (1.0, *[0.0] * (verdicts - 1)))
@@ -45,7 +46,7 @@ def verdict_recipe(
         head=Head("lm_rows", (), verdicts),
         readings=(probability,) if readings is None else tuple(readings),
         default_aggregate=default_aggregate,
-        split=partial(split_at, separator=separator) if split is None else split,
+        split=split or (_whole if unit == "solution" else partial(split_at, separator=separator)),
         fault_in_problem=_no_fault,
         fault_in_step=fault_in_empty_step,
         encode=partial(_refuse, name),
@@ -55,6 +56,11 @@ def verdict_recipe(
         unit=unit,
         unverified=tuple(unverified),
     )
+
+
+def _whole(text: str) -> list[str]:
+    """Give a solution as one step."""
+    return [without_blank_lines(text)] if text.strip() else []
 
 
 def _no_fault(problem: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from stepscore.scoring.arguments import check_traces
 from stepscore.scoring.score_options import NonFinite
 from stepscore.scoring.session import Branches, Session
 from stepscore.scoring.session_memory import SessionStats
-from stepscore.scoring.session_nodes import TraceForest
+from stepscore.scoring.session_nodes import TraceForest, TraceNode
 from stepscore.scoring.solution_reader import SolutionReader
 from stepscore.scoring.verdicts.scores import VerdictScores, check_verdicts, verdict_scores
 from stepscore.scoring.verdicts.verdict import StepVerdict
 
-# Pairs of problem and steps -> the verdict of every step.
-Judge = Callable[[Sequence[tuple[str, tuple[str, ...]]]], list[list[StepVerdict]]]
+Trace = tuple[str, tuple[str, ...]]  # problem and steps
+# Traces, and known verdicts of beginnings of them -> the verdict of every step.
+Judge = Callable[[Sequence[Trace], Mapping[Trace, StepVerdict]], list[list[StepVerdict]]]
 
 
 class VerdictSession(Session):
@@ -44,6 +46,7 @@ class VerdictSession(Session):
         self._nan = nan
         self._lock = Lock()
         self._nodes = TraceForest()
+        self._verdicts: WeakKeyDictionary[TraceNode, list[StepVerdict]] = WeakKeyDictionary()
         self._memory: Any = SimpleNamespace(count=lambda: None)  # only texts are kept
         self.stats = SessionStats()
         self.roots: list[int] = []
@@ -67,7 +70,12 @@ class VerdictSession(Session):
             pairs = [
                 (problem, tuple(each)) for problem, each in zip(problems, traces.steps, strict=True)
             ]
-            verdicts = self._judge(pairs)
+            known = {
+                (node.problem, tuple(node.steps[: end + 1])): verdict
+                for node in parents
+                for end, verdict in enumerate(self._verdicts.get(node, ()))
+            }
+            verdicts = self._judge(pairs, known)
             first = [len(node.steps) for node in parents]
             new = [each[begin:] for each, begin in zip(verdicts, first, strict=True)]
             scores: VerdictScores = verdict_scores(self._reader.recipe, new, {}, traces.stripped)
@@ -77,5 +85,7 @@ class VerdictSession(Session):
             for parent, each, of_trace in zip(parents, traces.steps, verdicts, strict=True):
                 values = np.array([verdict.score for verdict in of_trace], dtype=np.float32)
                 no_tokens = np.zeros(0, dtype=np.int32)
-                children.append(self._nodes.add_child(parent, list(each), values, no_tokens, None))
+                child = self._nodes.add_child(parent, list(each), values, no_tokens, None)
+                self._verdicts[self._nodes[child]] = of_trace
+                children.append(child)
         return Branches(children, scores)

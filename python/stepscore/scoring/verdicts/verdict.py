@@ -12,9 +12,9 @@ from stepscore.policies.texts import Turn
 from stepscore.recipes import Recipe
 from stepscore.scoring.verdicts.programs import Program, VerdictError
 
-# step: the last step of the steps that are shown;  trace: every step, in one text;
-# solution: all of it as one step.
-Scope = Literal["step", "trace", "solution"]
+# step: the last of the steps that are shown;  chain: the same, after the texts about those before;
+# trace: every step, in one text;  solution: all of it as one step.
+Scope = Literal["step", "chain", "trace", "solution"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class Vote:
         text: what the verifier wrote.
         readings: what it says beside the score, by name.
         correction: the step as it should be, where the verifier says so.
+        truncated: whether its reasoning was cut off before the verdict was asked for.
     """
 
     score: float
     text: str
     readings: Mapping[str, float] = field(default_factory=dict)
     correction: str | None = None
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class StepVerdict:
         fault: why there is no score; None where there is one.
         readings: the means of what the votes say beside the score, by name.
         correction: the first that a vote offers.
+        truncated: how many votes were given on a reasoning that was cut off.
     """
 
     score: float
@@ -53,6 +56,7 @@ class StepVerdict:
     fault: str | None = None
     readings: Mapping[str, float] = field(default_factory=dict)
     correction: str | None = None
+    truncated: int = 0
 
 
 # (round, vote) -> the seed of a text: a function of the model's seed, the problem and the steps.
@@ -83,9 +87,16 @@ class Verifier(Protocol):
         ...
 
     def judge(
-        self, problem: str, steps: Sequence[str], seeds: Seeds
+        self, problem: str, steps: Sequence[str], seeds: Seeds, before: Sequence[StepVerdict]
     ) -> Program[Sequence[StepVerdict]]:
-        """Judge the last step (`scope` ``step`` or ``solution``), or each one (``trace``)."""
+        """Judge the last step, or under the scope ``trace`` each one.
+
+        Args:
+            problem: its text.
+            steps: those up to the one that is judged.
+            seeds: of what is drawn.
+            before: under the scope ``chain`` the verdicts of the steps before; else none.
+        """
         ...
 
 
@@ -124,4 +135,10 @@ def decide(votes: Sequence[Vote | VerdictError], quorum: int) -> StepVerdict:
         None,
         {name: math.fsum(v.readings[name] for v in given) / len(given) for name in names},
         next((vote.correction for vote in given if vote.correction is not None), None),
+        sum(vote.truncated for vote in given),
     )
+
+
+def missing(reason: str, texts: Sequence[str] = ()) -> StepVerdict:
+    """Give the verdict of a step that has none."""
+    return StepVerdict(math.nan, tuple(texts), 0, reason)

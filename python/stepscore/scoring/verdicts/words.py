@@ -15,6 +15,7 @@ from stepscore.scoring.verdicts.programs import VerdictError
 # error: no verdict.
 Missing = Literal["floor", "error"]
 _QUOTED = 80  # characters of a text in a reason
+_THINKING, _THINKING_ENDS = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,16 @@ def read_words(
         VerdictError: no verdict, or one that is cut off; tokens that do not spell it, or do not
             tell one word from another; under ``missing="error"`` a word that is not told.
     """
-    place = -1 if which == "last" else 0
     match = find_verdict(text, pattern, which)
     joined = "".join(token.text for token in text.tokens)
     found = match
     if not joined.startswith(text.text):
-        every = list(pattern.finditer(joined))
-        if not every or every[place][1] != match[1]:
+        spelt = _verdict_in(joined, pattern, which)
+        if spelt is None or spelt[1] != match[1]:
             raise VerdictError(
                 f"the server's tokens do not spell the verdict {match[0]!r}", text.text
             )
-        found = every[place]
+        found = spelt
     token, lead, rest = _token_at(text.tokens, found.start(1))
     entries = dict(reversed(token.top))
     entries.setdefault(token.text, token.logprob)
@@ -82,9 +82,9 @@ def read_words(
         others = [other for key, other in forms.items() if key != each]
         piece = token.text if each == word else _piece_of(form, others, entries, lead, trail)
         if each == word and rest != said + trail and any(o.startswith(rest) for o in others):
-            raise VerdictError(
-                f"the token {rest!r} begins {said!r} and another of {', '.join(words)}", text.text
-            )
+            raise _ambiguous(rest, words, text.text)
+        if piece is None:
+            _check_no_prefix(form, [lead + o for o in others], lead, entries, words, text.text)
         if piece is not None:
             logprobs.append(entries[piece])
         elif missing == "floor" and token.top:
@@ -98,18 +98,81 @@ def read_words(
     return WordReading(word, _normalised(logprobs, text.text))
 
 
+def read_next(
+    text: GeneratedText,
+    forms: Sequence[str],
+    missing: Missing = "floor",
+    temperature: float = 1.0,
+) -> tuple[float, ...]:
+    r"""Read the probability of each word as the next token: as `WordReading` has it, of l / T.
+
+    Args:
+        text: of one token, behind the question.
+        forms: the words as they follow the question, such as ``" Yes"`` and ``" No"``.
+        missing: what a word gets that is not among the likeliest tokens.
+        temperature: T.
+
+    Raises:
+        VerdictError: no token; none of the words is among the likeliest, or under
+            ``missing="error"`` one of them is not.
+    """
+    if not text.tokens:
+        raise VerdictError("the policy tells no tokens", text.text)
+    token = text.tokens[0]
+    entries = dict(reversed(token.top))
+    entries.setdefault(token.text, token.logprob)
+    logprobs = [entries.get(form) for form in forms]
+    if not any(value is not None for value in logprobs) or (
+        missing == "error" and None in logprobs
+    ):
+        raise VerdictError(
+            f"expected {' and '.join(map(repr, forms))} among the {len(token.top)} likeliest "
+            f"tokens; got {', '.join(repr(piece) for piece in list(entries)[:5])} and so on",
+            text.text,
+        )
+    for form, value in zip(forms, logprobs, strict=True):
+        if value is None:
+            others = [other for other in forms if other != form]
+            _check_no_prefix(form, others, "", entries, forms, text.text)
+    floor = min(value for _, value in token.top) if token.top else token.logprob
+    told = [(floor if value is None else value) / temperature for value in logprobs]
+    return _normalised(told, text.text)
+
+
+def say_next(text: GeneratedText, forms: Sequence[str]) -> tuple[float, ...]:
+    """Read which word the next token is: 1 for it, 0 for the others.
+
+    Raises:
+        VerdictError: it is none of them.
+    """
+    said = [form.strip() == text.text.strip() for form in forms]
+    if not any(said):
+        raise no_verdict(text, f"one of {', '.join(map(repr, forms))}")
+    return tuple(map(float, said))
+
+
 def find_verdict(
     text: GeneratedText, pattern: re.Pattern[str], which: Literal["first", "last"] = "last"
 ) -> re.Match[str]:
-    """Find the verdict in a text.
+    """Find the verdict in a text, behind its reasoning where it shows where that ends.
 
     Raises:
         VerdictError: there is none; the reason says whether the text was cut.
     """
-    every = list(pattern.finditer(text.text))
-    if every:
-        return every[-1 if which == "last" else 0]
-    raise no_verdict(text, f"a text with {pattern.pattern!r}")
+    match = _verdict_in(text.text, pattern, which)
+    if match is None:
+        raise no_verdict(text, f"a text with {pattern.pattern!r}")
+    return match
+
+
+def _verdict_in(
+    text: str, pattern: re.Pattern[str], which: Literal["first", "last"]
+) -> re.Match[str] | None:
+    begin = text.rfind(_THINKING_ENDS)
+    if begin < 0 and _THINKING in text:
+        return None  # what it has thought of so far is no verdict
+    every = list(pattern.finditer(text, max(begin, 0)))
+    return every[-1 if which == "last" else 0] if every else None
 
 
 def no_verdict(text: GeneratedText, expected: str) -> VerdictError:
@@ -155,6 +218,28 @@ def _in_case_of(said: str, word: str) -> str:
     if len(said) > 1 and said.isupper():
         return word.upper()
     return word.lower() if said.islower() else word.capitalize() if said.istitle() else word
+
+
+def _check_no_prefix(
+    form: str,
+    others: Sequence[str],
+    lead: str,
+    entries: dict[str, float],
+    words: Sequence[str],
+    text: str,
+) -> None:
+    """Refuse a token that is one word whole, and may be the beginning of another, as 1 is of 10."""
+    shared = [o for o in others if o in entries and (lead + form).startswith(o)]
+    if shared:
+        raise _ambiguous(shared[0], words, text)
+
+
+def _ambiguous(token: str, words: Sequence[str], text: str) -> VerdictError:
+    return VerdictError(
+        f"the token {token!r} may begin several of {', '.join(words)}: their probabilities cannot "
+        "be told apart",
+        text,
+    )
 
 
 def _normalised(logprobs: Sequence[float], text: str) -> tuple[float, ...]:

@@ -1,0 +1,144 @@
+"""``stepscore recipes``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from stepscore.cli import options
+from stepscore.cli.models import add_model_name, add_revision, not_loaded
+from stepscore.cli.terminal import say
+from stepscore.errors import Argument, InputError
+from stepscore.jobs.recipes import render_file, render_given
+from stepscore.report.recipes import recipe_lines, recipe_list, trace_json, trace_lines
+
+SUMMARY = "list how published PRMs are read, and show it on a trace"
+HELP = """\
+Without more, the recipes of --recipe: who confirms each, what has a score, and its range.
+
+With show, the exact text that one of them makes of a trace, special tokens included, with a mark at
+every token that is read, and the token ids around it. NAME may be a file of YAML or JSON with a
+recipe of your own. Of the model the tokenizer alone is loaded.
+
+examples:
+  stepscore recipes
+  stepscore recipes --json
+  stepscore recipes show trl-prm --model lab
+  stepscore recipes show qwen2.5-math-prm --model Qwen/Qwen2.5-Math-PRM-7B --problem 2+3=? --step 5
+  stepscore recipes show my.yaml in.jsonl --model ./my-prm --limit 3
+"""
+_IDS_AROUND = 4
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("what", nargs="?", choices=("show",), help="show what a recipe makes")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of a recipe, or a file with one")
+    parser.add_argument("input", nargs="?", metavar="IN", help="a JSONL file, as for score")
+    shown = parser.add_argument_group("what is shown")
+    add_model_name(shown, "a folder or a repository with the tokenizer")
+    shown.add_argument("--problem", metavar="TEXT", help="a problem, instead of a file")
+    shown.add_argument(
+        "--step",
+        action="append",
+        default=[],
+        dest="steps",
+        metavar="TEXT",
+        help="a step of its solution; may be repeated",
+    )
+    options.add_limit(shown, "the first N candidates of the file", 1)
+    shown.add_argument(
+        "--ids-around",
+        type=options.positive,
+        default=_IDS_AROUND,
+        metavar="N",
+        help=f"token ids on each side of a place (default: {_IDS_AROUND})",
+    )
+    shown.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="mark places by colours: on a terminal (default), always, or never",
+    )
+    options.add_json(parser)
+    options.add_fields(parser, ("id", "problem", "candidates"))
+    add_revision(shown)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """List the recipes, or show one."""
+    from stepscore.recipes import summaries
+
+    if arguments.what is None:
+        rows = summaries()
+        written = [json.dumps([row.as_json() for row in rows], ensure_ascii=False)]
+        say(written if arguments.json else recipe_list(rows))
+        return
+    _check(arguments)
+    try:
+        from stepscore.scoring.checkpoint.tokenizer_alone import load_tokenizer
+
+        tokenizer = load_tokenizer(arguments.model, revision=arguments.revision)
+    except Exception as error:
+        raise not_loaded(error, Argument("model", arguments.model), {}) from error
+    _show(arguments, tokenizer)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.name is None:
+        raise InputError(
+            "the recipe to show: a name of stepscore recipes, or a file", got="none", where="NAME"
+        )
+    if arguments.model is None:
+        raise InputError(
+            "a folder or a repository with the tokenizer", got="none", argument="model"
+        )
+    if arguments.input is not None and (arguments.problem is not None or arguments.steps):
+        raise InputError(
+            "a file, or a problem with steps",
+            got="both",
+            argument="problem",
+            advice="leave one out",
+        )
+
+
+def _show(arguments: argparse.Namespace, tokenizer: Any) -> None:
+    from stepscore.recipes import recipe_from
+
+    try:
+        recipe = recipe_from(arguments.name)
+    except InputError as fault:
+        if fault.argument is None:  # a file, which the message names
+            raise
+        raise InputError(
+            fault.expected, got=fault.got, advice=fault.advice, where="NAME"
+        ) from fault
+    if arguments.input is None:
+        try:
+            traces = [("", render_given(recipe, tokenizer, arguments.problem, arguments.steps))]
+        except InputError as fault:
+            raise fault.at(where="") from None
+    else:
+        fields = options.fields_of(arguments)
+        traces = list(
+            render_file(arguments.input, recipe, tokenizer, limit=arguments.limit, fields=fields)
+        )
+    if arguments.json:
+        say([json.dumps([trace_json(trace) for _, trace in traces], ensure_ascii=False)])
+        return
+    lines = recipe_lines(recipe)
+    color = _in_color(arguments.color)
+    for place, trace in traces:
+        lines += ["", *([place] if place else [])]
+        lines += trace_lines(trace, color=color, width=arguments.ids_around)
+    say(lines)
+
+
+def _in_color(choice: str) -> bool:
+    if choice != "auto":
+        return choice == "always"
+    # https://no-color.org: any value that is not empty.
+    return sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")

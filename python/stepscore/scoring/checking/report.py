@@ -1,0 +1,94 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+# warning: it can make scores wrong, or worthless;  note: what other scripts would do otherwise.
+Level = Literal["warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a check noticed.
+
+    Attributes:
+        level: how much it matters.
+        kind: what it is about, such as ``saturation``.
+        text: what was seen, and what to do.
+    """
+
+    level: Level
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that the engine and the slow reading do not agree in.
+
+    Attributes:
+        what: ``score``, ``token ids`` or ``positions``.
+        place: the trace.
+        step: its number, from 1; None where it is the whole trace.
+        engine, slow: what each of them has.
+    """
+
+    what: str
+    place: str
+    step: int | None
+    engine: str
+    slow: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The engine against a slow reading of the same checkpoint.
+
+    Attributes:
+        model: what was checked.
+        recipe: how it is read, as its entry in config.json.
+        dtype: the number format of the engine's model.
+        traces, steps, tokens: how much was compared.
+        largest: the largest difference of a score, relative to 1 or to the score if that is larger.
+        tolerance: the largest one that counts as agreement.
+        noise: how far the number format alone moves a score, in the slow reading; None in float32.
+        differences: all that lies beyond.
+        findings: what else was noticed.
+        refused: the traces that cannot be laid out, and why.
+    """
+
+    model: str
+    recipe: dict[str, Any]
+    dtype: str
+    traces: int
+    steps: int
+    tokens: int
+    largest: float
+    tolerance: float
+    noise: float | None
+    differences: Sequence[Difference] = ()
+    findings: Sequence[Finding] = ()
+    refused: Sequence[tuple[str, str]] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether scores, token ids and positions are the same."""
+        return not self.differences
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that can make scores wrong, or worthless."""
+        return [finding for finding in self.findings if finding.level == "warning"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as values of JSON."""
+        return {
+            **self.__dict__,
+            "agrees": self.agrees,
+            "differences": [each.__dict__ for each in self.differences],
+            "findings": [each.__dict__ for each in self.findings],
+            "refused": [{"place": place, "reason": reason} for place, reason in self.refused],
+        }
