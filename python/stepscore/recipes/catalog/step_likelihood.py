@@ -6,7 +6,7 @@ The likelihood of a step given a rationale is that of RATIONALYST (arXiv 2410.01
 from __future__ import annotations
 
 from stepscore.recipes.layouts.likelihood_text import LikelihoodText
-from stepscore.recipes.layouts.readouts import log_ratio
+from stepscore.recipes.layouts.log_ratio import log_ratio
 from stepscore.recipes.likelihood import NO_REFERENCE, StepSum
 from stepscore.recipes.recipe import Published, Recipe
 

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields
 
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.likelihood_chat import LikelihoodChat
-from stepscore.recipes.layouts.readouts import log_ratio
+from stepscore.recipes.layouts.log_ratio import log_ratio
 from stepscore.recipes.layouts.step_numbers import numbered, split_at_numbers
 from stepscore.recipes.layouts.steps import split_at
 from stepscore.recipes.likelihood import NO_REFERENCE, StepSum, read_coefficient, read_reference

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -13,12 +12,6 @@ from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
 from stepscore.recipes.layouts.step_numbers import one_of
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
-from stepscore.recipes.likelihood import (
-    Likelihood,
-    StepSum,
-    read_coefficient,
-    read_reference,
-)
 from stepscore.recipes.recipe import Activation, Head, Layer, Reading, Readout, Tokenizer
 
 
@@ -128,36 +121,6 @@ def softmax_of_words(
     head = Head("lm_rows", (Layer("lm_head.weight"),), 2, word_ids=pair.ids)
     readings = (softmax_column("score", good, 2),)
     return Readout(head, readings, check_tokenizer=pair.check_tokenizer)
-
-
-def log_ratio(recipe: str, score: StepSum, *, coef: float | str, reference: str | None) -> Readout:
-    r"""Read how much likelier the tokens of a step are to a model than to its reference.
-
-    Args:
-        recipe: its name, for messages.
-        score: which sum over the tokens is the score; see `Likelihood`.
-        coef: what multiplies it.
-        reference: the other model; None reads the likelihood of the one alone.
-
-    Raises:
-        ValueError, TypeError: another sum, a coefficient that is no number, no name of a model.
-    """
-    sums = get_args(StepSum)
-    if score not in sums:
-        raise InputError(
-            f"one of {', '.join(sums)}",
-            got=repr(score),
-            advice="pass one of these",
-            argument="reading",
-            where=recipe,
-        )
-    first_two: tuple[StepSum, ...] = ("accumulative", "single")
-    order = (score, *(each for each in first_two if each != score))
-    other = read_reference(recipe, reference)
-    likelihood = Likelihood(order, read_coefficient(recipe, coef), other)
-    head = Head("next_tokens", (Layer("lm_head.weight"),), 1, likelihood=likelihood)
-    unbounded = (-math.inf, math.inf)
-    return Readout(head, tuple(Reading(name, "identity", (1.0,), unbounded) for name in order))
 
 
 def softmax_column(name: str, column: int, outputs: int) -> Reading:
