@@ -9,9 +9,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stepscore.errors import Argument
 from stepscore.lists import as_lists
-from stepscore.scoring.arguments import check_traces
+from stepscore.scoring.arguments import addressed, check_traces
 from stepscore.scoring.score_options import NonFinite
 from stepscore.scoring.session import Branches, Session
 from stepscore.scoring.session_memory import SessionStats
@@ -52,6 +54,27 @@ class VerdictSession(Session):
         self.roots: list[int] = []
         self.begin(problems)
 
+    def begin(self, problems: Sequence[str]) -> list[int]:
+        """Add problems, and give their roots.
+
+        Raises:
+            TypeError, ValueError: as `Session.begin`.
+        """
+        for index, problem in enumerate(problems):
+            fault = self._reader.fault_in_problem(problem)
+            if fault is not None:
+                raise addressed(fault, "session", Argument("problems", index=(index,)))
+        with self._lock:
+            self._nodes.check_open()
+            roots = [self._nodes.add_root(problem) for problem in problems]
+            self.roots += roots
+        return roots
+
+    def scores(self, node: int) -> NDArray[np.float32]:
+        """The scores of a trace ``[steps]``."""
+        verdicts = self._verdicts.get(self._nodes[node], [])
+        return np.array([verdict.score for verdict in verdicts], dtype=np.float32)
+
     def extend(self, nodes: int | Sequence[int], steps: str | Sequence[Any]) -> Branches:
         """Continue traces by steps, and judge these; as `Session.extend`.
 
@@ -83,7 +106,7 @@ class VerdictSession(Session):
                 check_verdicts(arguments, scores, first)
             children = []
             for parent, each, of_trace in zip(parents, traces.steps, verdicts, strict=True):
-                values = np.array([verdict.score for verdict in of_trace], dtype=np.float32)
+                values = np.array([[verdict.score] for verdict in of_trace], dtype=np.float32)
                 no_tokens = np.zeros(0, dtype=np.int32)
                 child = self._nodes.add_child(parent, list(each), values, no_tokens, None)
                 self._verdicts[self._nodes[child]] = of_trace
