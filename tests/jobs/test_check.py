@@ -67,7 +67,7 @@ def test_warnings_are_exit_code_1_where_it_is_strict(
     assert main(["check", folder]) == 0
     assert "  warning    undecided: " in shown(capsys)
     assert main(["check", folder, "--strict"]) == 1
-    assert "1 warnings, and --strict" in capsys.readouterr().err
+    assert "1 warning, and --strict" in capsys.readouterr().err
 
 
 def test_bad_input_is_exit_code_2(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import models
@@ -83,8 +84,6 @@ def test_a_trace_of_several_sequences() -> None:
             np.array([0, 2]),
         )
 
-    from dataclasses import replace
-
     tokenizer = models.byte_level_tokenizer()
     trace = render(replace(trl_prm(), encode=apart), tokenizer, "7", ["7", "7"])
     assert [(each.first_step, each.positions) for each in trace.sequences] == [
@@ -126,18 +125,34 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_recipe_with_required_arguments_is_listed() -> None:
+    from stepscore.errors import InputError
     from stepscore.recipes.recipe import Recipe
     from stepscore.recipes.summaries import _summary
 
-    def needs(task: str, coef: float, separator: str = "\n") -> Recipe:
-        if not isinstance(coef, float):
-            raise ValueError("a number")
-        return recipe_by_name("trl-prm", separator=separator)
+    def needs(model: str, task: str, *, separator: str = "\n") -> Recipe:
+        if model not in ("llama", "qwen"):
+            raise InputError("'llama' or 'qwen'", got=repr(model), argument="model")
+        how = "min" if model == "llama" else "last"
+        return replace(recipe_by_name("trl-prm", separator=separator), default_aggregate=how)
 
     row = _summary("needs", needs, ())
-    assert (row.required, row.optional) == (("task", "coef"), ("separator",))
-    assert row.confidence is None
-    assert row.as_json()["score_range"] is None
+    assert (row.required, row.optional) == (("model", "task"), ("separator",))
+    assert (row.confidence, row.unit, row.score_range) == ("author", "step", (0.0, 1.0))
+    assert row.default_aggregate is None, "it depends on the model"
+
+    def refuses(coef: float) -> Recipe:
+        raise InputError("a number", got=repr(coef), argument="coef")
+
+    row = _summary("refuses", refuses, ())
+    assert (row.required, row.confidence, row.as_json()["score_range"]) == (("coef",), None, None)
+
+
+def test_confidence_and_source_of_every_recipe_are_listed() -> None:
+    for row in recipes.summaries():
+        assert row.confidence is not None, row.name
+        assert row.source, row.name
+        # It may depend on what is given, as where another recipe's layout is named.
+        assert row.unit is not None or row.required, row.name
 
 
 def test_show(write: Write, capsys: pytest.CaptureFixture[str]) -> None:

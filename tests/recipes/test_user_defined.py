@@ -12,6 +12,9 @@ from typing import Any
 import models
 import numpy as np
 import pytest
+import torch
+from rows import ROWS
+from test_rows import written
 
 import stepscore
 from stepscore.errors import InputError
@@ -58,6 +61,17 @@ END = {
     "head": {"layers": ["score"], "outputs": 2},
     "readings": [{"activation": "softmax", "output": 1}],
 }
+TURNS = {
+    "name": "my-turns",
+    "layout": "label-turns",
+    "format": "llama-3",
+    "system": "dated",
+    "label": "+",
+    "user": "{problem} ",
+    "strips": True,
+    "head": {"words": ["+", "-"], "token": "last"},
+    "readings": [{"activation": "softmax", "output": 0}],
+}
 # What is described -> the builder of a checkpoint that a published recipe reads in the same way.
 SAME = {
     "separate-parts": (PARTS, "trl"),
@@ -67,7 +81,7 @@ SAME = {
 
 
 def test_every_layout_is_tried() -> None:
-    assert {*SAME, "text-end"} == set(LAYOUTS)
+    assert {*SAME, "text-end", "label-turns"} == set(LAYOUTS)
 
 
 @pytest.mark.parametrize("layout", SAME)
@@ -84,9 +98,23 @@ def test_a_description_scores_as_what_it_describes(layout: str, tmp_path: Path) 
     assert scores.recipe.confidence == "user"
 
 
+def test_label_turns_score_as_the_recipe_that_they_describe(tmp_path: Path) -> None:
+    row = ROWS["rlhflow-prm"]
+    read = written(row, tmp_path / "prm")
+    steps = ["We add 3 and 4.", " The sum is 7. "]
+    prm = stepscore.load(tmp_path / "prm", recipe=TURNS)
+    scores = prm.score("What is 7?", [steps])
+    known = stepscore.load(tmp_path / "prm", recipe=row.recipe).score("What is 7?", [steps])
+    assert scores.values.tobytes() == known.values.tobytes()
+    [trace] = row.sequences(row.tokenizer(), "What is 7?", steps)
+    with torch.no_grad():
+        expected = read(*trace)
+    np.testing.assert_allclose(scores.values, expected, rtol=0, atol=1e-5)
+    assert stepscore.check_model(prm).agrees
+
+
 @pytest.mark.parametrize("unit", ["step", "solution"])
 def test_a_text_that_is_read_at_its_end(unit: str, tmp_path: Path) -> None:
-    import torch
     from transformers import AutoModelForTokenClassification
 
     tiny = models.trl_prm(tmp_path / "prm")
@@ -104,7 +132,7 @@ def test_a_text_that_is_read_at_its_end(unit: str, tmp_path: Path) -> None:
     assert stepscore.check_model(prm).agrees
 
 
-@pytest.mark.parametrize("description", [*(each for each, _ in SAME.values()), END])
+@pytest.mark.parametrize("description", [*(each for each, _ in SAME.values()), END, TURNS])
 def test_a_description_comes_back_from_its_recipe(description: dict[str, Any]) -> None:
     recipe = user_defined(description)
     assert recipe.as_config() == {"recipe": description}

@@ -12,6 +12,7 @@ from stepscore.errors import Argument, InputError
 from stepscore.jobs.check import DEFAULT_LIMIT, check_file
 from stepscore.progress import named_when_long
 from stepscore.report.check import check_lines
+from stepscore.report.table import counted
 
 SUMMARY = "prove on your own weights that a model is read right"
 HELP = """\
@@ -73,6 +74,6 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         say(check_lines(report))
     if not report.agrees:
-        raise DifferError(f"{len(report.differences)} differences")
+        raise DifferError(counted(len(report.differences), "difference"))
     if arguments.strict and report.warnings:
-        raise DifferError(f"{len(report.warnings)} warnings, and --strict")
+        raise DifferError(f"{counted(len(report.warnings), 'warning')}, and --strict")

@@ -62,6 +62,9 @@ def user_defined(
       and ``{number}``, ``numbering``, ``joiner``, ``after``, ``added_tokens``, ``split``.
     - ``chat``: the same in the assistant's turn. ``format`` (``chatml`` or ``llama-3``), ``tag``,
       which must be an added token; perhaps ``system``, ``user``, ``step``, ``joiner``, ``split``.
+    - ``label-turns``: a step is a user's turn, ``label`` the answer to each, and it is read where
+      the answer is said. ``format``, ``label``, ``user`` with ``{problem}``; perhaps ``system``,
+      ``strips``, ``split``.
     - ``text-end``: one text, prompt + joiner.join(steps) + after, read at its last token.
       ``prompt``, ``unit``, ``joiner``, ``special_tokens``; perhaps ``after``, ``end_token``,
       ``added_tokens``, ``split``.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
+from stepscore.recipes.layouts.chat_templates import CHATML, LLAMA_3_1
+from stepscore.recipes.layouts.label_turns import LabelTurns
 from stepscore.recipes.layouts.separate_parts import SeparateParts
 from stepscore.recipes.layouts.step_numbers import as_given, numbered
 from stepscore.recipes.layouts.tagged_text import TaggedText
@@ -37,47 +39,10 @@ class Describable:
     build: Callable[[Place, Mapping[str, Any]], Layout]
 
 
-@dataclass(frozen=True)
-class ChatMarks:
-    """How a family of models writes the turns of a chat.
-
-    Attributes:
-        begin: stands before the first turn.
-        turn: begins each turn; the name of the role follows.
-        role_end: stands between the role and what it says.
-        end: ends each turn.
-        behind_end: stands behind the end of each turn.
-        tokens: the marks that must be added tokens, and that no text may hold.
-    """
-
-    begin: str
-    turn: str
-    role_end: str
-    end: str
-    behind_end: str
-    tokens: tuple[str, ...]
-
-    def opened(self, role: str) -> str:
-        """The beginning of a turn."""
-        return f"{self.turn}{role}{self.role_end}"
-
-    def closed(self) -> str:
-        """The end of a turn."""
-        return self.end + self.behind_end
-
-
+# What a tokenizer's own template says is not asked: `check_model` compares the two, and warns.
 CHATS = {
-    "chatml": ChatMarks(
-        "", "<|im_start|>", "\n", "<|im_end|>", "\n", ("<|im_start|>", "<|im_end|>")
-    ),
-    "llama-3": ChatMarks(
-        "<|begin_of_text|>",
-        "<|start_header_id|>",
-        "<|end_header_id|>\n\n",
-        "<|eot_id|>",
-        "",
-        ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-    ),
+    name: replace(template, of_tokenizer=False)
+    for name, template in (("chatml", CHATML), ("llama-3", LLAMA_3_1))
 }
 
 
@@ -142,17 +107,28 @@ def _tagged_text(place: Place, values: Mapping[str, Any]) -> Layout:
 
 
 def _chat(place: Place, values: Mapping[str, Any]) -> Layout:
-    marks = CHATS[values["format"]]
+    chat = CHATS[values["format"]]
     before, behind = values["user"].split("{problem}")
-    system = values["system"]
-    told = "" if system is None else marks.opened("system") + system + marks.closed()
     return TaggedText(
-        before=marks.begin + told + marks.opened("user") + before,
-        between=behind + marks.closed() + marks.opened("assistant"),
-        after=marks.closed(),
-        added=(values["tag"], *marks.tokens),
-        turn=marks.turn,
+        before=chat.opening(values["system"]) + chat.header("user") + before,
+        between=behind + chat.end + chat.after + chat.header("assistant"),
+        after=chat.end + chat.after,
+        added=(values["tag"], *chat.marks),
+        turn=chat.start,
         **_writing(place, values),
+    )
+
+
+def _label_turns(place: Place, values: Mapping[str, Any]) -> Layout:
+    before, between = values["user"].split("{problem}")
+    return LabelTurns(
+        CHATS[values["format"]],
+        values["system"],
+        values["label"],
+        before=before,
+        between=between,
+        split_at=values["split"],
+        strips=values["strips"],
     )
 
 
@@ -214,12 +190,26 @@ LAYOUTS: dict[str, Describable] = {
         {
             "format": Field(choice(*CHATS), f"how turns are written, one of {', '.join(CHATS)}"),
             "tag": Field(some_text, "the added token that ends every step"),
-            "system": Field(text, "what the system turn says", None),
+            "system": Field(text, "what the system turn says", "none"),
             "user": Field(template("problem"), "what the user's turn says", "{problem}"),
             **_STEPS,
             "split": Field(some_text, "where a solution given as one text is split", "\n\n"),
         },
         _chat,
+    ),
+    "label-turns": Describable(
+        {
+            "format": Field(choice(*CHATS), f"how turns are written, one of {', '.join(CHATS)}"),
+            "label": Field(some_text, "the answer that is written to every step"),
+            "user": Field(
+                template("problem"),
+                "what stands before the first step in the user's first turn, with {problem} in it",
+            ),
+            "system": Field(text, "what the system turn says", "none"),
+            "strips": Field(flag, "whether white space around a step goes", False),
+            "split": Field(some_text, "where a solution given as one text is split", "\n\n"),
+        },
+        _label_turns,
     ),
     "text-end": Describable(
         {
