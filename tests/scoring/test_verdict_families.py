@@ -171,6 +171,15 @@ def test_genprm_without_a_verdict_has_none_unless_a_score_is_given_for_it() -> N
     assert authors.score("p", [["a"]]).to_list() == [[0.5]]
 
 
+def test_genprm_does_not_go_on_after_a_step_that_nobody_could_write_about() -> None:
+    policy = Scripted(lambda request: ValueError("no room"))
+    prm = verdicts.genprm(policy, tokenizer=ChatTokenizer())
+    faults = prm.score("p", [["a", "b"]], nan="propagate").faults
+    assert faults[0, 0] == "the policy failed: no room"
+    assert faults[0, 1].startswith("there is no text about the step before")
+    assert len(policy.asked) == 1
+
+
 def test_genprm_needs_a_tokenizer() -> None:
     with pytest.raises(InputError, match="tokenizer: expected a tokenizer with a chat template"):
         verdicts.genprm(Scripted(said))

@@ -148,7 +148,7 @@ class GenPrmVerifier:
         self, problem: str, steps: Sequence[str], seeds: Seeds, before: Sequence[StepVerdict]
     ) -> Program[list[StepVerdict]]:
         """Judge the last step by all votes."""
-        if not all(verdict.texts for verdict in before):
+        if not all(verdict.texts and verdict.texts[0] for verdict in before):
             raise VerdictError("there is no text about the step before, which the verifier reads")
         prompt = self.prompt(problem, steps, [verdict.texts[0] for verdict in before])
         earlier = [code for verdict in before for code in _CODE.findall(verdict.texts[0])]
