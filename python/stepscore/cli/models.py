@@ -191,15 +191,8 @@ def load_models(arguments: argparse.Namespace) -> Models:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
+    check_policy(arguments)
     name = arguments.policy
-    is_served = is_url(name)
-    if is_served != (arguments.policy_model is not None):
-        raise InputError(
-            "a --policy that is a URL beside it, and no other",
-            got=f"--policy {name}",
-            advice="add --policy-model NAME" if is_served else "leave it out",
-            argument="policy_model",
-        )
     named = {"policy": name, "policy_model": arguments.policy_model, "top_p": arguments.top_p}
     described = {key: value for key, value in named.items() if value is not None}
     scorer = None
@@ -211,13 +204,36 @@ def load_models(arguments: argparse.Namespace) -> Models:
         scorer = PrmScorer(prm)
         described |= describe(prm, stepscore.__version__)
         del described["aggregation"]
+    policy = load_policy(arguments)
+    return Models(policy, scorer, described, None if scorer is None else scorer.release)
+
+
+def check_policy(arguments: argparse.Namespace) -> None:
+    """Refuse a --policy and a --policy-model that do not fit together."""
+    name = arguments.policy
+    is_served = is_url(name)
+    if is_served != (arguments.policy_model is not None):
+        raise InputError(
+            "a --policy that is a URL beside it, and no other",
+            got=f"--policy {name}",
+            advice="add --policy-model NAME" if is_served else "leave it out",
+            argument="policy_model",
+        )
+
+
+def load_policy(arguments: argparse.Namespace) -> Any:
+    """Load what --policy names.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    name = arguments.policy
     try:
         with named_when_long(masked(f"loading the policy {name}")):
-            policy = _load_policy(arguments, name)
+            return _load_policy(arguments, name)
     except Exception as error:
-        options = _ENDPOINT_OPTIONS if is_served else _POLICY_OPTIONS
+        options = _ENDPOINT_OPTIONS if is_url(name) else _POLICY_OPTIONS
         raise not_loaded(error, Argument("policy", name), options) from error
-    return Models(policy, scorer, described, None if scorer is None else scorer.release)
 
 
 def _load_policy(arguments: argparse.Namespace, name: str) -> Any:

@@ -198,7 +198,7 @@ def add_seed(parser: argparse._ActionsContainer, kind: Callable[[str], int]) -> 
     )
 
 
-def add_votes(parser: argparse.ArgumentParser) -> None:
+def add_votes(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """How candidates vote, and what is shown of it."""
     votes = parser.add_argument_group("votes")
     add_rule(
@@ -231,6 +231,11 @@ def add_votes(parser: argparse.ArgumentParser) -> None:
         metavar="N[,N]",
         help='a second table, of the first N candidates of every problem: sizes, or "powers" of 2',
     )
+    return votes
+
+
+def add_explain(votes: argparse._ActionsContainer) -> None:
+    """A problem whose votes are explained."""
     votes.add_argument(
         "--explain",
         metavar="ID",

@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         AGGREGATIONS,
         "the aggregation that ranks (default: the model author's, else last)",
     )
-    options.add_votes(parser)
+    options.add_explain(options.add_votes(parser))
     add_model(parser)
 
 

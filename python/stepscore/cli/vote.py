@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="whether step scores lie in [0, 1], which prod, geometric_mean, logit_mean and "
         "odds_mean need (default: auto, the first record tells)",
     )
-    options.add_votes(parser)
+    options.add_explain(options.add_votes(parser))
 
 
 def run(arguments: argparse.Namespace) -> None:

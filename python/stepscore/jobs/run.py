@@ -1,9 +1,10 @@
-"""The three jobs over candidates: score, rerank, vote."""
+"""The jobs over candidates: score, rerank, judge, vote."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stepscore.jobs.file_scores import LayoutCheck
@@ -15,22 +16,24 @@ from stepscore.jobs.files import (
     open_files,
     record_lines,
 )
+from stepscore.jobs.judged import JudgedCounts, describe_judge
 from stepscore.jobs.provenance import describe, describe_votes
 from stepscore.jobs.ranking import choose_how, choose_how_again, settings_for
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import KeptCandidates
-from stepscore.jobs.stream import read_lines, score_lines
+from stepscore.jobs.stream import judge_lines, read_lines, score_lines
 from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.progress import Progress
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.summary import Counts, Summary
 from stepscore.voting import DEFAULT_SETTINGS, VoteSettings
-from stepscore.voting.columns import AGGREGATION_PARAMETERS
+from stepscore.voting.columns import AGGREGATION_PARAMETERS, GIVEN
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.pairs import PairwiseJudge
     from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
@@ -133,6 +136,56 @@ def rerank_file(
             spell=files.spell,
         )
         return _work("rerank", opened, chunks, lambda: (writer, summary), prefixes)
+
+
+def judge_file(
+    files: Files,
+    load: Callable[[], PairwiseJudge],
+    *,
+    settings: VoteSettings = DEFAULT_SETTINGS,
+    prefixes: tuple[int, ...] = (),
+    version: str,
+) -> Report:
+    """Compare the candidates of every problem two by two, and write scores, ranks and votes.
+
+    The score of a candidate stands where `vote_file` reads scores of whole solutions. One of whom
+    no match was decided has none, and takes no part.
+
+    Args:
+        files: what is read and written; its chunks are candidates that are asked about together.
+        load: makes the judge, after the files have been opened.
+        settings, prefixes, version: as in `rerank_file`.
+
+    Raises:
+        InputError: a file or a record at fault; no output is left.
+    """
+    with ExitStack() as stack:
+        opened = open_files(stack, files)
+        judge = load()
+        counts = JudgedCounts()
+        chunks = judge_lines(
+            record_lines(opened, files),
+            judge,
+            fields=files.fields,
+            chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
+            skips=opened.skips,
+            counts=counts,
+        )
+
+        def start() -> tuple[ResultWriter, Summary]:
+            provenance = {
+                **describe_judge(judge, version),
+                "how": GIVEN,
+                **describe_votes(settings, (GIVEN,), bounded=False),
+            }
+            writer = ResultWriter(files.fields, provenance, GIVEN, settings)
+            table = PrefixTable(settings, GIVEN, prefixes) if prefixes else None
+            return writer, Summary(
+                (GIVEN,), settings, bounded=False, prefixes=table, spell=files.spell
+            )
+
+        report = _work("judge", opened, chunks, start, prefixes)
+        return replace(report, table=report.table + counts.lines())
 
 
 def vote_file(

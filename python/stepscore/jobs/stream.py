@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stepscore.errors import Spell, as_argument
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
+from stepscore.jobs.judged import JudgedCounts, judge_records
 from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import Skips
@@ -14,6 +15,7 @@ from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_reco
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring.pairs import PairwiseJudge
     from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
@@ -62,6 +64,39 @@ def score_lines(
             special_tokens=special_tokens,
             spell=spell,
         )
+        skips.write_down()
+
+
+def judge_lines(
+    lines: Iterator[tuple[str, bytes]],
+    judge: PairwiseJudge,
+    *,
+    fields: Fields,
+    chunk_size: int,
+    skips: Skips,
+    counts: JudgedCounts,
+) -> Iterator[ScoredRecords]:
+    """Let the candidates of a file meet two by two, some problems at a time.
+
+    Args:
+        lines, fields, chunk_size, skips: as in `score_lines`.
+        judge: compares two solutions.
+        counts: is added to.
+
+    Raises:
+        InputError: a record at fault that `skips` does not take, or a policy that fails.
+    """
+    unique = UniqueIds()
+
+    def leave_out(error: RecordError) -> None:
+        skips.take(error)
+        unique.forget(error)
+
+    records = parse_records(lines, fields, "solutions", skips.take)
+    for chunk in _chunks(records, chunk_size, unique, skips):
+        judged = judge_records(chunk, judge, leave_out, counts, fields)
+        if judged is not None:
+            yield judged
         skips.write_down()
 
 

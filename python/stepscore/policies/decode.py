@@ -58,6 +58,7 @@ def draw(
     ended: Ended,
     adjust: Adjust | None = None,
     top_p: float = 1.0,
+    top_k: int = 0,
     batch_size: int = 256,
 ) -> list[Drawn]:
     """Draw one continuation per row.
@@ -74,6 +75,7 @@ def draw(
             within a batch.
         adjust: changes logits before they are drawn from; log-probabilities are those before.
         top_p: draws from the likeliest tokens that together have at least this probability.
+        top_k: draws from so many of the likeliest tokens, and `top_p` from among these; 0 from all.
         batch_size: rows decoded together; those of about equally long prompts are.
 
     Source of the random numbers: SplitMix64 (Steele, Lea, Flood 2014); of `top_p`: Holtzman et al.,
@@ -91,7 +93,7 @@ def draw(
             sorted(order[start : start + batch_size]),
             ended,
             adjust,
-            top_p,
+            (top_p, top_k),
             drawn,
         )
     return drawn
@@ -104,7 +106,7 @@ def _draw_batch(
     chosen: list[int],
     ended: Ended,
     adjust: Adjust | None,
-    top_p: float,
+    nucleus: tuple[float, int],
     drawn: list[Drawn],
 ) -> None:
     batch = _Batch(model, prompts, rows, chosen)
@@ -115,7 +117,7 @@ def _draw_batch(
         if adjust is not None:
             adjust(logits, batch.rows, step)
         uniforms = _uniforms(batch.seeds, step).to(model.device)
-        tokens = _choose(logits, uniforms, batch.temperatures, top_p)
+        tokens = _choose(logits, uniforms, batch.temperatures, *nucleus)
         chances = logprobs.gather(-1, tokens[:, None])[:, 0]
         columns = (batch.rows, batch.going, tokens, chances)
         for row, goes_on, token, chance in zip(*(c.tolist() for c in columns), strict=True):
@@ -311,7 +313,11 @@ def _uniforms(seeds: np.ndarray[Any, Any], step: int) -> torch.Tensor:
 
 
 def _choose(
-    logits: torch.Tensor, uniforms: torch.Tensor, temperatures: torch.Tensor, top_p: float
+    logits: torch.Tensor,
+    uniforms: torch.Tensor,
+    temperatures: torch.Tensor,
+    top_p: float,
+    top_k: int,
 ) -> torch.Tensor:
     """Invert the cumulative distribution: rows cannot disturb each other's random numbers."""
     greedy = temperatures == 0
@@ -319,8 +325,11 @@ def _choose(
         return logits.argmax(-1)
     scale = torch.where(greedy, 1.0, temperatures)
     chances = torch.softmax(logits.double() / scale[:, None], -1)
-    if top_p < 1:
+    if top_p < 1 or 0 < top_k < logits.shape[-1]:
         ordered, places = torch.sort(chances, dim=-1, descending=True, stable=True)
+        if top_k:
+            ordered[:, top_k:] = 0
+            ordered /= ordered.sum(-1, keepdim=True)
         ordered[ordered.cumsum(-1) - ordered >= top_p] = 0
         chances = torch.zeros_like(chances).scatter_(-1, places, ordered)
     cumulative = chances.cumsum(-1)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from stepscore.credentials import remember
+from stepscore.errors import Argument, InputError
+from stepscore.policies.endpoint_texts import body_of, check_told, checked, text_of
 from stepscore.policies.posts import AnswerError, EndpointError, Posts
 from stepscore.policies.requests import Continuation, ExpandRequest, without_halves
+from stepscore.policies.texts import GeneratedText, TextRequest, Turn
 
 __all__ = ["KEY_VARIABLE", "EndpointError", "EndpointPolicy"]
 
@@ -45,6 +48,12 @@ class EndpointPolicy:
         backoff: seconds before the first retry, doubled for each further one, and shortened by up
             to a half at random; a server's ``Retry-After`` is obeyed up to 60 s.
         logprobs: asks for log-probabilities; False for servers that refuse the field.
+        template: lays out the turns of a conversation as a text that ends where the model's turn
+            begins, so that `generate` sends all of them to ``/completions``; None leaves it to the
+            server, at ``/chat/completions``.
+        continues: whether the server continues a last message of the assistant, as vLLM and SGLang
+            do with ``continue_final_message``; False refuses a prefill behind turns that the
+            server lays out.
         extra: more fields of the request, such as ``{"top_p": 0.95}``.
 
     Raises:
@@ -68,6 +77,8 @@ class EndpointPolicy:
         retries: int = 4,
         backoff: float = 0.5,
         logprobs: bool = True,
+        template: Callable[[Sequence[Turn]], str] | None = None,
+        continues: bool = True,
         extra: dict[str, Any] | None = None,
     ) -> None:
         parts = _parts(url)
@@ -101,11 +112,15 @@ class EndpointPolicy:
         self._prompt = prompt or (lambda problem: problem + "\n")
         self._finished = finished or (lambda text: "\\boxed" in text)
         self._logprobs = logprobs
+        self._template = template
+        self._continues = continues
+        self._told: dict[bool, int] = {}  # chat completions? -> likeliest tokens that were told
         self._extra = dict(extra or {})
         key = _key(api_key)
         if key:
             remember(key)
         self._posts = Posts(self.url, key, concurrency, timeout, retries, backoff)
+        self._chat_posts = replace(self._posts, url=f"{_base(self.url)}/chat/completions")
 
     def __repr__(self) -> str:
         return f"EndpointPolicy({self.url!r}, {self.model!r})"
@@ -133,6 +148,81 @@ class EndpointPolicy:
                 else [self._continuation(*choice, request) for choice in choices]
             )
         return answers
+
+    @property
+    def name(self) -> str:
+        """The model and its server, for provenance."""
+        return f"{self.model} at {_base(self.url)}"
+
+    def generate(self, requests: Sequence[TextRequest]) -> list[GeneratedText | EndpointError]:
+        """Write texts with their tokens, as generative PRMs ask for them; see `TextPolicy`.
+
+        A text goes to ``/completions``, and so do turns where there is a `template`; other turns go
+        to ``/chat/completions``.
+
+        Raises:
+            InputError: log-probabilities where `logprobs` is False, a prefill behind turns where
+                the server does not continue one; nothing has been sent.
+        """
+        prompts = [self._text_to_continue(request) for request in requests]
+        answers: dict[int, GeneratedText | EndpointError] = {}
+        for posts, chosen in (
+            (self._posts, [i for i, prompt in enumerate(prompts) if prompt is not None]),
+            (self._chat_posts, [i for i, prompt in enumerate(prompts) if prompt is None]),
+        ):
+            if chosen:
+                bodies = [
+                    body_of(requests[i], prompts[i], self.model) | self._extra for i in chosen
+                ]
+                for i, reply in zip(chosen, posts.send(bodies, checked, "a text"), strict=True):
+                    failed = isinstance(reply, EndpointError)
+                    answers[i] = reply if failed else text_of(reply, requests[i].stop)
+        return [answers[i] for i in range(len(requests))]
+
+    def check_logprobs(self, count: int, prompt: str | tuple[Turn, ...]) -> None:
+        """Ask once for one token, and see whether the `count` likeliest come with it.
+
+        Args:
+            count: how many.
+            prompt: of the kind that will be asked: a text, or turns.
+
+        Raises:
+            InputError: they do not.
+            EndpointError: the server does not answer.
+        """
+        chat = not isinstance(prompt, str) and self._template is None
+        if count > self._told.get(chat, 0):
+            short = "1" if isinstance(prompt, str) else (Turn("user", "1"),)
+            [answer] = self.generate([TextRequest(short, 0, 1, logprobs=count)])
+            check_told(answer, count, "EndpointPolicy")
+            self._told[chat] = count
+
+    def _text_to_continue(self, request: TextRequest) -> str | None:
+        """The text to send to completions; None for turns that the server lays out."""
+        if request.logprobs and not self._logprobs:
+            raise InputError(
+                "log-probabilities from the server",
+                got="logprobs=False",
+                advice="use a server that tells them, or a verdict that is read from the text",
+                where="EndpointPolicy",
+            )
+        if isinstance(request.prompt, str):
+            return request.prompt + request.prefill
+        if self._template is not None:
+            return self._template(request.prompt) + request.prefill
+        if request.prefill and not self._continues:
+            raise InputError(
+                "a server that continues a text of the model, because the verdict begins with "
+                f"{request.prefill[:40]!r}",
+                got="continues=False",
+                advice=(
+                    "pass ",
+                    Argument("template"),
+                    ", so that the turns go to /completions as one text",
+                ),
+                where="EndpointPolicy",
+            )
+        return None
 
     def _stops(self, request: ExpandRequest) -> tuple[str, ...]:
         return (request.stop or self.stop) if request.mode in ("step", "partial") else ()
@@ -187,6 +277,10 @@ def _parts(url: str) -> SplitResult:
             "got something else, which is not shown; pass one such as 'http://localhost:8000/v1'"
         ) from None
     return parts
+
+
+def _base(url: str) -> str:
+    return url.removesuffix("/completions").removesuffix("/chat")
 
 
 def _key(api_key: str | None) -> str | None:

@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from stepscore.errors import InputError
 from stepscore.hub import silenced_hub, stderr_is_terminal
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
+from stepscore.policies.huggingface_texts import TextWriter
 from stepscore.policies.requests import Continuation, ExpandRequest
+from stepscore.policies.texts import GeneratedText, TextRequest
 
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
@@ -172,6 +175,31 @@ class HuggingFacePolicy:
             samples.get(index) or no_room(request, len(prompts[index]), self.max_length)
             for index, request in enumerate(requests)
         ]
+
+    def generate(self, requests: Sequence[TextRequest]) -> list[GeneratedText | Exception]:
+        """Write texts with their tokens, as generative PRMs ask for them; see `TextPolicy`.
+
+        Equal prompts go through the model once. Special tokens stand in the texts, because a
+        verdict may be one; the token that ends a text does not.
+
+        Raises:
+            InputError: a prompt of turns for a tokenizer without a chat template.
+        """
+        writer = TextWriter(
+            self.model, self.tokenizer, self._ends, self.max_length, self.batch_size
+        )
+        return writer.write(requests)
+
+    def check_logprobs(self, count: int, prompt: object = "") -> None:
+        """Accept any count up to the vocabulary: the model is here."""
+        entries = self.model.get_output_embeddings().weight.shape[0]
+        if count > entries:
+            raise InputError(
+                f"at most the {entries} entries of the vocabulary",
+                got=str(count),
+                argument="logprobs",
+                where="HuggingFacePolicy",
+            )
 
     def hidden_states(
         self, problems: Sequence[str], traces: Sequence[Sequence[str]]

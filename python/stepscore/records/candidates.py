@@ -32,7 +32,7 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
             text=_text(value.get("text"), field),
             steps=read_steps(value.get("steps"), field),
             answer=_stated_answer(value, field),
-            score=_score(value.get("score"), field),
+            score=read_score(value.get("score"), field),
             step_scores=read_step_scores(value.get("step_scores"), field, allow_null=False),
             correct=_correct(value.get("correct"), field),
         )
@@ -206,7 +206,8 @@ def _stated_answer(value: dict[str, Any], field: FieldPath) -> str | None:
     return read_answer(value["answer"], (*field, "answer")) or ""
 
 
-def _score(value: object, field: FieldPath) -> float | None:
+def read_score(value: object, field: FieldPath) -> float | None:
+    """Read the score of the whole solution at `field`; None where there is none."""
     return None if value is None else _number(value, (*field, "score"))
 
 

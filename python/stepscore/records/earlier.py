@@ -9,12 +9,14 @@ from stepscore.errors import Argument
 from stepscore.records.candidates import (
     check_step_count,
     read_answer,
+    read_score,
     read_step_scores,
     read_steps,
 )
 from stepscore.records.faults import FieldPath, RecordError
 from stepscore.records.json_text import quote
 from stepscore.records.record import Candidate, Fields
+from stepscore.voting.columns import GIVEN
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,19 @@ def read_provenance(result: Any) -> Provenance:
 def with_earlier_scores(
     candidates: list[Candidate], result: Any, earlier: Provenance, fields: Fields
 ) -> list[Candidate]:
-    """Take the step scores of an earlier run: they are newer than those of the candidates.
+    """Take the scores of an earlier run: they are newer than those of the candidates.
+
+    Those are step scores, or where there are none the scores of whole solutions, as a judge that
+    compares them gives.
 
     Raises:
         RecordError: a result that does not fit the candidates.
     """
     results = result.get("candidates") if isinstance(result, dict) else None
     carry_scores = any(c.score is not None or c.step_scores is not None for c in candidates)
-    if carry_scores and (earlier.copied or not _holds_step_scores(results)):
+    has_steps = _holds_step_scores(results)
+    has_given = not has_steps and not earlier.copied and _holds_given_scores(results)
+    if carry_scores and (earlier.copied or not (has_steps or has_given)):
         return candidates
     if not isinstance(results, list) or len(results) != len(candidates):
         raise RecordError(
@@ -66,7 +73,7 @@ def with_earlier_scores(
             field=(fields.result,),
         )
     return [
-        _with_result(candidate, scored, (fields.result, "candidates", index))
+        _with_result(candidate, scored, (fields.result, "candidates", index), given=has_given)
         for index, (candidate, scored) in enumerate(zip(candidates, results, strict=True))
     ]
 
@@ -77,7 +84,18 @@ def _holds_step_scores(results: object) -> bool:
     )
 
 
-def _with_result(candidate: Candidate, result: object, field: FieldPath) -> Candidate:
+def _holds_given_scores(results: object) -> bool:
+    return isinstance(results, list) and any(_given_score(item) is not None for item in results)
+
+
+def _given_score(result: object) -> object:
+    scores = result.get("scores") if isinstance(result, dict) else None
+    return scores.get(GIVEN) if isinstance(scores, dict) else None
+
+
+def _with_result(
+    candidate: Candidate, result: object, field: FieldPath, *, given: bool
+) -> Candidate:
     if not isinstance(result, dict):
         raise RecordError(
             "an object", got=quote(result), advice="score the file again", field=field
@@ -93,7 +111,7 @@ def _with_result(candidate: Candidate, result: object, field: FieldPath) -> Cand
     skipped = result.get("skipped")
     return replace(
         candidate,
-        score=None,
+        score=read_score(_given_score(result), (*field, "scores")) if given else None,
         step_scores=scores,
         earlier_steps=split,
         earlier_answer=answer,

@@ -1,0 +1,157 @@
+"""``stepscore judge``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import stepscore
+from stepscore.cli import models, options
+from stepscore.cli.terminal import tell
+from stepscore.errors import InputError
+from stepscore.jobs.run import CHUNK_WITH_MODEL, judge_file
+from stepscore.voting import RATINGS
+
+if TYPE_CHECKING:
+    from stepscore.scoring.pairs import PairwiseJudge
+
+SUMMARY = "compare candidates two by two; rank and vote"
+HELP = (
+    options.INPUT_HELP
+    + options.RULES_HELP
+    + """
+judges: every pair is shown in both orders. A verdict that does not come counts for nobody, and the
+table says how many there were.
+
+policies: a folder or a Hugging Face repository of a causal language model; or the URL of an
+OpenAI-compatible server with --policy-model NAME (its key is taken from OPENAI_API_KEY).
+
+examples:
+  stepscore judge in.jsonl -o out.jsonl --judge rrm --how knockout \\
+      --policy http://localhost:8000/v1 --policy-model Reward-Reasoning/RRM-7B
+  stepscore judge in.jsonl -o out.jsonl --judge rm-r1 --policy gaotang/RM-R1-Qwen2.5-Instruct-7B
+  stepscore vote out.jsonl                              vote again on what it wrote
+"""
+)
+# The families that can be named; `stepscore.scoring.pairs.FAMILIES` has them.
+_JUDGES = ("j1", "j1-scores", "r1-reward", "rm-r1", "rm-r1-distilled", "rrm")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    options.add_files(parser, chunk_size=CHUNK_WITH_MODEL)
+    judge = parser.add_argument_group("judge")
+    judge.add_argument(
+        "--judge", required=True, choices=_JUDGES, help="the family: its prompt and its verdict"
+    )
+    judge.add_argument(
+        "--how",
+        choices=(*RATINGS, "knockout"),
+        default="win_rate",
+        help="the rating of a round robin, or a knockout (default: win_rate)",
+    )
+    judge.add_argument(
+        "--votes",
+        type=options.positive,
+        default=1,
+        metavar="N",
+        help="verdicts for each order of a pair (default: 1)",
+    )
+    judge.add_argument(
+        "--vote",
+        choices=("share", "majority"),
+        default="share",
+        help="what the verdicts of one order give (default: share)",
+    )
+    judge.add_argument(
+        "--orders",
+        choices=("average", "agree"),
+        default="average",
+        help="what both orders give: their average (default), or a win only where they agree",
+    )
+    judge.add_argument(
+        "--budget", type=options.positive, metavar="N", help="the most matches of a problem"
+    )
+    options.add_seed(judge, options.seed)
+    _add_policy(parser.add_argument_group("policy"))
+    options.add_votes(parser)
+
+
+def _add_policy(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--policy", required=True, help="a folder, a repository, or a URL")
+    group.add_argument("--policy-model", metavar="NAME", help="with a URL: the model's name there")
+    group.add_argument("--policy-revision", metavar="REV", help="of a Hugging Face repository")
+    group.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    group.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+    group.add_argument("--temperature", type=float, metavar="T", help="(default: the family's)")
+    group.add_argument(
+        "--max-tokens",
+        type=options.positive,
+        metavar="N",
+        help="at most so many tokens of a verdict with its reasoning (default: the family's)",
+    )
+    group.add_argument(
+        "--batch-size",
+        type=options.positive,
+        metavar="N",
+        help="requests in one call of the policy (default: a whole round of a chunk)",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=options.positive,
+        default=32,
+        metavar="N",
+        help="with a URL: requests at the same time (default: 32)",
+    )
+    group.add_argument(
+        "--retries",
+        type=options.zero_or_more,
+        metavar="N",
+        help="with a URL: how often a request is repeated (default: 4)",
+    )
+    group.add_argument(
+        "--timeout", type=float, metavar="S", help="with a URL: seconds of one attempt"
+    )
+    group.set_defaults(stop=[], top_p=None)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Judge a file."""
+    models.check_policy(arguments)
+    report = judge_file(
+        options.files_of(arguments),
+        lambda: _load(arguments),
+        settings=options.votes_of(arguments),
+        prefixes=options.prefixes_of(arguments),
+        version=stepscore.__version__,
+    )
+    tell(report, arguments)
+
+
+def _load(arguments: argparse.Namespace) -> PairwiseJudge:
+    if arguments.policy == "lab":
+        raise InputError(
+            "a policy that writes texts",
+            got="lab, which knows sums alone",
+            advice="name a language model",
+            argument="policy",
+        )
+    try:
+        from stepscore.scoring.pairs import FAMILIES, PairwiseJudge
+    except ModuleNotFoundError as error:
+        raise models.torch_missing(error) from error
+    given = {name: getattr(arguments, name) for name in ("temperature", "max_tokens")}
+    family = FAMILIES[arguments.judge](
+        **{name: value for name, value in given.items() if value is not None}
+    )
+    return PairwiseJudge(
+        models.load_policy(arguments),
+        family,
+        arguments.how,
+        arguments.votes,
+        arguments.vote,
+        arguments.orders,
+        arguments.budget,
+        arguments.batch_size,
+        arguments.seed,
+    )
