@@ -308,3 +308,20 @@ def test_every_published_recipe_agrees_with_the_slow_reading(name: str, tmp_path
     assert report.agrees, report.differences
     assert report.largest < 1e-5
     assert report.traces == len(traces)
+
+
+def test_an_adapter_is_read_with_its_base(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from test_adapters import PLAIN, train
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    base = LlamaForCausalLM(LlamaConfig(**models._sizes()))
+    base.save_pretrained(tmp_path / "base")
+    models.word_piece_tokenizer().save_pretrained(tmp_path / "base")
+    train(peft, base, tmp_path / "adapter", task_type="CAUSAL_LM", **PLAIN)
+    given = {"recipe": "math-shepherd", "base": tmp_path / "base"}
+    report = stepscore.check_model(tmp_path / "adapter", **given)
+    assert report.agrees, report.differences
+    prm = stepscore.load(tmp_path / "base", recipe="math-shepherd")
+    adapted = stepscore.load(tmp_path / "adapter", **given)
+    assert found(stepscore.check_model(replace(adapted, backbone=prm.backbone))) == {"score"}

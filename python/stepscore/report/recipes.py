@@ -36,8 +36,8 @@ def recipe_list(summaries: Sequence[RecipeSummary]) -> list[str]:
     return [
         *written,
         "",
-        "  aggregate -: the authors state none, and last is used. needs: what a file for --recipe",
-        '  must give beside "recipe: NAME".',
+        "  aggregate -: the authors state none, and last is used. needs: what a file with a recipe",
+        '  must give beside "recipe: NAME". Other facts that are - depend on what is given.',
     ]
 
 
