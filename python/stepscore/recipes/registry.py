@@ -179,7 +179,23 @@ def _from_config(evidence: Evidence) -> Recipe | None:
             where="load",
         )
     parameters = {key: value for key, value in entry.items() if key != "recipe"}
-    return recipe_by_name(entry["recipe"], **parameters)
+    try:
+        return recipe_by_name(entry["recipe"], **parameters)
+    except InputError as error:
+        raise _in_config(evidence, error) from error
+    except TypeError as error:  # an argument that is called as the name of the recipe is here
+        fault = InputTypeError(f"the arguments of {entry['recipe']}", got=str(error))
+        raise _in_config(evidence, fault) from error
+
+
+def _in_config(evidence: Evidence, fault: InputError) -> InputError:
+    """Give a fault of the entry its place, of which the caller passed no argument."""
+    got = fault.got if isinstance(fault.got, tuple) else (fault.got,)
+    named = fault.argument is not None and fault.argument.name != "name"
+    key = f' as "{fault.argument.name}"' if named else ""
+    place = f'{key} in the entry "stepscore" of the config.json of {evidence.name}'
+    advice = ("correct it, or pass ", Argument("recipe"))
+    return type(fault)(fault.expected, got=(*got, place), advice=advice, where="load")
 
 
 def _from_name(evidence: Evidence) -> Recipe | None:
