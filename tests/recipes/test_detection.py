@@ -121,8 +121,8 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
         *(
             (
                 evidence("X", {}, stepscore=entry),
-                f'^load: expected {expected}.* in the entry "stepscore" of the config.json of here; '
-                "correct it, or pass recipe$",
+                f"^load: expected {expected}.* in the entry .stepscore. of the config.json of "
+                "here; correct it, or pass recipe$",
             )
             for entry, expected in (
                 ({"recipe": "no-such"}, "one of .*; got 'no-such'"),

@@ -191,8 +191,8 @@ def _from_config(evidence: Evidence) -> Recipe | None:
 def _in_config(evidence: Evidence, fault: InputError) -> InputError:
     """Give a fault of the entry its place, of which the caller passed no argument."""
     got = fault.got if isinstance(fault.got, tuple) else (fault.got,)
-    named = fault.argument is not None and fault.argument.name != "name"
-    key = f' as "{fault.argument.name}"' if named else ""
+    name = "name" if fault.argument is None else fault.argument.name
+    key = "" if name == "name" else f' as "{name}"'
     place = f'{key} in the entry "stepscore" of the config.json of {evidence.name}'
     advice = ("correct it, or pass ", Argument("recipe"))
     return type(fault)(fault.expected, got=(*got, place), advice=advice, where="load")

@@ -115,7 +115,8 @@ def normed(call: str, rows: Any, norm: Norm) -> Any:
         raise InputTypeError(
             f"rows of {', '.join(_NUMBER_FORMATS)} from the norm",
             got=number_format,
-            advice=f"return them in the format of the rows, {str(rows.dtype).removeprefix('torch.')}",
+            advice="return them in the format of the rows, "
+            + str(rows.dtype).removeprefix("torch."),
             argument="norm",
             where=call,
         )
