@@ -13,6 +13,7 @@ from stepscore.errors import Argument, InputError
     [
         (Argument("source"), "IN"),
         (Argument("target"), "-o"),
+        (Argument("folder", "my-prm"), "FOLDER my-prm"),
         (Argument("overwrite", True), "--overwrite"),
         (Argument("truncation"), "--truncate"),
         (Argument("truncation", "steps"), "--truncate"),

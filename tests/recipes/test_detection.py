@@ -147,7 +147,20 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
             evidence("X", {}, stepscore="trl-prm"),
             'an entry "stepscore" of config.json like',
         ),
-        (evidence("X", {}, stepscore={"recipe": "no-such"}), "name: expected one of"),
+        *(
+            (
+                evidence("X", {}, stepscore=entry),
+                f"^load: expected {expected}.* in the entry .stepscore. of the config.json of "
+                "here; (.*; )?correct it, or pass recipe$",
+            )
+            for entry, expected in (
+                ({"recipe": "no-such"}, "one of .*; got 'no-such'"),
+                ({"recipe": "trl-prm", "seperator": "x"}, "a field of trl-prm.*'seperator'"),
+                ({"recipe": "trl-prm", "name": "x"}, "a field of trl-prm.*'name'"),
+                ({"recipe": "trl-prm", "separator": 5}, 'a text .*; got 5 as "separator"'),
+                ({"recipe": "math-shepherd", "numbering": "x"}, '.*; got .x. as "numbering"'),
+            )
+        ),
     ],
 )
 def test_what_cannot_be_told_is_an_error(checkpoint, message):

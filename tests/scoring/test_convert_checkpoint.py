@@ -201,7 +201,26 @@ def test_the_command(copy, tmp_path, capsys):
     assert "OUT: expected a folder that does not exist yet" in (text := capsys.readouterr().err)
     assert "pass --overwrite to replace it" in text
     assert main(["convert-checkpoint", "no/such/folder", str(tmp_path / "more")]) == 2
-    assert "FOLDER: expected a folder, the name of" in capsys.readouterr().err
+    assert "error: FOLDER no/such/folder: expected a folder, the name of" in capsys.readouterr().err
+
+
+def test_the_command_names_what_was_typed_and_no_function(copy, tmp_path, capsys):
+    folder, alone = copy("trl"), tmp_path / "adapter"
+    alone.mkdir()
+    (alone / "adapter_config.json").write_text("{}")
+    wrong = copy("shepherd")
+    config = json.loads((wrong / "config.json").read_text())
+    (wrong / "config.json").write_text(json.dumps({**config, "stepscore": {"recipe": "no-such"}}))
+    for typed, message in (
+        ([str(folder), "--recipe", "no-such"], f"FOLDER {folder}: --recipe: expected one of"),
+        ([str(folder), "--recipe", "qwen2.5-math-prm"], f"FOLDER {folder}: expected"),
+        ([str(wrong)], f"FOLDER {wrong}: expected one of"),
+        ([str(alone)], f"FOLDER {alone}: expected"),
+    ):
+        assert main(["convert-checkpoint", typed[0], str(tmp_path / "out"), *typed[1:]]) == 2
+        said = capsys.readouterr().err
+        assert f"stepscore convert-checkpoint: error: {message}" in said
+        assert "load:" not in said
 
 
 def test_the_folder_is_as_readable_as_any_other(copy, tmp_path):

@@ -298,7 +298,11 @@ def test_a_folder_without_tokenizer_is_refused(copy):
     ("options", "error", "message"),
     [
         ({"recipe": "no-such"}, ValueError, "load: recipe: expected one of .*math-shepherd, "),
-        ({"recipe": 3}, TypeError, "recipe: expected a name, or a value of the class Recipe"),
+        (
+            {"recipe": 3},
+            TypeError,
+            "recipe: expected a name, a file, a mapping, or a value of the class Recipe",
+        ),
         ({"dtype": "int8"}, ValueError, "dtype: expected float32, float16 or bfloat16"),
         ({"device": "toaster"}, ValueError, "device: expected one that torch can use here"),
         ({"max_length": 0}, ValueError, "max_length: expected at least 1"),
@@ -321,3 +325,27 @@ def test_the_model_must_be_a_name_or_a_path():
 def test_a_device_that_is_not_there_is_named(device, tiny):
     with pytest.raises(ValueError, match=f"load: device: expected one .* got '{device}'"):
         stepscore.load(tiny("trl").folder, device=device)
+
+
+def test_positions_that_config_json_does_not_state_are_those_of_the_class(tmp_path):
+    from transformers import GPT2Config
+
+    config = GPT2Config(
+        vocab_size=models.VOCABULARY,
+        n_embd=models.HIDDEN,
+        n_layer=1,
+        n_head=4,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    folder = models.classifier_prm(tmp_path / "gpt2", config).folder
+    rewrite_tensors(
+        folder, lambda tensors: {k.replace("model.", "transformer."): t for k, t in tensors.items()}
+    )
+    rewrite_config(folder, n_positions=None, max_position_embeddings=None, n_ctx=None)
+    prm = stepscore.load(folder)
+    assert prm.max_length == 1024 == len(prm.backbone.wpe.weight)
+    with pytest.raises(ValueError, match=r"score: .*expected at most 1024 tokens"):
+        prm.score("How many?", [["word " * 1100]])
+    with pytest.raises(ValueError, match=r"max_length: .*1024 positions \(the default of GPT2Con"):
+        stepscore.load(folder, max_length=1025)

@@ -139,10 +139,17 @@ def test_the_environment_goes_first(cache: Path, monkeypatch: pytest.MonkeyPatch
     assert not cache.exists()
 
 
+def test_an_empty_variable_is_unset(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    measure = Measured()
+    machine_rates(KEY, measure)
+    assert measure.times == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "",
+        " ",
         "fast",
         "{}",
         "[1]",

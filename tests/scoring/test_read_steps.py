@@ -380,6 +380,8 @@ def test_what_does_not_fit_is_named(own):
         ({"norm": (np.ones(48), -1e-6)}, r"read: norm: expected \(weight, eps\).*-1e-06"),
         ({"norm": (np.ones(48), "small")}, r"read: norm: expected \(weight, eps\).*small"),
         ({"norm": 3}, "read: norm: expected a module, a function of rows"),
+        ({"norm": lambda rows: rows.double()}, "read: norm: expected rows of float32.*got float64"),
+        ({"norm": lambda rows: None}, "read: norm: expected rows of float32.*got NoneType"),
         ({"norm": lambda rows: rows[:, :3]}, r"read: norm: expected rows of shape \[\d+, 48\]"),
     ]
     whole = dict(hidden=hidden, token_ids=ids, offsets=offsets, **known)

@@ -58,6 +58,14 @@ WINDOW = {
     "layer_types": ["sliding_attention"] * LAYERS,
     "query_pre_attn_scalar": 1,  # their queries are normed, so that weights cannot sharpen them
 }
+GPT2 = {
+    "vocab_size": 301,
+    "n_embd": 32,
+    "n_layer": LAYERS,
+    "n_head": 4,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 MODELS: dict[str, Callable[[], torch.nn.Module]] = {
     "llama": lambda: LlamaModel(LlamaConfig(**SIZES)),
     "qwen2": lambda: Qwen2Model(Qwen2Config(**SIZES)),
@@ -67,11 +75,8 @@ MODELS: dict[str, Callable[[], torch.nn.Module]] = {
     "phi3": lambda: Phi3Model(Phi3Config(**SIZES)),
     "gemma2-window": lambda: Gemma2Model(Gemma2Config(**SIZES, head_dim=16, **WINDOW)),
     "gemma3-window": lambda: Gemma3TextModel(Gemma3TextConfig(**SIZES, head_dim=16, **WINDOW)),
-    "gpt2": lambda: GPT2Model(
-        GPT2Config(
-            vocab_size=301, n_embd=32, n_layer=LAYERS, n_head=4, bos_token_id=1, eos_token_id=2
-        )
-    ),
+    "gpt2": lambda: GPT2Model(GPT2Config(**GPT2)),
+    "gpt2-of-64": lambda: GPT2Model(GPT2Config(**GPT2, n_positions=64)),
 }
 FORMATS = [torch.float32, torch.float16, torch.bfloat16]
 
@@ -232,13 +237,17 @@ def not_updated(real: Any, out: Any, logits: Any, before: Any, before_logits: An
     return real(out, logits.clone(), before, before_logits)
 
 
+# Where what continues a prefix begins, with 64 positions and with more of them.
+STARTS = (29, 32, 36, 40, 44, 50)
+
+
 @contextmanager
 def positions_shifted(place: Place) -> Iterator[None]:
     """Not a fault of one layer: every piece that continues a prefix begins one later."""
     real = forward_pass._to
 
     def faulty(device: torch.device, values: np.ndarray) -> torch.Tensor:
-        is_positions = values.size and values[0, 0] in (40, 44, 50)
+        is_positions = values.size and values[0, 0] in STARTS
         return real(device, values + 1 if is_positions else values)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -309,3 +318,17 @@ def test_the_right_way_is_far_from_every_tolerance(kind: str, number_format: tor
     assert sharing.error is not None
     assert sharing.tolerance is not None
     assert sharing.error < 0.5 * sharing.tolerance, sharing
+
+
+@pytest.mark.parametrize("most", [*range(16, 90, 6), 85, 86])
+def test_the_traces_of_the_check_fit_the_positions(most: int) -> None:
+    torch.manual_seed(0)
+    model = GPT2Model(GPT2Config(**GPT2, n_positions=most)).eval().requires_grad_(False)
+    sharing = share_prefixes(model, model.config.to_dict())
+    assert sharing.shared, sharing
+
+
+def test_positions_that_are_too_few_are_said_plainly() -> None:
+    model = GPT2Model(GPT2Config(**GPT2, n_positions=15)).eval()
+    sharing = share_prefixes(model, model.config.to_dict())
+    assert sharing.in_short == "nothing: its 15 positions are too few to try it with"

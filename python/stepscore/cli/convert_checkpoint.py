@@ -24,8 +24,8 @@ examples:
   stepscore convert-checkpoint Skywork/Skywork-o1-Open-PRM-Qwen-2.5-1.5B skywork
   stepscore score in.jsonl -o out.jsonl --model skywork
 """
-# The library's arguments that are no options here.
-_PLACES = {"model": "FOLDER", "output": "OUT"}
+# The library's argument that is the first word here.
+_PLACES = {"model": "folder"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +51,10 @@ def run(arguments: argparse.Namespace) -> None:
                 overwrite=arguments.overwrite,
                 base=arguments.base,
             )
-    except InputError as error:
-        place = "" if error.argument is None else _PLACES.get(error.argument.name, "")
-        if not place:
-            raise
-        raise InputError(error.expected, got=error.got, advice=error.advice, where=place) from error
     except Exception as error:
-        raise not_loaded(error, Argument("model", arguments.model), {}) from error
+        of_output = isinstance(error, InputError) and error.argument == Argument("output")
+        if isinstance(error, InputError) and of_output:
+            fault = InputError(error.expected, got=error.got, advice=error.advice, where="OUT")
+            raise fault from error
+        raise not_loaded(error, Argument("folder", arguments.model), _PLACES) from error
     say([f"written to {converted}", f"next: stepscore score IN -o OUT --model {converted.folder}"])

@@ -231,7 +231,26 @@ def recipe_from_entry(entry: Any, source: str) -> Recipe:
 
 def _from_config(evidence: Evidence) -> Recipe | None:
     entry = evidence.config.get("stepscore")
-    return None if entry is None else recipe_from_entry(entry, "load")
+    if entry is None:
+        return None
+    try:
+        return recipe_from_entry(entry, "load")
+    except InputError as error:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("recipe"), str):
+            raise  # it speaks of the entry
+        raise _in_config(evidence, error) from error
+
+
+def _in_config(evidence: Evidence, fault: InputError) -> InputError:
+    """Give a fault of the entry its place, of which the caller passed no argument."""
+    got = fault.got if isinstance(fault.got, tuple) else (fault.got,)
+    name = "name" if fault.argument is None else fault.argument.name
+    key = "" if name == "name" else f' as "{name}"'
+    place = f'{key} in the entry "stepscore" of the config.json of {evidence.name}'
+    advice: tuple[str | Argument, ...] = ("correct it, or pass ", Argument("recipe"))
+    if fault.argument is None and isinstance(fault.advice, str):  # it names the nearest field
+        advice = (f"{fault.advice}; ", *advice)
+    return type(fault)(fault.expected, got=(*got, place), advice=advice, where="load")
 
 
 def _from_name(evidence: Evidence) -> Recipe | None:

@@ -214,8 +214,16 @@ class Session:
         if isinstance(nodes, (int, np.integer)) and not isinstance(nodes, bool):
             given = [steps] if isinstance(steps, str) else steps
             numbers = [nodes] * len(given) if isinstance(given, (list, tuple)) else []
+        elif isinstance(nodes, (list, tuple)):
+            given, numbers = steps, list(nodes)
         else:
-            given, numbers = steps, list(nodes)  # type: ignore[arg-type]
+            raise InputTypeError(
+                "a node, which is a whole number, or a list of nodes",
+                got=type(nodes).__name__,
+                advice="pass what extend or roots gave",
+                argument="nodes",
+                where="extend",
+            )
         if not isinstance(given, (list, tuple)):
             raise InputTypeError(
                 "a list, one item per node, each a step or a list of steps",

@@ -20,6 +20,8 @@ from stepscore.scoring.head_readings import read_head
 # What is applied to the rows that are read: a module of torch, a function of rows, or weight and
 # epsilon of an RMS norm.
 Norm = Callable[[Any], Any] | tuple[Any, float]
+# Those that a head reads.
+_NUMBER_FORMATS = ("float32", "float16", "bfloat16")
 
 
 def head_layers(call: str, recipe: Recipe, head: Any) -> list[tuple[Any, Any]]:
@@ -124,6 +126,16 @@ def normed(call: str, rows: Any, norm: Norm) -> Any:
             "a module, a function of rows, or (weight, eps)",
             got=type(norm).__name__,
             advice="pass the final norm of the model",
+            argument="norm",
+            where=call,
+        )
+    number_format = str(getattr(result, "dtype", type(result).__name__)).removeprefix("torch.")
+    if number_format not in _NUMBER_FORMATS:
+        raise InputTypeError(
+            f"rows of {', '.join(_NUMBER_FORMATS)} from the norm",
+            got=number_format,
+            advice="return them in the format of the rows, "
+            + str(rows.dtype).removeprefix("torch."),
             argument="norm",
             where=call,
         )

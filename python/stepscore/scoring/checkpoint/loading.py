@@ -22,6 +22,7 @@ from stepscore.scoring.checkpoint.adapter import (
     open_model,
     with_tokenizer,
 )
+from stepscore.scoring.checkpoint.backbone import stock_config
 from stepscore.scoring.checkpoint.depth import end_where_read
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
@@ -238,13 +239,18 @@ def _max_length(
     max_length: int | None, checkpoint: Checkpoint, recipe: Recipe, reference: Checkpoint | None
 ) -> int | None:
     most = positions(checkpoint.config, recipe.length_key)
+    stated = f"{recipe.length_key} in config.json"
+    if most is None:  # the model is built with the default of its class
+        config = stock_config(checkpoint)
+        most = positions(config.to_dict(), recipe.length_key)
+        stated = f"the default of {type(config).__name__}"
     most = reference_length(most, reference, recipe)
     if max_length is None:
         return most
     _positive("max_length", max_length)
     if most is not None and max_length > most:
         raise InputError(
-            f"at most the model's {most} positions ({recipe.length_key} in config.json)",
+            f"at most the model's {most} positions ({stated})",
             got=str(max_length),
             advice="pass less, or leave it out",
             argument="max_length",

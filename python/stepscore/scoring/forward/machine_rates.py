@@ -79,8 +79,8 @@ def machine_rates(key: Mapping[str, object], measure: Callable[[], MachineRates]
     Raises:
         InputError: ``STEPSCORE_MACHINE_RATES`` is not what a provenance holds.
     """
-    told = os.environ.get(VARIABLE)
-    if told is not None:
+    told = os.environ.get(VARIABLE, "")
+    if told:  # an empty variable is an unset one, as for those of the ops
         return _told(told)
     path = _cache_path(key)
     if path is not None:

@@ -47,7 +47,7 @@ def reads_pages() -> bool:
     Raises:
         InputError: it names a way that there is not.
     """
-    way = os.environ.get(VARIABLE, _WAYS[0])
+    way = os.environ.get(VARIABLE) or _WAYS[0]
     if way not in _WAYS:
         raise _refusal("parts or pages", got=repr(way))
     return way == "pages"

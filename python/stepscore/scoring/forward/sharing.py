@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from stepscore.recipes.config_sizes import positions
 from stepscore.scoring.forward.fixed_bits import what_moves_scores
 from stepscore.scoring.forward.measured_rates import rates_of
 from stepscore.scoring.forward.paged_attention import check_pages
 from stepscore.scoring.forward.placement import input_device, is_float32_on_cpu
 from stepscore.scoring.forward.plan import ForwardCosts
-from stepscore.scoring.forward.sharing_check import largest_part_error
+from stepscore.scoring.forward.sharing_check import LEAST_POSITIONS, largest_part_error
 
 # Of a decoder layer: the small calls whose time it takes beside its products, and how often it
 # passes over the numbers of its rows. Fitted to Llamas on the grid of benchmarks/plan_grid.py; a
@@ -125,6 +126,9 @@ def _decided(backbone: torch.nn.Module, config: Mapping[str, Any]) -> Sharing:
         return Sharing(False, "its rotary frequencies depend on the longest trace of a batch")
     if config.get("attention_chunk_size"):
         return Sharing(False, "it attends in chunks")
+    limit = positions(backbone.config.to_dict())  # type: ignore[union-attr, operator]
+    if limit is not None and limit < LEAST_POSITIONS:
+        return Sharing(False, f"its {limit} positions are too few to try it with")
     check_pages(next(backbone.parameters()))
     stock_attention = backbone.config._attn_implementation  # type: ignore[union-attr]
     try:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from stepscore.ragged import offsets_of, segment_of
+from stepscore.recipes.config_sizes import positions
 from stepscore.scoring.forward.attention import IMPLEMENTATION
 from stepscore.scoring.forward.forward_pass import hidden_states
 from stepscore.scoring.forward.plan import ForwardCosts, Plan, plan, plan_padded
@@ -34,6 +35,9 @@ NOISE = 2.0
 # than are attended to together occur.
 _TOKEN_BUDGET = 40
 _ROOT, _CHILDREN, _GRANDCHILDREN, _APART = 44, (6, 9, 1), (12, 36, 3), 7
+_LONGEST = _ROOT + _CHILDREN[0] + max(_GRANDCHILDREN)
+# With fewer, pieces of one token would be left of the traces.
+LEAST_POSITIONS = 16
 # A window that cuts prefixes and pieces of these traces.
 _SHORT_WINDOW = 24
 
@@ -80,7 +84,8 @@ def largest_part_error(backbone: torch.nn.Module) -> PartError:
 
 
 def _largest_part_error(backbone: torch.nn.Module) -> PartError:
-    traces = _Traces.spread_over(int(backbone.get_input_embeddings().num_embeddings))  # type: ignore[operator]
+    vocabulary = int(backbone.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+    traces = _Traces.spread_over(vocabulary, positions(backbone.config.to_dict()))  # type: ignore
     recording = _record(backbone, traces)
     backbone.set_attn_implementation(IMPLEMENTATION)  # type: ignore[operator]
     errors = _compare(backbone, recording, traces.shared, traces.token_of_shared_row)
@@ -122,13 +127,14 @@ class _Traces:
     token_of_shared_row: NDArray[np.int64]
 
     @classmethod
-    def spread_over(cls, vocabulary: int) -> _Traces:
-        """Make traces of ids from the whole vocabulary."""
+    def spread_over(cls, vocabulary: int, longest: int | None) -> _Traces:
+        """Make traces of ids from the whole vocabulary, none of more tokens than the longest."""
+        scale = min(1.0, (longest or _LONGEST) / _LONGEST)
         fractions = (np.arange(1, 1000) * 0.618034) % 1
         ids = iter((fractions * vocabulary).astype(np.int32))
 
         def run(length: int) -> list[np.int32]:
-            return [next(ids) for _ in range(length)]
+            return [next(ids) for _ in range(max(1, int(length * scale)))]
 
         root = run(_ROOT)
         first, *others = (root + run(length) for length in _CHILDREN)
@@ -137,7 +143,8 @@ class _Traces:
         offsets = offsets_of(np.array([len(trace) for trace in traces], dtype=np.int64))
         stock = plan_padded(token_ids, offsets, token_budget=1)
         every_fork = ForwardCosts(token=1.0, fork=0.0)
-        shared = plan(token_ids, offsets, token_budget=_TOKEN_BUDGET, costs=every_fork)
+        budget = int(_TOKEN_BUDGET * scale)
+        shared = plan(token_ids, offsets, token_budget=budget, costs=every_fork)
         trace_of_token = segment_of(offsets)
         positions = np.arange(len(token_ids)) - offsets[trace_of_token]
         stock_rows = stock.rows(trace_of_token, positions)
