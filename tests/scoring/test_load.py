@@ -301,7 +301,7 @@ def test_a_folder_without_tokenizer_is_refused(copy):
         (
             {"recipe": 3},
             TypeError,
-            "recipe: expected a name, a file, a mapping, or a value of the class Recipe",
+            "recipe: expected a name, a file, a mapping, or a value",
         ),
         ({"dtype": "int8"}, ValueError, "dtype: expected float32, float16 or bfloat16"),
         ({"device": "toaster"}, ValueError, "device: expected one that torch can use here"),
