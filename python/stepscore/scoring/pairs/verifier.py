@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, Turn
 from stepscore.recipes.recipe import Confidence
+from stepscore.scoring.verdicts.identity import fingerprint
 from stepscore.scoring.verdicts.programs import VerdictError
 from stepscore.scoring.verdicts.words import said_at_the_end
 
@@ -65,9 +65,8 @@ class PairVerifier:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen letters of the prompt: another prompt is another judge."""
-        digest = blake2b(f"{self.system}\0{self.user}".encode(), digest_size=8)
-        return digest.hexdigest()
+        """Sixteen letters of prompt and reading: another prompt, or verdict, is another judge."""
+        return fingerprint((self.system, self.user, self.read))
 
     def turns(self, problem: str, first: str, second: str) -> tuple[Turn, ...]:
         """Show two solutions of a problem."""
