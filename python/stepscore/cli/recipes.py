@@ -17,8 +17,7 @@ from stepscore.report.recipes import recipe_lines, recipe_list, trace_json, trac
 
 SUMMARY = "list how published PRMs are read, and show it on a trace"
 HELP = """\
-Without more, the recipes of --recipe: who confirms each, what has a score, and its range; and the
-models that write their verdicts.
+Without more, the recipes of --recipe: who confirms each, what has a score, and its range.
 
 With show, the exact text that one of them makes of a trace, special tokens included, with a mark at
 every token that is read, and the token ids around it. NAME may be a file of YAML or JSON with a
@@ -71,13 +70,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """List the recipes, or show one."""
-    if arguments.what is None:
-        from stepscore.recipes import summaries
-        from stepscore.scoring.generative import generative_summaries
+    from stepscore.recipes import summaries
 
-        rows = [*summaries(), *generative_summaries()]
-        written = [json.dumps([row.as_json() for row in rows], ensure_ascii=False)]
-        say(written if arguments.json else recipe_list(rows))
+    if arguments.what is None:
+        from stepscore.report.families import family_list
+        from stepscore.scoring.generative import generative_families
+
+        rows, families = summaries(), generative_families()
+        listed = [row.as_json() for row in (*rows, *families)]
+        written = [json.dumps(listed, ensure_ascii=False)]
+        say(written if arguments.json else [*recipe_list(rows), "", *family_list(families)])
         return
     _check(arguments)
     try:

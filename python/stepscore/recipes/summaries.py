@@ -7,15 +7,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import Parameter, signature
-from typing import Any, Literal
+from typing import Any
 
 from stepscore.errors import InputError
 from stepscore.recipes.recipe import Confidence, Recipe, Unit
 from stepscore.recipes.registry import published
-
-# forward: reads what a model says of given tokens. A model of the others writes: verdicts about
-# steps or solutions, comparisons of two solutions.
-Kind = Literal["forward", "verdicts", "comparisons"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,6 @@ class RecipeSummary:
         repositories: the checkpoints that it is detected for by name.
         confidence, source, unit, score_range, higher_is_better, default_aggregate, readings,
             unverified: as in `Recipe`, and None or empty where they depend on its arguments.
-        kind: how it judges; see `Kind`.
     """
 
     name: str
@@ -44,7 +39,6 @@ class RecipeSummary:
     default_aggregate: str | None = None
     readings: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
-    kind: Kind = "forward"
 
     def as_json(self) -> dict[str, Any]:
         """Give it as values of JSON, which has no infinity: None takes its place."""
@@ -82,14 +76,13 @@ def _summary(
     ]
     if not made:
         return RecipeSummary(name, required, optional, repositories)
-    facts = [facts_of(recipe) for recipe in made]
+    facts = [_facts(recipe) for recipe in made]
     # What depends on an argument that its user gives is not a fact of the recipe.
     known = {key: value for key, value in facts[0].items() if facts[-1][key] == value}
     return RecipeSummary(name, required, optional, repositories, **known)
 
 
-def facts_of(recipe: Recipe) -> dict[str, Any]:
-    """Give what a recipe says of itself, by the names of `RecipeSummary`."""
+def _facts(recipe: Recipe) -> dict[str, Any]:
     return {
         "confidence": recipe.confidence,
         "source": recipe.source,

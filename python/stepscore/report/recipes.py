@@ -12,35 +12,13 @@ _ANY = "any number"
 
 
 def recipe_list(summaries: Sequence[RecipeSummary]) -> list[str]:
-    """Write the table of all recipes, the source of each below its line.
-
-    Those of models that write their verdicts stand below the others.
-    """
-    forward = [each for each in summaries if each.kind == "forward"]
-    writes = [each for each in summaries if each.kind != "forward"]
-    return [
-        *_table(forward),
-        "",
-        "  aggregate -: the authors state none, and last is used. needs: what a file for --recipe",
-        '  must give beside "recipe: NAME".',
-        *(["", *_table(writes, "writes its verdicts"), "", *_WRITES] if writes else []),
-    ]
-
-
-_WRITES = (
-    "  needs: beside a policy, which writes. A family without more needs can be named: with score",
-    "  --recipe NAME where a step or a solution has a score, with judge --judge NAME where a pair",
-    "  has a verdict. The others are functions of stepscore.scoring.verdicts, .rubrics and .pairs.",
-)
-
-
-def _table(summaries: Sequence[RecipeSummary], title: str = "recipe") -> list[str]:
-    rows = [(title, "confidence", "unit", "range", "better", "aggregate", "needs")]
+    """Write the table of all recipes, the source of each below its line."""
+    rows = [("recipe", "confidence", "unit", "range", "better", "aggregate", "needs")]
     rows += [
         (
             each.name,
             each.confidence or NOTHING,
-            "pair" if each.kind == "comparisons" else each.unit or NOTHING,
+            each.unit or NOTHING,
             range_of(each.score_range),
             NOTHING if each.higher_is_better is None else _better(each.higher_is_better),
             each.default_aggregate or NOTHING,
@@ -55,7 +33,12 @@ def _table(summaries: Sequence[RecipeSummary], title: str = "recipe") -> list[st
         more = [each.source] if each.source else []
         more += [f"unverified: {fact}" for fact in each.unverified]
         written += [f"      {text}" for text in more]
-    return written
+    return [
+        *written,
+        "",
+        "  aggregate -: the authors state none, and last is used. needs: what a file for --recipe",
+        '  must give beside "recipe: NAME".',
+    ]
 
 
 def range_of(ends: tuple[float, float] | None) -> str:

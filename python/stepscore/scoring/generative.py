@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from inspect import Parameter, signature
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from stepscore.policies.texts import GeneratedText, TextRequest
-from stepscore.recipes.summaries import RecipeSummary, facts_of
+from stepscore.recipes.recipe import Confidence, Unit
 from stepscore.scoring import pairs, rubrics, verdicts
 
 _VERDICTS: tuple[Callable[..., verdicts.GenerativeRewardModel], ...] = (
@@ -45,6 +46,34 @@ _GIVEN: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class GenerativeFamily:
+    """A family in short.
+
+    Attributes:
+        name: as in ``--recipe``, or in ``--judge``.
+        kind: ``verdicts`` about steps or solutions, or ``comparisons`` of two solutions.
+        required: what its user must give beside a policy.
+        optional: the arguments with a default.
+        confidence, source, unit, unverified: as in `Recipe`.
+        score_range: of a score; None for comparisons, which give none.
+    """
+
+    name: str
+    kind: Literal["verdicts", "comparisons"]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    confidence: Confidence
+    source: str
+    unit: Unit
+    unverified: tuple[str, ...]
+    score_range: tuple[float, float] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as values of JSON."""
+        return dict(self.__dict__)
+
+
 class _Silent:
     """A policy that is asked for nothing."""
 
@@ -58,37 +87,42 @@ class _Silent:
         raise NotImplementedError
 
 
-def generative_summaries() -> list[RecipeSummary]:
-    """Give every family in short: those that judge steps or solutions, then those that compare two.
-
-    All of them need a policy, which is not among `RecipeSummary.required`.
-    """
+def generative_families() -> list[GenerativeFamily]:
+    """Give every family: those that judge steps or solutions, and then those that compare two."""
     return [
         *sorted((_verdict(make) for make in _VERDICTS), key=lambda each: each.name),
         *sorted((_comparison(make) for make in _COMPARISONS), key=lambda each: each.name),
     ]
 
 
-def _verdict(make: Callable[..., verdicts.GenerativeRewardModel]) -> RecipeSummary:
+def _verdict(make: Callable[..., verdicts.GenerativeRewardModel]) -> GenerativeFamily:
     required, optional = _arguments(make)
     recipe = make(_Silent(), **_given(required)).verifier.recipe
-    return RecipeSummary(recipe.name, required, optional, (), **facts_of(recipe), kind="verdicts")
-
-
-def _comparison(make: Callable[..., pairs.PairVerifier]) -> RecipeSummary:
-    required, optional = _arguments(make)
-    family = make(**_given(required))
-    return RecipeSummary(
-        family.name,
+    return GenerativeFamily(
+        recipe.name,
+        "verdicts",
         required,
         optional,
-        (),
+        recipe.confidence,
+        recipe.source,
+        recipe.unit,
+        recipe.unverified,
+        recipe.score_range,
+    )
+
+
+def _comparison(make: Callable[..., pairs.PairVerifier]) -> GenerativeFamily:
+    required, optional = _arguments(make)
+    family = make(**_given(required))
+    return GenerativeFamily(
+        family.name,
+        "comparisons",
+        required,
+        optional,
         family.confidence,
         family.source,
         "solution",
-        higher_is_better=True,
-        unverified=family.unverified,
-        kind="comparisons",
+        family.unverified,
     )
 
 
