@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
         from stepscore.scoring.generative import generative_families
 
         rows, families = summaries(), generative_families()
-        listed = [row.as_json() for row in (*rows, *families)]
+        listed = [*(row.as_json() for row in rows), *(each.as_json() for each in families)]
         written = [json.dumps(listed, ensure_ascii=False)]
         say(written if arguments.json else [*recipe_list(rows), "", *family_list(families)])
         return
