@@ -117,11 +117,40 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 200 for line in text.splitlines())
     assert main(["recipes", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert set(rows) == set(recipes.recipe_names())
+    assert {name for name, row in rows.items() if "kind" not in row} == set(recipes.recipe_names())
     shepherd = rows["math-shepherd"]
     assert (shepherd["confidence"], shepherd["unit"]) == ("third-party", "step")
     assert (shepherd["score_range"], shepherd["default_aggregate"]) == ([0.0, 1.0], None)
     assert "openreasoner/openr" in shepherd["source"]
+
+
+def test_models_that_write_their_verdicts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    from stepscore.cli.judge import _JUDGES
+    from stepscore.cli.verdict_models import VERDICTS
+
+    assert main(["recipes"]) == 0
+    text = capsys.readouterr().out
+    assert main(["recipes", "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    rows = {row["name"]: row for row in written}
+    assert len(rows) == len(written)
+    for name, row in rows.items():
+        if "kind" in row:
+            assert f"\n  {name} " in text
+            assert row["source"] in text
+            assert row["confidence"] == "author" or row["unverified"], name
+    needless: dict[str, set[str]] = {"verdicts": set(), "comparisons": set()}
+    for name, row in rows.items():
+        if "kind" in row and not row["required"]:
+            needless[row["kind"]].add(name)
+    # What needs nothing but a policy can be named on the command line, and nothing else.
+    assert needless["verdicts"] == set(VERDICTS)
+    assert needless["comparisons"] == set(_JUDGES)
+    assert rows["dyve"]["required"] == ["unsure"]
+    assert rows["spark"]["required"] == ["prompt"]
+    assert rows["web-shepherd"]["required"] == ["checklist", "state"]
+    assert rows["likert"]["unit"] == "solution"
+    assert rows["s2j"]["kind"] == "comparisons"
 
 
 def test_a_recipe_with_required_arguments_is_listed() -> None:

@@ -142,6 +142,8 @@ def test_a_request_says_all_that_was_asked_for(server: Server) -> None:
         (completion("a", "length"), "partial", ("a", False)),
         (completion("a", "length"), "block", ("a", False)),
         (completion("a", "length"), "rollout", ("a", True)),
+        (completion("a", "max_tokens"), "partial", ("a", False)),
+        (completion("a", "model_length"), "block", ("a", False)),
         (completion("a"), "block", ("a", True)),
         (completion("a"), "rollout", ("a", True)),
     ],
@@ -151,6 +153,14 @@ def test_how_a_continuation_ended(server: Server, answer, mode, expected) -> Non
     ((one, _),) = policy(server)([request(mode=mode)])
     assert (one.text, one.terminal) == expected
     assert one.tokens == 4
+
+
+@pytest.mark.parametrize("reason", ["abort", "content_filter", "error"])
+def test_a_continuation_that_the_server_gave_up_is_no_end_of_a_solution(server, reason) -> None:
+    server.reply = lambda body: (200, completion("a", reason))
+    (failed,) = policy(server, retries=0)([request()])
+    assert isinstance(failed, EndpointError)
+    assert f"finish_reason '{reason}'" in str(failed)
 
 
 def test_logprobs_are_summed_where_the_server_offers_them(server: Server) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +14,14 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from models import byte_level_tokenizer, word_piece_tokenizer  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+from tokenizers.models import WordLevel  # noqa: E402
+from tokenizers.pre_tokenizers import Whitespace  # noqa: E402
 
+from stepscore import lab  # noqa: E402
+from stepscore.errors import InputError  # noqa: E402
 from stepscore.policies import HuggingFacePolicy  # noqa: E402
+from stepscore.policies.huggingface_tokenizer import load_tokenizer  # noqa: E402
 from stepscore.policies.requests import Continuation, ExpandRequest  # noqa: E402
 
 PROBLEMS = ["What is half of 10 + 6?", "Find x.", "How many eggs does she sell per day, é and 日?"]
@@ -273,6 +281,29 @@ def test_load_reads_a_folder(tmp_path) -> None:
     (found,), (wanted,) = loaded(one), policy_of("qwen", stop=("e",))(one)
     assert [own.text for own in found] == [own.text for own in wanted]
     assert loaded.name == str(tmp_path)
+
+
+@pytest.mark.parametrize("role", ["policy", "prm"])
+def test_load_writes_and_reads_the_tokens_of_the_checkpoint(tmp_path, role: str) -> None:
+    # A class of transformers for this model type would drop the line breaks of this vocabulary.
+    folder = Path(lab.__file__).parent / "weights" / role
+    exact = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / name, tmp_path)
+    loaded = load_tokenizer(str(tmp_path), None)
+    text = "85+95=180\n180-16=164\n"
+    ids = loaded(text, add_special_tokens=False)["input_ids"]
+    assert ids == exact.encode(text, add_special_tokens=False).ids
+    assert loaded.decode(ids) == text
+
+
+def test_a_tokenizer_that_drops_line_breaks_is_refused(monkeypatch, tmp_path) -> None:
+    words = Tokenizer(WordLevel({"1": 0, "2": 1, "[UNK]": 2}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=words)
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *_, **options: made)
+    with pytest.raises(InputError, match=r"load: model: expected a tokenizer that keeps line"):
+        load_tokenizer(str(tmp_path), None)
 
 
 def test_bad_input_is_named() -> None:

@@ -140,6 +140,11 @@ def answer(choice: dict[str, Any]) -> dict[str, Any]:
     return {"choices": [{"finish_reason": "stop", **choice}]}
 
 
+# What servers other than vLLM say; and what says nothing of an end.
+CUT = ("max_tokens", "model_length", "MAX_TOKENS", "load", "", None, 3)
+ENDED = ("eos_token", "stop_sequence", "end_turn", "STOP")
+
+
 @pytest.mark.parametrize(
     ("choice", "text", "by", "truncated"),
     [
@@ -150,6 +155,8 @@ def answer(choice: dict[str, Any]) -> dict[str, Any]:
         ({"text": "a", "matched_stop": 151645}, "a", None, False),
         ({"text": "a", "stop_reason": None}, "a", None, False),
         ({"text": "a", "finish_reason": "length"}, "a", None, True),
+        *(({"text": "a", "finish_reason": why}, "a", None, True) for why in CUT),
+        *(({"text": "aEND", "finish_reason": why}, "a", "END", False) for why in ENDED),
         ({"message": {"content": "a"}}, "a", None, False),
         ({"message": {"content": None}}, "", None, False),
         (
@@ -166,8 +173,10 @@ def test_how_a_text_of_a_server_ended(choice, text, by, truncated) -> None:
 
 
 def test_a_text_that_the_server_gave_up_is_no_answer() -> None:
-    with pytest.raises(AnswerError, match="not finish_reason 'content_filter'"):
-        text_of(answer({"text": "a", "finish_reason": "content_filter"}), ())
+    for why in ("content_filter", "abort", "error", "tool_calls"):
+        with pytest.raises(AnswerError, match=f"not finish_reason '{why}'"):
+            text_of(answer({"text": "a", "finish_reason": why}), ())
+    assert text_of({"choices": [{"text": "a"}]}, ()).cut_by == "null"  # it says nothing of an end
 
 
 @pytest.mark.parametrize(

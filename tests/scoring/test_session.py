@@ -12,8 +12,8 @@ import pytest
 import torch
 from models import PROBLEMS, STEPS
 
-from stepscore.scoring import session
 from stepscore.scoring.forward.key_values import Segment
+from stepscore.scoring.forward.memory import token_bytes
 from stepscore.scoring.session import MemoryLimitError
 
 KINDS = ["qwen", "shepherd", "skywork", "trl", "trl-llama"]
@@ -52,7 +52,7 @@ def test_a_trace_that_grows_has_the_scores_of_the_whole(kind, loaded):
 @pytest.mark.parametrize("kind", ["qwen", "shepherd"])
 def test_under_a_memory_limit_what_was_dropped_is_computed_again(kind, loaded):
     prm = loaded(kind)
-    limit = 300 * session.token_bytes(prm.backbone)
+    limit = 300 * token_bytes(prm.backbone)
     with prm.session(PROBLEMS, memory_limit=limit) as opened:
         grow(prm, opened, 8, random.Random(1))
         assert opened.stats.dropped > 0
@@ -111,7 +111,7 @@ def test_a_fork_copies_nothing(loaded):
             len(prm.tokenizer(s + "<extra_0>", add_special_tokens=False)["input_ids"])
             for s in STEPS[:3]
         ]
-        assert new <= sum(tokens) * session.token_bytes(prm.backbone)
+        assert new <= sum(tokens) * token_bytes(prm.backbone)
 
 
 def test_a_trace_that_grows_alone_stays_in_one_segment(loaded):

@@ -83,13 +83,25 @@ def test_a_word_of_several_tokens_counts_by_its_first(server: TextServer) -> Non
     assert prm.score("p", [["a"]]).values[0] == pytest.approx(2 / 3)
 
 
-def test_a_token_that_begins_two_grades_is_refused(server: TextServer) -> None:
+def test_a_token_that_begins_two_grades_is_refused_before_it_costs(server: TextServer) -> None:
     # "1" may go on to "10": its probability is that of both.
     likely = {"1": math.log(0.5), "2": math.log(0.4)}
     server.script = lambda body: Said(["<score>", "1", "</score>"], {1: likely})
-    prm = verdicts.likert(policy(server), prompt="{problem} {step}", scale=range(1, 11))
-    with pytest.raises(InputError, match="may begin several of 1, 2"):
-        prm.score("p", ["a"])
+    ten = {"prompt": "{problem} {step}", "scale": range(1, 11)}
+    for options in ({}, {"by": "text", "asked": "Grade: "}):
+        with pytest.raises(InputError, match="scale: expected grades of one character each"):
+            verdicts.likert(policy(server), **ten, **options)
+    assert server.bodies == []
+    said = Said(["<score>", "1", "0", "</score>"])
+    server.script = lambda body: said
+    text = verdicts.likert(policy(server), **ten, by="text")
+    assert text.score("p", ["a"]).values.tolist() == [10.0]
+    words = verdicts.prompted(
+        policy(server), prompt="{step}", words=("1", "10"), pattern=r"<score>(\d+)</score>"
+    )
+    server.script = lambda body: Said(["<score>", "1", "</score>"], {1: likely})
+    with pytest.raises(InputError, match="may begin several of 1, 10"):
+        words.score("p", ["a"])
     five = verdicts.likert(policy(server), prompt="{problem} {step}", scale=(1, 2))
     assert five.score("p", ["a"]).values[0] == pytest.approx((0.5 + 2 * 0.4) / 0.9)
 

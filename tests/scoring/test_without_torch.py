@@ -41,6 +41,8 @@ def fresh(code: str) -> str:
         "from stepscore.scoring.scores import StepScores, default_aggregate",
         "from stepscore.scoring.truncation import Truncation, check_truncation",
         "from stepscore.scoring.render import Renderer",
+        "from stepscore.scoring import pairs, rubrics, verdicts",
+        "from stepscore.scoring.session import Session",
         "import stepscore.hub; stepscore.hub.stderr_is_terminal()",
     ],
 )
@@ -62,6 +64,30 @@ scores = stepscore.StepScores(
 print(scores.to_list(), scores.aggregate().tolist(), scores.aggregate("min").tolist())
 """
     assert fresh(WITHOUT_FRAMEWORKS + code) == "[[0.5, 0.25]] [0.25] [0.25]"
+
+
+def test_a_judge_behind_an_endpoint_scores_and_searches_where_torch_is_absent():
+    code = """
+from stepscore.policies import GeneratedText
+from stepscore.scoring import pairs, rubrics, verdicts
+from stepscore.search.requests import ScoreRequest
+from stepscore.search.scorers import PrmScorer
+
+class Served:
+    name = "served"
+    def generate(self, requests):
+        return [GeneratedText("Fine. \\\\boxed{Yes}") for _ in requests]
+    def check_logprobs(self, count, prompt): pass
+
+prm = verdicts.prompted(Served(), prompt="{step}", by="text")
+print(prm.score("p", [["a", "b"]]).to_list(), prm.rank("p", [["a"]])[0].score)
+with prm.session("p") as session:
+    print(session.extend(session.roots[0], ["a"]).scores.to_list())
+print(PrmScorer(prm)([ScoreRequest("p", ["a"], 1, 0)]))
+"""
+    assert fresh(WITHOUT_FRAMEWORKS + code).splitlines() == [
+        "[[1.0, 1.0]] 1.0", "[[1.0]]", "[[1.0]]",
+    ]  # fmt: skip
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -73,9 +73,13 @@ def run(arguments: argparse.Namespace) -> None:
     from stepscore.recipes import summaries
 
     if arguments.what is None:
-        rows = summaries()
-        written = [json.dumps([row.as_json() for row in rows], ensure_ascii=False)]
-        say(written if arguments.json else recipe_list(rows))
+        from stepscore.report.families import family_list
+        from stepscore.scoring.generative import generative_families
+
+        rows, families = summaries(), generative_families()
+        listed = [*(row.as_json() for row in rows), *(each.as_json() for each in families)]
+        written = [json.dumps(listed, ensure_ascii=False)]
+        say(written if arguments.json else [*recipe_list(rows), "", *family_list(families)])
         return
     _check(arguments)
     try:

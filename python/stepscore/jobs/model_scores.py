@@ -17,7 +17,7 @@ from stepscore.records import Fields, Record, RecordError
 from stepscore.voting.scores import candidate_scores
 
 if TYPE_CHECKING:
-    from stepscore.scoring import ProcessRewardModel
+    from stepscore.scoring import ProcessRewardModel, StepScores
     from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
@@ -141,9 +141,12 @@ def _score(
     # As float64, so that a later run on the written scores gives the same aggregations.
     values = np.asarray(scores.values, dtype=np.float64)
     steps = values, np.asarray(scores.offsets, dtype=np.int64)
+    # A record's first candidate at fault comes last, and so stays.
     faults = {
-        int(place): _not_finite(records[place])
-        for place in np.unique(record_of[_without_numbers(*steps, scores.truncated)])
+        int(record_of[place]): _without_score(
+            records[record_of[place]], scores, int(place), place - offsets[record_of[place]]
+        )
+        for place in _without_numbers(*steps, scores.truncated)[::-1]
     }
     if faults:
         return faults
@@ -161,7 +164,28 @@ def _without_numbers(
     return np.flatnonzero(wrong > truncated)
 
 
-def _not_finite(record: Record) -> RecordError:
+def _without_score(record: Record, scores: StepScores, place: int, candidate: int) -> RecordError:
+    """Say why a candidate has a step without a score; of a verdict that did not come, the reason.
+
+    Args:
+        record: the candidate's.
+        scores: of all candidates.
+        place: the candidate's place among them.
+        candidate: its place in its record.
+    """
+    reasons: dict[tuple[int, int], str] = getattr(scores, "faults", {})
+    missing = min(
+        ((step, why) for (trace, step), why in reasons.items() if trace == place), default=None
+    )
+    if missing is not None:
+        step, why = missing
+        return RecordError(
+            f"a verdict for every step, such as step {step} of candidate {candidate}, from 0",
+            got=f"none: {why}",
+            advice=("pass ", Argument("on_bad", "keep"), " to leave such candidates out"),
+            place=record.place,
+            record_id=record.id,
+        )
     return RecordError(
         "a finite score for every step",
         got="NaN or infinity of the model",

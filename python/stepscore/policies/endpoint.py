@@ -11,7 +11,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from stepscore.credentials import remember
 from stepscore.errors import Argument, InputError
-from stepscore.policies.endpoint_texts import body_of, check_told, checked, text_of
+from stepscore.policies.endpoint_texts import (
+    body_of,
+    check_not_given_up,
+    check_told,
+    checked,
+    is_cut,
+    text_of,
+)
 from stepscore.policies.posts import AnswerError, EndpointError, Posts
 from stepscore.policies.requests import Continuation, ExpandRequest, without_halves
 from stepscore.policies.texts import GeneratedText, TextRequest, Turn
@@ -255,9 +262,9 @@ class EndpointPolicy:
         at_a_stop = by in stops
         if at_a_stop and not text.endswith(str(by)):
             text += str(by)
-        cut = reason == "length" and mode in ("step", "rollout")
+        cut = is_cut(reason) and mode in ("step", "rollout")
         finished = mode in ("step", "partial") and self._finished(text)
-        complete = reason != "length" and not at_a_stop
+        complete = not is_cut(reason) and not at_a_stop
         return Continuation(
             text,
             drawn.tokens,
@@ -318,6 +325,7 @@ def _completion(answer: Any) -> tuple[dict[str, Any], _Drawn]:
         AnswerError, TypeError, LookupError, AttributeError: it is no completion.
     """
     choice = answer["choices"][0]
+    check_not_given_up(choice.get("finish_reason"))
     text, logprobs = choice["text"], choice.get("logprobs")
     if not isinstance(text, str):
         raise AnswerError(f"choices[0].text a text, not {_named(text)}")

@@ -10,8 +10,28 @@ from stepscore.policies.posts import AnswerError
 from stepscore.policies.requests import without_halves
 from stepscore.policies.texts import GeneratedText, TextRequest, Token
 
-# The server gave the text up.
-_NOT_FINISHED = frozenset({"content_filter", "abort", "error"})
+# As OpenAI, vLLM, SGLang, TGI and Mistral name them: the text came to its end; the server, or a
+# call of a tool, ended it. Any other reason, and none at all, is a cut.
+_ENDED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn"})
+_GIVEN_UP = frozenset(
+    {"content_filter", "abort", "error", "cancelled", "refusal", "tool_calls", "function_call"}
+)
+_CUT = frozenset({"length", "max_tokens", "model_length"})
+
+
+def is_cut(reason: object) -> bool:
+    """Tell whether a ``finish_reason`` says that the tokens ran out."""
+    return isinstance(reason, str) and reason.lower() in _CUT
+
+
+def check_not_given_up(reason: object) -> None:
+    """Refuse a text that did not come to its end.
+
+    Raises:
+        AnswerError: the server gave it up.
+    """
+    if isinstance(reason, str) and reason.lower() in _GIVEN_UP:
+        raise AnswerError(f"a finished text, not finish_reason {reason!r}")
 
 
 def body_of(request: TextRequest, prompt: str | None, model: str) -> dict[str, Any]:
@@ -58,8 +78,8 @@ def text_of(answer: Any, stops: tuple[str, ...]) -> GeneratedText:
         AnswerError, TypeError, LookupError, AttributeError: it is neither.
     """
     choice = answer["choices"][0]
-    if choice.get("finish_reason") in _NOT_FINISHED:
-        raise AnswerError(f"a finished text, not finish_reason {choice['finish_reason']!r}")
+    reason = choice.get("finish_reason")
+    check_not_given_up(reason)
     chat = "message" in choice
     text = choice["message"]["content"] if chat else choice["text"]
     if chat and text is None:
@@ -72,7 +92,7 @@ def text_of(answer: Any, stops: tuple[str, ...]) -> GeneratedText:
         text = f"<think>{reasoning}</think>{text}" if reasoning else text
     named = [choice[key] for key in ("stop_reason", "matched_stop") if choice.get(key) in stops]
     by = named[0] if named else None
-    if by is None and choice.get("finish_reason") == "stop":
+    if by is None and _is_end(reason):
         by = next((stop for stop in stops if stop and text.endswith(stop)), None)
     if by is not None:
         text = text.removesuffix(by)
@@ -81,11 +101,16 @@ def text_of(answer: Any, stops: tuple[str, ...]) -> GeneratedText:
     tokens = tuple(_tokens(choice.get("logprobs")))
     return GeneratedText(
         without_halves(text),
-        choice.get("finish_reason") == "length",
+        not _is_end(reason),
         by,
         tokens,
         count if type(count) is int and count >= 0 else len(tokens),
+        "null" if reason is None else str(reason),
     )
+
+
+def _is_end(reason: object) -> bool:
+    return isinstance(reason, str) and reason.lower() in _ENDED
 
 
 def checked(answer: Any) -> Any:

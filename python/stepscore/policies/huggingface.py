@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub, stderr_is_terminal
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
 from stepscore.policies.huggingface_texts import TextWriter
+from stepscore.policies.huggingface_tokenizer import load_tokenizer
 from stepscore.policies.requests import Continuation, ExpandRequest
 from stepscore.policies.texts import GeneratedText, TextRequest
 
@@ -103,6 +104,8 @@ class HuggingFacePolicy:
     ) -> HuggingFacePolicy:
         """Load model and tokenizer; no code of the checkpoint is run.
 
+        A ``tokenizer.json`` is read as it stands, so that the tokens are those of the checkpoint.
+
         Args:
             model: a local folder or a Hugging Face repository.
             device: None takes ``cuda`` where torch can use it, else ``cpu``.
@@ -112,11 +115,12 @@ class HuggingFacePolicy:
 
         Raises:
             ValueError, OSError: what transformers says of a checkpoint that it cannot load.
+            InputError: no ``tokenizer.json``, and a tokenizer that drops line breaks.
         """
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         number_format = dtype or ("float32" if torch.device(where).type == "cpu" else "auto")
         with silenced_hub(progress=stderr_is_terminal()):
-            tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+            tokenizer = load_tokenizer(model, revision)
             loaded = AutoModelForCausalLM.from_pretrained(
                 model, revision=revision, dtype=number_format, trust_remote_code=False
             )

@@ -71,12 +71,13 @@ class GeneratedText:
     Attributes:
         text: without the prefill and without the stop text that ended it.
         truncated: whether it was cut at the most tokens (``finish_reason`` ``length``), or at the
-            end of the model's context.
+            end of the model's context; or a server does not say that it came to its end.
         stopped_by: the stop text that ended it; None at the end of the model's turn, after a cut,
             and where a server does not tell.
         tokens: of the text, in order, perhaps with those of the stop text and of the end of the
             turn behind them; empty where none were asked for.
         token_count: how many were written.
+        cut_by: what a server calls the reason of a cut.
     """
 
     text: str
@@ -84,6 +85,7 @@ class GeneratedText:
     stopped_by: str | None = None
     tokens: tuple[Token, ...] = ()
     token_count: int = 0
+    cut_by: str = "length"
 
 
 class TextPolicy(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,15 @@ from stepscore.hub import stderr_is_terminal
 from stepscore.ragged import offsets_of, segment_of
 from stepscore.scoring.arguments import Solution, TraceArguments, check_traces
 from stepscore.scoring.chunks import chunk_traces, prefetched
-from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.packed_traces import concatenated_ranges
 from stepscore.scoring.render import Rendered, Renderer
 from stepscore.scoring.running_scores import with_running
 from stepscore.scoring.score_options import ScoreOptions
 from stepscore.scoring.scores import StepScores, further_readings
 from stepscore.scoring.solution_reader import SolutionReader
+
+if TYPE_CHECKING:
+    from stepscore.scoring.forward.engine import Engine
 
 # Seconds: a bar that appears and vanishes at once tells nobody anything.
 _WORTH_A_BAR = 1.0

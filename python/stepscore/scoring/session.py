@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,18 @@ from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.lists import as_lists
 from stepscore.ragged import offsets_of
 from stepscore.scoring.arguments import TraceArguments, addressed, check_traces
-from stepscore.scoring.forward.engine import Engine
-from stepscore.scoring.forward.memory import free_memory, token_bytes
 from stepscore.scoring.render import Renderer
 from stepscore.scoring.running_scores import with_running
 from stepscore.scoring.score_options import NonFinite
 from stepscore.scoring.score_traces import check_finite
 from stepscore.scoring.scores import StepScores, further_readings
-from stepscore.scoring.session_branches import Branch, BranchScores, forward_branches
 from stepscore.scoring.session_memory import KeyValueMemory, MemoryLimitError, SessionStats
 from stepscore.scoring.session_nodes import TraceForest, TraceNode
 from stepscore.scoring.solution_reader import SolutionReader
+
+if TYPE_CHECKING:
+    from stepscore.scoring.forward.engine import Engine
+    from stepscore.scoring.session_branches import Branch, BranchScores
 
 __all__ = ["Branches", "MemoryLimitError", "Session", "SessionStats"]
 
@@ -80,6 +81,9 @@ class Session:
         memory_limit: int | None,
         nan: NonFinite,
     ) -> None:
+        # Imported here, because it needs torch, which a session of verdicts does without.
+        from stepscore.scoring.forward.memory import free_memory, token_bytes
+
         self._engine = engine
         self._reader = reader.of_prefixes()
         self._nan = nan
@@ -277,6 +281,8 @@ class Session:
         traces = check_traces(arguments, self._reader, problems, whole)
         rendered = self._renderer.render(arguments, traces, None)
         packed, sequences = rendered.traces, rendered.sequence_offsets
+        from stepscore.scoring.session_branches import Branch
+
         branches = []
         for index, parent in enumerate(parents):
             known = len(parent.steps) * rendered.positions_per_step
@@ -293,6 +299,8 @@ class Session:
         """Forward the new tokens of branches: all together, or by halves where they must."""
         if not branches:
             return []
+        from stepscore.scoring.session_branches import forward_branches
+
         memory = self._memory
         memory.tick()
         prefixes = [branch.cached_prefix() for branch in branches]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from stepscore.errors import InputError
-from stepscore.scoring.forward.key_values import Prefix, Segment
+
+if TYPE_CHECKING:
+    from stepscore.scoring.forward.key_values import Prefix, Segment
 
 
 class MemoryLimitError(InputError):

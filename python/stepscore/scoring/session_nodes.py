@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.errors import InputError, InputTypeError
-from stepscore.scoring.forward.key_values import Prefix
+
+if TYPE_CHECKING:
+    from stepscore.scoring.forward.key_values import Prefix
 
 
 @dataclass(eq=False)

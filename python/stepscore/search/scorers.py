@@ -11,6 +11,7 @@ from stepscore.errors import InputError
 from stepscore.ops import mlp_head, value_head
 from stepscore.ops.value_head import Activation, Inner
 from stepscore.scoring.scores import check_direction
+from stepscore.scoring.session_memory import MemoryLimitError
 from stepscore.search.requests import ScoreRequest
 
 if TYPE_CHECKING:
@@ -57,9 +58,6 @@ class PrmScorer:
         Raises:
             ValueError: what else `Session.extend` refuses, such as a trace that is too long.
         """
-        # Imported here, because it needs torch.
-        from stepscore.scoring.session import MemoryLimitError
-
         split = self.prm.reader.split
         traces = [tuple(split("".join(request.steps))) for request in requests]
         faults = [self._fault(*pair) for pair in zip(requests, traces, strict=True)]

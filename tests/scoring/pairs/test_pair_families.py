@@ -138,6 +138,9 @@ def test_every_family_has_texts_and_says_where_it_comes_from() -> None:
         assert family.source
     # s2j and web-arbiter have one prompt here, and so has pair-judge-rm but for its system turn.
     assert len({family.fingerprint for family in FAMILIES.values()}) == len(FAMILIES) - 1
+    options = {"prompt": "{problem}{first}{second}", "verdict": "(A|B)"}
+    judges = [pair_verifier("mine", points={"A": a, "B": 1 - a}, **options) for a in (0, 1)]
+    assert judges[0].fingerprint != judges[1].fingerprint  # of opposite verdicts
     for name, family in FAMILIES.items():
         assert name in ("s2j", "web-arbiter") or family.confidence != "unverified"
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, Turn
 from stepscore.recipes.recipe import Confidence
+from stepscore.scoring.verdicts.identity import fingerprint
 from stepscore.scoring.verdicts.programs import VerdictError
+from stepscore.scoring.verdicts.words import said_at_the_end
 
 _FIELDS = ("problem", "first", "second")
 _QUOTED = 80  # characters of a text in a reason
@@ -64,9 +65,8 @@ class PairVerifier:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen letters of the prompt: another prompt is another judge."""
-        digest = blake2b(f"{self.system}\0{self.user}".encode(), digest_size=8)
-        return digest.hexdigest()
+        """Sixteen letters of prompt and reading: another prompt, or verdict, is another judge."""
+        return fingerprint((self.system, self.user, self.read))
 
     def turns(self, problem: str, first: str, second: str) -> tuple[Turn, ...]:
         """Show two solutions of a problem."""
@@ -83,13 +83,7 @@ class PairVerifier:
             VerdictError: there is no verdict: the text was cut off, so that its last verdict may
                 not have come; its reasoning does not end; or it has not the family's format.
         """
-        if text.truncated:
-            raise VerdictError(
-                f"expected a text that ends; it was cut off at {text.token_count} tokens "
-                f"(finish_reason length): ...{text.text[-_QUOTED:]!r}",
-                text.text,
-            )
-        points = self.read(_behind_reasoning(text.text))
+        points = self.read(said_at_the_end(text))
         if not 0 <= points <= 1:
             raise VerdictError(f"expected points in [0, 1]; got {points}", text.text)
         return points
@@ -179,13 +173,3 @@ def last_word(text: str, pattern: re.Pattern[str], words: Mapping[str, float]) -
     if word not in words:
         raise VerdictError(f"expected one of {', '.join(words)}; got {word!r}", text)
     return word
-
-
-def _behind_reasoning(text: str) -> str:
-    """Give what stands behind the reasoning: what is said in it is not said yet."""
-    _, closed, behind = text.rpartition("</think>")
-    if not closed and "<think>" in text:
-        raise VerdictError(
-            f"expected </think> at the end of the reasoning; got ...{text[-_QUOTED:]!r}", text
-        )
-    return behind if closed else text

@@ -14,7 +14,7 @@ from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError
 from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
-from stepscore.scoring.verdicts.trace_votes import TraceVotes
+from stepscore.scoring.verdicts.trace_votes import BOXED, TraceVotes
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote
 from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 from stepscore.scoring.verdicts.words import no_verdict
@@ -25,8 +25,7 @@ Voting = Literal["average", "majority", "intersection"]
 # the part behind the reasoning -> the numbers of the wrong steps, from 1; None where it says none
 ReadWrong = Callable[[str], "Sequence[int] | None"]
 
-_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
-_NONE = re.compile(r"\s*(?:none|no wrong steps?|-1|\[\s*\])?\s*", re.IGNORECASE)
+_NONE = re.compile(r"none|no wrong steps?|-1|\[\s*\]", re.IGNORECASE)
 
 
 def capo(
@@ -106,13 +105,14 @@ class CapoVerifier:
 
 
 def boxed_numbers(text: str) -> list[int] | None:
-    r"""Read the last ``\boxed{2, 3}`` or ``\boxed{none}``."""
-    boxes = _BOXED.findall(text)
-    if not boxes:
+    r"""Read the last ``\boxed{2, 3}`` or ``\boxed{none}``; an empty one says nothing."""
+    box = BOXED.match(text, max(text.rfind("\\boxed"), 0))
+    if box is None:
         return None
-    said = boxes[-1].replace("\\text", "").strip(" []")
+    said = box[1].strip()
     if _NONE.fullmatch(said):
         return []
+    said = said.strip(" []")
     parts = [part.strip().lower().removeprefix("step").strip() for part in said.split(",")]
     return [int(part) for part in parts] if all(part.isdecimal() for part in parts) else None
 

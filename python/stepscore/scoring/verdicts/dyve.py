@@ -14,7 +14,7 @@ from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
 from stepscore.scoring.verdicts.word_verdict import check_tells
-from stepscore.scoring.verdicts.words import no_verdict, read_next
+from stepscore.scoring.verdicts.words import no_verdict, read_next, said_at_the_end
 
 _FAST = Turn("assistant", "+")
 _SLOW = Turn("assistant", "<think>\n\n</think> +")
@@ -135,8 +135,8 @@ def _is_right(text: GeneratedText) -> bool:
     Raises:
         VerdictError: the end has neither sign, or was cut off.
     """
-    said = text.text.strip().lower()
+    said = said_at_the_end(text).strip().lower()
     ends = said[-5:], " ".join(said.split()[-3:])
-    if text.truncated or not any(sign in end for end in ends for sign in "+-"):
+    if not any(sign in end for end in ends for sign in "+-"):
         raise no_verdict(text, "'+' or '-' at the end")
     return any("+" in end and "-" not in end for end in ends)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, TextRequest
@@ -17,7 +17,7 @@ from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
 from stepscore.scoring.verdicts.word_verdict import check_tells
-from stepscore.scoring.verdicts.words import no_verdict, read_words
+from stepscore.scoring.verdicts.words import is_settled, no_verdict, read_words
 
 _SYSTEM = (
     "You are a math teacher. Your task is to review and critique the paragraphs in solution step "
@@ -64,8 +64,8 @@ def genprm(
             without it.
         analyze: begins with an analysis.
         verify: goes on with code; needs `run_code`.
-        votes: texts about each step; the authors' ``majority_num``. The first one stands between
-            the paragraphs.
+        votes: texts about each step; the authors' ``majority_num``. The first one that was written
+            stands between the paragraphs.
         tokenizer: lays the turns out, as the authors do, without a header of the verifier's turn;
             None takes the policy's own.
         rounds: of code, at most.
@@ -148,10 +148,12 @@ class GenPrmVerifier:
         self, problem: str, steps: Sequence[str], seeds: Seeds, before: Sequence[StepVerdict]
     ) -> Program[list[StepVerdict]]:
         """Judge the last step by all votes."""
-        if not all(verdict.texts and verdict.texts[0] for verdict in before):
+        # The first vote's text, or of the first one that was written: a policy may fail at one.
+        texts = [next(filter(None, verdict.texts), "") for verdict in before]
+        if not all(texts):
             raise VerdictError("there is no text about the step before, which the verifier reads")
-        prompt = self.prompt(problem, steps, [verdict.texts[0] for verdict in before])
-        earlier = [code for verdict in before for code in _CODE.findall(verdict.texts[0])]
+        prompt = self.prompt(problem, steps, texts)
+        earlier = [code for text in texts for code in _CODE.findall(text)]
         votes = [
             self._vote(prompt, len(steps), seeds, number, earlier)
             for number in range(self.sampling.votes)
@@ -195,7 +197,7 @@ class GenPrmVerifier:
             stop = [_CODE_END, _OUTPUT_END] if self.verify else [_OUTPUT_END]
             text = yield from ask(self._request(prompt, seeds(round_, vote), written, stop, left))
             written += text.text + (text.stopped_by or "")
-            if text.stopped_by == _OUTPUT_END or _VERDICT.search(text.text):
+            if text.stopped_by == _OUTPUT_END or _has_verdict(text):
                 return self._read(text, written, cut)
             cut |= text.truncated
             if text.truncated:
@@ -239,7 +241,8 @@ class GenPrmVerifier:
         if not _VERDICT.search(text.text):
             return self._unread(text, whole)
         try:
-            reading = read_words(text, _VERDICT, ("Yes", "No"))
+            which: Literal["first", "last"] = "first" if text.truncated else "last"
+            reading = read_words(text, _VERDICT, ("Yes", "No"), which=which)
         except VerdictError as error:
             raise VerdictError(str(error), whole) from error
         return Vote(reading.probabilities[0], whole, truncated=cut)
@@ -251,3 +254,9 @@ class GenPrmVerifier:
         if self.unread_score is None:
             raise VerdictError(str(no_verdict(text, "\\boxed{Yes} or \\boxed{No}")), whole)
         return Vote(self.unread_score, whole)
+
+
+def _has_verdict(text: GeneratedText) -> bool:
+    """Tell whether a text says yes or no, and would say so however it went on."""
+    match = _VERDICT.search(text.text)
+    return match is not None and (not text.truncated or is_settled(text, match))

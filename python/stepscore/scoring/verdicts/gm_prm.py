@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stepscore.policies.texts import GeneratedText, TextPolicy
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import VerdictError
 from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
-from stepscore.scoring.verdicts.trace_votes import TraceVotes, votes_of, words_of_steps
+from stepscore.scoring.verdicts.trace_votes import TraceVotes, words_of_steps
 from stepscore.scoring.verdicts.verdict import Vote
 from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 
@@ -63,7 +64,7 @@ def gm_prm(
     said = words_of_steps()
 
     def read(text: GeneratedText, behind: str, count: int) -> Sequence[Vote | VerdictError]:
-        votes_cast = said(text, behind, count)
+        votes_cast = list(said(text, behind, count))
         found = {
             number: vote.score
             for number, vote in enumerate(votes_cast, 1)
@@ -72,10 +73,15 @@ def gm_prm(
         wrong = min((number for number, score in found.items() if score == 0.0), default=None)
         if wrong is None:
             return votes_cast
-        if after_wrong is not None:
-            found |= {n: after_wrong for n in range(wrong + 1, count + 1) if n not in found}
         match = pattern.search(behind)
-        return votes_of(text, found, count, {wrong: match[1]} if match else None)
+        if match and text.truncated and match.end() == len(behind):
+            match = None  # its end may be missing
+        for place, vote in enumerate(votes_cast):
+            if isinstance(vote, Vote) and place + 1 == wrong and match:
+                votes_cast[place] = replace(vote, correction=match[1])
+            elif isinstance(vote, VerdictError) and place >= wrong and after_wrong is not None:
+                votes_cast[place] = Vote(after_wrong, text.text)
+        return votes_cast
 
     verifier = TraceVotes(recipe, {"judgement": prompt}, read, sampling)
     return GenerativeRewardModel(policy, verifier, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes import Reading
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
@@ -51,7 +51,8 @@ def likert(
         policy: the judge.
         prompt: what it is told, with ``{problem}`` and ``{step}``, which is the whole solution
             under the scope ``solution``, and perhaps ``{previous}``; unverified for both papers.
-        scale: the grades, of one token each: 10 is two in most vocabularies.
+        scale: the grades; of one character each where the tokens are read, because 10 is two in
+            most vocabularies.
         scope: ``solution`` grades a solution as one step, ``step`` every step after those before.
         pattern: finds the grade, a regular expression whose group 1 it is; None for ``<score>``.
         asked: is put behind the reasoning, and the next token is the grade.
@@ -74,6 +75,21 @@ def likert(
             "asked, the text that asks for the grade behind a reasoning that was cut off",
             got="None",
             argument="asked",
+            where=name,
+        )
+    if (by == "probability" or asked is not None) and any(len(str(grade)) > 1 for grade in scale):
+        raise InputError(
+            "grades of one character each: a token of several may begin another grade, as 1 is of "
+            "10",
+            got=repr(list(scale)),
+            advice=(
+                "pass ",
+                Argument("by", "text"),
+                " without ",
+                Argument("asked"),
+                ", which reads the grade that is said",
+            ),
+            argument="scale",
             where=name,
         )
     sampling = sampling or Sampling(2048)

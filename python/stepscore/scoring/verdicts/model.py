@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +31,7 @@ from stepscore.scoring.ranking import (
 from stepscore.scoring.reserved_tokens import ReservedTokens
 from stepscore.scoring.score_options import NonFinite, OnBad, ScoreOptions, SpecialTokens
 from stepscore.scoring.truncation import Truncation
+from stepscore.scoring.verdicts.identity import fingerprint
 from stepscore.scoring.verdicts.programs import Program, VerdictError, run, together
 from stepscore.scoring.verdicts.reader import VerdictReader
 from stepscore.scoring.verdicts.scores import (
@@ -75,10 +77,12 @@ class GenerativeRewardModel(ScoresAsynchronously):
         """The policy's."""
         return self.policy.name
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
-        """What it reads."""
-        return self.verifier.recipe
+        """What it reads; its parameters tell this judge from any that asks or reads otherwise."""
+        recipe = self.verifier.recipe
+        judge = {"seed": str(self.seed), "judge": fingerprint(self.verifier)}
+        return replace(recipe, parameters=tuple((dict(recipe.parameters) | judge).items()))
 
     @property
     def dtype(self) -> str:
@@ -218,7 +222,8 @@ class GenerativeRewardModel(ScoresAsynchronously):
         check_list("session", Argument("problems"), problems, "one text per problem")
         ScoreOptions(special_tokens=special_tokens, nan=nan).check("session")
         reader = replace(self.reader, special_tokens=special_tokens)
-        return VerdictSession(self.name, self.judge, reader, problems, nan)
+        whole = self.verifier.scope == "trace"
+        return VerdictSession(self.name, self.judge, reader, problems, nan, whole=whole)
 
     def judge(
         self, traces: Sequence[tuple[str, tuple[str, ...]]], known: Known | None = None

@@ -20,7 +20,7 @@ from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
 from stepscore.scoring.verdicts.word_verdict import check_tells
-from stepscore.scoring.verdicts.words import no_verdict
+from stepscore.scoring.verdicts.words import no_verdict, said_at_the_end
 
 # (problem, steps up to the one that is judged) -> the texts that it rests on
 Premises = Callable[[str, Sequence[str]], Sequence[str]]
@@ -215,8 +215,8 @@ def _says_yes(text: GeneratedText) -> bool:
     Raises:
         VerdictError: it says neither, or was cut off.
     """
-    lines = [line for line in text.text.splitlines() if line.strip()]
-    last = lines[-1] if lines and not text.truncated else ""
+    lines = [line for line in said_at_the_end(text).splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
     if "passes" in last or "not applicable" in last or "N/A" in last:
         return True
     if _WRONG.search(last):

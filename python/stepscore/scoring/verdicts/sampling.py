@@ -91,4 +91,4 @@ class Sampling:
     def as_parameters(self) -> dict[str, Any]:
         """Give what scores depend on, for provenance."""
         names = ("votes", "temperature", "top_p", "top_k", "max_tokens")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"quorum": self.needed}

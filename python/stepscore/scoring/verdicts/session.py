@@ -41,8 +41,12 @@ class VerdictSession(Session):
         reader: SolutionReader,
         problems: Sequence[str],
         nan: NonFinite,
+        *,
+        whole: bool = False,
     ) -> None:
         self._name = name
+        self._whole = whole
+        self._paid: dict[Trace, list[StepVerdict]] = {}
         self._judge = judge
         self._reader = reader
         self._nan = nan
@@ -93,12 +97,7 @@ class VerdictSession(Session):
             pairs = [
                 (problem, tuple(each)) for problem, each in zip(problems, traces.steps, strict=True)
             ]
-            known = {
-                (node.problem, tuple(node.steps[: end + 1])): verdict
-                for node in parents
-                for end, verdict in enumerate(self._verdicts.get(node, ()))
-            }
-            verdicts = self._judge(pairs, known)
+            verdicts = self._verdicts_of(pairs, parents)
             first = [len(node.steps) for node in parents]
             new = [each[begin:] for each, begin in zip(verdicts, first, strict=True)]
             scores: VerdictScores = verdict_scores(self._reader.recipe, new, {}, traces.stripped)
@@ -111,4 +110,34 @@ class VerdictSession(Session):
                 child = self._nodes.add_child(parent, list(each), values, no_tokens, None)
                 self._verdicts[self._nodes[child]] = of_trace
                 children.append(child)
+            for trace in pairs:
+                self._paid.pop(trace, None)
         return Branches(children, scores)
+
+    def _verdicts_of(
+        self, traces: Sequence[Trace], parents: Sequence[TraceNode]
+    ) -> list[list[StepVerdict]]:
+        """Give the verdicts of traces: those that there are, and what the judge says of the rest.
+
+        They are kept until a call has made nodes of them: one verdict that does not come is no
+        reason to pay for the others again.
+        """
+        known = {
+            (node.problem, tuple(node.steps[: end + 1])): verdict
+            for node in parents
+            for end, verdict in enumerate(self._verdicts.get(node, ()))
+        }
+        if not self._whole:
+            for (problem, steps), verdicts in self._paid.items():
+                known |= {
+                    (problem, steps[: end + 1]): verdict
+                    for end, verdict in enumerate(verdicts)
+                    if verdict.fault is None
+                }
+        wanted = [
+            trace
+            for trace in traces
+            if trace not in self._paid or any(verdict.fault for verdict in self._paid[trace])
+        ]
+        self._paid.update(zip(wanted, self._judge(wanted, known), strict=True))
+        return [self._paid[trace] for trace in traces]

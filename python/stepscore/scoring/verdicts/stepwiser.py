@@ -99,12 +99,19 @@ def prompted(
     check_placeholders(call, "prompt", prompt, ["step"])
     sampling = sampling or Sampling(1024)
     worth = tuple(values) if values is not None else (1.0, *[0.0] * (len(words) - 1))
+    found = re.compile(pattern or _BOXED % "|".join(map(re.escape, words)), re.IGNORECASE)
     recipe = verdict_recipe(
         name,
         confidence="unverified" if unverified else "author",
         source=source,
         verdicts=len(words),
-        parameters={**sampling.as_parameters(), "by": by},
+        parameters={
+            **sampling.as_parameters(),
+            "by": by,
+            "words": words,
+            "values": worth,
+            "pattern": found.pattern,
+        },
         unverified=unverified,
     )
 
@@ -124,7 +131,7 @@ def prompted(
         words,
         worth,
         sampling,
-        pattern=re.compile(pattern or _BOXED % "|".join(map(re.escape, words)), re.IGNORECASE),
+        pattern=found,
         by=by,
         tool=tool,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from stepscore.policies.texts import GeneratedText, Turn
@@ -12,13 +12,24 @@ from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, toge
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
 from stepscore.scoring.verdicts.word_verdict import filled
-from stepscore.scoring.verdicts.words import no_verdict
+from stepscore.scoring.verdicts.words import behind_reasoning, no_verdict
 
 # (text, its part behind the reasoning, number of steps) -> a vote about each step, or why not
 ReadSteps = Callable[[GeneratedText, str, int], Sequence[Vote | VerdictError]]
 
-_HEADING = re.compile(r"^[^\w\n]*(?:step|paragraph)\s+(\d+)\b", re.IGNORECASE | re.MULTILINE)
-_BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?([^{}]*)\}")
+# At the beginning of a line, or behind the verdict about another step.
+_HEADING = re.compile(
+    r"(?:^[^\w\n]*|(?<=\})[^\w\n]*(?=\w+\s+\d+\W*:))(?:step|paragraph)\s+(\d+)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+BOXED = re.compile(r"\\boxed\{\s*(?:\\(?:text|textbf|mathrm|mathbf)\{)?([^{}]*)\}")
+# Begins what is said of the solution as a whole, which is no verdict about its last step.
+_OVERALL = re.compile(
+    r"^\W*(?:(?:so|thus|hence|therefore|in|finally|the|this|my)\W+)*"
+    r"(?:overall|conclusion|summary|final|(?:whole|entire|full|complete)\s+solution"
+    r"|solution\s+(?:as\s+a\s+whole|is\b)|all\s+(?:of\s+)?(?:the\s+)?steps)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -84,40 +95,49 @@ class TraceVotes:
 
     def _behind(self, text: GeneratedText) -> str:
         """What stands behind the reasoning; all of a text that does not show any."""
-        begin, end, behind = text.text.rpartition(self.thinking_end)
-        if not end and text.truncated and "<think>" in text.text:
-            raise no_verdict(text, f"a text behind {self.thinking_end}")
-        return behind if end else begin + behind
+        return behind_reasoning(text, ends=self.thinking_end)
 
 
 def words_of_steps(
     good: Sequence[str] = ("correct",), bad: Sequence[str] = ("incorrect", "wrong")
 ) -> ReadSteps:
-    r"""Read ``Step k: ... \boxed{correct}``: the last boxed word below each step's heading.
+    r"""Read ``Step k: ... \boxed{correct}``: the boxed word below each step's heading.
 
-    A step that the text says nothing about has no vote.
+    What is said of the solution as a whole counts for no step. A step has no vote that the text
+    says nothing about, of which it says two things, or in whose part it was cut off.
     """
     values = dict.fromkeys(good, 1.0) | dict.fromkeys(bad, 0.0)
 
     def read(text: GeneratedText, behind: str, count: int) -> list[Vote | VerdictError]:
-        found: dict[int, float] = {}
-        for number, part in parts_of_steps(behind):
-            words = [word.strip().lower() for word in _BOXED.findall(part)]
-            said = [word for word in words if word in values]
-            if said:
-                found[number] = values[said[-1]]
-        return votes_of(text, found, count)
+        said: dict[int, set[float]] = {}
+        parts = parts_of_steps(behind)
+        for number, part in parts:
+            words = [word.strip().lower() for word in BOXED.findall(part)]
+            said.setdefault(number, set()).update(values[word] for word in words if word in values)
+        if text.truncated and parts:
+            del said[parts[-1][0]]
+        strange = [number for number in said if said[number] and not 1 <= number <= count]
+        if strange:
+            raise no_verdict(text, f"verdicts about steps 1 to {count}, none about {strange[0]}")
+        found = {number: value for number, [value, *more] in _given(said) if not more}
+        twice = {number for number, given in _given(said) if len(given) > 1}
+        return votes_of(text, found, count, twice=twice)
 
     return read
 
 
+def _given(said: Mapping[int, set[float]]) -> list[tuple[int, list[float]]]:
+    """The numbers of the steps that something is said of, and what."""
+    return [(number, sorted(values)) for number, values in said.items() if values]
+
+
 def parts_of_steps(text: str) -> list[tuple[int, str]]:
-    """Give the number of every step's heading, and the text below it."""
+    """Give the number of every step's heading, and the text below it, without a conclusion."""
     headings = list(_HEADING.finditer(text))
     starts = [heading.start() for heading in headings]
     parts = zip(starts, [*starts[1:], len(text)], strict=False)
     return [
-        (int(heading[1]), text[begin:end])
+        (int(heading[1]), _OVERALL.split(text[begin:end], maxsplit=1)[0])
         for heading, (begin, end) in zip(headings, parts, strict=False)
     ]
 
@@ -126,13 +146,19 @@ def votes_of(
     text: GeneratedText,
     found: Mapping[int, float],
     count: int,
-    corrections: Mapping[int, str] | None = None,
+    twice: Container[int] = (),
 ) -> list[Vote | VerdictError]:
-    """Give a vote for each step, by its number from 1; why there is none for the others."""
-    corrections = corrections or {}
+    """Give a vote for each step, by its number from 1; why there is none for the others.
+
+    Args:
+        text: what was written.
+        found: the scores.
+        count: the number of steps.
+        twice: steps with verdicts that contradict each other.
+    """
     return [
-        Vote(found[number], text.text, correction=corrections.get(number))
+        Vote(found[number], text.text)
         if number in found
-        else no_verdict(text, f"a verdict about step {number}")
+        else no_verdict(text, f"{'one' if number in twice else 'a'} verdict about step {number}")
         for number in range(1, count + 1)
     ]

@@ -15,11 +15,13 @@ from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, toge
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
 from stepscore.scoring.verdicts.words import (
+    THINKING_ENDS,
     Missing,
     find_verdict,
     no_verdict,
     read_next,
     read_words,
+    reasoning_end,
     say_next,
 )
 
@@ -136,7 +138,8 @@ class WordVerdict:
         text, written = yield from self._written(opening, seeds, number)
         if self.asked is None:
             return self._said(text, written + text.text)
-        if text.truncated and self.cut_off == "error":
+        ended = text.stopped_by == THINKING_ENDS or reasoning_end(written + text.text) is not None
+        if self.cut_off == "error" and (text.truncated or not ended):
             raise no_verdict(text, "a reasoning that ends before its verdict is asked for")
         return (
             yield from self._asked(
@@ -170,18 +173,23 @@ class WordVerdict:
 
     def _said(self, text: GeneratedText, whole: str) -> Vote:
         assert self.pattern is not None
-        match = find_verdict(text, self.pattern, self.which)
-        if text.truncated and text.text[match.end() :].strip():
-            raise no_verdict(text, f"a text that ends in its verdict, and not behind {match[0]!r}")
+        before = whole.removesuffix(text.text)
         if self.by == "text":
-            said = match[1]
+            said = find_verdict(text, self.pattern, self.which, before)[1]
             place = next(
                 (i for i, word in enumerate(self.words) if word.casefold() == said.casefold()), None
             )
             if place is None:
                 raise VerdictError(f"expected one of {', '.join(self.words)}; got {said!r}", whole)
             return Vote(self.values[place], whole)
-        reading = read_words(text, self.pattern, self.words, which=self.which, missing=self.missing)
+        reading = read_words(
+            text,
+            self.pattern,
+            self.words,
+            which=self.which,
+            missing=self.missing,
+            before=before,
+        )
         return Vote(self._mean(reading.probabilities), whole)
 
     def _asked(

@@ -15,7 +15,7 @@ from stepscore.scoring.verdicts.programs import VerdictError
 # error: no verdict.
 Missing = Literal["floor", "error"]
 _QUOTED = 80  # characters of a text in a reason
-_THINKING, _THINKING_ENDS = "<think>", "</think>"
+_THINKING, THINKING_ENDS = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def read_words(
     *,
     which: Literal["first", "last"] = "last",
     missing: Missing = "floor",
+    before: str = "",
 ) -> WordReading:
     """Read the probability of each word where a text gives its verdict.
 
@@ -52,16 +53,17 @@ def read_words(
         words: the verdicts.
         which: of several verdicts.
         missing: what a word gets that is not among the likeliest tokens.
+        before: what stands before the text, such as its prefill.
 
     Raises:
-        VerdictError: no verdict, or one that is cut off; tokens that do not spell it, or do not
-            tell one word from another; under ``missing="error"`` a word that is not told.
+        VerdictError: no verdict, or one that may still have changed; tokens that do not spell it,
+            or do not tell one word from another; under ``missing="error"`` a word that is not told.
     """
-    match = find_verdict(text, pattern, which)
+    match = find_verdict(text, pattern, which, before)
     joined = "".join(token.text for token in text.tokens)
     found = match
     if not joined.startswith(text.text):
-        spelt = _verdict_in(joined, pattern, which)
+        spelt = _verdict_in(joined, pattern, which, before)
         if spelt is None or spelt[1] != match[1]:
             raise VerdictError(
                 f"the server's tokens do not spell the verdict {match[0]!r}", text.text
@@ -143,35 +145,94 @@ def say_next(text: GeneratedText, forms: Sequence[str]) -> tuple[float, ...]:
     """Read which word the next token is: 1 for it, 0 for the others.
 
     Raises:
-        VerdictError: it is none of them.
+        VerdictError: it is none of them, or may be the beginning of another.
     """
     said = [form.strip() == text.text.strip() for form in forms]
+    begins = [form.strip().startswith(text.text.strip()) for form in forms]
+    if any(said) and sum(begins) > 1:
+        raise _ambiguous(text.text, forms, text.text)
     if not any(said):
         raise no_verdict(text, f"one of {', '.join(map(repr, forms))}")
     return tuple(map(float, said))
 
 
+def reasoning_end(text: str, ends: str = THINKING_ENDS) -> int | None:
+    """Where what a text says begins, behind its reasoning; None where that does not end.
+
+    A verdict that was thought of on the way is none. A text without marks is no reasoning.
+    """
+    end = text.rfind(ends)
+    if _THINKING in text[max(end, 0) :]:
+        return None
+    return 0 if end < 0 else end + len(ends)
+
+
+def behind_reasoning(text: GeneratedText, before: str = "", ends: str = THINKING_ENDS) -> str:
+    """Give what a text says, behind its reasoning.
+
+    Args:
+        text: as it was written.
+        before: what stands before it, such as its prefill, in which the reasoning may have begun.
+        ends: ends the reasoning.
+
+    Raises:
+        VerdictError: the reasoning does not end.
+    """
+    whole = before + text.text
+    begin = reasoning_end(whole, ends)
+    if begin is None:
+        raise no_verdict(text, f"{ends} at the end of the reasoning")
+    return whole[max(begin, len(before)) :]
+
+
+def said_at_the_end(text: GeneratedText) -> str:
+    """Give what a text that ends says, behind its reasoning.
+
+    Raises:
+        VerdictError: the text was cut off, so that what it says may still have changed; or its
+            reasoning does not end.
+    """
+    if text.truncated:
+        raise no_verdict(text, "a text that ends")
+    return behind_reasoning(text)
+
+
 def find_verdict(
-    text: GeneratedText, pattern: re.Pattern[str], which: Literal["first", "last"] = "last"
+    text: GeneratedText,
+    pattern: re.Pattern[str],
+    which: Literal["first", "last"] = "last",
+    before: str = "",
 ) -> re.Match[str]:
     """Find the verdict in a text, behind its reasoning where it shows where that ends.
+
+    A text that was cut off has a verdict only where no further word could change it: the first one
+    counts, and the reasoning has ended or there is none before it; or the text is the word alone.
 
     Raises:
         VerdictError: there is none; the reason says whether the text was cut.
     """
-    match = _verdict_in(text.text, pattern, which)
+    match = _verdict_in(text.text, pattern, which, before)
     if match is None:
         raise no_verdict(text, f"a text with {pattern.pattern!r}")
+    alone = match[1] is not None and match[1].strip() == text.text.strip()
+    if text.truncated and not alone and not (which == "first" and is_settled(text, match, before)):
+        raise no_verdict(text, f"a text that ends, and not behind {match[0]!r}")
     return match
 
 
+def is_settled(text: GeneratedText, match: re.Match[str], before: str = "") -> bool:
+    """Tell whether a verdict stays the first one however the text goes on."""
+    ended = bool(reasoning_end(before + text.text))
+    return ended or re.search(r"\w", text.text[: match.start(1)]) is None
+
+
 def _verdict_in(
-    text: str, pattern: re.Pattern[str], which: Literal["first", "last"]
+    text: str, pattern: re.Pattern[str], which: Literal["first", "last"], before: str
 ) -> re.Match[str] | None:
-    begin = text.rfind(_THINKING_ENDS)
-    if begin < 0 and _THINKING in text:
+    begin = reasoning_end(before + text)
+    if begin is None:
         return None  # what it has thought of so far is no verdict
-    every = list(pattern.finditer(text, max(begin, 0)))
+    every = list(pattern.finditer(text, max(begin - len(before), 0)))
     return every[-1 if which == "last" else 0] if every else None
 
 
@@ -181,7 +242,7 @@ def no_verdict(text: GeneratedText, expected: str) -> VerdictError:
     if text.truncated:
         return VerdictError(
             f"expected {expected}; the text was cut off at {text.token_count} tokens "
-            f"(finish_reason length): ...{end}",
+            f"(finish_reason {text.cut_by}): ...{end}",
             text.text,
         )
     return VerdictError(f"expected {expected}; got a text that ends in {end}", text.text)
