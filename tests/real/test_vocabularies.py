@@ -103,7 +103,7 @@ def test_a_full_stop_takes_the_newlines_behind_it(loaded, name):
 def test_each_recipe_accepts_its_own_vocabulary(loaded):
     assert published_vocabulary(loaded("qwen2.5")) == "Qwen2.5"
     assert published_vocabulary(loaded("mistral")) == "Mistral v0.1"
-    assert published_vocabulary(loaded("llama-3")) is None
+    assert published_vocabulary(loaded("llama-3")) == "Llama 3"
     qwen_math_prm().check_tokenizer(loaded("qwen2.5"))
     math_shepherd().check_tokenizer(loaded("mistral"))
     assert math_shepherd().head.word_ids(loaded("mistral")) == (648, 387)

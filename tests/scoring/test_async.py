@@ -15,7 +15,7 @@ import pytest
 import stepscore
 from stepscore.errors import InputError
 from stepscore.scoring import asynchronous
-from stepscore.scoring.forward import engine
+from stepscore.scoring.forward import head
 from stepscore.scoring.turns import in_turn
 
 PROBLEM = "What is 3 + 4?"
@@ -31,7 +31,7 @@ CANDIDATES = [
 def slow(monkeypatch):
     """Make every batch take a moment; gives the batches that were read, as thread and time."""
     read = []
-    stock = engine.read_steps
+    stock = head.read_steps
 
     def slowly(*arguments):
         begin = time.perf_counter()
@@ -40,7 +40,7 @@ def slow(monkeypatch):
         read.append((threading.current_thread().name, begin, time.perf_counter()))
         return scores
 
-    monkeypatch.setattr(engine, "read_steps", slowly)
+    monkeypatch.setattr(head, "read_steps", slowly)
     return read
 
 
@@ -323,14 +323,14 @@ def test_leaving_a_stream_ends_the_scoring_and_closes_the_source(loaded, slow):
 
 def test_nan_of_one_candidate_costs_no_other(loaded, monkeypatch):
     prm = loaded("trl")
-    stock = engine.read_steps
+    stock = head.read_steps
 
     def sick(*arguments):
         scores = stock(*arguments).clone()
         scores[-1] = float("nan")
         return scores
 
-    monkeypatch.setattr(engine, "read_steps", sick)
+    monkeypatch.setattr(head, "read_steps", sick)
     prm = replace(prm, costs=None, token_budget=100_000)
 
     async def run(**options):
