@@ -9,9 +9,9 @@ from stepscore.report.table import NOTHING
 from stepscore.scoring.generative import GenerativeFamily
 
 _NOTE = (
-    "  needs: beside a policy, which writes. A family without more needs can be named: with score",
-    "  --recipe NAME where a step or a solution has a score, with judge --judge NAME where a pair",
-    "  has a verdict. The others are functions of stepscore.scoring.verdicts, .rubrics and .pairs.",
+    "  needs: beside a policy, which writes. A family without more needs can be named: as a recipe",
+    "  where a step or a solution has a score, as a judge where a pair has a verdict. The others are",
+    "  functions of stepscore.scoring.verdicts, .rubrics and .pairs.",
 )
 
 

@@ -51,7 +51,7 @@ class GenerativeFamily:
     """A family in short.
 
     Attributes:
-        name: as in ``--recipe``, or in ``--judge``.
+        name: what the command line calls it, as a recipe or as a judge.
         kind: ``verdicts`` about steps or solutions, or ``comparisons`` of two solutions.
         required: what its user must give beside a policy.
         optional: the arguments with a default.
