@@ -87,12 +87,17 @@ def add_loading(parser: argparse._ActionsContainer) -> None:
         choices=("merge", "ignore"),
         help="of a folder with an adapter and full weights: merge it, or load the weights alone",
     )
-    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
-    parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+    add_placement(parser)
     add_revision(parser)
     parser.add_argument(
         "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
     )
+
+
+def add_placement(parser: argparse._ActionsContainer) -> None:
+    """Where weights run, and in which number format."""
+    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
 
 
 def add_recipe(parser: argparse._ActionsContainer) -> None:
