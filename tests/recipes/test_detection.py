@@ -11,7 +11,7 @@ import pytest
 
 from stepscore.recipes import Evidence, detect
 from stepscore.recipes.config_sizes import hidden_size, positions
-from stepscore.recipes.registry import _NOT_OFFERED
+from stepscore.recipes.detection import _NOT_OFFERED
 
 H = 8
 QWEN_HEAD = {"score.0.weight": (H, H), "score.0.bias": (H,), "score.2.weight": (2, H), "score.2.bias": (2,)}  # fmt: skip # noqa: E501

@@ -19,7 +19,8 @@ import stepscore
 from stepscore import recipes
 from stepscore.recipes.layouts import TextEnd
 from stepscore.recipes.layouts.step_numbers import renumbered
-from stepscore.recipes.registry import published, required_arguments
+from stepscore.recipes.recipe_arguments import required_arguments
+from stepscore.recipes.registry import published
 
 LLAMA = tag_tokenizer("<|begin_of_text|>")
 
