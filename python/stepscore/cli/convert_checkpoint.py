@@ -6,7 +6,8 @@ import argparse
 
 import stepscore
 from stepscore.cli import options
-from stepscore.cli.models import add_base, add_recipe, add_revision, not_loaded, recipe_of
+from stepscore.cli.models import add_base, add_revision, not_loaded
+from stepscore.cli.recipe_options import add_recipe, names_recipe_argument, recipe_of
 from stepscore.cli.terminal import say
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long
@@ -53,6 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
             )
     except InputError as error:
         place = "" if error.argument is None else _PLACES.get(error.argument.name, "")
+        if names_recipe_argument(error):
+            raise not_loaded(error, Argument("model", arguments.model), {}) from error
         if not place:
             raise
         raise InputError(error.expected, got=error.got, advice=error.advice, where=place) from error
