@@ -11,6 +11,7 @@ from typing import Any
 
 from stepscore.errors import Argument, InputError
 from stepscore.recipes.config_sizes import hidden_size
+from stepscore.recipes.fitting_head import fitting_call
 from stepscore.recipes.head import Shape, head_fault
 from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 from stepscore.recipes.recipe_arguments import required_arguments
@@ -139,11 +140,28 @@ def _from_head(evidence: Evidence) -> Recipe:
         if head_fault(recipe.head, evidence.shapes, size) is None
     ]
     if len(recipes) != 1:
+        if not recipes:
+            _name_other_arguments(evidence, fitting, size)
         raise _undecided(evidence, [entry.name for entry, _ in recipes])
     [(entry, recipe)] = recipes
     if entry.assumption is not None:
         warnings.warn(f"load: {evidence.name} {entry.assumption}", stacklevel=5)
     return recipe
+
+
+def _name_other_arguments(evidence: Evidence, entries: list[Published], size: int) -> None:
+    """Say which argument makes a recipe of the class one of the checkpoint's head."""
+    for entry in entries:
+        call = None
+        if not required_arguments(entry):
+            call = fitting_call(entry.make(), evidence.shapes, size)
+        if call is not None:
+            raise InputError(
+                f"the head of {entry.name!r} as it is without arguments",
+                got=f"{evidence.name}, whose class is that recipe's and whose head is not",
+                advice=("pass ", Argument("recipe", call), " if it was trained so"),
+                where="load",
+            )
 
 
 def _may_be(entry: Published, evidence: Evidence) -> bool:
