@@ -15,13 +15,48 @@ from stepscore.recipes.fitting_head import fitting_call
 from stepscore.recipes.head import Shape, head_fault
 from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 from stepscore.recipes.recipe_arguments import required_arguments
-from stepscore.recipes.registry import check_arguments, published, recipe_from_entry
+from stepscore.recipes.registry import (
+    NOT_READ,
+    WRITTEN_VERDICTS,
+    check_arguments,
+    published,
+    recipe_from_entry,
+)
 
-# Published PRMs that share a class with a recipe of the catalog and are read in another way. An
-# entry of the catalog for the same repository takes precedence.
-_NOT_OFFERED = {
-    "OpenGVLab/VisualPRM-8B": "visual-prm over images, on a language model of no stock class",
-    "OpenGVLab/VisualPRM-8B-v1.1": "visual-prm over images, on a language model of no stock class",
+# Published PRMs of which no hidden state is read, or whose class is none of transformers -> (what
+# they are, what to do). An entry of the catalog for the same repository takes precedence.
+_Refusal = tuple[str, tuple[str | Argument, ...]]
+_VISUAL: _Refusal = (
+    "whose recipe is 'visual-prm' and whose language model, InternLM2, has code of its own, "
+    "which is not run",
+    (
+        "write its language model in Llama's form into a folder, and pass ",
+        Argument("recipe", "visual-prm"),
+        " for that; no image is read",
+    ),
+)
+_WRITTEN = {
+    **{f"GenPRM/GenPRM-{size}": "genprm" for size in ("1.5B", "7B", "32B")},
+    **{f"launch/ThinkPRM-{size}": "thinkprm" for size in ("1.5B", "7B", "14B")},
+    **{f"kevinpro/R-PRM-7B{kind}": "r-prm" for kind in ("", "-DPO")},
+    "DORAEMONG/PRO-STEP-PRM-8B": "pro-step",
+}
+_UNCERTAINTY_HEADS = "llm-uncertainty-head/"
+
+
+def _writes(recipe: str) -> _Refusal:
+    function = f"stepscore.scoring.verdicts.{WRITTEN_VERDICTS[recipe]}(policy)"
+    return (
+        "which writes its verdicts",
+        (f"make it with {function}; the command line does so with ", Argument("recipe", recipe)),
+    )
+
+
+_NOT_OFFERED: dict[str, _Refusal] = {
+    "OpenGVLab/VisualPRM-8B": _VISUAL,
+    "OpenGVLab/VisualPRM-8B-v1.1": _VISUAL,
+    "IINemo/llm-uncertainty-head": (NOT_READ["uhead"][0], (NOT_READ["uhead"][1],)),
+    **{repository: _writes(recipe) for repository, recipe in _WRITTEN.items()},
 }
 
 
@@ -105,21 +140,19 @@ def _from_name(evidence: Evidence) -> Recipe | None:
     }
     not_offered = {repository.casefold(): repository for repository in _NOT_OFFERED}
     for name in map(str.casefold, evidence.names()):
+        if name.startswith(_UNCERTAINTY_HEADS):
+            not_offered[name] = "IINemo/llm-uncertainty-head"
         if name in offered:
             entry, parameters = offered[name]
             check_arguments(entry, parameters, "load")
             return entry.make(**parameters)
         if name in not_offered:
             repository = not_offered[name]
+            what, advice = _NOT_OFFERED[repository]
             raise InputError(
-                f"a model that one of the recipes reads ({', '.join(published())})",
-                got=f"{_or_copy(evidence, repository)}, which is read by "
-                f"{_NOT_OFFERED[repository]!r}, and that is not offered yet",
-                advice=(
-                    "pass ",
-                    Argument("recipe"),
-                    " only if one of them is what the model was trained with",
-                ),
+                "a stock model whose hidden states are scored",
+                got=f"{_or_copy(evidence, repository)}, {what}",
+                advice=advice,
                 where="load",
             )
     return None
@@ -199,27 +232,37 @@ def _undecided(evidence: Evidence, fitting: list[str]) -> InputError:
 
 
 def _advice(evidence: Evidence) -> tuple[str | Argument, ...]:
-    if not any(name.endswith("ForCausalLM") for name in evidence.architectures):
-        return (
-            "pass the ",
-            Argument("recipe"),
-            f" that the model was trained with, one of {', '.join(published())}",
-        )
-    files = [] if evidence.folder is None else [path.name for path in evidence.folder.iterdir()]
-    advice: list[str | Argument] = [
-        "a causal language model does not say how it was trained as a PRM"
-    ]
+    causal = any(name.endswith("ForCausalLM") for name in evidence.architectures)
+    advice: list[str | Argument] = []
     for entry in published().values():
-        # Their class says nothing, so that no other recipe of them could have been detected.
-        if entry.architectures or required_arguments(entry):
-            continue
-        recipe = entry.make()
-        beside = [file for file in recipe.head.files if file in files]
-        if beside or recipe.head.kind == "lm_rows":
-            ends = f" if its steps end in {recipe.separator!r}"
-            advice += [
-                "; pass " if len(advice) == 1 else ", ",
-                Argument("recipe", entry.name),
-                f" if {beside[0]} beside its weights is that head" if beside else ends,
-            ]
-    return tuple(advice)
+        reason = _reason_for(entry, evidence, causal=causal)
+        if reason:
+            advice += [", or " if advice else "pass ", Argument("recipe", entry.name), reason]
+    if causal:
+        says = "a causal language model does not say how it was trained as a PRM"
+        return (f"{says}; " if advice else says, *advice)
+    if advice:
+        return tuple(advice)
+    return (
+        "pass the ",
+        Argument("recipe"),
+        f" that the model was trained with, one of {', '.join(published())}",
+    )
+
+
+def _reason_for(entry: Published, evidence: Evidence, *, causal: bool) -> str:
+    """Say when a checkpoint may be one of a recipe, from its tensors and the files beside it."""
+    absent = entry.added_token and entry.added_token not in evidence.tokenizer.get_added_vocab()
+    if absent or required_arguments(entry):
+        return ""
+    recipe = entry.make()
+    head = recipe.head
+    if head.files:
+        folder = evidence.folder
+        beside = [file for file in head.files if folder is not None and (folder / file).exists()]
+        return f" if {beside[0]} beside its weights is that head" if beside else ""
+    if head.kind == "lm_rows":
+        return f" if its steps end in {recipe.separator!r}" if causal else ""
+    size = hidden_size(evidence.config) or 0
+    fits = head.kind in ("affine", "mlp") and head_fault(head, evidence.shapes, size) is None
+    return " if that is the model, whose head has these tensors" if fits else ""

@@ -16,8 +16,24 @@ from stepscore.recipes.recipe_arguments import UNKNOWN, call_of, required_argume
 from stepscore.recipes.user_defined import user_defined
 from stepscore.recipes.user_defined_fields import Place, check_names, did_you_mean
 
+# Generative PRMs -> their functions in stepscore.scoring.verdicts.
+WRITTEN_VERDICTS = {
+    "genprm": "genprm",
+    "natural-program": "natural_program",
+    "pro-step": "pro_step",
+    "r-prm": "r_prm",
+    "thinkprm": "think_prm",
+}
 # What is published as a PRM and is none that reads a hidden state, and what to do with it instead.
-_NOT_READ = {
+NOT_READ = {
+    **{
+        name: (
+            "which writes its verdicts",
+            f"make it with stepscore.scoring.verdicts.{function}(policy), or name it where files "
+            "are scored",
+        )
+        for name, function in WRITTEN_VERDICTS.items()
+    },
     "uhead": (
         "whose network reads attentions and probabilities of every token of the policy",
         "run it where its authors do, and pass its values as scores of a file; they are "
@@ -59,8 +75,8 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
         ValueError: a name that is not offered.
         TypeError: an argument that the recipe does not take.
     """
-    if name in _NOT_READ:
-        what, instead = _NOT_READ[name]
+    if name in NOT_READ:
+        what, instead = NOT_READ[name]
         raise InputError(
             "a recipe that reads hidden states",
             got=f"{name!r}, {what}",
