@@ -138,7 +138,9 @@ def _show_facts(arguments: argparse.Namespace) -> None:
 
     rows = {row.name: row for row in summaries()}
     row = rows.get(arguments.name)
+    named = arguments.name
     if row is not None and row.required:  # what it is cannot be said without them
+        named += ":" + ",".join(f"{name}=..." for name in row.required)
         known = [f"{row.name}: {row.confidence}; {row.source}"]
         known += [f"  unverified {fact}" for fact in row.unverified]
     else:
@@ -148,7 +150,7 @@ def _show_facts(arguments: argparse.Namespace) -> None:
         say([json.dumps(None if row is None else row.as_json(), ensure_ascii=False)])
         return
     listed = [] if row is None else argument_lines(row)
-    say([*known, *listed, "", f"  next: stepscore recipes show {arguments.name} --model MODEL"])
+    say([*known, *listed, "", f"  next: stepscore recipes show {named} --model MODEL"])
 
 
 def _show(arguments: argparse.Namespace, recipe: Any, tokenizer: Any) -> None:

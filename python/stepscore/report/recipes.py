@@ -85,7 +85,7 @@ def argument_lines(summary: RecipeSummary) -> list[str]:
         if each.default is not None:
             written = repr(each.default)
             state = f"default: {written if len(written) <= 60 else f'{written[:57]}...'}"
-        lines.append(f"{each.name} ({state}): {each.takes}")
+        lines += textwrap.wrap(f"{each.name} ({state}): {each.takes}", 80, subsequent_indent="    ")
         lines += textwrap.wrap(each.about, 80, initial_indent="  ", subsequent_indent="  ")
     typed = ",".join(f"{name}=..." for name in summary.required or summary.optional[:1])
     lines.append(f"typed as --recipe {summary.name}:{typed}")
