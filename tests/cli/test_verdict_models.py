@@ -17,6 +17,7 @@ from text_server import Said, text_server
 
 from stepscore.cli.main import main
 from stepscore.cli.verdict_models import VERDICTS
+from stepscore.recipes.registry import WRITTEN_VERDICTS
 from stepscore.scoring import verdicts
 
 Write = Callable[..., str]
@@ -77,4 +78,5 @@ def test_the_forward_of_a_generative_prm_is_not_timed(
 
 
 def test_every_name_is_a_family() -> None:
+    assert VERDICTS == WRITTEN_VERDICTS
     assert all(callable(getattr(verdicts, name)) for name in VERDICTS.values())

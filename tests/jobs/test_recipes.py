@@ -209,7 +209,7 @@ def test_show_needs_a_recipe_and_a_tokenizer(
         return capsys.readouterr().err
 
     assert "NAME: expected the recipe to show" in refused()
-    assert "--model: expected a folder or a repository" in refused("trl-prm")
+    assert "--model: expected a folder or a repository" in refused("trl-prm", "--problem", "1")
     assert "did you mean 'trl-prm'?" in refused("trl-pm", "--model", "lab")
     assert "--step: expected both" in refused("trl-prm", "--model", "lab", "--problem", "1")
     source = write({"id": 1, "problem": "1", "candidates": ["1", {"steps": ["1", "x"]}]})

@@ -11,7 +11,7 @@ import pytest
 
 from stepscore.recipes import Evidence, detect
 from stepscore.recipes.config_sizes import hidden_size, positions
-from stepscore.recipes.registry import _NOT_OFFERED
+from stepscore.recipes.detection import _NOT_OFFERED
 
 H = 8
 QWEN_HEAD = {"score.0.weight": (H, H), "score.0.bias": (H,), "score.2.weight": (2, H), "score.2.bias": (2,)}  # fmt: skip # noqa: E501
@@ -128,7 +128,7 @@ def test_a_two_label_classifier_is_trls_with_a_warning(architecture):
         ),
         (
             evidence("X", {}, _name_or_path="OpenGVLab/VisualPRM-8B"),
-            "'visual-prm over images, .*', and that is not offered yet",
+            "a copy of OpenGVLab/VisualPRM-8B, whose recipe is .*pass recipe='visual-prm' for that",
         ),
         (
             evidence("X", {}, name="infly/Universal-PRM-7B"),
@@ -190,7 +190,7 @@ def test_a_copy_is_read_as_its_repository_is(path, remembered):
 @pytest.mark.parametrize("repository", _NOT_OFFERED)
 def test_a_copy_of_what_is_not_offered_is_not_guessed(repository):
     owner, name = repository.split("/")
-    message = f"a copy of {repository}, which is read by .* not offered yet"
+    message = f"a copy of {repository}, wh.*; (make it with|write its language model|run it where)"
     for folder in (repository, name, f"hub/models--{owner}--{name}/snapshots/0123abcd"):
         if folder == "Qwen2.5-Math-7B-PRM800K":
             continue  # Qwen's has the same name

@@ -17,7 +17,8 @@ from stepscore.recipes import (
     skywork_o1_prm,
     trl_prm,
 )
-from stepscore.recipes.registry import published, required_arguments
+from stepscore.recipes.recipe_arguments import required_arguments
+from stepscore.recipes.registry import published
 
 RECIPES = [qwen_math_prm(), math_shepherd(), skywork_o1_prm(), trl_prm(), trl_prm("\n\n")]
 
@@ -105,8 +106,10 @@ def test_recipes_are_made_by_name():
         "recipe": "trl-prm",
         "separator": "\n\n",
     }
-    with pytest.raises(TypeError, match=r"expected the arguments of qwen2\.5-math-prm; got \['sep"):
+    with pytest.raises(TypeError, match=r"separator: expected an argument of 'qwen2\.5-m.*none"):
         recipe_by_name("qwen2.5-math-prm", separator="\n")
+    with pytest.raises(TypeError, match=r"'seperator'; did you mean 'separator'\? it takes separ"):
+        recipe_by_name("trl-prm", seperator="\n")
     with pytest.raises(ValueError, match=r"name: .*'uhead', whose network reads .* uncertainties"):
         recipe_by_name("uhead")
     with pytest.raises(ValueError, match=r"name: expected one of .*, math-shepherd, .*"):

@@ -19,7 +19,8 @@ from transformers import AutoModel
 
 import stepscore
 from stepscore.recipes import catalog, recipe_by_name, recipe_names
-from stepscore.recipes.registry import published, required_arguments
+from stepscore.recipes.recipe_arguments import required_arguments
+from stepscore.recipes.registry import published
 
 TRACES = [
     ("What?", ["It is 7 x"]),

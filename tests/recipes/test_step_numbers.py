@@ -75,7 +75,7 @@ def test_numbering_can_be_turned_off():
     assert ids == enc(tokenizer, "What? We add 3. ки\nStep 2: It is 7. ки", special=True)
     assert recipe_by_name("math-shepherd", numbering="never").parameters == recipe.parameters
     assert recipe.as_config() == {"recipe": "math-shepherd", "numbering": "never"}
-    with pytest.raises(ValueError, match='numbering: expected "missing" or "never"; got \'no\''):
+    with pytest.raises(ValueError, match="numbering: expected 'missing' or 'never'; got 'no'"):
         math_shepherd("no")
 
 

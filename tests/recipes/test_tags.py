@@ -19,7 +19,8 @@ import stepscore
 from stepscore import recipes
 from stepscore.recipes.layouts import TextEnd
 from stepscore.recipes.layouts.step_numbers import renumbered
-from stepscore.recipes.registry import published, required_arguments
+from stepscore.recipes.recipe_arguments import required_arguments
+from stepscore.recipes.registry import published
 
 LLAMA = tag_tokenizer("<|begin_of_text|>")
 
@@ -108,7 +109,7 @@ def test_med_prm_begins_with_two_boss_as_its_author_encodes_it():
     )
     assert "user<|end_header_id|>\n\nDocument 1: d\n\nQuestion: q\n\nExplanation: Step 1" in text
     assert "the relevant documents, the question" in text
-    with pytest.raises(ValueError, match='prompt: expected "question" or "documents"; got \'x\''):
+    with pytest.raises(ValueError, match="prompt: expected 'question' or 'documents'; got 'x'"):
         recipes.med_prm("x")
 
 
@@ -209,7 +210,7 @@ class TestReasonEval:
         recipe = recipes.reasoneval_34b(bias="no")
         assert recipe.as_config() == {"recipe": "reasoneval-34b", "bias": "no"}
         assert len(stepscore.load(tmp_path, recipe=recipe).score("q", [["a", "b"]])[0]) == 2
-        with pytest.raises(ValueError, match='bias: expected "yes" or "no"'):
+        with pytest.raises(ValueError, match="bias: expected 'yes' or 'no'"):
             recipes.reasoneval_7b(bias="maybe")
 
     @torch.no_grad()

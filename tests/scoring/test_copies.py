@@ -16,7 +16,8 @@ import torch
 
 import stepscore
 from stepscore.recipes import eurus_implicit_prm
-from stepscore.recipes.registry import published, required_arguments
+from stepscore.recipes.recipe_arguments import required_arguments
+from stepscore.recipes.registry import published
 
 SOLUTIONS = [["We add 3.", "The sum is 7."], ["x"]]
 KINDS = ["qwen", "shepherd", "skywork", "trl"]

@@ -6,7 +6,8 @@ import argparse
 import json
 
 from stepscore.cli import options
-from stepscore.cli.models import add_loading, not_loaded, recipe_of
+from stepscore.cli.models import add_loading, not_loaded
+from stepscore.cli.recipe_options import recipe_of
 from stepscore.cli.terminal import DifferError, say
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.check import DEFAULT_LIMIT, check_file

@@ -6,7 +6,8 @@ import argparse
 
 import stepscore
 from stepscore.cli import options
-from stepscore.cli.models import add_base, add_recipe, add_revision, not_loaded, recipe_of
+from stepscore.cli.models import add_base, add_revision, not_loaded
+from stepscore.cli.recipe_options import add_recipe, recipe_of
 from stepscore.cli.terminal import say
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import stepscore
 from stepscore.cli import models, options
+from stepscore.cli.policy_options import add_attempts, add_policy, add_temperature
 from stepscore.cli.terminal import tell
 from stepscore.errors import InputError
 from stepscore.jobs.run import CHUNK_WITH_MODEL, judge_file
@@ -44,11 +45,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     judge.add_argument(
         "--judge", required=True, choices=_JUDGES, help="the family: its prompt and its verdict"
     )
-    judge.add_argument(
-        "--how",
-        choices=(*RATINGS, "knockout"),
+    options.add_how(
+        judge,
+        (*RATINGS, "knockout"),
+        "the rating of a round robin, or a knockout (default: win_rate)",
+        metavar="RATING",
         default="win_rate",
-        help="the rating of a round robin, or a knockout (default: win_rate)",
     )
     judge.add_argument(
         "--votes",
@@ -78,12 +80,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_policy(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--policy", required=True, help="a folder, a repository, or a URL")
-    group.add_argument("--policy-model", metavar="NAME", help="with a URL: the model's name there")
-    group.add_argument("--policy-revision", metavar="REV", help="of a Hugging Face repository")
-    group.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
-    group.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
-    group.add_argument("--temperature", type=float, metavar="T", help="(default: the family's)")
+    add_policy(group, "a folder, a repository, or a URL")
+    models.add_placement(group)
+    add_temperature(group, "of its verdicts (default: the family's)")
     group.add_argument(
         "--max-tokens",
         type=options.positive,
@@ -96,21 +95,10 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="requests in one call of the policy (default: a whole round of a chunk)",
     )
-    group.add_argument(
-        "--concurrency",
-        type=options.positive,
-        default=32,
-        metavar="N",
-        help="with a URL: requests at the same time (default: 32)",
-    )
-    group.add_argument(
-        "--retries",
-        type=options.zero_or_more,
-        metavar="N",
-        help="with a URL: how often a request is repeated (default: 4)",
-    )
-    group.add_argument(
-        "--timeout", type=float, metavar="S", help="with a URL: seconds of one attempt"
+    add_attempts(
+        group,
+        "with a URL: how often a request is repeated (default: 4)",
+        "with a URL: seconds of one attempt",
     )
     group.set_defaults(stop=[], top_p=None)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import stepscore
 from stepscore.cli.options import positive, unescaped
+from stepscore.cli.recipe_options import add_recipe, names_recipe_argument, recipe_of
 from stepscore.cli.spelling import flag_of
 from stepscore.cli.verdict_models import add_served_as, is_verdict, load_verdict_prm
 from stepscore.credentials import described, masked, text_of
@@ -28,13 +29,6 @@ _POLICY_OPTIONS = {"model": "policy", "revision": "policy_revision"}
 _ENDPOINT_OPTIONS = {"url": "policy", "model": "policy_model"}
 # Options of `stepscore.load` that are passed on only where they are given.
 _GIVEN = ("base", "adapter", "device_map", "offload_folder", "reference_device")
-# What a recipe leaves to its user -> the recipe.
-_CHOICES = {
-    "separator": "trl-prm",
-    "numbering": "math-shepherd",
-    "reference": "eurus-implicit-prm",
-    "coef": "eurus-implicit-prm",
-}
 
 
 def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -87,43 +81,17 @@ def add_loading(parser: argparse._ActionsContainer) -> None:
         choices=("merge", "ignore"),
         help="of a folder with an adapter and full weights: merge it, or load the weights alone",
     )
-    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
-    parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+    add_placement(parser)
     add_revision(parser)
     parser.add_argument(
         "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
     )
 
 
-def add_recipe(parser: argparse._ActionsContainer) -> None:
-    """How a model is read."""
-    parser.add_argument(
-        "--recipe",
-        metavar="NAME",
-        help="how the model is read (default: detected): a name of stepscore recipes, or a file of "
-        "YAML or JSON with a recipe of your own",
-    )
-    parser.add_argument(
-        "--separator",
-        metavar="TEXT",
-        help=r'with --recipe trl-prm: what ends a step, such as "\n\n"',
-    )
-    parser.add_argument(
-        "--numbering",
-        choices=("missing", "never"),
-        help="with --recipe math-shepherd: number the steps that have no number (default), or none",
-    )
-    parser.add_argument(
-        "--reference",
-        metavar="MODEL",
-        help="with --recipe eurus-implicit-prm: the model that its likelihoods are compared with, "
-        "or none; both are in memory at once",
-    )
-    parser.add_argument(
-        "--coef",
-        metavar="X",
-        help="with --recipe eurus-implicit-prm: what multiplies the log-ratio, such as 0.001",
-    )
+def add_placement(parser: argparse._ActionsContainer) -> None:
+    """Where weights run, and in which number format."""
+    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
 
 
 def add_base(parser: argparse._ActionsContainer) -> None:
@@ -170,38 +138,6 @@ def _load_verdict_prm(arguments: argparse.Namespace) -> Any:
         raise
     except Exception as error:
         raise not_loaded(error, Argument("model", arguments.model), {"url": "model"}) from error
-
-
-def recipe_of(arguments: argparse.Namespace) -> Any:
-    """Give the recipe by its name, or with the choice that it leaves to its user."""
-    given = {option: getattr(arguments, option) for option in _CHOICES}
-    given = {option: unescaped(value) for option, value in given.items() if value is not None}
-    for option in given:
-        name = _CHOICES[option]
-        if arguments.recipe != name:
-            raise InputError(
-                f"--recipe {name} beside it, the one recipe that has this choice",
-                got="no --recipe" if arguments.recipe is None else f"--recipe {arguments.recipe}",
-                advice=f"leave --{option} out",
-                argument=option,
-            )
-    if not given:
-        return None if arguments.recipe is None else _recipe_or_name(arguments.recipe)
-    from stepscore.recipes import recipe_by_name
-
-    try:
-        return recipe_by_name(arguments.recipe, **given)
-    except ValueError as error:
-        at_fault = error.argument.name if isinstance(error, InputError) and error.argument else ""
-        option = at_fault if at_fault in given else next(iter(given))
-        raise not_loaded(error, Argument(option, given[option]), {}) from error
-
-
-def _recipe_or_name(recipe: str) -> Any:
-    """Read a recipe of the user's own here, so that the message names the file."""
-    from stepscore.recipes.recipe_files import is_recipe_file, recipe_from
-
-    return recipe_from(recipe) if is_recipe_file(recipe) else recipe
 
 
 def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
@@ -320,6 +256,9 @@ def not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -
         got = text_of(error) if plain else described(error)
         return InputError("a model that can be loaded", got=got, argument=option)
     name = "" if error.argument is None else error.argument.name
+    if names_recipe_argument(error):
+        # It has no flag of its own; the advice says how it is typed.
+        return InputError(error.expected, got=error.got, advice=error.advice, where=flag_of(option))
     if options.get(name, name) == option.name:
         return error.at(where="", argument=option)
     place = error.at(where=flag_of(option))

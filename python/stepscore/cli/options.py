@@ -170,10 +170,21 @@ def add_files(
     add_chunk_size(parser, "candidates worked on together, up to whole problems", chunk_size)
 
 
-def add_aggregation(parser: argparse._ActionsContainer, choices: Sequence[str], what: str) -> None:
-    """How step scores become one score."""
+def add_how(
+    parser: argparse._ActionsContainer,
+    choices: Sequence[str],
+    what: str,
+    *,
+    metavar: str = "AGG",
+    default: str | None = None,
+) -> None:
+    """How step scores become one score, or matches a rating."""
     parser.add_argument(
-        "--how", choices=choices, metavar="AGG", help=f"{what}: " + ", ".join(choices)
+        "--how",
+        choices=choices,
+        default=default,
+        metavar=metavar,
+        help=f"{what}: " + ", ".join(choices),
     )
 
 

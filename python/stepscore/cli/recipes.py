@@ -10,23 +10,32 @@ from typing import Any
 
 from stepscore.cli import options
 from stepscore.cli.models import add_model_name, add_revision, not_loaded
+from stepscore.cli.recipe_options import typed_recipe
 from stepscore.cli.terminal import say
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.recipes import render_file, render_given
-from stepscore.report.recipes import recipe_lines, recipe_list, trace_json, trace_lines
+from stepscore.report.recipes import (
+    argument_lines,
+    recipe_lines,
+    recipe_list,
+    trace_json,
+    trace_lines,
+)
 
 SUMMARY = "list how published PRMs are read, and show it on a trace"
-HELP = """\
-Without more, the recipes of --recipe: who confirms each, what has a score, and its range.
+HELP = r"""Without more, the recipes of --recipe: who confirms each, what has a score, its range.
 
-With show, the exact text that one of them makes of a trace, special tokens included, with a mark at
+With show, how one of them reads, and its arguments; they are given as NAME:ARG=VALUE,ARG=VALUE,
+here as in --recipe. In a value, \n, \t, \, and \\ are a newline, a tab, a comma and a backslash.
+With --model, also the exact text that it makes of a trace, special tokens included, with a mark at
 every token that is read, and the token ids around it. NAME may be a file of YAML or JSON with a
 recipe of your own. Of the model the tokenizer alone is loaded.
 
 examples:
   stepscore recipes
   stepscore recipes --json
-  stepscore recipes show trl-prm --model lab
+  stepscore recipes show fover-prm
+  stepscore recipes show 'trl-prm:separator=\n\n' --model lab
   stepscore recipes show qwen2.5-math-prm --model Qwen/Qwen2.5-Math-PRM-7B --problem 2+3=? --step 5
   stepscore recipes show my.yaml in.jsonl --model ./my-prm --limit 3
 """
@@ -82,13 +91,17 @@ def run(arguments: argparse.Namespace) -> None:
         say(written if arguments.json else [*recipe_list(rows), "", *family_list(families)])
         return
     _check(arguments)
+    if arguments.model is None:
+        _show_facts(arguments)
+        return
+    recipe = _recipe_of(arguments.name)
     try:
         from stepscore.scoring.checkpoint.tokenizer_alone import load_tokenizer
 
         tokenizer = load_tokenizer(arguments.model, revision=arguments.revision)
     except Exception as error:
         raise not_loaded(error, Argument("model", arguments.model), {}) from error
-    _show(arguments, tokenizer)
+    _show(arguments, recipe, tokenizer)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -96,7 +109,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError(
             "the recipe to show: a name of stepscore recipes, or a file", got="none", where="NAME"
         )
-    if arguments.model is None:
+    traced = arguments.input is not None or arguments.problem is not None or arguments.steps
+    if arguments.model is None and traced:
         raise InputError(
             "a folder or a repository with the tokenizer", got="none", argument="model"
         )
@@ -109,17 +123,41 @@ def _check(arguments: argparse.Namespace) -> None:
         )
 
 
-def _show(arguments: argparse.Namespace, tokenizer: Any) -> None:
+def _recipe_of(name: str) -> Any:
     from stepscore.recipes import recipe_from
 
     try:
-        recipe = recipe_from(arguments.name)
+        return recipe_from(typed_recipe(name))
     except InputError as fault:
         if fault.argument is None:  # a file, which the message names
             raise
-        raise InputError(
-            fault.expected, got=fault.got, advice=fault.advice, where="NAME"
-        ) from fault
+        value = fault.argument.value
+        place = "NAME" if value is None else str(value)
+        raise InputError(fault.expected, got=fault.got, advice=fault.advice, where=place) from fault
+
+
+def _show_facts(arguments: argparse.Namespace) -> None:
+    """Show what is known without a tokenizer."""
+    from stepscore.recipes import summaries
+
+    rows = {row.name: row for row in summaries()}
+    row = rows.get(arguments.name)
+    named = arguments.name
+    if row is not None and row.required:  # what it is cannot be said without them
+        named += ":" + ",".join(f"{name}=..." for name in row.required)
+        known = [f"{row.name}: {row.confidence}; {row.source}"]
+        known += [f"  unverified {fact}" for fact in row.unverified]
+    else:
+        recipe = _recipe_of(arguments.name)
+        row, known = rows.get(recipe.name), recipe_lines(recipe)
+    if arguments.json:
+        say([json.dumps(None if row is None else row.as_json(), ensure_ascii=False)])
+        return
+    listed = [] if row is None else argument_lines(row)
+    say([*known, *listed, "", f"  next: stepscore recipes show {named} --model MODEL"])
+
+
+def _show(arguments: argparse.Namespace, recipe: Any, tokenizer: Any) -> None:
     if arguments.input is None:
         try:
             traces = [("", render_given(recipe, tokenizer, arguments.problem, arguments.steps))]

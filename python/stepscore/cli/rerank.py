@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         chunk_size=CHUNK_WITH_MODEL,
     )
     options.add_bad_candidates(parser)
-    options.add_aggregation(
+    options.add_how(
         parser,
         AGGREGATIONS,
         "the aggregation that ranks (default: the model author's, else last)",

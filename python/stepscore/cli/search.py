@@ -6,6 +6,7 @@ import argparse
 
 import stepscore
 from stepscore.cli import models, options
+from stepscore.cli.policy_options import add_attempts, add_policy, add_temperature
 from stepscore.cli.terminal import complain, tell
 from stepscore.errors import InputError
 from stepscore.jobs.search import PROBLEMS_TOGETHER, SearchPlan, search_file
@@ -110,19 +111,12 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
     options.add_seed(group, options.seed)
     for name, what in _COUNTS:
         group.add_argument(f"--{name}", type=options.positive, metavar="N", help=what)
-    group.add_argument(
-        "--retries",
-        type=options.zero_or_more,
-        metavar="N",
-        help="how often a failed call, and a request to a URL, is repeated (default: 2, and 4)",
+    add_attempts(
+        group,
+        "how often a failed call, and a request to a URL, is repeated (default: 2, and 4)",
+        "seconds until a call of a model, or one attempt at a URL, is given up",
     )
-    group.add_argument("--temperature", type=float, metavar="T", help="of sampling (default: 0.8)")
-    group.add_argument(
-        "--timeout",
-        type=float,
-        metavar="S",
-        help="seconds until a call of a model, or one attempt at a URL, is given up",
-    )
+    add_temperature(group, "of sampling (default: 0.8)")
     group.add_argument(
         "--stop",
         action="append",
@@ -130,30 +124,19 @@ def _add_search(group: argparse._ArgumentGroup) -> None:
         metavar="TEXT",
         help=r"what ends a step, such as \n\n; may be repeated (default: as the policy has it)",
     )
-    options.add_aggregation(
+    options.add_how(
         group, AGGREGATIONS, "how step scores become one score (default: as the strategy has it)"
     )
     options.add_rule(group, "the vote that chooses (default: that of the strategy)")
 
 
 def _add_policy(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--policy", required=True, help='"lab", a folder, a Hugging Face repository, or a URL'
-    )
-    group.add_argument("--policy-model", metavar="NAME", help="with a URL: the model's name there")
-    group.add_argument("--policy-revision", metavar="REV", help="of a Hugging Face repository")
+    add_policy(group, '"lab", a folder, a Hugging Face repository, or a URL')
     group.add_argument(
         "--top-p",
         type=float,
         metavar="P",
         help="draw from the likeliest tokens that together have probability P (default: 1)",
-    )
-    group.add_argument(
-        "--concurrency",
-        type=options.positive,
-        default=32,
-        metavar="N",
-        help="with a URL: requests at the same time (default: 32)",
     )
 
 

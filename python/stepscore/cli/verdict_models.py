@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from stepscore.cli.recipe_options import name_of
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long
 
@@ -35,7 +36,7 @@ def add_served_as(parser: argparse._ActionsContainer) -> None:
 
 def is_verdict(arguments: argparse.Namespace) -> bool:
     """Tell whether the recipe is one of a generative PRM."""
-    return arguments.recipe in VERDICTS
+    return arguments.recipe is not None and name_of(arguments.recipe) in VERDICTS
 
 
 def refuse_verdicts(arguments: argparse.Namespace) -> None:
@@ -55,6 +56,15 @@ def load_verdict_prm(arguments: argparse.Namespace) -> GenerativeRewardModel:
         InputError: options that do not fit together.
         Exception: what the libraries say of a model that they cannot load.
     """
+    if arguments.recipe not in VERDICTS:
+        name = name_of(arguments.recipe)
+        raise InputError(
+            f"{name} without arguments: on the command line its model is run as its authors do",
+            got=arguments.recipe,
+            advice=f"leave them out; in Python, stepscore.scoring.verdicts.{VERDICTS[name]} "
+            "takes them",
+            argument="recipe",
+        )
     served = arguments.model.startswith(("http://", "https://"))
     if served != (arguments.served_as is not None):
         raise InputError(

@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         required=False,
         chunk_size=CHUNK_OF_SCORES,
     )
-    options.add_aggregation(
+    options.add_how(
         parser,
         (*AGGREGATIONS, GIVEN),
         "the aggregation that ranks (default: the one that rerank used, else the file's score, "

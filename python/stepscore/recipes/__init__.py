@@ -38,6 +38,7 @@ from stepscore.recipes.catalog.universal_prm import universal_prm
 from stepscore.recipes.catalog.versa_prm import versa_prm
 from stepscore.recipes.catalog.vgs_value import vgs_value
 from stepscore.recipes.catalog.visual_prm import visual_prm
+from stepscore.recipes.detection import Evidence, detect
 from stepscore.recipes.likelihood import Likelihood
 from stepscore.recipes.recipe import (
     Encoded,
@@ -50,8 +51,9 @@ from stepscore.recipes.recipe import (
     Recipe,
     Tokenizer,
 )
+from stepscore.recipes.recipe_arguments import RecipeArgument
 from stepscore.recipes.recipe_files import recipe_from
-from stepscore.recipes.registry import Evidence, detect, recipe_by_name, recipe_names
+from stepscore.recipes.registry import recipe_by_name, recipe_names
 from stepscore.recipes.rendered import RenderedTrace, render
 from stepscore.recipes.summaries import RecipeSummary, summaries
 from stepscore.recipes.user_defined import user_defined
@@ -67,6 +69,7 @@ __all__ = [
     "Reading",
     "Readout",
     "Recipe",
+    "RecipeArgument",
     "RecipeSummary",
     "RenderedTrace",
     "Tokenizer",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from inspect import Parameter, signature
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from stepscore.errors import InputError
 from stepscore.recipes.recipe import Confidence, Recipe, Unit
+from stepscore.recipes.recipe_arguments import RecipeArgument, arguments_of_function, made_with
 from stepscore.recipes.registry import published
 
 
@@ -20,16 +18,14 @@ class RecipeSummary:
 
     Attributes:
         name: as in ``load(recipe=...)``.
-        required: the arguments that its user must give.
-        optional: those that have a default.
+        arguments: what it leaves to its user.
         repositories: the checkpoints that it is detected for by name.
         confidence, source, unit, score_range, higher_is_better, default_aggregate, readings,
             unverified: as in `Recipe`, and None or empty where they depend on its arguments.
     """
 
     name: str
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
+    arguments: tuple[RecipeArgument, ...]
     repositories: tuple[str, ...]
     confidence: Confidence | None = None
     source: str = ""
@@ -40,11 +36,24 @@ class RecipeSummary:
     readings: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The arguments that its user must give."""
+        return tuple(each.name for each in self.arguments if each.required)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Those that have a default."""
+        return tuple(each.name for each in self.arguments if not each.required)
+
     def as_json(self) -> dict[str, Any]:
         """Give it as values of JSON, which has no infinity: None takes its place."""
         ends = self.score_range
         return {
             **self.__dict__,
+            "required": self.required,
+            "optional": self.optional,
+            "arguments": [asdict(each) for each in self.arguments],
             "score_range": None
             if ends is None
             else [end if math.isfinite(end) else None for end in ends],
@@ -68,18 +77,15 @@ def summaries() -> list[RecipeSummary]:
 def _summary(
     name: str, make: Callable[..., Recipe], repositories: tuple[str, ...]
 ) -> RecipeSummary:
-    arguments = signature(make).parameters.values()
-    required = tuple(each.name for each in arguments if each.default is Parameter.empty)
-    optional = tuple(each.name for each in arguments if each.default is not Parameter.empty)
-    made = [
-        recipe for last in (False, True) if (recipe := _made(make, required, last=last)) is not None
-    ]
-    if not made:
-        return RecipeSummary(name, required, optional, repositories)
-    facts = [_facts(recipe) for recipe in made]
+    arguments = arguments_of_function(make)
+    required = tuple(each.name for each in arguments if each.required)
+    tries = [made_with(make, required, last=last) for last in (False, True)]
+    facts = [_facts(made[1]) for made in tries if made is not None]
+    if not facts:
+        return RecipeSummary(name, arguments, repositories)
     # What depends on an argument that its user gives is not a fact of the recipe.
     known = {key: value for key, value in facts[0].items() if facts[-1][key] == value}
-    return RecipeSummary(name, required, optional, repositories, **known)
+    return RecipeSummary(name, arguments, repositories, **known)
 
 
 def _facts(recipe: Recipe) -> dict[str, Any]:
@@ -93,37 +99,3 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "readings": tuple(reading.name for reading in recipe.readings),
         "unverified": recipe.unverified,
     }
-
-
-def _made(make: Callable[..., Recipe], required: tuple[str, ...], *, last: bool) -> Recipe | None:
-    """Make a recipe with something in place of the arguments that only its user knows.
-
-    Args:
-        make: gives it.
-        required: the arguments.
-        last: where an argument has choices, whether the last or the first of them is taken.
-    """
-    values = {name: f"({name})" for name in required}
-    for _ in range(len(required) + 1):
-        try:
-            return make(**values)
-        except InputError as fault:
-            # A refusal says which argument it is about, or at least quotes it, and what it takes.
-            about = "" if fault.argument is None else fault.argument.name
-            quoted = [name for name, value in values.items() if repr(value) == fault.got]
-            name = about if about in values else next(iter(quoted), "")
-            choices = _choices(str(fault.expected))
-            if not name or not choices:
-                return None
-            values[name] = choices[-1 if last else 0]
-        except (ValueError, TypeError, AttributeError):
-            return None
-    return None
-
-
-def _choices(expected: str) -> list[str]:
-    """Give the names that an argument takes, from the message that refuses another one."""
-    quoted = re.findall(r"""['"]([^'"]+)['"]""", expected)
-    if any("{" in name for name in quoted):  # a prompt with these places in it
-        return [" ".join(quoted)]
-    return quoted or [name for name in expected.removeprefix("one of ").split(", ") if name]

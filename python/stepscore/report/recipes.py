@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 from stepscore.recipes import Recipe, RecipeSummary, RenderedTrace
@@ -71,6 +72,25 @@ def recipe_lines(recipe: Recipe) -> list[str]:
         f"  text       encoded {_TOKENISATION[recipe.tokenisation]}; a {recipe.unit} has a score; "
         f"steps end in {recipe.separator!r}",
         *(f"  unverified {fact}" for fact in recipe.unverified),
+    ]
+
+
+def argument_lines(summary: RecipeSummary) -> list[str]:
+    """Say what a recipe leaves to its user, and how it is typed."""
+    if not summary.arguments:
+        return ["  arguments  none"]
+    lines = []
+    for each in summary.arguments:
+        state = "required" if each.required else "may be left out"
+        if each.default is not None:
+            written = repr(each.default)
+            state = f"default: {written if len(written) <= 60 else f'{written[:57]}...'}"
+        lines += textwrap.wrap(f"{each.name} ({state}): {each.takes}", 80, subsequent_indent="    ")
+        lines += textwrap.wrap(each.about, 80, initial_indent="  ", subsequent_indent="  ")
+    typed = ",".join(f"{name}=..." for name in summary.required or summary.optional[:1])
+    lines.append(f"typed as --recipe {summary.name}:{typed}")
+    return [
+        ("  arguments  " if number == 0 else " " * 13) + line for number, line in enumerate(lines)
     ]
 
 

@@ -40,4 +40,4 @@ def er_prm() -> Recipe:
     )
 
 
-PUBLISHED = Published("er-prm", er_prm)
+PUBLISHED = Published("er-prm", er_prm, {"HanningZhang/Llama3.1-Math-PRM": {}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes import prompt_texts as texts
-from stepscore.recipes.layouts import llama_chat, one_of, rows_of_words
+from stepscore.recipes.layouts import chosen, llama_chat, rows_of_words
 from stepscore.recipes.recipe import Published, Recipe
 
 
@@ -34,7 +34,7 @@ def med_prm(prompt: str = "question") -> Recipe:
         {'recipe': 'med-prm', 'prompt': 'documents'}
     """
     layout = llama_chat(
-        system=texts.LLAMA_31_DATES + one_of("prompt", prompt, texts.MED_PRM),
+        system=texts.LLAMA_31_DATES + chosen("prompt", prompt, texts.MED_PRM),
         question="Question: " if prompt == "question" else "",
         between="\n\nExplanation: ",
         tag=" ки",

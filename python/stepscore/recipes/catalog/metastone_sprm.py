@@ -54,5 +54,5 @@ def metastone_sprm(prompt: str = _DEEPSEEK) -> Recipe:
 PUBLISHED = Published(
     "metastone-sprm",
     metastone_sprm,
-    repositories={f"MetaStoneTec/MetaStone-S1-{size}": {} for size in ("1.5B", "7B")},
+    repositories={f"MetaStoneTec/MetaStone-S1-{size}": {} for size in ("1.5B", "7B", "32B")},
 )

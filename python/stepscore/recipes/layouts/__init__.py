@@ -28,7 +28,6 @@ from stepscore.recipes.layouts.separate_parts import SeparateParts
 from stepscore.recipes.layouts.step_numbers import (
     Numbering,
     on_one_line,
-    one_of,
     renumbered,
     written_with,
 )
@@ -56,7 +55,6 @@ __all__ = [
     "llama_chat",
     "mean_and_concentration",
     "on_one_line",
-    "one_of",
     "qwen_chat",
     "qwen_chat_read_at_end",
     "renumbered",

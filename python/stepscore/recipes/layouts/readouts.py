@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from stepscore.errors import InputError
+from stepscore.recipes.layouts.choice import chosen
 from stepscore.recipes.layouts.encoding import encode_text
-from stepscore.recipes.layouts.step_numbers import one_of
 from stepscore.recipes.layouts.vocabulary import expect_known, expect_published
 from stepscore.recipes.recipe import Activation, Head, Layer, Reading, Readout, Tokenizer
 
@@ -51,7 +51,7 @@ def validity_and_redundancy(layer: str, bias: str = "yes") -> Readout:
     Raises:
         ValueError: another answer.
     """
-    make = one_of("bias", bias, {"yes": _with_bias, "no": _without_bias})
+    make = chosen("bias", bias, {"yes": _with_bias, "no": _without_bias})
     validity = Reading("validity", "softmax", (0.0, 1.0, 1.0))
     redundancy = Reading("redundancy", "softmax", (0.0, 1.0, 0.0), higher_is_better=False)
     return Readout(Head("affine", (make(layer),), 3), (validity, redundancy))

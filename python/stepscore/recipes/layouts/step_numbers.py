@@ -3,15 +3,14 @@ r"""Steps that number themselves: ``Step 1: ...``, in the forms that models writ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal, TypeVar
+from typing import Literal
 
-from stepscore.errors import InputError
+from stepscore.recipes.layouts.choice import chosen
 
 # missing: a step without a number gets its own;  never: steps are written as they are.
 Numbering = Literal["missing", "never"]
-_Value = TypeVar("_Value")
 
 # At the beginning of a line: "Step 1:", "## step 2.", "**Step  3**", "- Step 4)", "Step 5" alone.
 # A heading may go on without a sign: "## Step 6 Add". "Step 1.5" and "step 1 of the proof" are no
@@ -81,19 +80,7 @@ def written_with(numbering: Numbering) -> Callable[[str, int], str]:
     Raises:
         ValueError: another numbering.
     """
-    return one_of("numbering", numbering, {"missing": numbered, "never": as_given})
-
-
-def one_of(argument: str, choice: str, choices: Mapping[str, _Value]) -> _Value:
-    """Give what a choice of the user stands for.
-
-    Raises:
-        ValueError: a choice that there is not.
-    """
-    if choice not in choices:
-        expected = " or ".join(f'"{name}"' for name in choices)
-        raise InputError(expected, got=repr(choice), argument=argument)
-    return choices[choice]
+    return chosen("numbering", numbering, {"missing": numbered, "never": as_given})
 
 
 def _may_hold_numbers(text: str) -> bool:

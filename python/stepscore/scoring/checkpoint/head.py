@@ -9,6 +9,7 @@ import torch
 from stepscore.errors import Argument, InputError
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.recipes.config_sizes import hidden_size
+from stepscore.recipes.fitting_head import fitting_call
 from stepscore.recipes.head import Layer, head_fault
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.output_matrix import (
@@ -37,11 +38,17 @@ def load_head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> H
     size = _hidden_size(checkpoint)
     fault = head_fault(head, checkpoint.shapes, size)
     if fault is not None:
+        other = fitting_call(recipe, checkpoint.shapes, size)
+        advice: tuple[str | Argument, ...] = (
+            ("pass the ", Argument("recipe"), " that it was trained with")
+            if other is None
+            else ("pass ", Argument("recipe", other), ", whose head is that of the checkpoint")
+        )
         raise InputError(
             f"{fault.expected}, the head of the recipe {recipe.name!r}",
             got=f"{fault.got} in {checkpoint.name}, whose architectures are "
             f"{checkpoint.config.get('architectures')}",
-            advice=("pass the ", Argument("recipe"), " that it was trained with"),
+            advice=advice,
             where="load",
         )
     if head.kind == "lm_rows":
