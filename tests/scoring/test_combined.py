@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_an_ensemble_has_a_mean_and_a_spread():
     assert result.confident.tolist() == [False, True, True]
     with pytest.raises(ValueError, match="at least two members"):
         combined.ensemble(members[0], most_spread=1, least_sure=0)
+
+
+@pytest.mark.parametrize("combine", [combined.product, combined.ensemble])
+def test_scores_in_a_list_are_told_how_to_be_passed(combine: Callable[..., object]) -> None:
+    members = [scores([0.9]), scores([0.7])]
+    with pytest.raises(TypeError, match="got list; pass them one by one"):
+        combine(members)
 
 
 def test_what_follows_the_first_predicted_error_leaves_a_candidate_confident():

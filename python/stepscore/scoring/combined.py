@@ -2,8 +2,9 @@
 
 Every function takes `StepScores` of the same candidates with the same numbers of steps, from
 several models or recipes or from `StepScores.readings` by `reading`, and gives `StepScores`, which
-aggregate, rank and vote as any others do. A candidate that one of them could not score has no
-scores in the result, and a step that truncation left out of one of them is NaN there.
+aggregate as any others do; `ensemble` gives their spread beside them, and `outcome_and_process` one
+number a candidate. A candidate that one of them could not score has no scores in the result, and a
+step that truncation left out of one of them is NaN there.
 
 What the papers leave open, or what was not confirmed in the authors' code, is in
 ``scores.recipe.unverified`` of the result.
@@ -201,11 +202,11 @@ def ensemble(*scores: StepScores, most_spread: float = 0.005, least_sure: float 
 
     Source: ActPRM (arXiv 2504.10559, sail-sg/ActivePRM), which labels those that are not confident.
     """
-    if len(scores) < 2:
-        raise InputError(
-            "the scores of at least two members", got=str(len(scores)), where="ensemble"
-        )
     parts = aligned("ensemble", scores)
+    if len(parts) < 2:
+        raise InputError(
+            "the scores of at least two members", got=str(len(parts)), where="ensemble"
+        )
     for each in parts:
         check_probabilities("ensemble", each)
     stacked = np.stack([each.values.astype(np.float64) for each in parts])

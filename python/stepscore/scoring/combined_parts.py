@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import InputError
+from stepscore.errors import InputError, InputTypeError
 from stepscore.ragged import offsets_of, segment_of
 from stepscore.recipes import Reading
 from stepscore.scoring.scores import StepScores
@@ -26,6 +26,14 @@ def aligned(
     """
     if not scores:
         raise InputError("the scores of at least one model", got="none", where=call)
+    other = next((each for each in scores if not isinstance(each, StepScores)), None)
+    if other is not None:
+        raise InputTypeError(
+            "values of the class StepScores",
+            got=type(other).__name__,
+            advice="pass them one by one, not in a list",
+            where=call,
+        )
     sizes = [len(each) for each in scores]
     if len(set(sizes)) > 1:
         raise InputError("the same candidates in each", got=f"{sizes} of them", where=call)
