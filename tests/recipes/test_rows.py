@@ -56,6 +56,23 @@ def test_its_tokens_are_those_of_the_row(row: Row) -> None:
 
 
 @each_row
+def test_what_is_left_of_a_line_end_is_no_text(row: Row) -> None:
+    """Steps of a Windows file that was cut at newlines end in a carriage return."""
+    tokenizer = row.tokenizer()
+    for index, (problem, steps) in enumerate(traces_of(row)):
+        end = "\r" if index % 2 else "\r\r"
+        cut = [step.replace("\n", f"{end}\n") + end for step in steps]
+        expected = row.recipe.encode(tokenizer, [problem], [steps])
+        encoded = row.recipe.encode(tokenizer, [problem + end], [cut])
+        assert encoded.token_ids.tolist() == expected.token_ids.tolist()
+        assert encoded.positions.tolist() == expected.positions.tolist()
+        if row.recipe.whole is not None:  # joined before the layout joins it
+            joined = row.recipe.whole.join(cut)
+            again = row.recipe.encode(tokenizer, [problem], [[joined]])
+            assert again.token_ids.tolist() == expected.token_ids.tolist()
+
+
+@each_row
 def test_many_traces_encode_as_each_alone(row: Row) -> None:
     tokenizer = row.tokenizer()
     traces = traces_of(row)

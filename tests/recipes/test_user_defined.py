@@ -303,6 +303,32 @@ def test_what_only_a_tokenizer_can_tell_is_an_error_at_loading(tmp_path: Path) -
         stepscore.load(tiny.folder, recipe=changed(TAGGED, head=words))
 
 
+@pytest.mark.parametrize(
+    ("description", "fields", "tokenizer"),
+    [
+        (TAGGED, {"prompt": "Is every ки right? {problem} "}, models.word_piece_tokenizer),
+        (TAGGED, {"after": " ки"}, models.word_piece_tokenizer),
+        (TAGGED, {"step": "ки Step {number}: {step} "}, models.word_piece_tokenizer),
+        (CHAT, {"user": "Mind <extra_0>: {problem}"}, models.byte_level_tokenizer),
+        (CHAT, {"system": "Mind <extra_0>."}, models.byte_level_tokenizer),
+        # A newline merges with the full stop before it, and so the one behind the problem makes
+        # "a." and "b" two tags again, of which the first ends no step.
+        (
+            TAGGED,
+            {"prompt": "{problem}\n", "tag": "\n", "step": "{step}", "joiner": ""},
+            models.byte_level_tokenizer,
+        ),
+    ],
+    ids=["prompt", "after", "step", "user", "system", "merged"],
+)
+def test_a_tag_that_ends_no_step_is_no_part_of_a_layout(
+    description: dict[str, Any], fields: dict[str, Any], tokenizer: Any
+) -> None:
+    recipe = user_defined(changed(description, **fields))
+    with pytest.raises(InputError, match=r"behind every step and nowhere else .* [34] of it"):
+        recipe.check_tokenizer(tokenizer())
+
+
 def test_ranges_follow_from_the_weights() -> None:
     def of(activation: str, **fields: Any) -> tuple[float, float]:
         head = {"layers": ["score"], "outputs": 3}

@@ -7,6 +7,9 @@ import re
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.step_numbers import split_at_numbers
 
+# Carriage returns that are part of a line end.
+_RETURNS = re.compile(r"\r+(?=\n|\Z)")
+
 
 def split_at(text: str, separator: str) -> list[str]:
     r"""Split a text at every separator; pieces of white space alone are no steps.
@@ -54,8 +57,13 @@ def split_with_blanks(text: str, separator: str) -> list[str]:
 
 
 def unix_lines(text: str) -> str:
-    """Write every line end as one newline, as the models were trained."""
-    return text.replace("\r\n", "\n")
+    r"""Write every line end as one newline, as the models were trained.
+
+    A carriage return at the end of a text is what is left of a line end whose newline was cut off,
+    as ``text.split("\n")`` does it: it goes, too. Behind a joined newline it would be a line end
+    again, so that the same steps would be other tokens when they are joined once more.
+    """
+    return _RETURNS.sub("", text) if "\r" in text else text
 
 
 def without_blank_lines(text: str) -> str:

@@ -129,6 +129,7 @@ class TaggedText:
             expect_added(recipe, tokenizer, token, self.tag_ids if token == self.tag else None)
         if not self._tag_is_added:
             self._check_in_context(recipe, tokenizer)
+        self._check_around(recipe, tokenizer)
 
     @property
     def _tag_is_added(self) -> bool:
@@ -209,5 +210,24 @@ class TaggedText:
                 got=f"{text!r} as its last token alone (id {tag_id}), and "
                 f"{context.count(tag_id)} of it in two steps",
                 advice="use the tokenizer that the model was trained with",
+                where=recipe,
+            )
+
+    def _check_around(self, recipe: str, tokenizer: Tokenizer) -> None:
+        """Refuse tags that the layout writes where no step ends: they would be read as steps.
+
+        Counting the tags of a trace does not tell it: where one behind a step is merged with the
+        step's text, there are as many as steps.
+        """
+        [text] = self._parts("1", ["1", "1"]).contents
+        assert isinstance(text, str)
+        tag_id = self._tag_id(tokenizer)
+        found = encode_text(tokenizer, text, special_tokens=self.special_tokens).count(tag_id)
+        if found != 2:
+            raise InputError(
+                f"the token {self.tag!r} (id {tag_id}) behind every step and nowhere else in what "
+                "is written around problem and steps",
+                got=f"{found} of it in {shorten(text)}, a trace of two steps",
+                advice="take it out of the text around them, or end steps in another tag",
                 where=recipe,
             )
