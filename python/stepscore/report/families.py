@@ -10,8 +10,8 @@ from stepscore.scoring.generative import GenerativeFamily
 
 _NOTE = (
     "  needs: beside a policy, which writes. A family without more needs can be named: as a recipe",
-    "  where a step or a solution has a score, as a judge where a pair has a verdict. The others are",
-    "  functions of stepscore.scoring.verdicts, .rubrics and .pairs.",
+    "  where a step or a solution has a score, as a judge where a pair has a verdict. The others",
+    "  are functions of stepscore.scoring.verdicts, .rubrics and .pairs.",
 )
 
 
