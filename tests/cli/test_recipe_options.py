@@ -185,7 +185,7 @@ def test_the_arguments_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "model (required): one of llama, qwen\n" in text
     assert "`llama` is that of Llama 3.1" in text
-    assert "typed as --recipe fover-prm:model=...\n" in text
+    assert "typed with the name, as fover-prm:model=...\n" in text
     assert main(["recipes", "show", "fover-prm:model=qwen"]) == 0
     assert "readings   score = softmax" in capsys.readouterr().out
     assert main(["recipes", "show", "rlhflow-prm"]) == 0

@@ -88,7 +88,7 @@ def argument_lines(summary: RecipeSummary) -> list[str]:
         lines += textwrap.wrap(f"{each.name} ({state}): {each.takes}", 80, subsequent_indent="    ")
         lines += textwrap.wrap(each.about, 80, initial_indent="  ", subsequent_indent="  ")
     typed = ",".join(f"{name}=..." for name in summary.required or summary.optional[:1])
-    lines.append(f"typed as --recipe {summary.name}:{typed}")
+    lines.append(f"typed with the name, as {summary.name}:{typed}")
     return [
         ("  arguments  " if number == 0 else " " * 13) + line for number, line in enumerate(lines)
     ]
