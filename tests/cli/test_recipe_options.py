@@ -177,7 +177,7 @@ def test_a_detected_recipe_says_what_to_type(
     assert f"`stepscore recipes show {name}`" in message
     monkeypatch.setitem(stepscore.__dict__, "convert_checkpoint", load)
     assert main(["convert-checkpoint", "m", str(tmp_path / "o")]) == 2
-    assert f"--model m: expected the {needed.partition('=')[0]}" in capsys.readouterr().err
+    assert f"FOLDER m: expected the {needed.partition('=')[0]}" in capsys.readouterr().err
 
 
 def test_the_arguments_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
