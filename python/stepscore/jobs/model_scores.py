@@ -149,7 +149,7 @@ def _score(
         for place in _without_numbers(*steps, scores.truncated)[::-1]
     }
     if faults:
-        return faults
+        return dict(sorted(faults.items()))
     low, high = model.recipe.score_range
     aggregated = candidate_scores(offsets, steps=steps, bounded=low >= 0 and high <= 1)
     return ScoredRecords(records, split, aggregated, skipped, dict(scores.stripped))

@@ -301,7 +301,7 @@ def _open_base(
         raise InputError(
             f"the base that the adapter {name} is merged into",
             got=f"{chosen!r}, as {'passed' if base is not None else ADAPTER_CONFIG} has it: "
-            f"{error}",
+            f"{InputError(error.expected, got=error.got)}",  # its place is not the caller's
             advice=("pass ", Argument("base"), ", the folder or the name of the full weights"),
             where="load",
         ) from error
