@@ -73,7 +73,7 @@ def load_verdict_prm(arguments: argparse.Namespace) -> GenerativeRewardModel:
             advice="add --served-as NAME" if served else "leave it out",
             argument="served_as",
         )
-    given = [name for name in _OTHERS if getattr(arguments, name) is not None]
+    given = [name for name in _OTHERS if getattr(arguments, name, None) is not None]
     if given:
         raise InputError(
             f"no such option with --recipe {arguments.recipe}, which writes its verdicts",

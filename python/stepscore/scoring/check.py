@@ -19,7 +19,6 @@ from stepscore.scoring.arguments import Solution, TraceArguments, check_traces, 
 from stepscore.scoring.checking.findings import (
     about_files,
     about_scores,
-    about_texts,
     about_tokenizer,
     about_tokens,
 )
@@ -27,6 +26,7 @@ from stepscore.scoring.checking.layout import LaidOut, compare_layouts
 from stepscore.scoring.checking.reading import load_slow_reading
 from stepscore.scoring.checking.report import CheckReport, Difference, Finding
 from stepscore.scoring.checking.template import about_template
+from stepscore.scoring.checking.texts import about_texts
 from stepscore.scoring.checking.token_sums import read_token_sums
 from stepscore.scoring.checking.traces import CheckTrace, built_in_traces
 from stepscore.scoring.checkpoint.adapter import AdapterUse, home, open_model, with_tokenizer
