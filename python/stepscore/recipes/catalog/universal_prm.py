@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import CHATML, PrefixProbe
-from stepscore.recipes.layouts.prompt_texts import HELPFUL, NO_REFERENCE
+from stepscore.recipes.prompt_texts import HELPFUL, NO_REFERENCE
 from stepscore.recipes.recipe import Head, Layer, Published, Reading, Readout, Recipe
 
 _READINGS = (Reading("score", "sigmoid", (1.0,)),)

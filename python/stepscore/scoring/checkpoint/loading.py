@@ -26,7 +26,12 @@ from stepscore.scoring.checkpoint.backbone import stock_config
 from stepscore.scoring.checkpoint.depth import end_where_read
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
-from stepscore.scoring.checkpoint.likelihood_models import (
+from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
+from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
+from stepscore.scoring.checkpoint.side_files import with_side_files
+from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
+from stepscore.scoring.forward.placement import input_device
+from stepscore.scoring.likelihood.likelihood_models import (
     load_output_matrix,
     load_reference,
     open_reference,
@@ -34,11 +39,6 @@ from stepscore.scoring.checkpoint.likelihood_models import (
     sharing_of_both,
     weights_of_both,
 )
-from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
-from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
-from stepscore.scoring.checkpoint.side_files import with_side_files
-from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
-from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.model import ProcessRewardModel
 
 

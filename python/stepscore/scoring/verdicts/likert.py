@@ -9,9 +9,9 @@ from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes import Reading
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import (
     Asked,
     By,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from stepscore.policies.texts import TextPolicy
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.trace_votes import ReadSteps, TraceVotes, words_of_steps
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 
 

@@ -28,7 +28,7 @@ from stepscore.scoring.forward.head import HeadWeights
 from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.likelihood.engine import ReferenceModel
-from stepscore.scoring.likelihood.output_matrix import OutputMatrix
+from stepscore.scoring.likelihood.likelihood_head import OutputMatrix
 from stepscore.scoring.likelihood.token_logprob import rows_move
 from stepscore.scoring.loaded_weights import LoadedWeights
 
