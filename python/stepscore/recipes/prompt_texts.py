@@ -94,5 +94,7 @@ PATHFINDER_PROBES = (
 )
 
 # The card of infly/Universal-PRM-7B: the system turn, and what stands behind the problem.
-HELPFUL = "You are a helpful assistant."
-NO_REFERENCE = "\n\n###\n\nThe reference answer is: There is no reference answer for this question."
+UNIVERSAL_SYSTEM = "You are a helpful assistant."
+UNIVERSAL_NO_REFERENCE = (
+    "\n\n###\n\nThe reference answer is: There is no reference answer for this question."
+)

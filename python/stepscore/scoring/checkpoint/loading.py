@@ -31,7 +31,7 @@ from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
 from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.placement import input_device
-from stepscore.scoring.likelihood.likelihood_models import (
+from stepscore.scoring.likelihood.loading import (
     load_output_matrix,
     load_reference,
     open_reference,
