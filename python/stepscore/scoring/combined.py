@@ -30,6 +30,7 @@ from stepscore.scoring.combined_parts import (
     hull,
     put_together,
 )
+from stepscore.scoring.combined_totals import checklist_share, outcome_and_process
 from stepscore.scoring.scores import StepScores
 
 __all__ = [
@@ -292,34 +293,6 @@ def hierarchical(fine: StepScores, merged: StepScores, *, weight: float = 0.5) -
     return put_together("hierarchical", [fine], values, hull([fine, merged]), unverified)
 
 
-def checklist_share(
-    yes: StepScores, in_progress: StepScores | None = None, *, partial: float = 0.5
-) -> NDArray[np.float64]:
-    r"""Give the share of a checklist that is done:
-    :math:`R = \frac{1}{L} \sum_l p_l(\mathrm{yes}) + \lambda\, p_l(\mathrm{in\ progress})`
-
-    Args:
-        yes: of each candidate the items of its checklist, as steps.
-        in_progress: how likely each item is begun; None where that is not read.
-        partial: :math:`\lambda`.
-
-    Returns:
-        float64 ``[candidates]``; NaN for one without items.
-
-    Raises:
-        ValueError: scores that do not fit each other, or are no probabilities.
-
-    Source: Web-Shepherd (arXiv 2505.15277); the weight of an item in progress is unverified.
-    """
-    parts = aligned("checklist_share", [yes] if in_progress is None else [yes, in_progress])
-    for each in parts:
-        check_probabilities("checklist_share", each)
-    values = parts[0].values.astype(np.float64)
-    if len(parts) == 2:
-        values = values + partial * parts[1].values
-    return put_together("checklist", parts, values, (0.0, 1.0)).aggregate("mean", nan="propagate")
-
-
 def relative_to(scores: StepScores, reference: StepScores, *, how: str = "last") -> StepScores:
     r"""Score steps by how far they are above a reference trajectory of their problem:
     :math:`r_k = s_k - \mathrm{agg}(s^\mathrm{ref})`
@@ -365,29 +338,3 @@ def progress(scores: StepScores, *, start: float = 0.0) -> StepScores:
     before[scores.offsets[:-1][np.diff(scores.offsets) > 0]] = start
     low, high = scores.recipe.score_range
     return put_together("progress", [scores], values - before, (low - high, high - low))
-
-
-def outcome_and_process(
-    outcome: StepScores, process: StepScores, *, beta: float = 1.0, how: str = "mean"
-) -> NDArray[np.float64]:
-    r"""Add an outcome head and a process head: :math:`R = o_K + \beta\, \mathrm{agg}_k\, p_k`
-
-    Args:
-        outcome: of which the last step's counts.
-        process: of every step.
-        beta: the weight of the process; 1 in the authors' model, 0.5 to 3.5 in their sweeps.
-        how: aggregates it; the authors' model takes ``mean``, their command line ``last``.
-
-    Returns:
-        float64 ``[candidates]``; NaN for one without scores.
-
-    Raises:
-        ValueError: scores that do not fit each other.
-
-    Source: BiRM (chenwxOggai/BiRM).
-    """
-    first, second = aligned("outcome_and_process", [outcome, process])
-    ends = first.aggregate("last", nan="propagate")
-    means: NDArray[np.float64] = second.aggregate(how, nan="propagate")  # type: ignore[arg-type]
-    total: NDArray[np.float64] = np.add(ends, np.multiply(means, beta))
-    return total
