@@ -42,8 +42,8 @@ def prompted(
 
     Args:
         policy: the judge.
-        prompt: what the judge is told, with ``{step}`` and perhaps ``{problem}``, ``{previous}``
-            and ``{number}``.
+        prompt: what the judge is told, with ``{problem}`` and ``{step}``, and perhaps
+            ``{previous}`` and ``{number}``.
         words: the verdicts; the first is the good one where there are no `values`.
         values: what each verdict is worth; None for 1 and then 0.
         pattern: finds the verdict, a regular expression whose group 1 is the word; None for
@@ -54,10 +54,13 @@ def prompted(
         tool: answers calls in the reasoning, as in TIM and TaTToo.
         name, source, unverified: as in `Recipe`.
         seed: of everything that is drawn.
+
+    Raises:
+        InputError: a prompt without a placeholder, or with one that is not filled in.
     """
     call = name.replace("-", "_")
     check_tells(policy, call)
-    check_placeholders(call, "prompt", prompt, ["step"])
+    check_placeholders(call, "prompt", prompt, ["problem", "step"], ["previous", "number"])
     sampling = sampling or Sampling(1024)
     worth = tuple(values) if values is not None else (1.0, *[0.0] * (len(words) - 1))
     found = re.compile(pattern or _BOXED % "|".join(map(re.escape, words)), re.IGNORECASE)

@@ -41,12 +41,12 @@ def spark(
     """
     check_tells(policy, "spark")
     check_placeholders("spark", "prompt", prompt, ["problem", "solution"])
-    prompts = {"verification": prompt}
+    prompts, shown = {"verification": prompt}, ["problem", "solution"]
     if critique is not None:
-        check_placeholders("spark", "critique", critique, ["verification"])
+        check_placeholders("spark", "critique", critique, ["verification"], shown)
         prompts["critique"] = critique
     if merge is not None:
-        check_placeholders("spark", "merge", merge, ["verification", "critique"])
+        check_placeholders("spark", "merge", merge, ["verification", "critique"], shown)
         if critique is None:
             check_placeholders("spark", "critique", "", ["verification"])
         prompts["merged"] = merge

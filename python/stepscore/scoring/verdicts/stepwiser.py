@@ -6,7 +6,7 @@ from stepscore.policies.texts import TextPolicy
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.prompted import prompted
 from stepscore.scoring.verdicts.sampling import Sampling
-from stepscore.scoring.verdicts.word_verdict import By
+from stepscore.scoring.verdicts.word_verdict import By, check_placeholders
 
 
 def stepwiser(
@@ -34,6 +34,7 @@ def stepwiser(
 
     Source: arXiv 2508.19229, which has the verdicts; its prompt could not be verified.
     """
+    check_placeholders("stepwiser", "prompt", prompt, ["problem", "previous", "step"])
     sampling = Sampling(max_tokens, temperature, votes=votes)
     return prompted(
         policy,
