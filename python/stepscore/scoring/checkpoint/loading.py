@@ -14,6 +14,7 @@ from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name, recipe_from
 from stepscore.recipes.config_sizes import positions
 from stepscore.recipes.recipe_files import NamedRecipe, is_recipe_file
+from stepscore.recipes.registry import check_tokenizer
 from stepscore.scoring.arguments import addressed
 from stepscore.scoring.checkpoint.adapter import (
     AdapterUse,
@@ -129,7 +130,7 @@ def load(
     chosen = recipe_for(recipe, checkpoint, tokenizer)
     checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     # The cheap checks come before the weights are read.
-    chosen.check_tokenizer(tokenizer)
+    check_tokenizer(chosen, tokenizer)
     head = load_head(checkpoint, chosen, tokenizer) if chosen.head.likelihood is None else None
     other = open_reference(checkpoint, chosen, tokenizer, shown)
     length = _max_length(max_length, checkpoint, chosen, other)
