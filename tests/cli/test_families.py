@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,8 +193,6 @@ def test_a_judge_that_is_typed_wrong(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import re
-
     line = ["judge", write(RECORD), "-o", str(tmp_path / "out"), "--policy", "http://h/v1"]
     assert main([*line, "--policy-model", "m", *more]) == 2
     assert re.search(message.replace("(", r"\("), capsys.readouterr().err)
@@ -249,6 +248,19 @@ def test_a_family_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "--model lab: expected a recipe that reads hidden states" in capsys.readouterr().err
     assert main(["recipes", "show", "r-prm:votes=x"]) == 2
     assert "expected a whole number; got 'x'" in capsys.readouterr().err
+
+
+def test_the_files_of_the_documentation_make_families(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    page = (Path(__file__).parents[2] / "docs" / "generative_verdicts.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block, option in zip(blocks, ("recipe", "judge"), strict=True):
+        path = tmp_path / f"{option}.yaml"
+        path.write_text(block)
+        family = typed_family(str(path), option)
+        function = (VERDICTS | JUDGES)[family.name]
+        assert family.make(function, *([SilentPolicy()] if function.first else []))
 
 
 def test_a_name_without_show_is_told_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
