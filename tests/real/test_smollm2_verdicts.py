@@ -95,7 +95,7 @@ def test_the_check_reads_a_real_model_again(policy, gsm8k: Traces) -> None:
         scale=(0, 1),
         asked="\nMark (0 or 1):",
         cut_off="ask",
-        sampling=verdicts.Sampling(8),
+        sampling=verdicts.Sampling(8, logprobs=4000),
     )
     report = verdicts.check_verdicts(prm, problem, [steps[:1]], max_tokens=4)
     assert report.agrees, report.differences

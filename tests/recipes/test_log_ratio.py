@@ -479,7 +479,8 @@ def test_the_check_agrees_with_both_models(variant, llama, pair):
     assert (report.traces, report.refused) == (21, ())
     assert "positions" not in {finding.kind for finding in report.findings}
     # And its slow reading is that of the tests.
-    from stepscore.scoring.check import _Engine, _read, open_model
+    from stepscore.scoring.checking.check import _Engine, _read, open_model
+
     from stepscore.scoring.checking.traces import CheckTrace
 
     prm = stepscore.load(model, recipe=made)

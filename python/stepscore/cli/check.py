@@ -10,7 +10,7 @@ from stepscore.cli import options
 from stepscore.cli.models import add_loading, load_prm, not_loaded
 from stepscore.cli.recipe_options import recipe_of
 from stepscore.cli.terminal import DifferError, say
-from stepscore.cli.verdict_models import add_served_as, is_verdict
+from stepscore.cli.verdict_models import add_served_as, refuse_server, writes_verdicts
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.check import DEFAULT_LIMIT, check_file, check_verdict_file
 from stepscore.progress import named_when_long
@@ -59,7 +59,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check a model."""
-    written = is_verdict(arguments)
+    written = writes_verdicts(arguments.recipe)
+    if not written:
+        refuse_server(arguments)
     model: Any = load_prm(arguments) if written else arguments.model
     loading = {} if written else {"recipe": recipe_of(arguments), **_given(arguments)}
     file = {"limit": arguments.limit, "fields": options.fields_of(arguments)}

@@ -156,7 +156,7 @@ def load_slow_reading(
     Raises:
         ValueError: a head that is not known here; weights that cannot be loaded.
     """
-    _refuse_unknown(recipe)
+    refuse_unknown(recipe)
     checkpoint = with_side_files(checkpoint, recipe)
     plain = recipe.head.reads_output_matrix and _is_plain_language_model(checkpoint)
     if plain:
@@ -247,8 +247,12 @@ def _is_plain_language_model(checkpoint: Checkpoint) -> bool:
     return causal and not checkpoint.wrapped and not isinstance(checkpoint, AdaptedCheckpoint)
 
 
-def _refuse_unknown(recipe: Recipe) -> None:
-    """Refuse a head that says more than is read here."""
+def refuse_unknown(recipe: Recipe) -> None:
+    """Refuse a head that says more than is read here.
+
+    Raises:
+        ValueError: which, and what can be done instead.
+    """
     head = recipe.head
     known = head.kind in _KINDS
     unknown = [*([] if known else [str(head.kind)]), *_beyond(head, _OF_HEAD)]
