@@ -480,7 +480,6 @@ def test_the_check_agrees_with_both_models(variant, llama, pair):
     assert "positions" not in {finding.kind for finding in report.findings}
     # And its slow reading is that of the tests.
     from stepscore.scoring.checking.check import _Engine, _read, open_model
-
     from stepscore.scoring.checking.traces import CheckTrace
 
     prm = stepscore.load(model, recipe=made)
