@@ -139,6 +139,17 @@ def check_probabilities(call: str, scores: StepScores) -> None:
         )
 
 
+def is_finite(value: object) -> bool:
+    """Whether a value is a number, and neither NaN nor infinite."""
+    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
+
+
+def check_finite(call: str, argument: str, value: float) -> None:
+    """Refuse what is no finite number: compared with NaN, no score would be below."""
+    if not is_finite(value):
+        raise InputError("a finite number", got=repr(value), argument=argument, where=call)
+
+
 def check_share(call: str, argument: str, value: float) -> None:
     """Refuse a weight outside of [0, 1]."""
     if not 0 <= value <= 1:
