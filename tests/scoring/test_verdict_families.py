@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextRequest, Token, Turn
 from stepscore.scoring import verdicts
+from stepscore.scoring.verdicts.natural_program import cited_premises
 
 WHOLE = "{problem}\n\n{solution}\n\nJudge."
 
@@ -238,9 +239,11 @@ def test_pro_step_reads_the_digit_of_its_label() -> None:
 
 
 def test_stepwiser_judges_chunk_by_chunk() -> None:
-    policy = Scripted(lambda request: said("So ", "\\boxed{", "Negative", "}", at=2, Negative=0.9))
+    policy = Scripted(
+        lambda request: said("So ", "\\boxed{", "Negative", "}", at=2, Negative=0.75, Hm=0.25)
+    )
     prm = verdicts.stepwiser(policy, prompt="{problem} | {previous} | {step}")
-    assert prm.score("p", [["a", "b"]], nan="propagate").values.tolist() == [0.5, 0.5]
+    assert prm.score("p", [["a", "b"]]).to_list() == [[pytest.approx(0.25)] * 2]
     assert [user(request) for request in policy.asked] == ["p |  | a", "p | a | b"]
     assert "the prompt" in prm.recipe.unverified
     strict = Scripted(lambda request: said("?"))
@@ -423,6 +426,34 @@ def test_a_natural_program_is_verified_by_its_premises_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cited", "expected"),
+    [
+        ("#1 #3", [1, 3]),
+        ("#1-#3", [1, 2, 3]),
+        ("#1 - #3", [1, 2, 3]),
+        ("#1-3", [1, 2, 3]),  # as the authors read it
+        ("#4 #1-#3", [4, 1, 2, 3]),
+        ("#1, #2 and #4", [1, 2, 4]),
+        ("#2 and the rule of 5", [2]),
+        # Labels that cannot be told from other numbers.
+        ("#1, 2", None),
+        ("#1 and 2", None),
+        ("#3-#1", None),
+        ("2", None),
+    ],
+)
+def test_which_premises_a_step_cites(cited: str, expected: list[int] | None) -> None:
+    problem = "\n".join(f"#{number}. fact {number}" for number in range(1, 5))
+    steps = [f"#5. (by {cited}) Step 1: so"]
+    if expected is None:
+        with pytest.raises(InputError, match=r"premises: expected a step that begins as"):
+            cited_premises(problem, steps)
+    else:
+        facts = [f"fact {number}" for number in expected]
+        assert cited_premises(problem, steps) == facts
+
+
+@pytest.mark.parametrize(
     ("end", "score"),
     [
         ('So the answer is "yes".', 1.0),
@@ -430,6 +461,12 @@ def test_a_natural_program_is_verified_by_its_premises_alone() -> None:
         ('The answer is "no".', 0.0),
         ("It is incorrect.", 0.0),
         ("No, I mean yes.", 1.0),
+        ("Yes, the reasoning is correct, and there are no errors.", 1.0),
+        ("The line passes through (0, 0), so no.", 0.0),
+        ("It fails to be wrong: yes", 1.0),
+        ("There are no errors.", None),
+        ("Yes, but it is incorrect in the end.", None),
+        ("Is it yes or no? I cannot determine that, yes or no, here.", None),
         ("I have nothing to say.", None),  # the authors count it as yes
     ],
 )

@@ -31,7 +31,13 @@ _ASK = (
 )
 _LABEL = re.compile(r"^\s*#(\d+)\.?\s*", re.MULTILINE)
 _CITED = re.compile(r"\(\s*by\s*([^)]*)\)")
-_WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+# A number, or a range of numbers, and what looks like a number that is no label.
+_LABELS = re.compile(r"#\s*(\d+)(?:\s*[-–]\s*#?\s*(\d+))?")
+_BARE = re.compile(r"(?:[,;&]|\band)\s*\d", re.IGNORECASE)
+# "no errors" is no verdict.
+_YES = re.compile(r"\byes\b|passes|not applicable|N/A", re.IGNORECASE)
+_NO = re.compile(r"\bno\b(?!\s+\w)", re.IGNORECASE)
+_LAST = re.compile(r"\b(yes|no)\W*\Z", re.IGNORECASE)
 _WRONG = re.compile(
     r"is incorrect|is not correct|partially correct|cannot determine|cannot confirm|fails",
     re.IGNORECASE,
@@ -64,7 +70,8 @@ def natural_program(
         seed: of everything that is drawn.
 
     Source: arXiv 2306.03872 and lz1oceani/verify_cot, ``run_verification.py``. There a text without
-    an answer counts as yes; here it gives no verdict.
+    an answer counts as yes, and of several words the first one, also the one in "no errors"; here
+    the first gives no verdict, and a line that ends in yes or no says that.
     """
     check_tells(policy, "natural_program")
     sampling = Sampling(max_tokens, temperature if votes > 1 else 0.0, votes=votes)
@@ -196,11 +203,14 @@ def elect_verified(
 
 
 def _numbers(cited: str) -> list[int]:
-    """The labels of ``#1 #3`` or ``#1-#3``."""
-    found = [int(number) for number in re.findall(r"#\s*(\d+)", cited)]
-    if "-" in cited and len(found) == 2:
-        return list(range(found[0], found[1] + 1))
-    return found
+    """The labels of ``#1 #3``, ``#1-#3`` or ``#1, #3-5``; none where one cannot be read."""
+    numbers: list[int] = []
+    for first, last in _LABELS.findall(cited):
+        span = range(int(first), int(last or first) + 1)
+        if not span:
+            return []
+        numbers += span
+    return [] if _BARE.search(_LABELS.sub("", cited)) else numbers
 
 
 def _statement(step: str) -> str:
@@ -210,18 +220,17 @@ def _statement(step: str) -> str:
 
 
 def _says_yes(text: GeneratedText) -> bool:
-    """Whether the last line says yes, by the authors' words.
+    """Whether the last line says yes: by its last word, or by the authors' words in it.
 
     Raises:
-        VerdictError: it says neither, or was cut off.
+        VerdictError: it says neither or both, or was cut off.
     """
     lines = [line for line in said_at_the_end(text).splitlines() if line.strip()]
     last = lines[-1] if lines else ""
-    if "passes" in last or "not applicable" in last or "N/A" in last:
-        return True
-    if _WRONG.search(last):
-        return False
-    words = _WORD.findall(last)
-    if not words:
+    word = _LAST.search(last)
+    if word is not None:
+        return word[1].lower() == "yes"
+    good = _YES.search(last) is not None
+    if good == (_NO.search(last) is not None or _WRONG.search(last) is not None):
         raise no_verdict(text, 'a last line with "yes" or "no"')
-    return bool(words[-1].lower() == "yes")
+    return good
