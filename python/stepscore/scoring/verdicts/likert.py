@@ -9,6 +9,7 @@ from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes import Reading
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
+from stepscore.scoring.verdicts.patterns import verdict_pattern
 from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope
@@ -23,7 +24,7 @@ from stepscore.scoring.verdicts.word_verdict import (
     filled,
 )
 
-_SCORE = r"<score>\s*(%s)\s*</score>"
+_SCORE = r"<score>\s*(%s)\s*</score>|<score>"
 
 
 def likert(
@@ -64,12 +65,14 @@ def likert(
 
     Raises:
         InputError: fewer than two grades, or grades of several characters where the tokens are
-            read.
+            read; an option that is none of these.
     """
     check_tells(policy, name)
     check_placeholders(name, "prompt", prompt, ["problem", "step"])
-    if len(set(scale)) < 2:
-        raise InputError("at least two grades", got=repr(scale), argument="scale", where=name)
+    if len(set(scale)) < max(len(scale), 2):
+        raise InputError(
+            "at least two grades, each once", got=repr(scale), argument="scale", where=name
+        )
     if cut_off == "ask" and asked is None:
         raise InputError(
             "asked, the text that asks for the grade behind a reasoning that was cut off",
@@ -114,14 +117,14 @@ def likert(
             (Turn("user", filled(prompt, problem=problem, previous=previous, step=whole)),)
         )
 
-    grade = pattern or _SCORE % "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    grade = _SCORE % "|".join(sorted(map(re.escape, words), key=len, reverse=True))
     verifier = WordVerdict(
         recipe,
         opening,
         words,
         values,
         sampling,
-        pattern=re.compile(grade),
+        pattern=verdict_pattern(name, "pattern", grade if pattern is None else pattern),
         by=by,
         asked=None if asked is None else Asked(asked, words),
         cut_off=cut_off,

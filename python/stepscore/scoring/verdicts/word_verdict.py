@@ -11,6 +11,7 @@ from typing import Literal
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
+from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
@@ -29,6 +30,9 @@ from stepscore.scoring.verdicts.words import (
 By = Literal["probability", "text"]
 # error: no verdict;  ask: the verdict is asked for all the same, which is called budget forcing.
 CutOff = Literal["error", "ask"]
+Which = Literal["first", "last"]
+# What one of its texts judges.
+_Judged = Literal["step", "solution"]
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,29 @@ class WordVerdict:
     stop: tuple[str, ...] = ()
     cut_off: CutOff = "error"
     missing: Missing = "floor"
-    which: Literal["first", "last"] = "last"
+    which: Which = "last"
     scope: Scope = "step"
     decision_temperature: float = 1.0
     tool: Tool | None = None
+
+    def __post_init__(self) -> None:
+        call = self.recipe.name.replace("-", "_")
+        for name, value, kind in (
+            ("by", self.by, By),
+            ("cut_off", self.cut_off, CutOff),
+            ("missing", self.missing, Missing),
+            ("which", self.which, Which),
+            ("scope", self.scope, _Judged),
+        ):
+            check_choice(call, name, value, kind)
+        check_words(call, self.words, self.values)
+        if not self.decision_temperature > 0:
+            raise InputError(
+                "a number above 0",
+                got=repr(self.decision_temperature),
+                argument="decision_temperature",
+                where=call,
+            )
 
     @property
     def logprobs(self) -> int:
@@ -220,6 +243,42 @@ class WordVerdict:
         return math.fsum(v * p for v, p in zip(self.values, probabilities, strict=True))
 
 
+def check_words(call: str, words: Sequence[str], values: Sequence[float]) -> None:
+    """Refuse words of which a verdict could not be told, and values that are not one of each.
+
+    Raises:
+        InputError: fewer than two words, or two that differ in their case alone; another number of
+            values, or some that are not finite.
+    """
+    texts = [word for word in words if isinstance(word, str) and word.strip()]
+    if isinstance(words, str) or len(words) < 2 or len(texts) < len(words):
+        raise InputError(
+            "at least two words in a tuple, such as ('Yes', 'No')",
+            got=repr(words),
+            advice="the probability of one alone would always be 1",
+            argument="words",
+            where=call,
+        )
+    if len({word.casefold() for word in texts}) < len(texts):
+        raise InputError(
+            "words that differ in more than upper and lower case",
+            got=repr(words),
+            argument="words",
+            where=call,
+        )
+    if len(values) != len(words) or not all(map(_is_finite, values)) or len(set(values)) < 2:
+        raise InputError(
+            f"{len(words)} finite numbers, one for each of {', '.join(words)}, not all the same",
+            got=repr(values),
+            argument="values",
+            where=call,
+        )
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
 def check_placeholders(call: str, argument: str, template: str, names: Sequence[str]) -> None:
     """Refuse a prompt that does not show what is judged.
 
@@ -248,6 +307,14 @@ def filled(template: str, **values: str) -> str:
     """Fill a prompt's placeholders in; other braces, such as those of LaTeX, stay."""
     pattern = re.compile("|".join(re.escape("{" + name + "}") for name in values))
     return pattern.sub(lambda match: values[match[0][1:-1]], template)
+
+
+def check_score(call: str, argument: str, score: float | None) -> None:
+    """Refuse a score in place of a verdict that is no score; None is none."""
+    if score is not None and not (_is_finite(score) and 0 <= score <= 1):
+        raise InputError(
+            "a number in [0, 1], or None", got=repr(score), argument=argument, where=call
+        )
 
 
 def check_tells(policy: TextPolicy, call: str) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from stepscore.policies.texts import GeneratedText, Token
 from stepscore.scoring.verdicts.programs import VerdictError
 
-# floor: the least of the log-probabilities that are told, which bounds it from above;
-# error: no verdict.
+# floor: the least of the log-probabilities that are told, which bounds it from above, where other
+# tokens than the verdict's words are told;  error: no verdict.
 Missing = Literal["floor", "error"]
 _QUOTED = 80  # characters of a text in a reason
 _THINKING, THINKING_ENDS = "<think>", "</think>"
@@ -57,7 +57,8 @@ def read_words(
 
     Raises:
         VerdictError: no verdict, or one that may still have changed; tokens that do not spell it,
-            or do not tell one word from another; under ``missing="error"`` a word that is not told.
+            or do not tell one word from another; under ``missing="error"``, or where no others are
+            told, a word that is not told.
     """
     match = find_verdict(text, pattern, which, before)
     joined = "".join(token.text for token in text.tokens)
@@ -79,7 +80,7 @@ def read_words(
     except StopIteration:
         raise VerdictError(f"expected one of {', '.join(words)}; got {said!r}", text.text) from None
     trail = rest.removeprefix(said) if rest.startswith(said) else ""
-    logprobs: list[float] = []
+    pieces: dict[str, str | None] = {}
     for each, form in forms.items():
         others = [other for key, other in forms.items() if key != each]
         piece = token.text if each == word else _piece_of(form, others, entries, lead, trail)
@@ -87,17 +88,8 @@ def read_words(
             raise _ambiguous(rest, words, text.text)
         if piece is None:
             _check_no_prefix(form, [lead + o for o in others], lead, entries, words, text.text)
-        if piece is not None:
-            logprobs.append(entries[piece])
-        elif missing == "floor" and token.top:
-            logprobs.append(min(value for _, value in token.top))
-        else:
-            raise VerdictError(
-                f"{form!r} is not among the {len(token.top)} likeliest tokens that the server "
-                "tells",
-                text.text,
-            )
-    return WordReading(word, _normalised(logprobs, text.text))
+        pieces[form] = piece
+    return WordReading(word, _normalised(_told(pieces, entries, token, missing, text), text.text))
 
 
 def read_next(
@@ -116,29 +108,26 @@ def read_next(
 
     Raises:
         VerdictError: no token; none of the words is among the likeliest, or under
-            ``missing="error"`` one of them is not.
+            ``missing="error"``, or where no others are told, one of them is not.
     """
     if not text.tokens:
         raise VerdictError("the policy tells no tokens", text.text)
     token = text.tokens[0]
     entries = dict(reversed(token.top))
     entries.setdefault(token.text, token.logprob)
-    logprobs = [entries.get(form) for form in forms]
-    if not any(value is not None for value in logprobs) or (
-        missing == "error" and None in logprobs
-    ):
+    pieces = {form: form if form in entries else None for form in forms}
+    if not any(pieces.values()):
         raise VerdictError(
             f"expected {' and '.join(map(repr, forms))} among the {len(token.top)} likeliest "
             f"tokens; got {', '.join(repr(piece) for piece in list(entries)[:5])} and so on",
             text.text,
         )
-    for form, value in zip(forms, logprobs, strict=True):
-        if value is None:
+    for form, piece in pieces.items():
+        if piece is None:
             others = [other for other in forms if other != form]
             _check_no_prefix(form, others, "", entries, forms, text.text)
-    floor = min(value for _, value in token.top) if token.top else token.logprob
-    told = [(floor if value is None else value) / temperature for value in logprobs]
-    return _normalised(told, text.text)
+    told = _told(pieces, entries, token, missing, text)
+    return _normalised([value / temperature for value in told], text.text)
 
 
 def say_next(text: GeneratedText, forms: Sequence[str]) -> tuple[float, ...]:
@@ -212,9 +201,9 @@ def find_verdict(
         VerdictError: there is none; the reason says whether the text was cut.
     """
     match = _verdict_in(text.text, pattern, which, before)
-    if match is None:
+    if match is None or match[1] is None:
         raise no_verdict(text, f"a text with {pattern.pattern!r}")
-    alone = match[1] is not None and match[1].strip() == text.text.strip()
+    alone = match[1].strip() == text.text.strip()
     if text.truncated and not alone and not (which == "first" and is_settled(text, match, before)):
         raise no_verdict(text, f"a text that ends, and not behind {match[0]!r}")
     return match
@@ -257,6 +246,27 @@ def _token_at(tokens: Sequence[Token], at: int) -> tuple[Token, str, str]:
             return token, token.text[: at - begin], token.text[at - begin :]
         begin = end
     raise VerdictError("the server tells no token of the verdict")
+
+
+def _told(
+    pieces: Mapping[str, str | None],
+    entries: Mapping[str, float],
+    token: Token,
+    missing: Missing,
+    text: GeneratedText,
+) -> list[float]:
+    """The log-probability of each word, by the likely token that stands for it."""
+    lacking = [form for form, piece in pieces.items() if piece is None]
+    # Of tokens that are the words themselves none says how unlikely another word is.
+    others = [value for piece, value in token.top if piece not in pieces.values()]
+    if lacking and (missing == "error" or not others):
+        raise VerdictError(
+            f"{lacking[0]!r} is not among the {len(token.top)} likeliest tokens that the server "
+            "tells" + ("" if others else ", and none but the verdict's words is"),
+            text.text,
+        )
+    floor = min((value for _, value in token.top), default=math.nan)
+    return [floor if piece is None else entries[piece] for piece in pieces.values()]
 
 
 def _piece_of(
