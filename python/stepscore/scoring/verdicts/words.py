@@ -44,8 +44,9 @@ def read_words(
     """Read the probability of each word where a text gives its verdict.
 
     A word of several tokens counts by its first one. A likely token stands for a word if it has the
-    same characters before it as the token of the verdict, and the same upper and lower case; a
-    part of a word, of two letters at least, if no other word begins so.
+    same characters before it as the token of the verdict, and the same upper and lower case; so
+    does a part of a word, of two letters at least, but of one that begins several words it cannot
+    be told which is meant.
 
     Args:
         text: with the likeliest tokens at every place.
@@ -83,9 +84,11 @@ def read_words(
     pieces: dict[str, str | None] = {}
     for each, form in forms.items():
         others = [other for key, other in forms.items() if key != each]
-        piece = token.text if each == word else _piece_of(form, others, entries, lead, trail)
-        if each == word and rest != said + trail and any(o.startswith(rest) for o in others):
-            raise _ambiguous(rest, words, text.text)
+        piece = token.text if each == word else _piece_of(form, entries, lead, trail)
+        begins = rest if each == word else (piece or "").removeprefix(lead)
+        part = begins not in ("", form, form + trail)
+        if part and any(other.startswith(begins) for other in others):
+            raise _ambiguous(begins, words, text.text)
         if piece is None:
             _check_no_prefix(form, [lead + o for o in others], lead, entries, words, text.text)
         pieces[form] = piece
@@ -269,17 +272,14 @@ def _told(
     return [floor if piece is None else entries[piece] for piece in pieces.values()]
 
 
-def _piece_of(
-    form: str, others: Sequence[str], entries: dict[str, float], lead: str, trail: str
-) -> str | None:
+def _piece_of(form: str, entries: Mapping[str, float], lead: str, trail: str) -> str | None:
     """The likely token that stands for a word; None without one."""
     for piece in (lead + form + trail, lead + form):
         if piece in entries:
             return piece
     for length in range(len(form) - 1, 1, -1):
         if lead + form[:length] in entries:
-            shared = any(other.startswith(form[:length]) for other in others)
-            return None if shared else lead + form[:length]
+            return lead + form[:length]
     return None
 
 
@@ -315,8 +315,10 @@ def _ambiguous(token: str, words: Sequence[str], text: str) -> VerdictError:
 
 def _normalised(logprobs: Sequence[float], text: str) -> tuple[float, ...]:
     most = max(logprobs)
-    if not math.isfinite(most):
-        raise VerdictError(f"expected finite log-probabilities of the verdict; got {most}", text)
+    if not math.isfinite(most) or any(map(math.isnan, logprobs)):
+        raise VerdictError(
+            f"expected finite log-probabilities of the verdict; got {list(logprobs)}", text
+        )
     weights = [math.exp(value - most) for value in logprobs]
     total = math.fsum(weights)
     return tuple(weight / total for weight in weights)
