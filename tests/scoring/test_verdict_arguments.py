@@ -181,3 +181,9 @@ def test_a_verifier_that_gives_another_number_of_verdicts_is_named() -> None:
         judge = verdicts.GenerativeRewardModel(Says(), Two(scope))
         with pytest.raises(InputError, match=r"two: verifier: expected a verdict for each of"):
             judge.score("p", [steps])
+
+
+@pytest.mark.parametrize("unsure", [(0.9, 0.1), (-0.1, 0.5), (0.5, 1.5), (0, math.nan), 0.5, "ab"])
+def test_dyve_is_unsure_between_two_numbers(unsure: Any) -> None:
+    with pytest.raises(InputError, match="dyve: unsure: expected two numbers in ascending order"):
+        verdicts.dyve(Says(), unsure=unsure)

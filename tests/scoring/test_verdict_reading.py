@@ -309,3 +309,12 @@ def test_genprm_reads_the_verdict_at_the_head_of_a_cut_text_and_no_other() -> No
 
     assert values(make, 1, piece("{", "Yes", "}$ and {", "No", "}")) == [pytest.approx(0.8)]
     assert values(make, 1, piece("4} so {", "No", "}, but")) == [None]
+
+
+def test_a_step_before_the_first_wrong_one_is_not_behind_it() -> None:
+    text = "Step 1: hm.\nStep 2: \\boxed{incorrect}"
+    assert values(lambda p: verdicts.gm_prm(p, prompt=WHOLE), 3, GeneratedText(text)) == [
+        None,
+        0.0,
+        0.0,
+    ]

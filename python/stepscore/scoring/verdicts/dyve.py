@@ -13,7 +13,7 @@ from stepscore.scoring.verdicts.programs import Program, ask
 from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
-from stepscore.scoring.verdicts.word_verdict import check_tells
+from stepscore.scoring.verdicts.word_verdict import check_tells, is_number
 from stepscore.scoring.verdicts.words import no_verdict, read_next, said_at_the_end
 
 _FAST = Turn("assistant", "+")
@@ -45,8 +45,8 @@ def dyve(
     unread; here each step is read as if those before it were right.
     """
     check_tells(policy, "dyve")
-    low, high = unsure
-    if not 0 <= low <= high <= 1:
+    two = isinstance(unsure, (tuple, list)) and len(unsure) == 2 and all(map(is_number, unsure))
+    if not two or not 0 <= unsure[0] <= unsure[1] <= 1:
         raise InputError(
             "two numbers in ascending order, of 0 to 1",
             got=repr(unsure),
@@ -61,7 +61,9 @@ def dyve(
         parameters={**sampling.as_parameters(), "unsure": unsure},
         unverified=("when the fast verdict is unsure: unsure is an argument",),
     )
-    return GenerativeRewardModel(policy, DyveVerifier(recipe, sampling, (low, high)), seed)
+    return GenerativeRewardModel(
+        policy, DyveVerifier(recipe, sampling, (unsure[0], unsure[1])), seed
+    )
 
 
 @dataclass(frozen=True)

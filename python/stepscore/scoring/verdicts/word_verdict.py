@@ -266,7 +266,7 @@ def check_words(call: str, words: Sequence[str], values: Sequence[float]) -> Non
             argument="words",
             where=call,
         )
-    if len(values) != len(words) or not all(map(_is_finite, values)) or len(set(values)) < 2:
+    if len(values) != len(words) or not all(map(is_number, values)) or len(set(values)) < 2:
         raise InputError(
             f"{len(words)} finite numbers, one for each of {', '.join(words)}, not all the same",
             got=repr(values),
@@ -275,7 +275,8 @@ def check_words(call: str, words: Sequence[str], values: Sequence[float]) -> Non
         )
 
 
-def _is_finite(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value is a number, and neither NaN nor infinite."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
@@ -311,7 +312,7 @@ def filled(template: str, **values: str) -> str:
 
 def check_score(call: str, argument: str, score: float | None) -> None:
     """Refuse a score in place of a verdict that is no score; None is none."""
-    if score is not None and not (_is_finite(score) and 0 <= score <= 1):
+    if score is not None and not (is_number(score) and 0 <= score <= 1):
         raise InputError(
             "a number in [0, 1], or None", got=repr(score), argument=argument, where=call
         )
