@@ -187,3 +187,21 @@ def test_a_verifier_that_gives_another_number_of_verdicts_is_named() -> None:
 def test_dyve_is_unsure_between_two_numbers(unsure: Any) -> None:
     with pytest.raises(InputError, match="dyve: unsure: expected two numbers in ascending order"):
         verdicts.dyve(Says(), unsure=unsure)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"votes": 2}, "temperature: expected a temperature above 0 for several votes"),
+        ({"votes": 0}, "votes: expected at least 1"),
+        ({"max_tokens": 0}, "max_tokens: expected at least 1"),
+        ({"temperature": -1.0}, "temperature: expected 0 or more"),
+        ({"temperature": math.nan}, "temperature: expected 0 or more"),
+        ({"votes": 3, "temperature": 1.0, "quorum": 4}, "quorum: expected a quorum of 1 up to"),
+        ({"votes": 3, "temperature": 1.0, "quorum": 0}, "quorum: expected a quorum of 1 up to"),
+        ({"logprobs": 1}, "logprobs: expected at least 2"),
+    ],
+)
+def test_texts_are_drawn_so_that_they_can_tell(options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"Sampling: {message}"):
+        verdicts.Sampling(**{"max_tokens": 8, **options})

@@ -30,9 +30,9 @@ from stepscore.scoring.combined_parts import (
     check_probabilities,
     check_share,
     hull,
-    is_finite,
     put_together,
 )
+from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.scores import StepScores
 
 __all__ = [

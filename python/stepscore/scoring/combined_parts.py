@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stepscore.errors import InputError, InputTypeError
 from stepscore.ragged import offsets_of, segment_of
 from stepscore.recipes import Reading
+from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.scores import StepScores
 
 
@@ -137,11 +138,6 @@ def check_probabilities(call: str, scores: StepScores) -> None:
             advice="combine probabilities, or add the scores up with weighted",
             where=call,
         )
-
-
-def is_finite(value: object) -> bool:
-    """Whether a value is a number, and neither NaN nor infinite."""
-    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
 
 
 def check_finite(call: str, argument: str, value: float) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
+from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, ask
 from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
-from stepscore.scoring.verdicts.word_verdict import check_tells, is_number
+from stepscore.scoring.verdicts.word_verdict import check_tells
 from stepscore.scoring.verdicts.words import no_verdict, read_next, said_at_the_end
 
 _FAST = Turn("assistant", "+")
@@ -45,7 +46,7 @@ def dyve(
     unread; here each step is read as if those before it were right.
     """
     check_tells(policy, "dyve")
-    two = isinstance(unsure, (tuple, list)) and len(unsure) == 2 and all(map(is_number, unsure))
+    two = isinstance(unsure, (tuple, list)) and len(unsure) == 2 and all(map(is_finite, unsure))
     if not two or not 0 <= unsure[0] <= unsure[1] <= 1:
         raise InputError(
             "two numbers in ascending order, of 0 to 1",

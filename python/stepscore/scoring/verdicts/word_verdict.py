@@ -11,7 +11,7 @@ from typing import Literal
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
-from stepscore.scoring.score_options import check_choice
+from stepscore.scoring.score_options import check_choice, is_finite
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
@@ -266,18 +266,13 @@ def check_words(call: str, words: Sequence[str], values: Sequence[float]) -> Non
             argument="words",
             where=call,
         )
-    if len(values) != len(words) or not all(map(is_number, values)) or len(set(values)) < 2:
+    if len(values) != len(words) or not all(map(is_finite, values)) or len(set(values)) < 2:
         raise InputError(
             f"{len(words)} finite numbers, one for each of {', '.join(words)}, not all the same",
             got=repr(values),
             argument="values",
             where=call,
         )
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a number, and neither NaN nor infinite."""
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def check_placeholders(call: str, argument: str, template: str, names: Sequence[str]) -> None:
@@ -312,7 +307,7 @@ def filled(template: str, **values: str) -> str:
 
 def check_score(call: str, argument: str, score: float | None) -> None:
     """Refuse a score in place of a verdict that is no score; None is none."""
-    if score is not None and not (is_number(score) and 0 <= score <= 1):
+    if score is not None and not (is_finite(score) and 0 <= score <= 1):
         raise InputError(
             "a number in [0, 1], or None", got=repr(score), argument=argument, where=call
         )
