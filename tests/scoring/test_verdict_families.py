@@ -492,6 +492,22 @@ def test_unanimity_then_plurality() -> None:
     assert every.answer_id.tolist() == [1]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer_ids": [0.7]}, "answer_ids: expected one class per candidate .* got float64"),
+        ({"answer_ids": [0, 1]}, r"answer_ids: .* got int64 \[2\]"),
+        ({"threshold": math.nan}, "threshold: expected a finite number"),
+        ({"none_verified": "all"}, 'none_verified: expected "none" or "plurality"'),
+    ],
+)
+def test_an_election_of_nobody_by_mistake(change: dict, message: str) -> None:
+    prm = verdicts.natural_program(Scripted(lambda _: said("yes.")), premises=lambda p, s: [])
+    options = {"answer_ids": [0], **change}
+    with pytest.raises(InputError, match=f"elect_verified: {message}"):
+        verdicts.elect_verified(prm.score("p", [["a"]]), **options)
+
+
 # --- SPARK, CAPO, GM-PRM ------------------------------------------------------------------------
 
 VERIFIED = "Step 1: fine.\nIt is \\boxed{correct}.\nStep 2: no.\nIt is \\boxed{%s}."

@@ -13,6 +13,7 @@ from stepscore.errors import InputError
 from stepscore.ops import VoteResult, vote
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
+from stepscore.scoring.score_options import check_choice, is_finite
 from stepscore.scoring.scores import StepScores
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
@@ -24,6 +25,8 @@ from stepscore.scoring.verdicts.words import no_verdict, said_at_the_end
 
 # (problem, steps up to the one that is judged) -> the texts that it rests on
 Premises = Callable[[str, Sequence[str]], Sequence[str]]
+
+Fallback = Literal["none", "plurality"]
 
 _ASK = (
     'Double-check the reasoning process, let\'s analyze its correctness, and end with "yes" or '
@@ -173,7 +176,7 @@ def elect_verified(
     answer_ids: Any,
     *,
     threshold: float = 0.5,
-    none_verified: Literal["none", "plurality"] = "none",
+    none_verified: Fallback = "none",
 ) -> VoteResult:
     """Elect an answer among the candidates whose every step is verified, by plurality.
 
@@ -186,16 +189,25 @@ def elect_verified(
     Returns:
         As `stepscore.vote` with the rule ``majority``.
 
+    Raises:
+        InputError: other classes than one whole number per candidate; an option that is none.
+
     Source: unanimity-plurality voting of arXiv 2306.03872.
     """
-    ids = np.array(answer_ids, dtype=np.int64)
-    if ids.shape != (len(scores),):
+    given = np.asarray(answer_ids)
+    if given.shape != (len(scores),) or not np.issubdtype(given.dtype, np.integer):
         raise InputError(
-            f"one class per candidate ({len(scores)})",
-            got=str(ids.shape),
+            f"one class per candidate ({len(scores)}), a whole number each",
+            got=f"{given.dtype} {list(given.shape)}",
             argument="answer_ids",
             where="elect_verified",
         )
+    if not is_finite(threshold):
+        raise InputError(
+            "a finite number", got=repr(threshold), argument="threshold", where="elect_verified"
+        )
+    check_choice("elect_verified", "none_verified", none_verified, Fallback)
+    ids = given.astype(np.int64)
     verified = np.array([len(steps) > 0 and bool((steps > threshold).all()) for steps in scores])
     if verified.any() or none_verified == "none":
         ids[~verified] = -1
