@@ -249,3 +249,20 @@ def test_what_is_better_the_lower_it_is_takes_points_away():
     close(combined.weighted({"good": good, "bad": bad}, {"good": 1, "bad": -1}), [0.25])
     with pytest.raises(ValueError, match="a weight below 0 for bad, which is better the lower"):
         combined.weighted({"good": good, "bad": bad}, {"good": 1, "bad": 1})
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, NAN])
+def test_a_weight_of_two_is_a_share(weight):
+    pair = scores([0.5, 0.25])
+    with pytest.raises(ValueError, match=r"both_directions: weight: expected a number in \[0, 1\]"):
+        combined.both_directions(pair, pair, weight=weight)
+    with pytest.raises(ValueError, match=r"hierarchical: weight: expected a number in \[0, 1\]"):
+        combined.hierarchical(pair, scores([0.5, 0.5]), weight=weight)
+
+
+def test_a_gate_that_truncation_left_out_lets_nothing_through():
+    known, left_out = scores([0.9, 0.9]), scores([0.9, NAN], truncated=np.array([1]))
+    close(combined.error_aware(known, left_out, known), [0.9, NAN])
+    close(combined.error_aware(left_out, known, known), [0.9, NAN])
+    wrong = scores([0.9, 0.1])
+    close(combined.error_aware(left_out, wrong, known), [0.9, -1.0])

@@ -3,8 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from stepscore.errors import InputError
+from stepscore.errors import InputError, InputTypeError
+
+
+def check_texts(recipe: str, arguments: Iterable[tuple[str, object]]) -> None:
+    """Refuse an argument that is no text, as config.json holds it.
+
+    Raises:
+        TypeError: the first of them, by its name.
+    """
+    for name, value in arguments:
+        if not isinstance(value, str):
+            raise InputTypeError("a text", got=repr(value), argument=name, where=recipe)
+
+
+def a_whole_number(recipe: str, argument: str, value: object, *, least: int) -> int:
+    """Give a whole number, which may be written as a text.
+
+    Raises:
+        ValueError: no such number, or one below `least`.
+    """
+    number = a_number(recipe, argument, value, least=least)
+    if number != int(number):
+        raise InputError("a whole number", got=repr(value), argument=argument, where=recipe)
+    return int(number)
 
 
 def a_number(recipe: str, argument: str, value: object, *, least: float = -math.inf) -> float:

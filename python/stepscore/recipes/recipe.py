@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
 from stepscore.errors import InputError
+from stepscore.recipes.catalog_arguments import check_texts
 from stepscore.recipes.head import Head as Head
 from stepscore.recipes.head import Layer as Layer
 from stepscore.recipes.places import Places
@@ -251,6 +252,7 @@ class Recipe:
         unverified: tuple[str, ...] = (),
     ) -> Recipe:
         """Put a recipe together; the arguments are those of the class."""
+        check_texts(name, parameters)
         return cls(
             name=name,
             confidence=confidence,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stepscore.errors import InputError
+from stepscore.recipes.catalog_arguments import check_texts
 from stepscore.recipes.layouts import mean_and_concentration
 from stepscore.recipes.recipe import Published, Recipe
 from stepscore.recipes.registry import recipe_by_name
@@ -24,7 +26,7 @@ def beta_prm(like: str, head: str) -> Recipe:
         head: the module of the head in the checkpoint, of two outputs.
 
     Raises:
-        ValueError: a recipe that there is not.
+        ValueError: a recipe that there is not, or that reads a step at several tokens.
 
     Source: arXiv 2605.15529, "Process Rewards with Learned Reliability".
 
@@ -34,14 +36,18 @@ def beta_prm(like: str, head: str) -> Recipe:
         >>> [reading.name for reading in recipe.readings]
         ['mean', 'concentration']
     """
-    readout = mean_and_concentration(head)
+    check_texts("beta-prm", [("like", like), ("head", head)])
+    layout, readout = recipe_by_name(like), mean_and_concentration(head)
+    if layout.positions_per_step != 1 or layout.head.kind == "next_tokens":
+        raise InputError("a recipe that reads a step at one token", got=repr(like), argument="like")
     return replace(
-        recipe_by_name(like),
+        layout,
         name="beta-prm",
         confidence="unverified",
         source="arXiv 2605.15529",
         head=readout.head,
         readings=readout.readings,
+        running=None,
         default_aggregate=None,
         parameters=(("like", like), ("head", head)),
         unverified=("the layout", "the head, and what is applied to its outputs"),
