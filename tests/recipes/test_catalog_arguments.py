@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from inspect import Parameter, signature
 
-import numpy as np
 import pytest
 
 from stepscore import recipes
@@ -43,14 +42,3 @@ def test_a_number_of_classes_is_not_rounded() -> None:
     assert recipes.vgs_value("2").as_config()["classes"] == "2"
     with pytest.raises(InputError, match=r"vgs-value: classes: expected a whole number; got 2\.7"):
         recipes.vgs_value(2.7)
-
-
-def test_a_layout_with_several_places_for_a_step_has_no_mean_and_concentration() -> None:
-    """The questions of PathFinder would have been read from the head of two parameters."""
-    for like in ("pathfinder-prm", "step-likelihood"):
-        with pytest.raises(InputError, match="like: expected a recipe that reads a step at one"):
-            recipes.beta_prm(like, "head")
-    # What BiRM adds to a step's score is read by a head that this one has not.
-    recipe = recipes.beta_prm("birm", "head")
-    assert recipe.running is None
-    assert recipe.of_steps(np.float32([[0.5, 2.0]])).tolist() == [[0.5, 2.0]]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from stepscore import StepScores
 from stepscore.errors import InputError
 from stepscore.recipes import Reading, trl_prm
 from stepscore.scoring import combined
+from stepscore.scoring.rubrics import web_shepherd
+from stepscore.scoring.rubrics.shares import share
 
 NAN = float("nan")
 RECIPE = trl_prm()
@@ -61,19 +65,16 @@ def test_products():
 
 
 def test_weighted_dimensions():
-    parts = {
-        "confidence": scores([-2.0, -1.0], span=(-math.inf, 0.0)),
-        "relevance": scores([0.5, 1.0]),
-        "redundancy": scores([0.25, 0.75], lower=True),
-    }
-    result = combined.weighted(parts, {"confidence": 0.5, "relevance": 2.0, "redundancy": -1.0})
+    confidence = scores([-2.0, -1.0], span=(-math.inf, 0.0))
+    parts = confidence, scores([0.5, 1.0]), scores([0.25, 0.75], lower=True)
+    result = combined.weighted(*parts, weights=[0.5, 2.0, -1.0])
     close(result, [-0.25, 0.75])
     assert result.recipe.score_range == (-math.inf, 2.0)
     assert result.recipe.readings[0].higher_is_better
-    for weights in ({"confidence": 1.0}, {"confidence": 1, "relevance": NAN, "redundancy": 0}):
-        with pytest.raises(ValueError, match="weights: expected a finite weight for each"):
-            combined.weighted(parts, weights)
-    silent = combined.weighted(parts, {"confidence": 0.0, "relevance": 1.0, "redundancy": 0.0})
+    for weights in ([1.0], [1, NAN, 0], [1, 1, 1, 1]):
+        with pytest.raises(ValueError, match="weights: expected 3 finite numbers, one for each"):
+            combined.weighted(*parts, weights=weights)
+    silent = combined.weighted(*parts, weights=[0.0, 1.0, 0.0])
     assert silent.recipe.score_range == (0.0, 1.0)
 
 
@@ -91,7 +92,9 @@ def test_an_ensemble_has_a_mean_and_a_spread():
         combined.ensemble(members[0], most_spread=1, least_sure=0)
 
 
-@pytest.mark.parametrize("combine", [combined.product, combined.ensemble])
+@pytest.mark.parametrize(
+    "combine", [combined.product, combined.ensemble, partial(combined.weighted, weights=[1, 1])]
+)
 def test_scores_in_a_list_are_told_how_to_be_passed(combine: Callable[..., object]) -> None:
     members = [scores([0.9]), scores([0.7])]
     with pytest.raises(TypeError, match="got list; pass them one by one"):
@@ -134,6 +137,20 @@ def test_a_checklists_share():
     share = combined.checklist_share(yes, begun)
     np.testing.assert_allclose(share, [(1 + 0.75 + 0.5) / 3, 0.5, NAN])
     np.testing.assert_allclose(combined.checklist_share(yes), [0.5, 0.25, NAN])
+    with pytest.raises(ValueError, match=r"partial: expected a number in \[0, 1\]; got 2"):
+        combined.checklist_share(yes, begun, partial=2)
+
+
+def test_a_checklist_has_the_share_that_its_verifier_gives():
+    yes, begun, no = [0.5, 0.25, 1.0], [0.5, 0.5, 0.0], [0.0, 0.25, 0.0]
+    worth = web_shepherd(
+        SimpleNamespace(generate=print), checklist=lambda _: ["a"], state=lambda *_: ""
+    ).verifier.words.values
+    answers = [
+        sum(v * p for v, p in zip(worth, item, strict=True))
+        for item in zip(yes, begun, no, strict=True)
+    ]
+    assert combined.checklist_share(scores(yes), scores(begun))[0] == share(answers, [1] * 3)
 
 
 def test_scores_relative_to_a_reference():
@@ -236,7 +253,7 @@ def test_a_solution_that_is_a_text_has_no_letters_for_steps():
             lambda s: combined.checklist_share(s, scores([0.75, 0.5])),
             "in_progress: .* add up to 1 at most; got 1.25 of an item",
         ),
-        (lambda s: combined.weighted({"a": s}, {"a": "1"}), "weights: expected a finite weight"),
+        (lambda s: combined.weighted(s, weights=["1"]), "weights: expected 1 finite numbers"),
     ],
 )
 def test_numbers_that_would_make_a_score_of_anything(combine, message):
@@ -246,9 +263,11 @@ def test_numbers_that_would_make_a_score_of_anything(combine, message):
 
 def test_what_is_better_the_lower_it_is_takes_points_away():
     good, bad = scores([0.5]), scores([0.25], lower=True)
-    close(combined.weighted({"good": good, "bad": bad}, {"good": 1, "bad": -1}), [0.25])
-    with pytest.raises(ValueError, match="a weight below 0 for bad, which is better the lower"):
-        combined.weighted({"good": good, "bad": bad}, {"good": 1, "bad": 1})
+    close(combined.weighted(good, bad, weights=[1, -1]), [0.25])
+    with pytest.raises(
+        ValueError, match=r"weights\[1\]: expected a weight below 0 for scores that"
+    ):
+        combined.weighted(good, bad, weights=[1, 1])
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, NAN])

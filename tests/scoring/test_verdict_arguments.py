@@ -13,7 +13,7 @@ from stepscore.policies.texts import GeneratedText, Turn
 from stepscore.recipes import Reading
 from stepscore.scoring import rubrics, verdicts
 from stepscore.scoring.pairs import pair_verifier
-from stepscore.scoring.verdicts.recipes import verdict_recipe
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 
 WHOLE = "{problem}{solution}"
 
@@ -34,7 +34,7 @@ class Says:
 
 
 def prompted(**options: Any) -> Any:
-    return verdicts.prompted(Says(), prompt="{step}", **options)
+    return verdicts.prompted(Says(), prompt="{problem}{step}", **options)
 
 
 def likert(**options: Any) -> Any:
@@ -94,8 +94,8 @@ def test_an_expression_must_find_a_word(make: Any, argument: str) -> None:
         (prompted, {"values": (1.0, 1.0)}, "values: expected 2 .* not all the same"),
         (prompted, {"by": "txt"}, 'by: expected "probability" or "text"; got \'txt\''),
         # A score for all steps, and so one for the first step alone.
-        (likert, {"scope": "trace"}, 'scope: expected "step" or "solution"'),
-        (likert, {"scope": "steps"}, 'scope: expected "step" or "solution"'),
+        (likert, {"scope": "trace"}, 'scope: expected "solution" or "step"'),
+        (likert, {"scope": "steps"}, 'scope: expected "solution" or "step"'),
         (likert, {"cut_off": "errors", "asked": "?"}, 'cut_off: expected "error" or "ask"'),
         (likert, {"by": "mean"}, 'by: expected "probability" or "text"'),
         (likert, {"scale": (1, 2, 2)}, "scale: expected at least two grades, each once"),
@@ -124,7 +124,9 @@ def test_a_score_in_place_of_a_verdict_is_a_score() -> None:
 
 
 def test_scores_have_the_range_of_what_the_words_are_worth() -> None:
-    judge = verdicts.prompted(Says(r"\boxed{No}"), prompt="{step}", values=(1.0, -1.0), by="text")
+    judge = verdicts.prompted(
+        Says(r"\boxed{No}"), prompt="{problem}{step}", values=(1.0, -1.0), by="text"
+    )
     scores = judge.score("p", [["a", "b"]])
     assert scores.to_list() == [[-1.0, -1.0]]
     assert scores.recipe.score_range == (-1.0, 1.0)

@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,10 +249,45 @@ def test_stepwiser_judges_chunk_by_chunk() -> None:
     assert [user(request) for request in policy.asked] == ["p |  | a", "p | a | b"]
     assert "the prompt" in prm.recipe.unverified
     strict = Scripted(lambda request: said("?"))
-    with pytest.raises(
-        InputError, match=r"prompt: expected a prompt with the placeholder \{step\}"
-    ):
-        verdicts.stepwiser(strict, prompt="{problem}")
+    for lacking in ("problem", "previous", "step"):
+        shown = " ".join(f"{{{x}}}" for x in ("problem", "previous", "step") if x != lacking)
+        with pytest.raises(InputError, match=rf"prompt with the placeholder \{{{lacking}\}}"):
+            verdicts.stepwiser(strict, prompt=shown)
+
+
+STRAYS = [
+    (partial(verdicts.prompted, prompt="{problem}{stpe}{step}"), "did you mean {step}?"),
+    (partial(verdicts.prompted, prompt="{problem}{step}{solution}"), "other braces are text"),
+    (partial(verdicts.capo, prompt="{problem}{solution}{step}"), "no placeholder but {problem}"),
+    (partial(verdicts.spark, prompt="{problem}{solution}", critique="{verification}{steps}"), "{s"),
+    (partial(verdicts.likert, prompt="{problem}{step}{question}"), "got {question}, which would"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), STRAYS)
+def test_a_placeholder_that_nobody_fills_in_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        make(Scripted(lambda request: said("?")))
+
+
+@pytest.mark.parametrize("prompt", ["Step: {step}", "Problem: {problem}"])
+def test_a_judge_of_your_own_is_shown_problem_and_step(prompt: str) -> None:
+    with pytest.raises(InputError, match=r"prompt: expected a prompt with the placeholder \{"):
+        verdicts.prompted(Scripted(lambda request: said("?")), prompt=prompt)
+    shown = prompt + r"{problem}{previous}{number}{step} \boxed{} \frac{a}{b}"
+    assert verdicts.prompted(Scripted(lambda request: said("?")), prompt=shown)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"by": "word"}, {"cut_off": "guess"}, {"scope": "trace"}],
+)
+def test_a_choice_that_there_is_not_is_refused(options: dict[str, Any]) -> None:
+    [name] = options
+    with pytest.raises(InputError, match=f"{name}: expected"):
+        verdicts.likert(
+            Scripted(lambda request: said("?")), prompt="{problem}{step}", asked="?", **options
+        )
 
 
 @pytest.mark.parametrize("by", ["text", "probability"])
@@ -271,7 +308,7 @@ def test_what_is_thought_on_the_way_is_no_verdict(by, pieces, cut, score) -> Non
         for piece in pieces
     )
     text = GeneratedText("".join(pieces), cut, None, tokens, len(pieces))
-    prm = verdicts.prompted(Scripted(lambda _: text), prompt="{step}", by=by)
+    prm = verdicts.prompted(Scripted(lambda _: text), prompt="{problem}|{step}", by=by)
     [value] = prm.score("p", [["a"]], nan="propagate").values
     assert value == pytest.approx(score) if score is not None else np.isnan(value)
 
@@ -294,7 +331,7 @@ def test_thinkprm_stops_at_steps_that_are_not_there() -> None:
 
 def test_a_policy_that_has_no_hash_serves_an_event_loop() -> None:
     policy = Scripted(lambda request: said("\\boxed{", "Yes", "}", at=1, Yes=0.8, No=0.2))
-    prm = verdicts.prompted(policy, prompt="{step}")
+    prm = verdicts.prompted(policy, prompt="{problem}|{step}")
     scores = asyncio.run(prm.ascore("p", [["a"]]))
     assert scores.values[0] == pytest.approx(0.8)
 
@@ -341,16 +378,16 @@ def test_a_tool_answers_between_the_tokens_of_a_verdict() -> None:
 
     policy = Scripted(script)
     tool = verdicts.Tool(("</calc>",), answer, rounds=2)
-    prm = verdicts.prompted(policy, prompt="{step}", tool=tool)
+    prm = verdicts.prompted(policy, prompt="{problem}|{step}", tool=tool)
     scores = prm.score("p", [["2 + 2 = 4"]])
     assert scores.values[0] == pytest.approx(0.9)
     assert scores.verdicts[0].texts[0].startswith("<calc>2 + 2</calc><result>4</result> so ")
     endless = Scripted(lambda request: said("<calc>1 + 1", stop="</calc>"))
     with pytest.raises(InputError, match="no verdict within 2 calls of the tool"):
-        verdicts.prompted(endless, prompt="{step}", tool=tool).score("p", [["a"]])
+        verdicts.prompted(endless, prompt="{problem}|{step}", tool=tool).score("p", [["a"]])
     broken = verdicts.Tool(("</calc>",), lambda written: str(1 / 0))
     with pytest.raises(InputError, match="the tool failed: ZeroDivisionError"):
-        verdicts.prompted(endless, prompt="{step}", tool=broken).score("p", [["a"]])
+        verdicts.prompted(endless, prompt="{problem}|{step}", tool=broken).score("p", [["a"]])
 
 
 # --- Dyve -----------------------------------------------------------------------------------
@@ -592,7 +629,7 @@ ALL = {
     "thinkprm": verdicts.think_prm,
     "r-prm": verdicts.r_prm,
     "pro-step": verdicts.pro_step,
-    "stepwiser": lambda policy: verdicts.stepwiser(policy, prompt="{step}"),
+    "stepwiser": lambda policy: verdicts.stepwiser(policy, prompt="{problem}|{previous}|{step}"),
     "dyve": lambda policy: verdicts.dyve(policy, unsure=(0.1, 0.9)),
     "natural-program": lambda p: verdicts.natural_program(p, premises=lambda q, s: []),
     "likert": lambda policy: verdicts.likert(policy, prompt="{problem}{step}"),

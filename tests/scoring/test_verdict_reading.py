@@ -49,7 +49,7 @@ def values(make: Callable[[Writes], Any], steps: int, *texts: GeneratedText) -> 
 
 # name -> (a judge of one step, a verdict that it reads as 1)
 JUDGES: dict[str, tuple[Callable[[Writes], Any], str]] = {
-    "word": (lambda p: verdicts.prompted(p, prompt="{step}", by="text"), r"\boxed{Yes}"),
+    "word": (lambda p: verdicts.prompted(p, prompt="{problem}|{step}", by="text"), r"\boxed{Yes}"),
     "first": (lambda p: verdicts.pro_step(p, by="text"), "Label: 1"),
     "grade": (
         lambda p: verdicts.likert(p, prompt="{problem}{step}", scale=(0, 1), by="text"),
@@ -120,7 +120,9 @@ def test_nor_is_one_of_two_solutions() -> None:
 
 def test_a_group_that_took_no_part_is_no_word() -> None:
     def make(policy: Writes) -> Any:
-        return verdicts.prompted(policy, prompt="{step}", by="text", pattern="So(?: (Yes|No))?")
+        return verdicts.prompted(
+            policy, prompt="{problem}{step}", by="text", pattern="So(?: (Yes|No))?"
+        )
 
     assert values(make, 1, GeneratedText("So Yes")) == [1.0]
     assert values(make, 1, GeneratedText("So Yes. So be it")) == [None]
@@ -157,7 +159,7 @@ def test_pairs_read_by_the_same_rule() -> None:
 
 def test_a_reasoning_that_begins_in_the_prefill_must_end() -> None:
     def make(policy: Writes) -> Any:
-        return verdicts.prompted(policy, prompt="{step}", by="text", prefill="<think>\n")
+        return verdicts.prompted(policy, prompt="{problem}|{step}", by="text", prefill="<think>\n")
 
     assert values(make, 1, GeneratedText(r"So \boxed{Yes}")) == [None]
     assert values(make, 1, GeneratedText(r"So </think> \boxed{Yes}")) == [1.0]
@@ -171,7 +173,12 @@ def test_a_cut_text_has_a_verdict_that_nothing_can_change() -> None:
 
     def next_word(policy: Writes) -> Any:
         return verdicts.prompted(
-            policy, prompt="{step}", by="text", prefill="It is ", pattern="(Yes|No)", sampling=alone
+            policy,
+            prompt="{problem}|{step}",
+            by="text",
+            prefill="It is ",
+            pattern="(Yes|No)",
+            sampling=alone,
         )
 
     assert values(next_word, 1, GeneratedText("Yes", truncated=True)) == [1.0]

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
-from stepscore.errors import InputError
-from stepscore.recipes.catalog_arguments import check_texts
+from stepscore.errors import InputError, InputTypeError
 from stepscore.recipes.head import Head as Head
 from stepscore.recipes.head import Layer as Layer
 from stepscore.recipes.places import Places
@@ -223,6 +222,11 @@ class Recipe:
         """What is read at every position; without `places` it is what is known of a step."""
         return self.readings if self.places is None else self.places.token_readings
 
+    def __post_init__(self) -> None:
+        for name, value in self.parameters:
+            if not isinstance(value, str):
+                raise InputTypeError("a text", got=repr(value), argument=name, where=self.name)
+
     @property
     def positions_per_step(self) -> int:
         """At how many tokens a step is read."""
@@ -252,7 +256,6 @@ class Recipe:
         unverified: tuple[str, ...] = (),
     ) -> Recipe:
         """Put a recipe together; the arguments are those of the class."""
-        check_texts(name, parameters)
         return cls(
             name=name,
             confidence=confidence,

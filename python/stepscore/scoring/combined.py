@@ -12,16 +12,15 @@ What the papers leave open, or what was not confirmed in the authors' code, is i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.ragged import segment_of
-from stepscore.scoring.combined_candidates import checklist_share, outcome_and_process
 from stepscore.scoring.combined_cuts import as_one_step, merged_pairs, reversed_steps
 from stepscore.scoring.combined_parts import (
     aligned,
@@ -32,6 +31,7 @@ from stepscore.scoring.combined_parts import (
     hull,
     put_together,
 )
+from stepscore.scoring.combined_totals import checklist_share, outcome_and_process
 from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.scores import StepScores
 
@@ -136,38 +136,55 @@ def product(*scores: StepScores) -> StepScores:
     return put_together("product", parts, values, (0.0, 1.0), ("the product as the combination",))
 
 
-def weighted(scores: Mapping[str, StepScores], weights: Mapping[str, float]) -> StepScores:
+def weighted(*scores: StepScores, weights: Sequence[float]) -> StepScores:
     r"""Add up several dimensions of a step: :math:`r_k = \sum_d w_d\, r^{(d)}_k`.
 
     Args:
-        scores: dimension -> its scores, such as ``confidence``, ``relevance`` and ``coherence``.
-            One that is better the lower it is gets a negative weight.
-        weights: dimension -> :math:`w_d`, for each of them.
+        scores: of each dimension, such as confidence, relevance and coherence.
+        weights: :math:`w_d`, one for each, in their order; of scores that are better the lower they
+            are a negative one.
+
+    Returns:
+        Scores that are better the higher they are. The ends of their range are the weighted sums of
+        those of the dimensions.
 
     Raises:
-        ValueError: weights of other dimensions, or that are not finite, or above 0 for what is
-            better the lower it is; scores that do not fit each other.
+        ValueError: another number of weights, or one that is not finite, or above 0 for scores that
+            are better the lower they are; scores that do not fit each other.
+        TypeError: a list of scores in place of scores.
 
     Source: DRM (arXiv 2510.11457) and MAH-DPO (arXiv 2510.01167), which weight a vector of rewards;
     the weights of DRM, and whether it scales its dimensions first, are unverified.
+
+    Examples:
+        >>> import numpy as np
+        >>> import stepscore
+        >>> from stepscore.scoring import combined
+        >>> recipe = stepscore.recipes.trl_prm()
+        >>> one, two = (
+        ...     stepscore.StepScores(np.float32([a, b]), np.array([0, 2]), recipe, np.zeros(1, int))
+        ...     for a, b in [(0.5, 1.0), (0.25, 0.0)]
+        ... )
+        >>> combined.weighted(one, two, weights=[1.0, 2.0]).to_list()
+        [[1.0, 1.0]]
     """
-    if set(scores) != set(weights) or not all(map(is_finite, weights.values())):
+    parts = aligned("weighted", scores, directions=False)
+    if len(weights) != len(parts) or not all(map(is_finite, weights)):
         raise InputError(
-            f"a finite weight for each of {', '.join(scores)}",
-            got=repr(dict(weights)),
+            f"{len(parts)} finite numbers, one for each of the scores",
+            got=repr(list(weights)),
             argument="weights",
             where="weighted",
         )
-    parts = aligned("weighted", list(scores.values()), directions=False)
-    for name, part in zip(scores, parts, strict=True):
-        if weights[name] > 0 and not part.recipe.readings[0].higher_is_better:
+    factors = [float(weight) for weight in weights]
+    for place, (factor, part) in enumerate(zip(factors, parts, strict=True)):
+        if factor > 0 and not part.recipe.readings[0].higher_is_better:
             raise InputError(
-                f"a weight below 0 for {name}, which is better the lower it is",
-                got=repr(weights[name]),
-                argument="weights",
+                "a weight below 0 for scores that are better the lower they are",
+                got=f"{factor:g} for those of {part.recipe.name}",
+                argument=Argument("weights", index=(place,)),
                 where="weighted",
             )
-    factors = [float(weights[name]) for name in scores]
     values = np.sum(
         [w * part.values.astype(np.float64) for w, part in zip(factors, parts, strict=True)], axis=0
     )
@@ -176,8 +193,7 @@ def weighted(scores: Mapping[str, StepScores], weights: Mapping[str, float]) -> 
         ends = [factor * end if factor else 0.0 for end in part.recipe.score_range]
         low, high = low + min(ends), high + max(ends)
     unverified = ("the weights of the dimensions, and their scales",)
-    name = f"weighted {', '.join(scores)}"
-    return put_together(name, parts, values, (low, high), unverified, higher_is_better=True)
+    return put_together("weighted", parts, values, (low, high), unverified, higher_is_better=True)
 
 
 class Ensemble(NamedTuple):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stepscore.errors import InputError
-from stepscore.recipes.catalog_arguments import check_texts
+from stepscore.recipes.catalog_checks import a_layout
 from stepscore.recipes.layouts import mean_and_concentration
 from stepscore.recipes.recipe import Published, Recipe
-from stepscore.recipes.registry import recipe_by_name
 
 
 def beta_prm(like: str, head: str) -> Recipe:
@@ -22,11 +20,12 @@ def beta_prm(like: str, head: str) -> Recipe:
     a name that is known here.
 
     Args:
-        like: the recipe whose layout the model was trained with.
+        like: the recipe whose layout the model was trained with, by its name: one that needs no
+            argument and reads one place of every step.
         head: the module of the head in the checkpoint, of two outputs.
 
     Raises:
-        ValueError: a recipe that there is not, or that reads a step at several tokens.
+        ValueError: a recipe that there is not, or another kind of recipe.
 
     Source: arXiv 2605.15529, "Process Rewards with Learned Reliability".
 
@@ -36,18 +35,14 @@ def beta_prm(like: str, head: str) -> Recipe:
         >>> [reading.name for reading in recipe.readings]
         ['mean', 'concentration']
     """
-    check_texts("beta-prm", [("like", like), ("head", head)])
-    layout, readout = recipe_by_name(like), mean_and_concentration(head)
-    if layout.positions_per_step != 1 or layout.head.kind == "next_tokens":
-        raise InputError("a recipe that reads a step at one token", got=repr(like), argument="like")
+    readout = mean_and_concentration(head)
     return replace(
-        layout,
+        a_layout("beta-prm", "like", like),
         name="beta-prm",
         confidence="unverified",
         source="arXiv 2605.15529",
         head=readout.head,
         readings=readout.readings,
-        running=None,
         default_aggregate=None,
         parameters=(("like", like), ("head", head)),
         unverified=("the layout", "the head, and what is applied to its outputs"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.recipes.catalog_arguments import a_whole_number
+from stepscore.recipes.catalog_checks import a_whole_number
 from stepscore.recipes.layouts import Blocks, success_of_classes
 from stepscore.recipes.recipe import Published, Recipe
 

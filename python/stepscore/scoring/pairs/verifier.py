@@ -14,8 +14,9 @@ from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, Turn
 from stepscore.recipes.recipe import Confidence
 from stepscore.scoring.verdicts.identity import fingerprint
-from stepscore.scoring.verdicts.patterns import verdict_pattern
 from stepscore.scoring.verdicts.programs import VerdictError
+from stepscore.scoring.verdicts.verdict_arguments import verdict_pattern
+from stepscore.scoring.verdicts.word_verdict import refuse_strays
 from stepscore.scoring.verdicts.words import said_at_the_end
 
 _FIELDS = ("problem", "first", "second")
@@ -63,6 +64,7 @@ class PairVerifier:
                     argument="prompt",
                     where=self.name,
                 )
+        refuse_strays(self.name, "prompt", self.user, _FIELDS)
 
     @property
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextRequest, Turn
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask
-from stepscore.scoring.verdicts.word_verdict import check_words
+from stepscore.scoring.verdicts.verdict_arguments import check_words
 from stepscore.scoring.verdicts.words import find_verdict, no_verdict, read_words
 
 # probability: of the words at their token, renormalised;  text: the word that the text says.

@@ -14,10 +14,10 @@ from stepscore.scoring.rubrics.answers import By, Draw, Words
 from stepscore.scoring.rubrics.shares import check_weights, share
 from stepscore.scoring.rubrics.templates import check_template, fill, fingerprint
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.patterns import verdict_pattern
 from stepscore.scoring.verdicts.programs import Program, VerdictError, together
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_arguments import verdict_pattern
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 
 # A criterion and its points.
 Criterion = tuple[str, float]

@@ -12,7 +12,7 @@ from stepscore.recipes import Reading
 from stepscore.scoring.rubrics.answers import By, Draw, Words
 from stepscore.scoring.rubrics.checklist import ChecklistVerdict
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 
 _TASK = """\
 You are an expert evaluator of web agent. Your task is to assess how helpful a given agent's \

@@ -12,10 +12,10 @@ from stepscore.recipes import Recipe
 from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.trace_votes import BOXED, TraceVotes
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 from stepscore.scoring.verdicts.words import no_verdict
 

@@ -11,9 +11,9 @@ from stepscore.recipes import Recipe
 from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, ask
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_tells
 from stepscore.scoring.verdicts.words import no_verdict, read_next, said_at_the_end
 

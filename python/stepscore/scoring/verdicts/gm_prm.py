@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from stepscore.policies.texts import GeneratedText, TextPolicy
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.patterns import verdict_pattern
 from stepscore.scoring.verdicts.programs import VerdictError
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.trace_votes import TraceVotes, words_of_steps
 from stepscore.scoring.verdicts.verdict import Vote
-from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_score, check_tells
+from stepscore.scoring.verdicts.verdict_arguments import check_score, verdict_pattern
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
+from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 
 _CORRECTED = r"(?:Corrected|Correct|Refined) step(?: \d+)?\W*:\s*(.+?)\s*(?=\n\s*\n|\Z)"
 

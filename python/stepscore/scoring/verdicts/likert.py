@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes import Reading
+from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.patterns import verdict_pattern
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
-from stepscore.scoring.verdicts.verdict import Scope
+from stepscore.scoring.verdicts.verdict_arguments import verdict_pattern
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import (
     Asked,
     By,
@@ -24,6 +25,9 @@ from stepscore.scoring.verdicts.word_verdict import (
     filled,
 )
 
+# solution: as one step;  step: each after those before it.
+GradedScope = Literal["solution", "step"]
+
 _SCORE = r"<score>\s*(%s)\s*</score>|<score>"
 
 
@@ -32,7 +36,7 @@ def likert(
     *,
     prompt: str,
     scale: Sequence[int] = (1, 2, 3, 4, 5),
-    scope: Scope = "solution",
+    scope: GradedScope = "solution",
     pattern: str | None = None,
     asked: str | None = None,
     cut_off: CutOff = "error",
@@ -68,7 +72,8 @@ def likert(
             read; an option that is none of these.
     """
     check_tells(policy, name)
-    check_placeholders(name, "prompt", prompt, ["problem", "step"])
+    check_placeholders(name, "prompt", prompt, ["problem", "step"], ["previous"])
+    check_choice(name, "scope", scope, GradedScope)
     if len(set(scale)) < max(len(scale), 2):
         raise InputError(
             "at least two grades, each once", got=repr(scale), argument="scale", where=name

@@ -17,9 +17,9 @@ from stepscore.scoring.score_options import check_choice, is_finite
 from stepscore.scoring.scores import StepScores
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_tells
 from stepscore.scoring.verdicts.words import no_verdict, said_at_the_end
 

@@ -8,8 +8,8 @@ from functools import partial
 
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import By, Opening, WordVerdict, check_tells
 
 _SYSTEM = (

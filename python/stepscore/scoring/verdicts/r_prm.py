@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import Asked, Opening, WordVerdict, check_tells
 
 _PROMPT = """\

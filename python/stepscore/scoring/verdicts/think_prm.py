@@ -10,8 +10,8 @@ from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes.layouts.step_numbers import split_at_numbers
 from stepscore.recipes.layouts.steps import split_at
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import Asked, Opening, WordVerdict, check_tells
 
 _INSTRUCTION = (

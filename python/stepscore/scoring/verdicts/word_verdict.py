@@ -6,15 +6,17 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Literal
 
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
-from stepscore.scoring.score_options import check_choice, is_finite
+from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_arguments import check_words
 from stepscore.scoring.verdicts.words import (
     THINKING_ENDS,
     Missing,
@@ -25,6 +27,13 @@ from stepscore.scoring.verdicts.words import (
     reasoning_end,
     say_next,
 )
+
+# Braces around these are meant as a placeholder, whichever of them a family fills in.
+_PLACEHOLDERS = frozenset(
+    {"problem", "question", "step", "steps", "previous", "number", "solution", "response"}
+)
+# Braces around anything else are text, as in \boxed{} and \frac{a}{b}.
+_IN_BRACES = re.compile(r"\{([A-Za-z_]+)\}")
 
 # probability: of the verdict's words, renormalised;  text: the word alone, 0 or 1.
 By = Literal["probability", "text"]
@@ -243,43 +252,24 @@ class WordVerdict:
         return math.fsum(v * p for v, p in zip(self.values, probabilities, strict=True))
 
 
-def check_words(call: str, words: Sequence[str], values: Sequence[float]) -> None:
-    """Refuse words of which a verdict could not be told, and values that are not one of each.
+def check_placeholders(
+    call: str,
+    argument: str,
+    template: str,
+    names: Sequence[str],
+    others: Sequence[str] = (),
+) -> None:
+    """Refuse a prompt that does not show what is judged, or shows what nobody fills in.
+
+    Args:
+        call: of the family, for messages.
+        argument: that holds the prompt.
+        template: the prompt.
+        names: placeholders that it must have.
+        others: those that it may have.
 
     Raises:
-        InputError: fewer than two words, or two that differ in their case alone; another number of
-            values, or some that are not finite.
-    """
-    texts = [word for word in words if isinstance(word, str) and word.strip()]
-    if isinstance(words, str) or len(words) < 2 or len(texts) < len(words):
-        raise InputError(
-            "at least two words in a tuple, such as ('Yes', 'No')",
-            got=repr(words),
-            advice="the probability of one alone would always be 1",
-            argument="words",
-            where=call,
-        )
-    if len({word.casefold() for word in texts}) < len(texts):
-        raise InputError(
-            "words that differ in more than upper and lower case",
-            got=repr(words),
-            argument="words",
-            where=call,
-        )
-    if len(values) != len(words) or not all(map(is_finite, values)) or len(set(values)) < 2:
-        raise InputError(
-            f"{len(words)} finite numbers, one for each of {', '.join(words)}, not all the same",
-            got=repr(values),
-            argument="values",
-            where=call,
-        )
-
-
-def check_placeholders(call: str, argument: str, template: str, names: Sequence[str]) -> None:
-    """Refuse a prompt that does not show what is judged.
-
-    Raises:
-        InputError: the first placeholder that is not there.
+        InputError: the first placeholder that is not there, or that stays as it is.
     """
     if not isinstance(template, str):
         raise InputError(
@@ -297,20 +287,35 @@ def check_placeholders(call: str, argument: str, template: str, names: Sequence[
                 argument=argument,
                 where=call,
             )
+    refuse_strays(call, argument, template, (*names, *others))
+
+
+def refuse_strays(call: str, argument: str, template: str, names: Sequence[str]) -> None:
+    """Refuse a placeholder that nobody fills in: the model would be told it as it stands.
+
+    Args:
+        call: of the family, for messages.
+        argument: that holds the prompt.
+        template: the prompt.
+        names: the placeholders that are filled in.
+    """
+    for name in _IN_BRACES.findall(template):
+        near = get_close_matches(name, names, 1, cutoff=0.7)
+        if name not in names and (near or name in _PLACEHOLDERS):
+            meant = f"did you mean {{{near[0]}}}? " if near else ""
+            raise InputError(
+                f"no placeholder but {' and '.join(f'{{{each}}}' for each in names)}",
+                got=f"{{{name}}}, which would be told as it stands",
+                advice=f"{meant}other braces are text",
+                argument=argument,
+                where=call,
+            )
 
 
 def filled(template: str, **values: str) -> str:
     """Fill a prompt's placeholders in; other braces, such as those of LaTeX, stay."""
     pattern = re.compile("|".join(re.escape("{" + name + "}") for name in values))
     return pattern.sub(lambda match: values[match[0][1:-1]], template)
-
-
-def check_score(call: str, argument: str, score: float | None) -> None:
-    """Refuse a score in place of a verdict that is no score; None is none."""
-    if score is not None and not (is_finite(score) and 0 <= score <= 1):
-        raise InputError(
-            "a number in [0, 1], or None", got=repr(score), argument=argument, where=call
-        )
 
 
 def check_tells(policy: TextPolicy, call: str) -> None:

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
-from stepscore.errors import InputError, InputTypeError
-
-
-def check_texts(recipe: str, arguments: Iterable[tuple[str, object]]) -> None:
-    """Refuse an argument that is no text, as config.json holds it.
-
-    Raises:
-        TypeError: the first of them, by its name.
-    """
-    for name, value in arguments:
-        if not isinstance(value, str):
-            raise InputTypeError("a text", got=repr(value), argument=name, where=recipe)
+from stepscore.errors import InputError
+from stepscore.recipes.recipe import Recipe
+from stepscore.recipes.registry import NOT_READ, named, published
+from stepscore.recipes.user_defined_fields import did_you_mean
 
 
 def a_whole_number(recipe: str, argument: str, value: object, *, least: int) -> int:
@@ -70,3 +61,32 @@ def around(recipe: str, prompt: str, *, holds: str, where: str = "{problem}") ->
         )
     before, _, behind = prompt.partition(where)
     return before, behind
+
+
+def a_layout(recipe: str, argument: str, like: str) -> Recipe:
+    """Give the recipe of a name for the sake of its layout, which another head reads.
+
+    Raises:
+        ValueError: no such recipe, one that needs arguments, or one whose steps are not read at one
+            place each.
+    """
+    entry = published().get(like) if isinstance(like, str) else None
+    made = None if entry is None or named(entry).required else entry.make()
+    if made is None or not _reads_one_place(made):
+        simple = [each for each in published().values() if not named(each).required]
+        names = [each.name for each in simple if _reads_one_place(each.make())]
+        other = f", {NOT_READ[like][0]}" if str(like) in NOT_READ else ""
+        meant = "" if other else did_you_mean(str(like), names)
+        raise InputError(
+            f"one of {', '.join(names)}",
+            got=repr(like) + other,
+            advice=f"{meant}pass one that needs no argument and reads one place of every step",
+            argument=argument,
+            where=recipe,
+        )
+    return made
+
+
+def _reads_one_place(recipe: Recipe) -> bool:
+    alone = recipe.positions_per_step == 1 and recipe.running is None
+    return alone and recipe.unit == "step" and recipe.head.likelihood is None

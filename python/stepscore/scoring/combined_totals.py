@@ -1,4 +1,4 @@
-"""Scores of several heads put together to one number for each candidate."""
+"""Combined scores of which a candidate gets one number."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from stepscore.scoring.scores import StepScores
 def checklist_share(
     yes: StepScores, in_progress: StepScores | None = None, *, partial: float = 0.5
 ) -> NDArray[np.float64]:
-    r"""Give the share of a checklist that is done:
+    r"""Give the share of a checklist that is done, from scores that are there already:
     :math:`R = \frac{1}{L} \sum_l p_l(\mathrm{yes}) + \lambda\, p_l(\mathrm{in\ progress})`
+
+    `stepscore.scoring.rubrics.web_shepherd` asks a model for them, and gives the same.
 
     Args:
         yes: of each candidate the items of its checklist, as steps.
         in_progress: how likely each item is begun; None where that is not read.
-        partial: :math:`\lambda`.
+        partial: :math:`\lambda`, in [0, 1]; 1/2 as the authors' evaluation has it.
 
     Returns:
         float64 ``[candidates]``; NaN for one without items.
@@ -34,7 +36,8 @@ def checklist_share(
         ValueError: scores that do not fit each other, or are no probabilities; a weight outside of
             [0, 1].
 
-    Source: Web-Shepherd (arXiv 2505.15277); the weight of an item in progress is unverified.
+    Source: Web-Shepherd (arXiv 2505.15277), ``src/utils/eval_utils.py``, as the copy in
+    thinkinbig/VisualAgentBench has it.
     """
     check_share("checklist_share", "partial", partial)
     parts = aligned("checklist_share", [yes] if in_progress is None else [yes, in_progress])
