@@ -67,7 +67,7 @@ def j1(*, max_tokens: int = 8192, temperature: float = 0.0) -> PairVerifier:
     return pair_verifier(
         "j1",
         prompt=_BEFORE + _VERDICT + _AFTER,
-        verdict=r"<answer>\s*\[\[([^\]]*)\]\]\s*</answer>",
+        verdict=r"<answer>\s*\[\[([^\]]*)\]\]\s*</answer>|<answer>",
         points={"A": 1, "B": 0},
         source=_SOURCE,
         unverified=(_SAMPLING,),
@@ -104,9 +104,11 @@ def _compare_scores(text: str) -> float:
 
 
 def _score(text: str, name: str) -> float:
-    pattern = rf"<score_{name}>\s*([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*10)?\s*</score_{name}>"
+    pattern = (
+        rf"<score_{name}>\s*([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*10)?\s*</score_{name}>|<score_{name}>"
+    )
     every = re.findall(pattern, text)
-    if not every or float(every[-1]) > 10:
-        got = every[-1] if every else f"a text that ends in {text[-80:]!r}"
+    if not every or not every[-1] or float(every[-1]) > 10:
+        got = every[-1] if every and every[-1] else f"a text that ends in {text[-80:]!r}"
         raise VerdictError(f"expected <score_{name}> of 0 to 10; got {got}", text)
     return float(every[-1])

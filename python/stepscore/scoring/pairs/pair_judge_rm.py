@@ -43,7 +43,7 @@ def _compare_judgments(text: str) -> float:
 
 def _judgment(text: str, name: str) -> bool:
     tag = f"resp_{name}_judge"
-    every = re.findall(rf"<{tag}>\s*(\w+)\s*</{tag}>", text, re.IGNORECASE)
+    every = re.findall(rf"<{tag}>\s*(\w+)\s*</{tag}>|<{tag}>", text, re.IGNORECASE)
     word = every[-1].lower() if every else ""
     if word not in ("correct", "incorrect"):
         raise VerdictError(

@@ -37,7 +37,7 @@ def r1_reward(*, max_tokens: int = 4096, temperature: float = 0.0) -> PairVerifi
     return pair_verifier(
         "r1-reward",
         prompt=_USER,
-        verdict=r"<answer>((?s:.*?))</answer>",
+        verdict=r"<answer>((?s:.*?))</answer>|<answer>",
         points={"1": 1, "2": 0},
         source="yfzhang114/r1_reward inference/VL-Reward-Bench/r1_reward.py",
         unverified=("Verdicts without the image that a question is about.",),

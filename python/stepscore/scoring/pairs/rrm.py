@@ -68,7 +68,7 @@ def rrm(*, max_tokens: int = 8192, temperature: float = 0.6) -> PairVerifier:
         "rrm",
         prompt=_USER,
         system=_SYSTEM,
-        verdict=r"\\boxed\{\s*(?:\\text\{\s*)?([^{}]*?)\s*\}",
+        verdict=r"\\boxed\{\s*(?:\\text\{\s*)?([^{}]*?)\s*\}|\\boxed",
         points={"Assistant 1": 1, "Assistant 2": 0},
         source="Reward-Reasoning/RRM-7B, the authors' rewardbench/generative.py",
         unverified=("Which of several boxes the authors' script reads; here the last.",),
