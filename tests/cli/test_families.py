@@ -298,6 +298,38 @@ def test_a_name_without_show_is_told_what_to_type(capsys: pytest.CaptureFixture[
     assert "type stepscore recipes show trl-prm" in capsys.readouterr().err
 
 
+DRAWN = [
+    {"votes": 0},
+    {"max_tokens": 0},
+    {"temperature": -1.0},
+    {"votes": 2, "temperature": -1.0},
+    {"by": "guess"},
+]
+
+
+@pytest.mark.parametrize("options", DRAWN, ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.name)
+def test_no_family_draws_by_what_nobody_can_draw_by(function: Any, options: dict[str, Any]) -> None:
+    if not options.keys() <= function.parameters.keys():
+        return
+    if (
+        function.name == "natural-program"
+        and "votes" not in options
+        and "max_tokens" not in options
+    ):
+        return  # one vote is drawn without chance, whatever the temperature
+    first = [SilentPolicy()] if function.first else []
+    with pytest.raises(InputError, match=f"{next(reversed(options))}: expected"):
+        function.make(*first, **needed(function), **options)
+
+
+@pytest.mark.parametrize("function", VERDICTS.values(), ids=lambda each: each.name)
+def test_every_family_refuses_what_is_no_policy(function: Any) -> None:
+    given = dict.fromkeys(function.required, print) if function.name == "web-shepherd" else None
+    with pytest.raises(InputError, match="policy: expected a policy that writes texts"):
+        function.make(object(), **(needed(function) if given is None else given))
+
+
 def test_a_fault_of_a_family_keeps_its_kind() -> None:
     with pytest.raises(TypeError):
         typed_family("r-prm:votes=x", "recipe").make(VERDICTS["r-prm"], SilentPolicy())

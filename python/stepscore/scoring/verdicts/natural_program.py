@@ -63,6 +63,10 @@ def natural_program(
         votes, temperature, max_tokens: of the verifications of each step.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; votes, tokens or a temperature that no text can be drawn
+            by.
+
     Source: arXiv 2306.03872 and lz1oceani/verify_cot, ``run_verification.py``. There a text without
     an answer counts as yes; here it gives no verdict.
     """
