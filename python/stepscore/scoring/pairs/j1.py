@@ -61,6 +61,9 @@ def j1(*, max_tokens: int = 8192, temperature: float = 0.0) -> PairVerifier:
     Args:
         max_tokens, temperature: of an answer.
 
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
+
     Source: Whitehouse et al., "J1: Incentivizing Thinking in LLM-as-a-Judge via Reinforcement
     Learning" (arXiv 2505.10320); the authors' fairseq2 recipe, `PAIRWISE_J1_PROMPT`.
     """
@@ -83,6 +86,9 @@ def j1_scores(*, max_tokens: int = 8192, temperature: float = 0.0) -> PairVerifi
 
     Args:
         max_tokens, temperature: of an answer.
+
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
 
     Source: as `j1`, `PAIRWISE_WITH_SCORES_J1_PROMPT`.
     """

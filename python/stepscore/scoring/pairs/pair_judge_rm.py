@@ -20,6 +20,9 @@ def pair_judge_rm(*, prompt: str, max_tokens: int = 2048, temperature: float = 0
             third parties' copies alone.
         max_tokens, temperature: of an answer; 2048 and 0 are the authors'.
 
+    Raises:
+        InputError: a prompt without a placeholder, or with one that is not filled in.
+
     Source: Liu et al., "PairJudge RM: Perform Best-of-N Sampling with Knockout Tournament" (arXiv
     2501.13007).
     """

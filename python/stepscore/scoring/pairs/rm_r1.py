@@ -97,6 +97,9 @@ def rm_r1(*, distilled: bool, max_tokens: int = 8192, temperature: float = 0.0) 
             models (``RM-R1-Qwen2.5-Instruct-*``).
         max_tokens, temperature: of an answer.
 
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
+
     Source: Chen et al., "RM-R1: Reward Modeling as Reasoning" (arXiv 2505.02387); RM-R1-UIUC/RM-R1
     ``eval/reward-bench/rewardbench/generative.py``, with one turn of conversation.
     """

@@ -61,6 +61,9 @@ def rrm(*, max_tokens: int = 8192, temperature: float = 0.6) -> PairVerifier:
     Args:
         max_tokens, temperature: of an answer; 8192 and 0.6 are the authors'.
 
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
+
     Source: Guo et al., "Reward Reasoning Model" (arXiv 2505.14674); the authors' changed
     ``rewardbench/generative.py`` (its prompt named Skywork) and ``run_generative.py``.
     """

@@ -65,6 +65,13 @@ class PairVerifier:
                     where=self.name,
                 )
         refuse_strays(self.name, "prompt", self.user, _FIELDS)
+        for name, value, good, expected in (
+            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "at least 1"),
+            ("temperature", self.temperature, self.temperature >= 0, "0 or more"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "a number above 0, up to 1"),
+        ):
+            if not good:
+                raise InputError(expected, got=repr(value), argument=name, where=self.name)
 
     @property
     def fingerprint(self) -> str:

@@ -18,6 +18,7 @@ from stepscore.scoring.verdicts.programs import Program, VerdictError, together
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
 from stepscore.scoring.verdicts.verdict_arguments import verdict_pattern
 from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
+from stepscore.scoring.verdicts.word_verdict import check_tells
 
 # A criterion and its points.
 Criterion = tuple[str, float]
@@ -119,12 +120,13 @@ def rubric(
         seed: of everything that is drawn.
 
     Raises:
-        InputError: a prompt without a placeholder; points that are no numbers, or none above 0; no
-            expression with a group; words that are not two different ones.
+        InputError: what is no policy; a prompt without a placeholder; points that are no numbers,
+            or none above 0; no expression with a group; words that are not two different ones.
 
     Source: Arora et al., "HealthBench" (arXiv 2505.08775), openai/simple-evals
     ``healthbench_eval.py``; Gunjal et al., "Rubrics as Rewards" (arXiv 2507.17746).
     """
+    check_tells(policy, "rubric")
     check_template("rubric", prompt, ("problem", "solution", "criterion"))
     pattern = verdict_pattern("rubric", "verdict", verdict)
     fixed = None if callable(criteria) else list(criteria)

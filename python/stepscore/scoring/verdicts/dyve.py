@@ -42,6 +42,9 @@ def dyve(
         max_tokens: of the slow verdict.
         seed: has an effect only where a policy draws in spite of temperature 0.
 
+    Raises:
+        InputError: what is no policy; two bounds that are not in ascending order in [0, 1].
+
     Source: staymylove/Dyve, ``omegaprm.py``. There the steps behind the first wrong one get 0
     unread; here each step is read as if those before it were right.
     """

@@ -44,6 +44,10 @@ def gm_prm(
         votes, temperature, max_tokens: of the texts.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; a prompt without a placeholder, or with one that is not
+            filled in; votes, tokens or a temperature that no text can be drawn by.
+
     Source: arXiv 2508.04088; its prompt, its format and the steps behind a wrong one could not be
     verified.
     """

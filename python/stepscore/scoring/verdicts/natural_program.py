@@ -72,6 +72,10 @@ def natural_program(
         votes, temperature, max_tokens: of the verifications of each step.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; votes, tokens or a temperature that no text can be drawn
+            by.
+
     Source: arXiv 2306.03872 and lz1oceani/verify_cot, ``run_verification.py``. There a text without
     an answer counts as yes, and of several words the first one, also the one in "no errors"; here
     the first gives no verdict, and a line that ends in yes or no says that.
