@@ -20,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "portable"
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+BACKEND = BUILD / "backend"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 PLATFORM = "manylinux_2_28_x86_64"
 _TELL = "import sys, sysconfig, platform; print(sysconfig.get_path('include'), end=';'); "
 _TELL += "print(platform.python_implementation(), '%d.%d' % sys.version_info[:2], sep=';')"
@@ -42,12 +44,13 @@ def main() -> None:
         sys.exit("wheels: nvcc is not on PATH; add it, or pass --cpu-only for wheels without _cuda")
     begun = time.monotonic()
     pythons = [Path(each) for each in given.python] or found_pythons()
+    if not pythons:
+        sys.exit("wheels: no interpreter was found; name one with --python")
+    install_backend(min(pythons, key=lambda python: python.resolve().name))
     built = [build(python, given.out, cpu_only=given.cpu_only) for python in pythons]
     for wheel in built:
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
     print(f"{len(built)} wheels in {time.monotonic() - begun:.0f} s: {given.out}")
-    if not built:
-        sys.exit("wheels: no interpreter was found; name one with --python")
 
 
 def found_pythons() -> list[Path]:
@@ -80,23 +83,9 @@ def fault_of(python: Path, version: str) -> str | None:
 
 def build(python: Path, out: Path, *, cpu_only: bool) -> Path:
     """Build the wheel of one interpreter, and let auditwheel judge and name it."""
-    home = BUILD / python.resolve().name
-    raw, judged = home / "raw", home / "judged"
+    raw, judged = BUILD / "raw", BUILD / "judged"
     for folder in (raw, judged):
         shutil.rmtree(folder, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    tools = Path(sys.executable).parent
-    path = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-
-    def run(*command: str | Path) -> None:
-        print("+", shlex.join(map(str, command)), flush=True)
-        subprocess.run(command, check=True, cwd=ROOT, env=path)
-
-    inside = home / "bin" / "python"
-    if not inside.is_file():
-        run(python, "-m", "venv", home)
-    pip = (inside, "-m", "pip", "--disable-pip-version-check", "--quiet")
-    run(*pip, "install", "-c", "constraints.txt", "scikit-build-core", "pybind11")
     settings = {
         "build-dir": str(BUILD / "cmake"),  # one for all: static libraries stay as they are
         "cmake.define.CMAKE_TOOLCHAIN_FILE": str(ROOT / "packaging" / "portable.cmake"),
@@ -104,15 +93,32 @@ def build(python: Path, out: Path, *, cpu_only: bool) -> Path:
         **({"cmake.define.CMAKE_CUDA_COMPILER": ""} if cpu_only else {}),
     }
     configured = [f"--config-settings={name}={value}" for name, value in settings.items()]
-    run(*pip, "wheel", "--no-deps", "--no-build-isolation", *configured, "-w", raw, ".")
+    wheel_of_it = ["wheel", "--no-deps", "--no-build-isolation", *configured, "-w", str(raw), "."]
+    run(*PIP, "--python", str(python), *wheel_of_it)
     [wheel] = raw.glob("*.whl")
-    run(
-        sys.executable, "-m", "auditwheel", "repair", "--plat", PLATFORM, "-w", judged, wheel
-    )  # fmt: skip
+    run(sys.executable, "-m", "auditwheel", "repair", "--plat", PLATFORM, "-w", judged, wheel)
     [wheel] = judged.glob("*.whl")
     if not cpu_only and not any("/_cuda." in name for name in zipfile.ZipFile(wheel).namelist()):
         sys.exit(f"wheels: {wheel.name} has no module _cuda; nvcc must be 12.8 or newer")
+    out.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copy2(wheel, out / wheel.name))
+
+
+def install_backend(oldest: Path) -> None:
+    """Install what builds a wheel, all of it Python, into one folder for every interpreter.
+
+    From a place of its own for each, scikit-build-core would begin anew and compile all again.
+    """
+    target = ["install", "-c", "constraints.txt", "--upgrade", "--target", str(BACKEND)]
+    run(*PIP, "--python", str(oldest), *target, "scikit-build-core", "pybind11")
+
+
+def run(*command: str | Path) -> None:
+    """Run a command with the tools and what builds wheels, and show it."""
+    print("+", shlex.join(map(str, command)), flush=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(BACKEND)}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
 
 
 if __name__ == "__main__":

@@ -216,6 +216,36 @@ def test_a_family_is_refused_where_hidden_states_are_read(
         assert "did you mean" not in error
 
 
+@pytest.mark.parametrize("command", ["score", "check"])
+def test_a_judge_in_place_of_a_recipe_is_told_the_command(
+    command: str, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named, own = tmp_path / "named.json", tmp_path / "own.json"
+    named.write_text('{"recipe": "rrm"}')
+    own.write_text('{"judge": "rrm"}')
+    line = {
+        "score": ["score", write(RECORD), "-o", str(tmp_path / "out"), "--model", "lab"],
+        "check": ["check", "lab"],
+    }
+    for recipe, judge in (("rrm", "rrm"), (str(named), "rrm"), (str(own), str(own))):
+        assert main([*line[command], "--recipe", recipe]) == 2
+        error = capsys.readouterr().err
+        assert "got rrm, which compares two solutions and scores none; type stepscore ju" in error
+        assert f"--judge {judge} --policy MODEL" in error
+    line = ["judge", write(RECORD), "-o", str(tmp_path / "out"), "--policy", "m"]
+    assert main([*line, "--judge", str(named)]) == 2
+    assert f"{named}: expected a field judge with the name of a fam" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typo", "name"), [("prompted", "prompted-verdict"), ("capoo", "capo")])
+def test_a_typo_of_a_family_is_told_the_family(
+    typo: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in (["recipes", "show", typo], ["check", "lab", "--recipe", typo]):
+        assert main(line) == 2
+        assert f"got {typo!r}; did you mean {name!r}?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("recipe", [[], ["--recipe", "trl-prm"]])
 def test_a_server_needs_a_family(
     recipe: list[str], write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -265,6 +295,38 @@ def test_the_files_of_the_documentation_make_families(tmp_path: Path) -> None:
 def test_a_name_without_show_is_told_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "trl-prm"]) == 2
     assert "type stepscore recipes show trl-prm" in capsys.readouterr().err
+
+
+DRAWN = [
+    {"votes": 0},
+    {"max_tokens": 0},
+    {"temperature": -1.0},
+    {"votes": 2, "temperature": -1.0},
+    {"by": "guess"},
+]
+
+
+@pytest.mark.parametrize("options", DRAWN, ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.name)
+def test_no_family_draws_by_what_nobody_can_draw_by(function: Any, options: dict[str, Any]) -> None:
+    if not options.keys() <= function.parameters.keys():
+        return
+    if (
+        function.name == "natural-program"
+        and "votes" not in options
+        and "max_tokens" not in options
+    ):
+        return  # one vote is drawn without chance, whatever the temperature
+    first = [SilentPolicy()] if function.first else []
+    with pytest.raises(InputError, match=f"{next(reversed(options))}: expected"):
+        function.make(*first, **needed(function), **options)
+
+
+@pytest.mark.parametrize("function", VERDICTS.values(), ids=lambda each: each.name)
+def test_every_family_refuses_what_is_no_policy(function: Any) -> None:
+    given = dict.fromkeys(function.required, print) if function.name == "web-shepherd" else None
+    with pytest.raises(InputError, match="policy: expected a policy that writes texts"):
+        function.make(object(), **(needed(function) if given is None else given))
 
 
 def test_a_fault_of_a_family_keeps_its_kind() -> None:

@@ -193,4 +193,4 @@ def test_no_flag_is_advised_that_there_is_not(
     assert "--template" not in error
     assert "--system" not in error
     typed = "eurus-implicit-prm:reference=none,coef=2.0,reading=accumulative,variant=card,template="
-    assert f"pass --recipe {typed}..." in error
+    assert f"pass {'' if command == 'recipes' else '--recipe '}{typed}..." in error

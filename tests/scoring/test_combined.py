@@ -226,3 +226,62 @@ def test_what_is_combined_ranks_like_any_scores():
     assert result.aggregate("min").argmax() == 0
     assert result.recipe.name.startswith("hierarchical of ")
     assert result.recipe.confidence == "unverified"
+
+
+def test_a_solution_that_is_a_text_has_no_letters_for_steps():
+    for cut in (combined.reversed_steps, combined.merged_pairs):
+        with pytest.raises(TypeError, match=r"solutions\[1\]: expected a list.*got str"):
+            cut([["a"], "bc"])
+        with pytest.raises(TypeError, match=r"solutions: expected a list.*got str"):
+            cut("bc")
+    with pytest.raises(TypeError, match=r"as_one_step: solutions: expected a list.*got str"):
+        combined.as_one_step("bc")
+
+
+@pytest.mark.parametrize(
+    ("combine", "message"),
+    [
+        # Compared with NaN, no score is below it: no step would be at fault.
+        (lambda s: combined.error_aware(s, s, s, threshold=NAN), "threshold: expected a finite"),
+        (lambda s: combined.error_aware(s, s, s, error=NAN), "error: expected a finite number"),
+        (lambda s: combined.outcome_and_process(s, s, beta=NAN), "beta: expected a finite number"),
+        (lambda s: combined.progress(s, start=NAN), "start: expected a finite number"),
+        (lambda s: combined.progress(s, start=7), r"start: expected a number in \[0, 1\]"),
+        (lambda s: combined.checklist_share(s, s, partial=5), r"partial: expected a number in \[0"),
+        (lambda s: combined.checklist_share(s, partial=NAN), r"partial: expected a number in \[0"),
+        (
+            lambda s: combined.checklist_share(s, scores([0.75, 0.5])),
+            "in_progress: .* add up to 1 at most; got 1.25 of an item",
+        ),
+        (lambda s: combined.weighted(s, weights=["1"]), "weights: expected 1 finite numbers"),
+    ],
+)
+def test_numbers_that_would_make_a_score_of_anything(combine, message):
+    with pytest.raises(ValueError, match=message):
+        combine(scores([0.5, 0.5]))
+
+
+def test_what_is_better_the_lower_it_is_takes_points_away():
+    good, bad = scores([0.5]), scores([0.25], lower=True)
+    close(combined.weighted(good, bad, weights=[1, -1]), [0.25])
+    with pytest.raises(
+        ValueError, match=r"weights\[1\]: expected a weight below 0 for scores that"
+    ):
+        combined.weighted(good, bad, weights=[1, 1])
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, NAN])
+def test_a_weight_of_two_is_a_share(weight):
+    pair = scores([0.5, 0.25])
+    with pytest.raises(ValueError, match=r"both_directions: weight: expected a number in \[0, 1\]"):
+        combined.both_directions(pair, pair, weight=weight)
+    with pytest.raises(ValueError, match=r"hierarchical: weight: expected a number in \[0, 1\]"):
+        combined.hierarchical(pair, scores([0.5, 0.5]), weight=weight)
+
+
+def test_a_gate_that_truncation_left_out_lets_nothing_through():
+    known, left_out = scores([0.9, 0.9]), scores([0.9, NAN], truncated=np.array([1]))
+    close(combined.error_aware(known, left_out, known), [0.9, NAN])
+    close(combined.error_aware(left_out, known, known), [0.9, NAN])
+    wrong = scores([0.9, 0.1])
+    close(combined.error_aware(left_out, wrong, known), [0.9, -1.0])

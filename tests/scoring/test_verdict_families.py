@@ -18,6 +18,7 @@ pytest.importorskip("torch")
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextRequest, Token, Turn
 from stepscore.scoring import verdicts
+from stepscore.scoring.verdicts.natural_program import cited_premises
 
 WHOLE = "{problem}\n\n{solution}\n\nJudge."
 
@@ -240,9 +241,11 @@ def test_pro_step_reads_the_digit_of_its_label() -> None:
 
 
 def test_stepwiser_judges_chunk_by_chunk() -> None:
-    policy = Scripted(lambda request: said("So ", "\\boxed{", "Negative", "}", at=2, Negative=0.9))
+    policy = Scripted(
+        lambda request: said("So ", "\\boxed{", "Negative", "}", at=2, Negative=0.75, Hm=0.25)
+    )
     prm = verdicts.stepwiser(policy, prompt="{problem} | {previous} | {step}")
-    assert prm.score("p", [["a", "b"]], nan="propagate").values.tolist() == [0.5, 0.5]
+    assert prm.score("p", [["a", "b"]]).to_list() == [[pytest.approx(0.25)] * 2]
     assert [user(request) for request in policy.asked] == ["p |  | a", "p | a | b"]
     assert "the prompt" in prm.recipe.unverified
     strict = Scripted(lambda request: said("?"))
@@ -468,6 +471,34 @@ def test_a_natural_program_is_verified_by_its_premises_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cited", "expected"),
+    [
+        ("#1 #3", [1, 3]),
+        ("#1-#3", [1, 2, 3]),
+        ("#1 - #3", [1, 2, 3]),
+        ("#1-3", [1, 2, 3]),  # as the authors read it
+        ("#4 #1-#3", [4, 1, 2, 3]),
+        ("#1, #2 and #4", [1, 2, 4]),
+        ("#2 and the rule of 5", [2]),
+        # Labels that cannot be told from other numbers.
+        ("#1, 2", None),
+        ("#1 and 2", None),
+        ("#3-#1", None),
+        ("2", None),
+    ],
+)
+def test_which_premises_a_step_cites(cited: str, expected: list[int] | None) -> None:
+    problem = "\n".join(f"#{number}. fact {number}" for number in range(1, 5))
+    steps = [f"#5. (by {cited}) Step 1: so"]
+    if expected is None:
+        with pytest.raises(InputError, match=r"premises: expected a step that begins as"):
+            cited_premises(problem, steps)
+    else:
+        facts = [f"fact {number}" for number in expected]
+        assert cited_premises(problem, steps) == facts
+
+
+@pytest.mark.parametrize(
     ("end", "score"),
     [
         ('So the answer is "yes".', 1.0),
@@ -475,6 +506,12 @@ def test_a_natural_program_is_verified_by_its_premises_alone() -> None:
         ('The answer is "no".', 0.0),
         ("It is incorrect.", 0.0),
         ("No, I mean yes.", 1.0),
+        ("Yes, the reasoning is correct, and there are no errors.", 1.0),
+        ("The line passes through (0, 0), so no.", 0.0),
+        ("It fails to be wrong: yes", 1.0),
+        ("There are no errors.", None),
+        ("Yes, but it is incorrect in the end.", None),
+        ("Is it yes or no? I cannot determine that, yes or no, here.", None),
         ("I have nothing to say.", None),  # the authors count it as yes
     ],
 )
@@ -498,6 +535,22 @@ def test_unanimity_then_plurality() -> None:
     assert none.winner.tolist() == [-1]
     every = verdicts.elect_verified(scores, [1, 1, 0, 1], threshold=1.0, none_verified="plurality")
     assert every.answer_id.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer_ids": [0.7]}, "answer_ids: expected one class per candidate .* got float64"),
+        ({"answer_ids": [0, 1]}, r"answer_ids: .* got int64 \[2\]"),
+        ({"threshold": math.nan}, "threshold: expected a finite number"),
+        ({"none_verified": "all"}, 'none_verified: expected "none" or "plurality"'),
+    ],
+)
+def test_an_election_of_nobody_by_mistake(change: dict, message: str) -> None:
+    prm = verdicts.natural_program(Scripted(lambda _: said("yes.")), premises=lambda p, s: [])
+    options = {"answer_ids": [0], **change}
+    with pytest.raises(InputError, match=f"elect_verified: {message}"):
+        verdicts.elect_verified(prm.score("p", [["a"]]), **options)
 
 
 # --- SPARK, CAPO, GM-PRM ------------------------------------------------------------------------

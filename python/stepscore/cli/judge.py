@@ -158,6 +158,13 @@ def _family(arguments: argparse.Namespace) -> PairVerifier:
     from stepscore.recipes.user_defined_fields import did_you_mean
 
     typed = typed_family(arguments.judge, "judge")
+    if not typed.name:
+        raise InputError(
+            "a field judge with the name of a family",
+            got="none",
+            advice=f"add judge: NAME, one of {', '.join(JUDGES)}",
+            where=arguments.judge,
+        )
     if typed.name not in JUDGES:
         other = typed.name in VERDICTS or typed.name in recipe_names()
         raise InputError(

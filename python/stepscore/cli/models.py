@@ -18,6 +18,7 @@ from stepscore.cli.spelling import flag_of
 from stepscore.cli.verdict_models import (
     add_served_as,
     load_verdict_prm,
+    refuse_judges,
     refuse_server,
     writes_verdicts,
 )
@@ -120,6 +121,7 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
+    refuse_judges(arguments.recipe)
     if writes_verdicts(arguments.recipe):
         generative: ProcessRewardModel = _load_verdict_prm(arguments)
         return generative

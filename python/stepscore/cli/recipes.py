@@ -131,7 +131,10 @@ def _check(arguments: argparse.Namespace) -> None:
     traced = arguments.input is not None or arguments.problem is not None or arguments.steps
     if arguments.model is None and traced:
         raise InputError(
-            "a folder or a repository with the tokenizer", got="none", argument="model"
+            "a folder or a repository with the tokenizer",
+            got="none" if arguments.input is None else f"none beside the file {arguments.input}",
+            advice="add --model MODEL",
+            argument="model",
         )
     if arguments.input is not None and (arguments.problem is not None or arguments.steps):
         raise InputError(
@@ -213,7 +216,7 @@ def _show(arguments: argparse.Namespace, recipe: Any, tokenizer: Any) -> None:
         try:
             traces = [("", render_given(recipe, tokenizer, arguments.problem, arguments.steps))]
         except InputError as fault:
-            raise fault.at(where="") from None
+            raise _of_name(fault, arguments.name) from None
     else:
         fields = options.fields_of(arguments)
         traces = list(
@@ -228,6 +231,17 @@ def _show(arguments: argparse.Namespace, recipe: Any, tokenizer: Any) -> None:
         lines += ["", *([place] if place else [])]
         lines += trace_lines(trace, color=color, width=arguments.ids_around)
     say(lines)
+
+
+def _of_name(fault: InputError, name: str) -> InputError:
+    """Say of the recipe, which has no option here, what is typed in its place."""
+    if fault.argument is None or fault.argument.name != "recipe":
+        return fault.at(where="")
+    advice = tuple(
+        str(word.value or "NAME") if isinstance(word, Argument) and word.name == "recipe" else word
+        for word in (fault.advice if isinstance(fault.advice, tuple) else (fault.advice,))
+    )
+    return InputError(fault.expected, got=fault.got, advice=advice, where=name)
 
 
 def _in_color(choice: str) -> bool:

@@ -53,8 +53,27 @@ def writes_verdicts(recipe: str | None) -> bool:
     return recipe is not None and typed_family(recipe, "recipe").name in WRITTEN_VERDICTS
 
 
+def refuse_judges(recipe: str | None) -> None:
+    """Refuse a family that compares solutions where each has a score."""
+    from stepscore.recipes.registry import COMPARISONS
+
+    if recipe is None:
+        return
+    for option in ("recipe", "judge"):
+        typed = typed_family(recipe, option)
+        if typed.name in COMPARISONS and (option == "recipe" or typed.fields is not None):
+            named = typed.name if typed.fields is None or option == "recipe" else recipe
+            raise InputError(
+                "a recipe, by which a step or a solution has a score",
+                got=f"{typed.name}, which compares two solutions and scores none",
+                advice=f"type stepscore judge IN -o OUT --judge {named} --policy MODEL",
+                argument=Argument("recipe", recipe),
+            )
+
+
 def refuse_verdicts(arguments: argparse.Namespace, command: str) -> None:
-    """Refuse a family that writes its verdicts where hidden states are read."""
+    """Refuse a family that writes its verdicts, or compares, where hidden states are read."""
+    refuse_judges(arguments.recipe)
     if writes_verdicts(arguments.recipe):
         name = typed_family(arguments.recipe, "recipe").name
         raise InputError(

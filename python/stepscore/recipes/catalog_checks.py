@@ -10,6 +10,18 @@ from stepscore.recipes.registry import NOT_READ, named, published
 from stepscore.recipes.user_defined_fields import did_you_mean
 
 
+def a_whole_number(recipe: str, argument: str, value: object, *, least: int) -> int:
+    """Give a whole number, which may be written as a text.
+
+    Raises:
+        ValueError: no such number, or one below `least`.
+    """
+    number = a_number(recipe, argument, value, least=least)
+    if number != int(number):
+        raise InputError("a whole number", got=repr(value), argument=argument, where=recipe)
+    return int(number)
+
+
 def a_number(recipe: str, argument: str, value: object, *, least: float = -math.inf) -> float:
     """Give a number, which may be written as a text.
 
@@ -58,12 +70,12 @@ def a_layout(recipe: str, argument: str, like: str) -> Recipe:
         ValueError: no such recipe, one that needs arguments, or one whose steps are not read at one
             place each.
     """
-    entry = published().get(like)
+    entry = published().get(like) if isinstance(like, str) else None
     made = None if entry is None or named(entry).required else entry.make()
     if made is None or not _reads_one_place(made):
         simple = [each for each in published().values() if not named(each).required]
         names = [each.name for each in simple if _reads_one_place(each.make())]
-        other = f", {NOT_READ[like][0]}" if like in NOT_READ else ""
+        other = f", {NOT_READ[like][0]}" if str(like) in NOT_READ else ""
         meant = "" if other else did_you_mean(str(like), names)
         raise InputError(
             f"one of {', '.join(names)}",

@@ -142,7 +142,7 @@ class NamedFunction:
             meant = did_you_mean(value, names).rstrip()
             raise InputError(expected, got=_shown(value), advice=meant, argument=name, where=where)
         advice = ""
-        if expected == "a text" and isinstance(value, (bool, int, float)):
+        if expected == "a text" and isinstance(value, (bool, int, float, type(None))):
             advice = "put it into quotes"
         elif self.takes_several(name):
             advice = f"each of them is typed by itself: {name}=...,{name}=..."

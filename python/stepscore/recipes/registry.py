@@ -118,7 +118,7 @@ def recipe_by_name(name: str, **parameters: Any) -> Recipe:
         raise InputError(
             f"one of {', '.join(published())}",
             got=repr(name),
-            advice=f"{did_you_mean(name, published())}pass one of these",
+            advice=f"{did_you_mean(name, [*published(), *NOT_READ])}pass one of these",
             argument="name",
             where="recipe_by_name",
         )

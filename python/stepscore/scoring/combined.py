@@ -19,18 +19,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.ragged import segment_of
 from stepscore.scoring.combined_cuts import as_one_step, merged_pairs, reversed_steps
 from stepscore.scoring.combined_parts import (
     aligned,
     behind_first,
+    check_finite,
     check_probabilities,
     check_share,
     hull,
     put_together,
 )
 from stepscore.scoring.combined_totals import checklist_share, outcome_and_process
+from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.scores import StepScores
 
 __all__ = [
@@ -147,8 +149,8 @@ def weighted(*scores: StepScores, weights: Sequence[float]) -> StepScores:
         those of the dimensions.
 
     Raises:
-        ValueError: another number of weights, or one that is not finite; scores that do not fit
-            each other.
+        ValueError: another number of weights, or one that is not finite, or above 0 for scores that
+            are better the lower they are; scores that do not fit each other.
         TypeError: a list of scores in place of scores.
 
     Source: DRM (arXiv 2510.11457) and MAH-DPO (arXiv 2510.01167), which weight a vector of rewards;
@@ -167,14 +169,22 @@ def weighted(*scores: StepScores, weights: Sequence[float]) -> StepScores:
         [[1.0, 1.0]]
     """
     parts = aligned("weighted", scores, directions=False)
-    factors = [float(weight) for weight in weights]
-    if len(factors) != len(parts) or not all(map(np.isfinite, factors)):
+    if len(weights) != len(parts) or not all(map(is_finite, weights)):
         raise InputError(
             f"{len(parts)} finite numbers, one for each of the scores",
             got=repr(list(weights)),
             argument="weights",
             where="weighted",
         )
+    factors = [float(weight) for weight in weights]
+    for place, (factor, part) in enumerate(zip(factors, parts, strict=True)):
+        if factor > 0 and not part.recipe.readings[0].higher_is_better:
+            raise InputError(
+                "a weight below 0 for scores that are better the lower they are",
+                got=f"{factor:g} for those of {part.recipe.name}",
+                argument=Argument("weights", index=(place,)),
+                where="weighted",
+            )
     values = np.sum(
         [w * part.values.astype(np.float64) for w, part in zip(factors, parts, strict=True)], axis=0
     )
@@ -257,10 +267,12 @@ def error_aware(
         stop: whether every step behind the first error gets it, too, because it is not judged.
 
     Raises:
-        ValueError: scores that do not fit each other.
+        ValueError: scores that do not fit each other; a threshold or an error that is not finite.
 
     Source: PathFinder-PRM (declare-lab/PathFinder-PRM), whose code for ProcessBench stops there.
     """
+    check_finite("error_aware", "threshold", threshold)
+    check_finite("error_aware", "error", error)
     parts = aligned("error_aware", [math, consistency, correctness])
     errors = (parts[0].values < threshold) | (parts[1].values < threshold)
     if stop:
@@ -347,10 +359,21 @@ def progress(scores: StepScores, *, start: float = 0.0) -> StepScores:
         scores: how far the task is done after each step.
         start: :math:`p_0`.
 
+    Raises:
+        ValueError: a start outside of the range of the scores.
+
     Source: ProgRM (arXiv 2505.18121), the change of the estimated progress.
     """
     values = scores.values.astype(np.float64)
+    low, high = scores.recipe.score_range
+    check_finite("progress", "start", start)
+    if not low <= start <= high:
+        raise InputError(
+            f"a number in [{low:g}, {high:g}], the range of the scores",
+            got=repr(start),
+            argument="start",
+            where="progress",
+        )
     before = np.roll(values, 1)
     before[scores.offsets[:-1][np.diff(scores.offsets) > 0]] = start
-    low, high = scores.recipe.score_range
     return put_together("progress", [scores], values - before, (low - high, high - low))

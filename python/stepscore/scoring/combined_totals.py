@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.scoring.combined_parts import aligned, check_probabilities, check_share, put_together
+from stepscore.errors import InputError
+from stepscore.scoring.combined_parts import (
+    aligned,
+    check_finite,
+    check_probabilities,
+    check_share,
+    put_together,
+)
 from stepscore.scoring.scores import StepScores
 
 
@@ -38,6 +45,14 @@ def checklist_share(
         check_probabilities("checklist_share", each)
     values = parts[0].values.astype(np.float64)
     if len(parts) == 2:
+        both = values + parts[1].values
+        if (both > 1 + 1e-5).any():
+            raise InputError(
+                "probabilities of one answer, which add up to 1 at most",
+                got=f"{np.nanmax(both):g} of an item that is done and in progress",
+                argument="in_progress",
+                where="checklist_share",
+            )
         values = values + partial * parts[1].values
     return put_together("checklist", parts, values, (0.0, 1.0)).aggregate("mean", nan="propagate")
 
@@ -57,10 +72,11 @@ def outcome_and_process(
         float64 ``[candidates]``; NaN for one without scores.
 
     Raises:
-        ValueError: scores that do not fit each other.
+        ValueError: scores that do not fit each other; a beta that is not finite.
 
     Source: BiRM (chenwxOggai/BiRM).
     """
+    check_finite("outcome_and_process", "beta", beta)
     first, second = aligned("outcome_and_process", [outcome, process])
     ends = first.aggregate("last", nan="propagate")
     means: NDArray[np.float64] = second.aggregate(how, nan="propagate")  # type: ignore[arg-type]

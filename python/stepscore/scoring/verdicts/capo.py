@@ -53,6 +53,11 @@ def capo(
             ``\boxed{none}``.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; a prompt without a placeholder, or with one that is not
+            filled in; another way to vote; votes, tokens or a temperature that no text can be
+            drawn by.
+
     Source: arXiv 2508.02298, which has one pass, and the three ways to vote; its prompt and format
     could not be verified.
     """

@@ -15,6 +15,7 @@ from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, toge
 from stepscore.scoring.verdicts.python_runner import RunCode
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_arguments import check_score
 from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_tells
 from stepscore.scoring.verdicts.words import is_settled, no_verdict, read_words
@@ -80,6 +81,7 @@ def genprm(
     ``prm_evaluate.py``.
     """
     check_tells(policy, "genprm")
+    check_score("genprm", "unread", unread)
     if verify and run_code is None:
         raise InputError(
             "run_code, which runs the Python that the verifier writes",

@@ -46,6 +46,9 @@ def pro_step(
         by: the probability of the label, or the label itself.
         seed: has an effect only where a policy draws in spite of temperature 0.
 
+    Raises:
+        InputError: what is no policy; another way to read the verdict; fewer than one token.
+
     Source: keemminnke/PRO-Step, ``src/prmrag/training/critic_trainer.py`` and
     ``scripts/compare_voting_methods.py``. There a label without its partner among the 20 likeliest
     tokens counts as 1 - 1e-6; here the partner gets the least of their probabilities.

@@ -69,6 +69,10 @@ def r_prm(
         temperature, max_tokens: of the critiques, which are drawn with top-p 0.95.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; votes, tokens or a temperature that no text can be drawn
+            by.
+
     Source: NJUNLP/R-PRM, ``src/prompts/GenPRM/GenPRM-evaluate-new3.json``,
     ``src/evaluate/GenPRM/evaluate-PRM-CoT.py`` and, for how steps are joined and drawn,
     ``src/reward-guide-search/code/GenPRM-Greedy-Seach-Zero-Shot.py``. The evaluation prompt there

@@ -36,6 +36,11 @@ def spark(
         read: reads the verdicts; None for ``Step k: ... \boxed{correct}`` or ``incorrect``.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; a prompt without a placeholder, or with one that is not
+            filled in; a merge without a critique; votes, tokens or a temperature that no text
+            can be drawn by.
+
     Source: arXiv 2512.03244 (step-level self-consistency, and meta-critique); its prompts and the
     numbers of its verifications could not be verified.
     """

@@ -32,6 +32,10 @@ def stepwiser(
         by: the probability of the verdict, or the verdict itself.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; a prompt without a placeholder, or with one that is not
+            filled in; votes, tokens or a temperature that no text can be drawn by.
+
     Source: arXiv 2508.19229, which has the verdicts; its prompt could not be verified.
     """
     check_placeholders("stepwiser", "prompt", prompt, ["problem", "previous", "step"])

@@ -50,6 +50,10 @@ def think_prm(
             over the token before the answer as well, where a blank was healed: T = 2 gives that.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; votes, tokens or a temperature that no text can be drawn
+            by.
+
     Source: mukhal/ThinkPRM, ``prm/thinkprm_api.py`` and ``utils/helper.py``. There a server error
     gives the score 0.269; here the step has none.
     """

@@ -16,6 +16,7 @@ from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_arguments import check_words
 from stepscore.scoring.verdicts.words import (
     THINKING_ENDS,
     Missing,
@@ -38,6 +39,9 @@ _IN_BRACES = re.compile(r"\{([A-Za-z_]+)\}")
 By = Literal["probability", "text"]
 # error: no verdict;  ask: the verdict is asked for all the same, which is called budget forcing.
 CutOff = Literal["error", "ask"]
+Which = Literal["first", "last"]
+# What one of its texts judges.
+_Judged = Literal["step", "solution"]
 
 
 @dataclass(frozen=True)
@@ -119,14 +123,29 @@ class WordVerdict:
     stop: tuple[str, ...] = ()
     cut_off: CutOff = "error"
     missing: Missing = "floor"
-    which: Literal["first", "last"] = "last"
+    which: Which = "last"
     scope: Scope = "step"
     decision_temperature: float = 1.0
     tool: Tool | None = None
 
     def __post_init__(self) -> None:
-        check_choice(self.recipe.name, "by", self.by, By)
-        check_choice(self.recipe.name, "cut_off", self.cut_off, CutOff)
+        call = self.recipe.name.replace("-", "_")
+        for name, value, kind in (
+            ("by", self.by, By),
+            ("cut_off", self.cut_off, CutOff),
+            ("missing", self.missing, Missing),
+            ("which", self.which, Which),
+            ("scope", self.scope, _Judged),
+        ):
+            check_choice(call, name, value, kind)
+        check_words(call, self.words, self.values)
+        if not self.decision_temperature > 0:
+            raise InputError(
+                "a number above 0",
+                got=repr(self.decision_temperature),
+                argument="decision_temperature",
+                where=call,
+            )
 
     @property
     def logprobs(self) -> int:
