@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from stepscore.cli.spelling import flag_of
+from stepscore.cli.terminal import complain
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.files import Files
 from stepscore.records import Fields
@@ -23,16 +24,24 @@ from stepscore.voting.settings import TIE_CREDITS
 if TYPE_CHECKING:
     from stepscore.scoring.truncation import Truncation
 
-INPUT_HELP = """\
-input: one JSON object per line (JSONL; .gz and "-" for standard input work too); files of data
-sets and of other tools: stepscore convert
+RESUME_HELP = """
+What is finished is kept in the folder OUT.shards until the output is there: when a run is stopped
+or killed, the same command goes on where it was. Of standard input, and into a pipe, nothing is.
+"""
+INPUT_HELP = (
+    """\
+input: one JSON object per line (JSONL; .gz, .zst and "-" for standard input work too), or a Parquet
+file with the same fields; files of data sets and of other tools: stepscore convert
   {"id": 1, "problem": "...", "candidates": ["a solution", {"steps": ["...", "..."]}],
    "answer": "the known answer, if there is one"}
 A candidate is a text, or an object with "text" or "steps", and optionally "answer" (else it is
 read from the solution) and "correct" (true or false).
 
-output: the same objects with one more field, "stepscore". It appears whole or not at all.
+output: the same objects with one more field, "stepscore"; compressed, or a table, where the name
+ends in .gz, .zst or .parquet. It appears whole or not at all.
 """
+    + RESUME_HELP
+)
 RULES_HELP = "\n".join(
     [
         "\nrules of --rule, with their parameters; [those] can be left out:",
@@ -54,7 +63,20 @@ ALL_FIELDS = tuple(name for name, _, _ in _FIELDS)
 def add_input(parser: argparse.ArgumentParser) -> None:
     """The file that is read."""
     parser.add_argument(
-        "input", metavar="IN", help='a JSONL file, also .gz, or "-" for standard input'
+        "input",
+        metavar="IN",
+        help='a JSONL file, also .gz or .zst, a Parquet file, or "-" for standard input',
+    )
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """The files that are read."""
+    parser.add_argument(
+        "input",
+        metavar="IN",
+        nargs="+",
+        help="JSONL (also .gz or .zst) or Parquet files, read as one; a pattern in quotes, such as "
+        '"in-*.jsonl"; or "-" for standard input',
     )
 
 
@@ -140,6 +162,20 @@ def add_fields(parser: argparse.ArgumentParser, names: Sequence[str] = ALL_FIELD
             )
 
 
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """How a file is worked through in parts, one after the other or by several processes."""
+    parser.add_argument(
+        "--restart", action="store_true", help="forget what a stopped run has kept in OUT.shards"
+    )
+    parser.add_argument(
+        "--shard",
+        type=share,
+        metavar="I/N",
+        help="work on the I-th of N equal parts of the records, as in a job array, each with an "
+        "output of its own; put together in their order they are that of the whole file",
+    )
+
+
 def add_chunk_size(parser: argparse.ArgumentParser, what: str, default: int) -> None:
     """How much is worked on together."""
     parser.add_argument(
@@ -155,7 +191,7 @@ def add_files(
     chunk_size: int,
 ) -> None:
     """All that the commands over candidates say about files and records."""
-    add_input(parser)
+    add_inputs(parser)
     add_output(parser, output, required=required)
     add_overwrite(parser)
     add_quiet(parser)
@@ -167,6 +203,7 @@ def add_files(
         help="every line is one sample: gather those with the same value of FIELD, wherever they "
         "stand, as the candidates of one problem (reads the whole file first)",
     )
+    add_resume(parser)
     add_chunk_size(parser, "candidates worked on together, up to whole problems", chunk_size)
 
 
@@ -271,7 +308,7 @@ def files_of(arguments: argparse.Namespace) -> Files:
             argument="skipped",
         )
     return Files(
-        source=arguments.input,
+        source=tuple(arguments.input),
         target=arguments.output,
         overwrite=arguments.overwrite,
         on_error=arguments.on_error,
@@ -280,6 +317,9 @@ def files_of(arguments: argparse.Namespace) -> Files:
         chunk_size=arguments.chunk_size,
         spell=flag_of,
         group_by=getattr(arguments, "group_by", None),  # a search has no samples yet
+        restart=arguments.restart,
+        share=getattr(arguments, "shard", None),  # and takes whole files
+        say=complain,
     )
 
 
@@ -357,6 +397,14 @@ def zero_or_more(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"must be a whole number of 0 or more; got {text!r}")
     return int(text)
+
+
+def share(text: str) -> tuple[int, int]:
+    """Read one of several equal parts, as the type of an option."""
+    part, sign, parts = text.partition("/")
+    if not (sign and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"must be I/N with I from 1 to N, as 3/8; got {text!r}")
+    return int(part), int(parts)
 
 
 def positive(text: str) -> int:

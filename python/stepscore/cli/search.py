@@ -74,7 +74,7 @@ _COUNTS = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    options.add_input(parser)
+    options.add_inputs(parser)
     options.add_output(parser)
     parser.add_argument("--config", metavar="FILE", help="YAML with any of these options")
     options.add_overwrite(parser)

@@ -23,6 +23,7 @@ whole file; or the file was written by stepscore score or rerank, and its step s
 by stepscore search, whose traces are the candidates. Without any scores answers are counted:
 majority and pass@k. The result takes the place of an earlier one.
 """
+    + options.RESUME_HELP
     + options.RULES_HELP
     + """
 examples:

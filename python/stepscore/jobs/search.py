@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 from stepscore.answers import same_answer
 from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
-from stepscore.files import LineReader, is_stream
+from stepscore.files import Inputs, is_stream
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
 from stepscore.jobs.search_journals import Journals
 from stepscore.jobs.search_parameters import parse_parameters
@@ -115,7 +114,7 @@ def search_file(
         stack.push(partial(_tell_kept, begun, kept))  # first, and so called last
         opened = open_files(stack, files, plan.trees)
         assert opened.out is not None
-        count = _look_ahead(files, trees)
+        count = _look_ahead(opened, files, trees)
         models = load()
         provenance = {
             **models.described,
@@ -196,16 +195,16 @@ class _Trees:
                 )
 
 
-def _look_ahead(files: Files, trees: _Trees) -> int | None:
+def _look_ahead(opened: OpenFiles, files: Files, trees: _Trees) -> int | None:
     """Read a file that can be read again, so that what is wrong with it costs no model's time.
 
     Returns:
         How many problems it has; None where nobody knows.
     """
-    if not os.path.isfile(files.source):
+    if not opened.lines.can_be_read_again:
         return None
     skips = Skips(files.on_error, spell=files.spell)
-    with LineReader(files.source) as lines:
+    with Inputs(opened.lines.paths) as lines:
         records = _records(lines, files, skips)
         first = next(records, None)
         if first is None:
@@ -219,7 +218,7 @@ def _look_ahead(files: Files, trees: _Trees) -> int | None:
     return count
 
 
-def _records(lines: LineReader, files: Files, skips: Skips) -> Iterator[Record]:
+def _records(lines: Inputs, files: Files, skips: Skips) -> Iterator[Record]:
     return parse_records(iter(lines), files.fields, "problems", skips.take, UniqueIds().check)
 
 

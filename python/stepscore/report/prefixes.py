@@ -11,12 +11,13 @@ from stepscore.answers import Grades
 from stepscore.ragged import first_true
 from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
 from stepscore.report.table import WIDTH, percent, table
+from stepscore.tallies import Tally
 from stepscore.voting import AccuracyCounts, CandidateScores, Elections, VoteSettings
 from stepscore.voting.columns import UNSCORED
 from stepscore.voting.rules import POWERS
 
 
-class PrefixTable:
+class PrefixTable(Tally):
     """How often each rule is right, or two agree, when only the first n candidates vote.
 
     Args:
@@ -63,7 +64,7 @@ class PrefixTable:
         first = _first_right(right, scores.offsets)[known, None]
         self._any += (first < np.array(self.sizes)).sum(axis=0)
 
-    def lines(self, fewest: int, most: int) -> list[str]:
+    def table(self, fewest: int, most: int) -> list[str]:
         """Write the table; nothing where there is nothing to compare.
 
         Args:

@@ -1,0 +1,179 @@
+"""Chunks of a file through scores, votes and output; what is finished is kept until the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from stepscore.files import UnfitShardsError, encoded
+from stepscore.jobs.files import OpenFiles, Report, nothing_processed
+from stepscore.jobs.results import ResultWriter
+from stepscore.jobs.skips import KeptCandidates
+from stepscore.jobs.stream import Chunk
+from stepscore.jobs.votes import vote_on
+from stepscore.progress import Progress
+from stepscore.report.summary import Counts, Summary
+from stepscore.report.table import counted
+from stepscore.tallies import Tally
+
+# Gives the writer of the results, and what makes the tallies of a chunk: by name, in the order of
+# the table at the end.
+Start = Callable[[], tuple[ResultWriter, Callable[[], dict[str, Tally]]]]
+
+
+def tallies_of(table: Callable[[], Summary | Counts], **more: type[Tally]) -> dict[str, Tally]:
+    """Give the tallies of a chunk: its table, what was kept without scores, and further ones."""
+    return {
+        "table": table(),
+        "kept": KeptCandidates(),
+        **{name: kind() for name, kind in more.items()},
+    }
+
+
+def work(
+    what: str,
+    opened: OpenFiles,
+    chunks: Iterator[Chunk],
+    start: Start,
+    sizes: Sequence[int] = (),
+) -> Report:
+    """Take the chunks through votes, output and counts.
+
+    What a chunk comes to, its lines and its tallies, is a shard of the output. One that an earlier
+    run has kept is taken as it is, once the input turns out to be the same so far; records that the
+    model refused there are tried again, and if one goes well now, so is their chunk.
+
+    Args:
+        what: the word before the progress bar.
+        opened: the files.
+        chunks: whole problems, to be scored.
+        start: is called once the first chunk is there.
+        sizes: vote over the first so many candidates as well.
+    """
+    writer: ResultWriter | None = None
+    totals: dict[str, Tally] = {}
+    number = 0
+    with Progress(what, opened.lines.size) as progress, _kept_behind(opened):
+        for number, chunk in enumerate(chunks, 1):
+            if writer is None:
+                writer, new_tallies = start()
+                totals = new_tallies()
+            facts = _from_before(opened, number - 1, chunk)
+            if facts is None:
+                tallies = new_tallies()
+                text, facts = _work_on(chunk, opened, writer, tallies, sizes)
+                facts["tallies"] = {name: tally.state() for name, tally in tallies.items()}
+                _keep(opened, number - 1, facts, text)
+                progress.update(facts["candidates"], opened.lines.position())
+            else:
+                progress.skip(opened.lines.position())
+            for name, tally in totals.items():
+                tally.merge(facts["tallies"][name])
+        if writer is None:
+            raise nothing_processed(opened.lines.name, opened.skips)
+        if opened.shards is not None and opened.out is not None:
+            for block in opened.shards.blocks(number):
+                opened.out.write_bytes(block)
+    table = [line for tally in totals.values() for line in tally.lines()]
+    return Report(table, opened.skips.report(), progress.count, progress.seconds)
+
+
+def _work_on(
+    chunk: Chunk,
+    opened: OpenFiles,
+    writer: ResultWriter,
+    tallies: Mapping[str, Tally],
+    sizes: Sequence[int],
+) -> tuple[str, dict[str, Any]]:
+    """Give the lines of a chunk, and what is known of it; count it."""
+    lines: list[str] = []
+    table = tallies["table"]
+    records = candidates = 0
+    mark = opened.skips.mark()
+    for scored in chunk(None):
+        voted = None
+        if isinstance(table, Summary):
+            voted = vote_on(scored, writer.settings, sizes=sizes)
+            table.add(scored.scores, voted.answers, voted.elections, voted.grades)
+        elif isinstance(table, Counts):
+            table.add(scored.scores)
+        for name, tally in {"kept": KeptCandidates.of(scored), **scored.tallies}.items():
+            tallies[name].merge(tally.state())
+        if opened.out is not None:
+            lines += writer.lines(scored, voted)
+        records += scored.scores.problems
+        candidates += int(scored.scores.offsets[-1])
+    facts = {
+        **opened.read.facts(),
+        "records": records,
+        "candidates": candidates,
+        "position": opened.lines.position(),
+        "failed": opened.skips.since(mark),
+    }
+    return "".join(lines), facts
+
+
+def _keep(opened: OpenFiles, number: int, facts: Mapping[str, Any], text: str) -> None:
+    if opened.out is None:
+        return
+    content = encoded(text, opened.out.name)
+    if opened.shards is None:
+        opened.out.write_bytes(content)
+    else:
+        opened.shards.write(number, facts, content)
+
+
+def _from_before(opened: OpenFiles, number: int, chunk: Chunk) -> Mapping[str, Any] | None:
+    """Give what an earlier run has kept of a chunk, if it holds good now.
+
+    Raises:
+        UnfitShardsError: that run has read something else.
+    """
+    shards = opened.shards
+    facts = None if shards is None else shards.read(number)
+    if shards is None or facts is None:
+        return None
+    read = opened.read.facts()
+    if any(facts[name] != value for name, value in read.items()):
+        raise shards.fault(
+            f"the input that was read when shard {number} was kept",
+            f"something else up to {read['place']}",
+        )
+    failed = {fault["place"] for fault in facts["failed"]}
+    if failed:
+        # Refused again, they are left out again; else their neighbours are scored with them.
+        mark = opened.skips.mark()
+        for _ in chunk(failed):
+            opened.skips.undo(mark)
+            return None
+    return facts
+
+
+@contextmanager
+def _kept_behind(opened: OpenFiles) -> Iterator[None]:
+    """Say behind what a run goes on, and what is kept where it ends before its time."""
+    shards = opened.shards
+    if shards is None:
+        yield
+        return
+    kept = shards.kept()
+    if kept is not None:
+        size = opened.lines.size
+        share = f" ({min(kept.facts['position'] / size, 1):.0%} of the input)" if size else ""
+        done = counted(kept.counts["candidates"], "candidate")
+        opened.say(f"goes on behind {done}{share}, kept by a run that ended at {_told(kept.ended)}")
+    try:
+        yield
+    except BaseException as error:
+        kept = shards.kept() if opened.resumes else None
+        if kept is not None and not isinstance(error, UnfitShardsError):
+            done = counted(kept.counts["candidates"], "candidate")
+            opened.say(f"{done} are kept in {shards.name}; type the same command to go on")
+        raise
+
+
+def _told(seconds: float) -> str:
+    then, now = time.localtime(seconds), time.localtime()
+    return time.strftime("%H:%M" if then[:3] == now[:3] else "%H:%M on %Y-%m-%d", then)
