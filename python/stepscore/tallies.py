@@ -23,6 +23,10 @@ class Tally:
         """Say what they come to, one line each."""
         return []
 
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program, as JSON."""
+        return {}
+
     def state(self) -> dict[str, Any]:
         """Give the counts as JSON, exactly."""
         return {name: _plain(value) for name, value in vars(self).items() if _is_count(value)}

@@ -11,15 +11,7 @@ from stepscore.cli.terminal import complain
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.files import Files
 from stepscore.records import Fields
-from stepscore.voting import (
-    DEFAULT_RULES,
-    VoteSettings,
-    parse_objectives,
-    parse_prefixes,
-    parse_rules,
-)
 from stepscore.voting.rules import typed_forms
-from stepscore.voting.settings import TIE_CREDITS
 
 if TYPE_CHECKING:
     from stepscore.scoring.truncation import Truncation
@@ -163,9 +155,14 @@ def add_fields(parser: argparse.ArgumentParser, names: Sequence[str] = ALL_FIELD
 
 
 def add_resume(parser: argparse.ArgumentParser) -> None:
-    """How a file is worked through in parts, one after the other or by several processes."""
+    """How a file is worked through in parts, and what is written at the end."""
     parser.add_argument(
         "--restart", action="store_true", help="forget what a stopped run has kept in OUT.shards"
+    )
+    parser.add_argument(
+        "--summary",
+        metavar="FILE.json",
+        help="write the figures of the table, with counts, seconds and provenance",
     )
     parser.add_argument(
         "--shard",
@@ -246,52 +243,6 @@ def add_seed(parser: argparse._ActionsContainer, kind: Callable[[str], int]) -> 
     )
 
 
-def add_votes(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """How candidates vote, and what is shown of it."""
-    votes = parser.add_argument_group("votes")
-    add_rule(
-        votes,
-        "a column of the table; may be repeated (default: majority, weighted, best_of_n)",
-        action="append",
-    )
-    votes.add_argument(
-        "--objectives",
-        metavar="AGG[,AGG]",
-        help="the aggregations that pareto (default: all) and multi_objective read together",
-    )
-    votes.add_argument(
-        "--ties",
-        choices=TIE_CREDITS,
-        default="share",
-        help="what the tables credit where the order of the candidates decides: share, how often "
-        "the rule is right over all their orders (default); first, whether it is right in the "
-        "order of the file; lose, whether it is right in every order",
-    )
-    votes.add_argument(
-        "--verify",
-        choices=("none", "math-verify"),
-        default="none",
-        help="what decides on answers whose keys differ: none (default), or math-verify, which "
-        "finds that x+1 and 1+x are equal",
-    )
-    votes.add_argument(
-        "--prefixes",
-        metavar="N[,N]",
-        help='a second table, of the first N candidates of every problem: sizes, or "powers" of 2',
-    )
-    return votes
-
-
-def add_explain(votes: argparse._ActionsContainer) -> None:
-    """A problem whose votes are explained."""
-    votes.add_argument(
-        "--explain",
-        metavar="ID",
-        help="print one problem, and why each rule chooses what it does; nothing is written "
-        '(where both 1 and "1" are ids, \'"1"\' means the text)',
-    )
-
-
 def fields_of(arguments: argparse.Namespace) -> Fields:
     """Read what `add_fields` has added; the other fields keep their names."""
     names = {name: getattr(arguments, f"{name}_field", default) for name, default, _ in _FIELDS}
@@ -319,13 +270,15 @@ def files_of(arguments: argparse.Namespace) -> Files:
         group_by=getattr(arguments, "group_by", None),  # a search has no samples yet
         restart=arguments.restart,
         share=getattr(arguments, "shard", None),  # and takes whole files
+        summary=getattr(arguments, "summary", None),
         say=complain,
     )
 
 
 def files_to_explain(arguments: argparse.Namespace) -> Files:
     """Read what `add_files` has added, where one problem is explained and nothing is written."""
-    for option in ("output", "skipped", "prefixes", "quiet", "chunk_size"):
+    whole = ("output", "skipped", "prefixes", "quiet", "chunk_size", "summary", "shard", "restart")
+    for option in whole:
         if getattr(arguments, option):
             raise InputError(
                 "nothing that belongs to the whole file",
@@ -339,30 +292,6 @@ def files_to_explain(arguments: argparse.Namespace) -> Files:
 def truncation_of(arguments: argparse.Namespace) -> Truncation:
     """Read --truncate."""
     return "steps" if arguments.truncate else "error"
-
-
-def votes_of(arguments: argparse.Namespace) -> VoteSettings:
-    """Read how the candidates vote from what `add_votes` has added."""
-    rules = parse_rules(arguments.rule) if arguments.rule else DEFAULT_RULES
-    objectives = parse_objectives(arguments.objectives, rules)
-    if arguments.verify == "none":
-        return VoteSettings(rules, objectives, tie_credit=arguments.ties)
-    # Only here: most votes need no processes and no database of verdicts.
-    from stepscore import verifier
-
-    if not verifier.installed():
-        raise InputError(
-            "that package",
-            got="none that is installed",
-            advice='type: pip install "stepscore[math]"',
-            argument=Argument("verify", "math-verify"),
-        )
-    return VoteSettings(rules, objectives, arguments.verify, arguments.ties)
-
-
-def prefixes_of(arguments: argparse.Namespace) -> tuple[int, ...]:
-    """Read --prefixes."""
-    return () if arguments.prefixes is None else parse_prefixes(arguments.prefixes)
 
 
 def unescaped(text: str) -> str:

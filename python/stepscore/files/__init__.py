@@ -1,5 +1,6 @@
 """Files: lines read one after the other, and output that appears whole or not at all."""
 
+from stepscore.files.folder import PartFolder, names_folder
 from stepscore.files.inputs import Inputs
 from stepscore.files.lines import LineReader, number_in
 from stepscore.files.parts import discard_parts
@@ -11,6 +12,7 @@ from stepscore.files.whole import WholeFile, check_different, encoded
 __all__ = [
     "Inputs",
     "LineReader",
+    "PartFolder",
     "Shards",
     "UnfitShardsError",
     "WholeFile",
@@ -21,5 +23,6 @@ __all__ = [
     "encoded",
     "is_standard_output",
     "is_stream",
+    "names_folder",
     "number_in",
 ]

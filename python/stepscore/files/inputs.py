@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from stepscore.errors import InputError
+from stepscore.files.folder import parts_in
 from stepscore.files.lines import LineReader
 
 
@@ -17,8 +18,8 @@ class Inputs:
     Iterating gives (place, bytes) as `LineReader` does.
 
     Args:
-        paths: files; ``-`` for standard input, alone; or patterns such as ``in-*.jsonl``, whose
-            files come in the order of their names.
+        paths: files; ``-`` for standard input, alone; patterns such as ``in-*.jsonl``, whose files
+            come in the order of their names; folders that a job has written.
 
     Attributes:
         paths: the files, without patterns.
@@ -92,6 +93,10 @@ class Inputs:
 def _without_patterns(paths: Sequence[str]) -> tuple[str, ...]:
     found: list[str] = []
     for path in paths:
+        parts = parts_in(path) if os.path.isdir(path) else None
+        if parts is not None:
+            found += parts
+            continue
         if path == "-" or not glob.has_magic(path) or os.path.lexists(path):
             found.append(path)
             continue

@@ -40,6 +40,7 @@ class LineReader:
         self.size: int | None = None
         self._closes = path != "-"
         self._begins_with = b""
+        self._position = 0
         if path == "-":
             if sys.stdin is None:
                 raise InputError(
@@ -73,12 +74,15 @@ class LineReader:
 
     def __exit__(self, *exception: object) -> None:
         if self._closes:
+            self.position()  # which stays known
             self._lines.close()
             self._raw.close()
 
     def position(self) -> int:
         """How many bytes of the file have been read, to compare with `size`."""
-        return self._raw.tell() if self.size is not None else 0
+        if not self._raw.closed and self.size is not None:
+            self._position = self._raw.tell()
+        return self._position
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         if self.is_table:

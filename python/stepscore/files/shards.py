@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,21 +55,25 @@ class Shards:
 
     Args:
         target: the output.
+        is_folder: whether it is a folder, which is made, and within which the shards are kept.
         restart: whether to forget what an earlier run has kept.
 
     Attributes:
         name: of the folder, as messages give it.
+        content: what the shards depend on, as far as it was said.
 
     Raises:
         InputError: a folder that cannot be made, or that another run is at work in.
     """
 
-    def __init__(self, target: str, *, restart: bool = False) -> None:
-        self.name = f"{target}.shards"
+    def __init__(self, target: str, *, is_folder: bool = False, restart: bool = False) -> None:
+        self.name = os.path.join(target, ".shards") if is_folder else f"{target}.shards"
         self.folder = Path(self.name)
-        self._content: dict[str, Any] = {}
+        self.content: dict[str, Any] = {}
         self._lock: int | None = None
         try:
+            if is_folder:
+                self.folder.parent.mkdir(exist_ok=True)
             self.folder.mkdir(exist_ok=True)
             self._take()
             for path in self.folder.iterdir():
@@ -100,7 +104,7 @@ class Shards:
             UnfitShardsError: something differs; it is named.
         """
         new: dict[str, Any] = json.loads(json.dumps(content))
-        self._content |= new
+        self.content |= new
         if not self._numbers:
             return
         try:
@@ -138,7 +142,7 @@ class Shards:
         if number not in self._numbers:
             return None
         try:
-            facts: Mapping[str, Any] = self._facts(number)
+            facts = self.facts(number)
             for _ in self._blocks(number):
                 pass
         except (OSError, ValueError, KeyError):
@@ -160,20 +164,26 @@ class Shards:
         line = json.dumps({**facts, "bytes": len(text), "blake2b": checksum}) + "\n"
         try:
             if not self._numbers:
-                begun = {**self._content, "begun": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+                begun = {**self.content, "begun": time.strftime("%Y-%m-%d %H:%M:%S %z")}
                 self._put(_MANIFEST, json.dumps(begun, indent=1).encode())
             self._put(self._path(number).name, line.encode(), text)
         except OSError as error:
             raise self._unwritable(error) from error
         self._numbers.add(number)
 
-    def blocks(self, count: int) -> Iterator[bytes]:
-        """Give the text of the first `count` shards, one after the other, in blocks.
+    def facts(self, number: int) -> dict[str, Any]:
+        """Give the facts of a shard that there is."""
+        with self._path(number).open("rb") as file:
+            facts: dict[str, Any] = json.loads(file.readline())
+        return facts
+
+    def blocks(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Give the text of some shards, one after the other, in blocks.
 
         Raises:
             UnfitShardsError: one that is damaged meanwhile.
         """
-        for number in range(count):
+        for number in numbers:
             try:
                 yield from self._blocks(number)
             except (OSError, ValueError, KeyError) as error:
@@ -230,11 +240,6 @@ class Shards:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:05}.shard"
-
-    def _facts(self, number: int) -> dict[str, Any]:
-        with self._path(number).open("rb") as file:
-            facts: dict[str, Any] = json.loads(file.readline())
-        return facts
 
     def _blocks(self, number: int) -> Iterator[bytes]:
         """Give the text of a shard, and raise ValueError at its end where it is not as written."""

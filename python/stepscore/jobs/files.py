@@ -11,7 +11,15 @@ from typing import Any
 
 from stepscore.arrays import check_environment
 from stepscore.errors import InputError, Spell, as_argument
-from stepscore.files import Inputs, Shards, WholeFile, check_different, is_stream
+from stepscore.files import (
+    Inputs,
+    PartFolder,
+    Shards,
+    WholeFile,
+    check_different,
+    is_stream,
+    names_folder,
+)
 from stepscore.jobs.skips import OnError, Skips
 from stepscore.records import Fields, gather_rows
 
@@ -22,7 +30,8 @@ class Files:
 
     Attributes:
         source: the input, or several; see `stepscore.files.Inputs`.
-        target: the output; None writes none.
+        target: the output; a folder of parts where it ends in a slash or is a folder; None writes
+            none.
         overwrite: whether existing files may be replaced.
         on_error: what a record that cannot be processed does.
         skipped: where skipped records are listed; None lists the first on standard error alone.
@@ -34,6 +43,7 @@ class Files:
             None where every line is a problem.
         restart: whether to forget what an ended run of the same output has kept.
         share: (i, n): work on the i-th of n equal parts of the records, from 1; None on all.
+        summary: where the figures of the table are written as JSON; None writes them nowhere.
         say: takes remarks: behind what a run goes on, and what it keeps when it ends early.
     """
 
@@ -48,6 +58,7 @@ class Files:
     group_by: str | None = None
     restart: bool = False
     share: tuple[int, int] | None = None
+    summary: str | None = None
     say: Callable[[str], None] = lambda remark: None
 
     @property
@@ -111,16 +122,17 @@ class OpenFiles:
         skips: takes the records that cannot be processed.
         shards: the finished pieces of the output; None where it is written at once.
         resumes: whether they stay where the job ends early.
-        say: see `Files`.
+        summary, say: see `Files`.
         read: knows what was read.
     """
 
     lines: Inputs
-    out: WholeFile | None
+    out: WholeFile | PartFolder | None
     pages: dict[str, WholeFile]
     skips: Skips
     shards: Shards | None = None
     resumes: bool = False
+    summary: WholeFile | None = None
     say: Callable[[str], None] = lambda remark: None
     read: WhatWasRead = field(default_factory=WhatWasRead)
 
@@ -159,8 +171,12 @@ def open_files(
     shards = None
     resumes = lines.can_be_read_again
     if job is not None and files.target is not None and not is_stream(files.target):
-        WholeFile(files.target, overwrite=True)  # a wrong path is named before a folder is made
-        shards = stack.enter_context(Shards(files.target, restart=files.restart or not resumes))
+        is_folder = names_folder(files.target)
+        if not is_folder:
+            WholeFile(files.target, overwrite=True)  # names a wrong path before a folder is made
+        shards = stack.enter_context(
+            Shards(files.target, is_folder=is_folder, restart=files.restart or not resumes)
+        )
         if not resumes:
             stack.push(lambda *exception: shards.remove())
         shards.agree({"job": dict(job), "input": _described(lines, files)})
@@ -171,15 +187,21 @@ def open_files(
         whole = WholeFile(path, overwrite=files.overwrite or known, announce=announce)
         return stack.enter_context(whole)
 
-    out = None if files.target is None else write(files.target)
+    out: WholeFile | PartFolder | None = None
+    if files.target is not None:
+        if shards is not None and names_folder(files.target):
+            out = PartFolder(files.target, shards, overwrite=files.overwrite)
+        else:
+            out = write(files.target)
     opened = {name: write(path) for name, path in pages.items()}
     log = None if files.skipped is None else write(files.skipped)
+    summary = None if files.summary is None else write(files.summary)
     skips = Skips(files.on_error, log, files.spell)
-    return OpenFiles(lines, out, opened, skips, shards, resumes, files.say)
+    return OpenFiles(lines, out, opened, skips, shards, resumes, summary, files.say)
 
 
 def _check_paths(lines: Inputs, files: Files, pages: Mapping[str, str]) -> None:
-    outputs = {"target": files.target, "skipped": files.skipped}
+    outputs = {name: getattr(files, name) for name in ("target", "skipped", "summary")}
     outputs |= {f"trees.{name}": path for name, path in pages.items()}
     for source in lines.paths:
         check_different({"source": source, **outputs})
@@ -231,6 +253,13 @@ def _share(
     else:
         count = opened.lines.count()
     part, parts = share
+    if count < parts:
+        raise InputError(
+            "no more parts than records",
+            got=f"{parts:,} parts of {count:,}",
+            advice="take fewer",
+            argument="share",
+        )
     return islice(lines, count * (part - 1) // parts, count * part // parts)
 
 

@@ -40,6 +40,11 @@ class JudgedCounts(Tally):
         if standings.faults and not self.first:
             self.first = f"{place}: {standings.faults[0]}"
 
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program."""
+        names = ("matches", "undecided", "asked", "missing")
+        return {name: getattr(self, name) for name in names}
+
     def lines(self) -> list[str]:
         """Say it, in lines of at most 100 columns."""
         notes = [f"{_matches(self.matches)} by {counted(self.asked, 'verdict')}."]

@@ -13,7 +13,7 @@ from typing import Any
 from stepscore.answers import same_answer
 from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
-from stepscore.files import Inputs, is_stream
+from stepscore.files import Inputs, WholeFile, is_stream
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
 from stepscore.jobs.search_journals import Journals
 from stepscore.jobs.search_parameters import parse_parameters
@@ -113,7 +113,7 @@ def search_file(
     with ExitStack() as stack:
         stack.push(partial(_tell_kept, begun, kept))  # first, and so called last
         opened = open_files(stack, files, plan.trees)
-        assert opened.out is not None
+        assert isinstance(opened.out, WholeFile)
         count = _look_ahead(opened, files, trees)
         models = load()
         provenance = {

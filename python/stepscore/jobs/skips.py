@@ -122,6 +122,10 @@ class KeptCandidates(Tally):
             record = scored.records[record_of[place]]
             self._first = f"{record.place}: {scored.skipped[place]}"
 
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program."""
+        return {"candidates_without_scores": self._skipped, "ends_removed": self._stripped}
+
     def lines(self) -> list[str]:
         """Say it, each in lines of at most 100 columns; nothing where there is nothing to say."""
         notes = []

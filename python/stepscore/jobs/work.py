@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stepscore.files import UnfitShardsError, encoded
+from stepscore.files import PartFolder, Shards, UnfitShardsError, WholeFile, encoded
 from stepscore.jobs.files import OpenFiles, Report, nothing_processed
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.skips import KeptCandidates
@@ -55,29 +56,53 @@ def work(
     writer: ResultWriter | None = None
     totals: dict[str, Tally] = {}
     number = 0
-    with Progress(what, opened.lines.size) as progress, _kept_behind(opened):
-        for number, chunk in enumerate(chunks, 1):
-            if writer is None:
-                writer, new_tallies = start()
-                totals = new_tallies()
-            facts = _from_before(opened, number - 1, chunk)
-            if facts is None:
-                tallies = new_tallies()
-                text, facts = _work_on(chunk, opened, writer, tallies, sizes)
-                facts["tallies"] = {name: tally.state() for name, tally in tallies.items()}
-                _keep(opened, number - 1, facts, text)
-                progress.update(facts["candidates"], opened.lines.position())
-            else:
-                progress.skip(opened.lines.position())
-            for name, tally in totals.items():
-                tally.merge(facts["tallies"][name])
+    with _kept_behind(opened):
+        with Progress(what, opened.lines.size) as progress:
+            for number, chunk in enumerate(chunks, 1):
+                if writer is None:
+                    writer, new_tallies = start()
+                    totals = new_tallies()
+                facts = _from_before(opened, number - 1, chunk)
+                if facts is None:
+                    tallies = new_tallies()
+                    text, facts = _work_on(chunk, opened, writer, tallies, sizes)
+                    facts["tallies"] = {name: tally.state() for name, tally in tallies.items()}
+                    _keep(opened, number - 1, facts, text)
+                    progress.update(facts["candidates"], opened.lines.position())
+                else:
+                    progress.skip(opened.lines.position())
+                for name, tally in totals.items():
+                    tally.merge(facts["tallies"][name])
         if writer is None:
             raise nothing_processed(opened.lines.name, opened.skips)
-        if opened.shards is not None and opened.out is not None:
-            for block in opened.shards.blocks(number):
-                opened.out.write_bytes(block)
-    table = [line for tally in totals.values() for line in tally.lines()]
-    return Report(table, opened.skips.report(), progress.count, progress.seconds)
+        if opened.shards is not None:
+            _put_together(opened.shards, number, opened.out)
+        table = [line for tally in totals.values() for line in tally.lines()]
+        report = Report(table, opened.skips.report(), progress.count, progress.seconds)
+        if opened.summary is not None:
+            content = _summary(what, opened, report, totals, writer.provenance)
+            opened.summary.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return report
+
+
+def _summary(
+    what: str,
+    opened: OpenFiles,
+    report: Report,
+    totals: Mapping[str, Tally],
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Give what the table says, and what it comes from, as JSON."""
+    return {
+        "command": what,
+        "input": list(opened.lines.paths),
+        "output": None if opened.out is None else opened.out.name,
+        **{name: value for tally in totals.values() for name, value in tally.figures().items()},
+        "skipped_records": opened.skips.count,
+        "seconds": round(report.seconds, 3),
+        "candidates_in_these_seconds": report.count,
+        "provenance": provenance,
+    }
 
 
 def _work_on(
@@ -119,10 +144,19 @@ def _keep(opened: OpenFiles, number: int, facts: Mapping[str, Any], text: str) -
     if opened.out is None:
         return
     content = encoded(text, opened.out.name)
-    if opened.shards is None:
-        opened.out.write_bytes(content)
-    else:
+    if opened.shards is not None:
         opened.shards.write(number, facts, content)
+    elif isinstance(opened.out, WholeFile):
+        opened.out.write_bytes(content)
+
+
+def _put_together(shards: Shards, count: int, out: WholeFile | PartFolder | None) -> None:
+    """Write the output from its shards."""
+    if isinstance(out, PartFolder):
+        out.put_together(count)
+    elif out is not None:
+        for block in shards.blocks(range(count)):
+            out.write_bytes(block)
 
 
 def _from_before(opened: OpenFiles, number: int, chunk: Chunk) -> Mapping[str, Any] | None:

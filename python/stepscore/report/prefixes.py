@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.answers import Grades
 from stepscore.ragged import first_true
-from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
+from stepscore.report.accuracy import (
+    accuracy_cells,
+    accuracy_figures,
+    agreement_cells,
+    agreement_figures,
+    agreement_headings,
+)
 from stepscore.report.table import WIDTH, percent, table
 from stepscore.tallies import Tally
 from stepscore.voting import AccuracyCounts, CandidateScores, Elections, VoteSettings
@@ -97,6 +104,21 @@ class PrefixTable(Tally):
         if fewest < sizes[-1]:
             lines.append("  (where a problem has fewer than n candidates, all of them vote)")
         return lines
+
+    def shares(self, most: int) -> dict[str, Any]:
+        """Give the same as shares, for a program."""
+        sizes = [size for size in self.sizes if self.sizes is not POWERS or size <= most]
+        names = [str(size) for size in self.sizes]
+        of_rules = accuracy_figures if self._known else agreement_figures
+        figures = {
+            rule: {name: row[name] for name in names[: len(sizes)]}
+            for rule, row in of_rules(self._counts, self._rules, names).items()
+        }
+        return {
+            "how": self._how,
+            "sizes": sizes,
+            "accuracy" if self._known else "agreement": figures,
+        }
 
 
 def _first_right(right: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

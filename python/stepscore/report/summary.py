@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from stepscore.answers import Answers, Grades
 from stepscore.errors import Argument, Spell, as_argument
 from stepscore.ragged import offsets_of
-from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
+from stepscore.report.accuracy import (
+    accuracy_cells,
+    accuracy_figures,
+    agreement_cells,
+    agreement_figures,
+    agreement_headings,
+)
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
 from stepscore.tallies import Tally
@@ -71,6 +77,11 @@ class Counts(Tally):
     def lines(self) -> list[str]:
         """Say it, one line each."""
         return [self.line(), *self.notes()]
+
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program."""
+        names = ("problems", "candidates", "steps", "truncated_steps", "truncated_candidates")
+        return {name: getattr(self, name) for name in names}
 
     def line(self) -> str:
         """Say how much it was in one line."""
@@ -184,6 +195,24 @@ class Summary(Tally):
         notes = [line for note in self._notes() for line in textwrap.wrap(note, NOTE_WIDTH)]
         parts = [part for part in ([self.counts.line()], body, more, notes) if part]
         return [line for part in parts for line in ("", *part)][1:]
+
+    def figures(self) -> dict[str, Any]:
+        """Give the tables for a program, with shares from 0 to 1."""
+        figures = self.counts.figures()
+        if self._known:
+            figures |= {
+                "with_known_answer": self._known,
+                "ties": self._ties,
+                "accuracy": accuracy_figures(self._counts, self._rules, self._columns),
+                "mean_accuracy": self._mean / self._known,
+                "some_right": self._any / self._known,
+            }
+        else:
+            agreement = agreement_figures(self._counts, self._rules, self._columns)
+            figures |= {"ties": self._ties, "agreement": agreement}
+        if self._prefixes is not None:
+            figures["prefixes"] = self._prefixes.shares(self.counts.most)
+        return figures
 
     def _accuracy(self) -> list[str]:
         known = self._known
