@@ -63,7 +63,7 @@ sanitize: .venv/compilers
 
 # The random tests at their full size, of which `make test` runs a fixed small part. Takes an hour.
 sweep: build
-	STEPSCORE_HYPOTHESIS=explore STEPSCORE_ANSWER_PAIRS=100000 \
+	STEPSCORE_HYPOTHESIS=explore STEPSCORE_ANSWER_PAIRS=100000 STEPSCORE_KILLS=50 \
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 	$(CMAKE) --preset sanitize --log-level=WARNING -D "STEPSCORE_EMULATION_SEEDS=1;2;3;5;6;7;8;9"
 	$(CMAKE) --build --preset sanitize

@@ -154,11 +154,16 @@ def add_fields(parser: argparse.ArgumentParser, names: Sequence[str] = ALL_FIELD
             )
 
 
+def add_restart(parser: argparse.ArgumentParser) -> None:
+    """Whether a run begins anew."""
+    parser.add_argument(
+        "--restart", action="store_true", help="forget what a stopped run of this output has kept"
+    )
+
+
 def add_resume(parser: argparse.ArgumentParser) -> None:
     """How a file is worked through in parts, and what is written at the end."""
-    parser.add_argument(
-        "--restart", action="store_true", help="forget what a stopped run has kept in OUT.shards"
-    )
+    add_restart(parser)
     parser.add_argument(
         "--summary",
         metavar="FILE.json",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stepscore.files import PartFolder, Shards, UnfitShardsError, WholeFile, encoded
+from stepscore.files import PartFolder, UnfitShardsError, WholeFile, encoded
 from stepscore.jobs.files import OpenFiles, Report, nothing_processed
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.skips import KeptCandidates
@@ -56,18 +56,18 @@ def work(
     writer: ResultWriter | None = None
     totals: dict[str, Tally] = {}
     number = 0
-    with _kept_behind(opened):
+    with kept_behind(opened):
         with Progress(what, opened.lines.size) as progress:
             for number, chunk in enumerate(chunks, 1):
                 if writer is None:
                     writer, new_tallies = start()
                     totals = new_tallies()
-                facts = _from_before(opened, number - 1, chunk)
+                facts = from_before(opened, number - 1, chunk)
                 if facts is None:
                     tallies = new_tallies()
                     text, facts = _work_on(chunk, opened, writer, tallies, sizes)
                     facts["tallies"] = {name: tally.state() for name, tally in tallies.items()}
-                    _keep(opened, number - 1, facts, text)
+                    keep(opened, number - 1, facts, text)
                     progress.update(facts["candidates"], opened.lines.position())
                 else:
                     progress.skip(opened.lines.position())
@@ -75,8 +75,7 @@ def work(
                     tally.merge(facts["tallies"][name])
         if writer is None:
             raise nothing_processed(opened.lines.name, opened.skips)
-        if opened.shards is not None:
-            _put_together(opened.shards, number, opened.out)
+        put_together(opened, number)
         table = [line for tally in totals.values() for line in tally.lines()]
         report = Report(table, opened.skips.report(), progress.count, progress.seconds)
         if opened.summary is not None:
@@ -140,7 +139,8 @@ def _work_on(
     return "".join(lines), facts
 
 
-def _keep(opened: OpenFiles, number: int, facts: Mapping[str, Any], text: str) -> None:
+def keep(opened: OpenFiles, number: int, facts: Mapping[str, Any], text: str) -> None:
+    """Keep what a chunk has come to: its lines, and what is known of it."""
     if opened.out is None:
         return
     content = encoded(text, opened.out.name)
@@ -150,17 +150,26 @@ def _keep(opened: OpenFiles, number: int, facts: Mapping[str, Any], text: str) -
         opened.out.write_bytes(content)
 
 
-def _put_together(shards: Shards, count: int, out: WholeFile | PartFolder | None) -> None:
-    """Write the output from its shards."""
-    if isinstance(out, PartFolder):
-        out.put_together(count)
-    elif out is not None:
-        for block in shards.blocks(range(count)):
-            out.write_bytes(block)
+def put_together(opened: OpenFiles, count: int) -> None:
+    """Write the output from its first `count` shards; without shards it is written already."""
+    if opened.shards is None:
+        return
+    if isinstance(opened.out, PartFolder):
+        opened.out.put_together(count)
+    elif opened.out is not None:
+        for block in opened.shards.blocks(range(count)):
+            opened.out.write_bytes(block)
 
 
-def _from_before(opened: OpenFiles, number: int, chunk: Chunk) -> Mapping[str, Any] | None:
+def from_before(
+    opened: OpenFiles, number: int, chunk: Chunk | None = None
+) -> Mapping[str, Any] | None:
     """Give what an earlier run has kept of a chunk, if it holds good now.
+
+    Args:
+        opened: the files.
+        number: of the chunk.
+        chunk: tries records again that the model refused; None where it refuses none.
 
     Raises:
         UnfitShardsError: that run has read something else.
@@ -176,7 +185,7 @@ def _from_before(opened: OpenFiles, number: int, chunk: Chunk) -> Mapping[str, A
             f"something else up to {read['place']}",
         )
     failed = {fault["place"] for fault in facts["failed"]}
-    if failed:
+    if failed and chunk is not None:
         # Refused again, they are left out again; else their neighbours are scored with them.
         mark = opened.skips.mark()
         for _ in chunk(failed):
@@ -186,8 +195,9 @@ def _from_before(opened: OpenFiles, number: int, chunk: Chunk) -> Mapping[str, A
 
 
 @contextmanager
-def _kept_behind(opened: OpenFiles) -> Iterator[None]:
+def kept_behind(opened: OpenFiles, unit: str = "candidate") -> Iterator[None]:
     """Say behind what a run goes on, and what is kept where it ends before its time."""
+    units = f"{unit}s"
     shards = opened.shards
     if shards is None:
         yield
@@ -196,14 +206,14 @@ def _kept_behind(opened: OpenFiles) -> Iterator[None]:
     if kept is not None:
         size = opened.lines.size
         share = f" ({min(kept.facts['position'] / size, 1):.0%} of the input)" if size else ""
-        done = counted(kept.counts["candidates"], "candidate")
+        done = counted(kept.counts[units], unit)
         opened.say(f"goes on behind {done}{share}, kept by a run that ended at {_told(kept.ended)}")
     try:
         yield
     except BaseException as error:
         kept = shards.kept() if opened.resumes else None
         if kept is not None and not isinstance(error, UnfitShardsError):
-            done = counted(kept.counts["candidates"], "candidate")
+            done = counted(kept.counts[units], unit)
             opened.say(f"{done} are kept in {shards.name}; type the same command to go on")
         raise
 
