@@ -97,6 +97,7 @@ def results(folder: Path, done: subprocess.CompletedProcess[str]) -> tuple[bytes
     return (folder / "out.jsonl").read_bytes(), (folder / "log.jsonl").read_bytes(), done.stdout
 
 
+@pytest.mark.timeout(7200)
 def test_a_run_that_is_killed_anywhere_comes_to_the_same_bytes(tmp_path: Path) -> None:
     text = rows(ROWS)
     folder = tmp_path / "undisturbed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from stepscore.errors import Spell, as_argument
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
-# Scores some whole problems, once or never: those of the records at some places, or of all.
-Chunk = Callable[[Collection[str] | None], Iterable[ScoredRecords]]
+
+class Chunk(NamedTuple):
+    """Some whole problems of a file.
+
+    Attributes:
+        last: the place of the last of them.
+        score: scores those of the records at some places, or all.
+    """
+
+    last: str
+    score: Callable[[Collection[str] | None], Iterable[ScoredRecords]]
 
 
 def score_lines(
@@ -74,7 +83,7 @@ def score_lines(
         )
 
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield partial(score, chunk)
+        yield Chunk(chunk[-1].place, partial(score, chunk))
         skips.write_down()
 
 
@@ -109,7 +118,7 @@ def judge_lines(
             yield judged
 
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield partial(score, chunk)
+        yield Chunk(chunk[-1].place, partial(score, chunk))
         skips.write_down()
 
 
@@ -137,7 +146,7 @@ def read_lines(
 
     records = parse_records(lines, fields, "scores", skips.take, check.check)
     for chunk in _chunks(records, chunk_size, UniqueIds(), skips):
-        yield partial(score, chunk)
+        yield Chunk(chunk[-1].place, partial(score, chunk))
         skips.write_down()
 
 
