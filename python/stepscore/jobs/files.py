@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -131,6 +132,7 @@ class OpenFiles:
         shards: the finished pieces of the output; None where it is written at once.
         resumes: whether they stay where the job ends early.
         summary, say: see `Files`.
+        begun: when they were opened, of a clock that only runs on.
         read: knows what was read.
     """
 
@@ -143,6 +145,7 @@ class OpenFiles:
     summary: WholeFile | None = None
     say: Callable[[str], None] = lambda remark: None
     read: WhatWasRead = field(default_factory=WhatWasRead)
+    begun: float = field(default_factory=time.monotonic)
 
     def watched(self, lines: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         """Give (place, bytes) of records, of which `facts` is asked where there are shards."""

@@ -101,6 +101,7 @@ def _summary(
         **{name: value for tally in totals.values() for name, value in tally.figures().items()},
         "skipped_records": opened.skips.count,
         "seconds": round(report.seconds, 3),
+        "seconds_with_loading": round(time.monotonic() - opened.begun, 3),
         "candidates_in_these_seconds": report.count,
         "provenance": provenance,
     }
