@@ -302,7 +302,8 @@ LIKELIHOODS = [name for name in ROWS if name not in HIDDEN_STATES]
 def test_what_reads_every_token_is_refused_by_name(name: str, tmp_path: Path) -> None:
     row = ROWS[name]
     written(row, tmp_path / "prm")
-    with pytest.raises(ValueError, match=f"got that of '{row.recipe.name}', with next_tokens"):
+    said = f"got '{row.recipe.name}', which adds up the log-probabilities of all"
+    with pytest.raises(ValueError, match=said):
         stepscore.check_model(tmp_path / "prm", recipe=row.recipe)
 
 
