@@ -198,14 +198,13 @@ def test_a_judge_that_is_typed_wrong(
     assert re.search(message.replace("(", r"\("), capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("command", ["check", "convert-checkpoint", "bench"])
+@pytest.mark.parametrize("command", ["convert-checkpoint", "bench"])
 def test_a_family_is_refused_where_hidden_states_are_read(
     command: str, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "capo.json"
     path.write_text(json.dumps({"recipe": "capo", "prompt": "{problem}{solution}"}))
     places = {
-        "check": ["check", "lab"],
         "convert-checkpoint": ["convert-checkpoint", "lab", str(tmp_path / "out")],
         "bench": ["bench", "forward", write(RECORD), "--model", "lab"],
     }
@@ -257,7 +256,7 @@ def test_a_server_needs_a_family(
     assert "add --recipe NAME, such as r-prm, and --served-as NAME" in error
     assert "no such folder" not in error
     assert main(["check", "http://h:1/v1", *recipe]) == 2
-    assert "got a URL; a model behind a server writes texts" in capsys.readouterr().err
+    assert "add --recipe NAME, such as r-prm, and --served-as NAME" in capsys.readouterr().err
 
 
 def test_a_family_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,3 +84,24 @@ def test_published_prompts_run_on_a_real_model(policy, gsm8k: Traces) -> None:
         expected.append(1 / (1 + math.exp(no - yes)))
     if verdict.fault is None:
         assert verdict.score == pytest.approx(sum(expected) / 2, abs=1e-4)
+
+
+def test_the_check_reads_a_real_model_again(policy, gsm8k: Traces) -> None:
+    problem, steps = gsm8k[0]
+    prm = verdicts.likert(
+        policy,
+        prompt="Question: {problem}\nNew step: {step}\nIs the new step right?",
+        scope="step",
+        scale=(0, 1),
+        asked="\nMark (0 or 1):",
+        cut_off="ask",
+        sampling=verdicts.Sampling(8, logprobs=4000),
+    )
+    report = verdicts.check_verdicts(prm, problem, [steps[:1]], max_tokens=4)
+    assert report.agrees, report.differences
+    assert (report.steps, report.verdicts, report.tokens) == (1, 1, 1)
+    assert report.largest is not None
+    assert report.largest < 1e-4
+    assert [len(ids) for _, ids in report.words] == [1, 1]
+    [adds] = [finding for finding in report.findings if finding.kind == "template"]
+    assert "You are a helpful AI named SmolLM" in adds.text  # which nobody passed

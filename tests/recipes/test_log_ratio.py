@@ -25,7 +25,7 @@ from transformers import (
 )
 
 import stepscore
-from stepscore.recipes import Recipe, eurus_implicit_prm, step_likelihood
+from stepscore.recipes import Encoded, Recipe, eurus_implicit_prm, step_likelihood
 
 COEF = 0.25
 SETTINGS = [
@@ -454,3 +454,143 @@ def test_a_deep_copy_has_a_reference_of_its_own(pair):
     again = pickle.loads(pickle.dumps(prm))
     for other in (twin, again, replace(prm, token_budget=64)):
         assert np.array_equal(score(other).values, score(prm).values)
+
+
+# --- the slow reading -------------------------------------------------------------------------
+
+
+def check(model, chosen: Recipe | stepscore.ProcessRewardModel, **more) -> stepscore.CheckReport:
+    if isinstance(chosen, Recipe):
+        return stepscore.check_model(model, recipe=chosen, **more)
+    return stepscore.check_model(chosen, **more)
+
+
+def found(report: stepscore.CheckReport) -> set[str]:
+    return {difference.what for difference in report.differences}
+
+
+@pytest.mark.parametrize(("variant", "llama"), SETTINGS)
+def test_the_check_agrees_with_both_models(variant, llama, pair):
+    model, reference, *both = pair(llama)
+    made = recipe(variant, llama, reference)
+    report = check(model, made)
+    assert report.agrees, report.differences
+    assert report.largest < 1e-5
+    assert (report.traces, report.refused) == (21, ())
+    assert "positions" not in {finding.kind for finding in report.findings}
+    # And its slow reading is that of the tests.
+    from stepscore.scoring.checking.check import _Engine, _read, open_model
+    from stepscore.scoring.checking.traces import CheckTrace
+
+    prm = stepscore.load(model, recipe=made)
+    engine = _Engine.of(prm, [CheckTrace(str(index), *each) for index, each in enumerate(PAIRS)])
+    slow = _read(engine, open_model(model), prm.tokenizer, torch.float32, torch.device("cpu"))
+    expected = np.concatenate(dense_sums(variant, llama, both))
+    np.testing.assert_allclose(slow[:, 0], expected, rtol=0, atol=1e-5)
+
+
+def test_the_check_measures_half_precision_by_its_own_noise(pair):
+    model, reference, *_ = pair(False)
+    report = check(model, recipe("card", False, reference), dtype="bfloat16")
+    assert report.agrees, report.differences
+    assert report.noise is not None
+    assert report.noise > 0
+
+
+class Moved:
+    """Encodes as a recipe does, but for the tokens that bound the sums."""
+
+    def __init__(self, right: Callable[..., Encoded], first: int, ends: int) -> None:
+        self.right, self.first, self.ends = right, first, ends
+
+    def __call__(self, *given):
+        encoded = self.right(*given)
+        first, ends = encoded.first_tokens + self.first, encoded.positions + self.ends
+        return replace(encoded, first_tokens=first, positions=ends)
+
+
+@pytest.mark.parametrize(("variant", "llama"), SETTINGS)
+@pytest.mark.parametrize(("first", "ends"), [(1, 0), (-1, 0), (0, -1)])
+def test_the_check_finds_sums_that_are_bounded_otherwise(variant, llama, first, ends, pair):
+    made = recipe(variant, llama, None)
+    report = check(pair(llama)[0], replace(made, encode=Moved(made.encode, first, ends)))
+    assert found(report) == {"positions"}
+    texts = [difference.slow for difference in report.differences]
+    said = "where the sums begin" if first else "which ends the sum of step 1"
+    assert sum(text.endswith(said) for text in texts) == report.traces
+
+
+@pytest.mark.parametrize(("first", "ends"), [(1, 0), (0, -1), (0, 1)])
+def test_the_check_finds_likelihoods_of_other_tokens(first, ends, pair):
+    made = step_likelihood()
+    solutions = [["a b.", "c d e."], ["It is 7 x"]]
+    assert check(pair(False)[0], made, problems="Why?", solutions=solutions).agrees
+    moved = replace(made, encode=Moved(made.encode, first, ends if ends < 0 else 0))
+    if ends > 0:  # a step that takes a token of the next one
+        solutions = solutions[:1]
+        right = made.encode
+        moved = replace(
+            made,
+            encode=lambda *given: replace(
+                right(*given), positions=right(*given).positions + [1, 0][: len(given[1][0])]
+            ),
+        )
+    report = check(pair(False)[0], moved, problems="Why?", solutions=solutions)
+    assert found(report) == {"positions"}
+
+
+def test_the_check_finds_a_model_a_reference_and_a_coefficient_that_differ(pair):
+    model, reference, *_ = pair(False)
+    prm = stepscore.load(model, recipe=recipe("card", False, reference))
+    assert check(model, prm).agrees
+    assert prm.reference is not None
+    with torch.no_grad():
+        weights = next(prm.reference.engine.backbone.parameters())
+        weights.mul_(1.01)
+        assert found(check(model, prm)) == {"score", "single"}
+        weights.div_(1.01)
+        next(prm.backbone.parameters()).mul_(1.01)
+    assert found(check(model, prm)) == {"score", "single"}
+
+
+@pytest.mark.parametrize("fault", ["coef", "reference", "single"])
+def test_the_check_finds_a_fault_of_the_sums(fault, pair, monkeypatch):
+    from stepscore.scoring.likelihood import engine
+
+    right = engine.step_sums
+
+    def wrong(likelihood, ratios, *rest):
+        if fault == "coef":
+            return right(replace(likelihood, coef=likelihood.coef * 1.01), ratios, *rest)
+        if fault == "reference":
+            return right(likelihood, -ratios, *rest)
+        values = right(likelihood, ratios, *rest)
+        values[:, 1] = values[:, 0]
+        return values
+
+    monkeypatch.setattr(engine, "step_sums", wrong)
+    model, reference, *_ = pair(False)
+    report = check(model, recipe("card", False, reference))
+    assert found(report) == {"score", "single"} - ({"score"} if fault == "single" else set())
+
+
+def test_the_check_says_of_which_texts_it_finds_no_bounds(pair):
+    made = recipe("best_of_n", False, None)
+    # In a step, the authors' way of writing makes one number of another.
+    report = check(pair(False)[0], made, problems="Why?", solutions=[["Step 2:  Step 3: a", "b"]])
+    assert report.agrees
+    other = replace(made, parameters=())
+    report = check(pair(False)[0], other, problems="Why?", solutions=[["a", "b"]])
+    [note] = [finding for finding in report.findings if finding.kind == "positions"]
+    assert (note.level, report.agrees) == ("note", True)
+    assert "a chat of another kind" in note.text
+
+
+def test_the_check_of_two_models_on_the_command_line(pair, capsys):
+    from stepscore.cli.main import main
+
+    model, reference, *_ = pair(False)
+    arguments = f"reference={reference},coef={COEF},system=Reason,template=qwen2.5"
+    assert main(["check", str(model), "--recipe", f"eurus-implicit-prm:{arguments}"]) == 0
+    text = capsys.readouterr().out
+    assert "recipe eurus-implicit-prm, float32: agrees\n  21 traces, 90 steps, " in text

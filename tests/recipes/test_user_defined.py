@@ -72,6 +72,50 @@ TURNS = {
     "head": {"words": ["+", "-"], "token": "last"},
     "readings": [{"activation": "softmax", "output": 0}],
 }
+PROBE = {
+    "name": "my-probe",
+    "layout": "prefix-probe",
+    "format": "chatml",
+    "system": "You are a helpful assistant.",
+    "user": "{problem}\n\n###\n\nThe reference answer is: There is no reference answer for this "
+    "question.",
+    "probe": "\n\n",
+    "eos": True,
+    "tokenisation": "separate",
+    "head": {"layers": ["reward"], "outputs": 1},
+    "readings": [{"activation": "sigmoid"}],
+}
+REMOVED = {
+    "name": "my-validity",
+    "layout": "removed-tags",
+    "prompt": "Question:\n{problem}\nAnswer:\nLet's think step by step.\n",
+    "head": {"layers": ["score_head"], "outputs": 3},
+    "readings": [
+        {"name": "validity", "activation": "softmax", "weights": [0, 1, 1]},
+        {"name": "redundancy", "activation": "softmax", "output": 1, "higher_is_better": False},
+    ],
+}
+DREAM = {
+    "name": "my-dream",
+    "layout": "text-end",
+    "prompt": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    "<|im_start|>user\n{problem}\n\n",
+    "unit": "step",
+    "joiner": "\n\n",
+    "after": "<|im_end|>\n<|im_start|>assistant\n",
+    "added_tokens": ["<|im_start|>", "<|im_end|>"],
+    "special_tokens": False,
+    "head": {"vocabulary": "LN", "file": "LN.pt"},
+    "readings": [{"activation": "sigmoid"}],
+}
+# What is described -> the row of the published recipe that reads the same.
+LOGIT = [{"activation": "sigmoid"}]
+DESCRIBED = {
+    "universal-prm": PROBE,
+    "reasoneval-34b": REMOVED,
+    "dream-prm": DREAM,
+    "rlhflow-prm": TURNS,
+}
 # What is described -> the builder of a checkpoint that a published recipe reads in the same way.
 SAME = {
     "separate-parts": (PARTS, "trl"),
@@ -81,7 +125,8 @@ SAME = {
 
 
 def test_every_layout_is_tried() -> None:
-    assert {*SAME, "text-end", "label-turns"} == set(LAYOUTS)
+    described = {each["layout"] for each in DESCRIBED.values()}
+    assert {*SAME, *described} == set(LAYOUTS)
 
 
 @pytest.mark.parametrize("layout", SAME)
@@ -98,19 +143,33 @@ def test_a_description_scores_as_what_it_describes(layout: str, tmp_path: Path) 
     assert scores.recipe.confidence == "user"
 
 
-def test_label_turns_score_as_the_recipe_that_they_describe(tmp_path: Path) -> None:
-    row = ROWS["rlhflow-prm"]
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_a_description_scores_as_the_published_recipe(name: str, tmp_path: Path) -> None:
+    row, description = ROWS[name], DESCRIBED[name]
     read = written(row, tmp_path / "prm")
     steps = ["We add 3 and 4.", " The sum is 7. "]
-    prm = stepscore.load(tmp_path / "prm", recipe=TURNS)
+    prm = stepscore.load(tmp_path / "prm", recipe=description)
     scores = prm.score("What is 7?", [steps])
     known = stepscore.load(tmp_path / "prm", recipe=row.recipe).score("What is 7?", [steps])
     assert scores.values.tobytes() == known.values.tobytes()
-    [trace] = row.sequences(row.tokenizer(), "What is 7?", steps)
+    assert {n: v.tobytes() for n, v in scores.readings.items()} == {
+        n: v.tobytes() for n, v in known.readings.items()
+    }
     with torch.no_grad():
-        expected = read(*trace)
-    np.testing.assert_allclose(scores.values, expected, rtol=0, atol=1e-5)
+        expected = [read(*each) for each in row.sequences(row.tokenizer(), "What is 7?", steps)]
+    np.testing.assert_allclose(scores.values, np.concatenate(expected), rtol=0, atol=1e-5)
     assert stepscore.check_model(prm).agrees
+
+
+def test_the_mean_of_all_logits_is_a_head(tmp_path: Path) -> None:
+    row = ROWS["llemma-prm"]
+    read = written(row, tmp_path / "prm")
+    recipe = changed(END, after="", added_tokens=[], head={"vocabulary": "mean"}, readings=LOGIT)
+    scores = stepscore.load(tmp_path / "prm", recipe=recipe).score("What is 7?", [["So 7 ."]])
+    ids = models.enc(row.tokenizer(), "What is 7?\nSo 7 .")
+    with torch.no_grad():
+        [expected] = read(ids, [len(ids) - 1])
+    np.testing.assert_allclose(scores.values, [expected], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("unit", ["step", "solution"])
@@ -132,7 +191,9 @@ def test_a_text_that_is_read_at_its_end(unit: str, tmp_path: Path) -> None:
     assert stepscore.check_model(prm).agrees
 
 
-@pytest.mark.parametrize("description", [*(each for each, _ in SAME.values()), END, TURNS])
+@pytest.mark.parametrize(
+    "description", [*(each for each, _ in SAME.values()), END, *DESCRIBED.values()]
+)
 def test_a_description_comes_back_from_its_recipe(description: dict[str, Any]) -> None:
     recipe = user_defined(description)
     assert recipe.as_config() == {"recipe": description}
@@ -200,6 +261,16 @@ WRONG = {
     "no separator": (changed(PARTS, separator=...), ["for separator, the text that ends every st"]),
     "no head": (changed(PARTS, head=...), ["for head, the head: {layers"]),
     "no special_tokens": (changed(TAGGED, special_tokens=...), ["for special_tokens, true or fal"]),
+    "a probe of nothing": (
+        changed(PROBE, probe="", eos=False),
+        ["for probe, a text behind the step, or eos: true", "use the layout text-end"],
+    ),
+    "a place that is none": (changed(REMOVED, read="first"), ["for read, one of last, before_l"]),
+    "a file of a mean": (
+        changed(DREAM, head={"vocabulary": "mean", "file": "LN.pt"}),
+        ["for head.file, no file beside mean"],
+    ),
+    "a softmax over a vocabulary": (changed(DREAM, readings=reading()), ["which is 1 for every"]),
     "a number for a text": (
         changed(PARTS, separator=5),
         ["for separator, a text", "got 5"],
@@ -226,7 +297,7 @@ WRONG = {
     ),
     "a wrong chat": (changed(CHAT, format="chat-ml"), ["did you mean 'chatml'"]),
     "no head of a kind": (changed(PARTS, head={"layrs": ["s"]}), ["did you mean 'layers'"]),
-    "an empty head": (changed(PARTS, head={}), ["one of the fields layers, words"]),
+    "an empty head": (changed(PARTS, head={}), ["one of the fields layers, words, vocabulary"]),
     "two heads": (changed(PARTS, head={"layers": ["s"], "words": ["a"]}), ["layers and words"]),
     "no outputs": (changed(PARTS, head={"layers": ["s"]}), ["for head.outputs, how many"]),
     "one word": (changed(TAGGED, head={"words": ["+"]}), ["at least two different words"]),

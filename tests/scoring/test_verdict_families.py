@@ -445,6 +445,14 @@ PROGRAM = """\
 #4. (by #3) Step 2: So 3."""
 
 
+@pytest.mark.parametrize("step", ["So 7.", "#2. (by #1) So 7."])
+def test_a_natural_program_without_labels_has_no_verdict_of_its_step(step: str) -> None:
+    prm = verdicts.natural_program(Scripted(lambda _: said("yes")))
+    scores = prm.score("What is 3 + 4?", [[step]], nan="propagate")
+    [fault] = scores.faults.values()
+    assert "labels of the problem and steps before it" in fault
+
+
 def test_a_natural_program_is_verified_by_its_premises_alone() -> None:
     policy = Scripted(lambda request: said('It holds.\nSo the answer is "yes".'))
     prm = verdicts.natural_program(policy)

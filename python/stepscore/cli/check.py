@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from stepscore.cli import options
-from stepscore.cli.models import add_loading, not_loaded
+from stepscore.cli.models import add_loading, load_prm, not_loaded
 from stepscore.cli.recipe_options import recipe_of
 from stepscore.cli.terminal import DifferError, say
-from stepscore.cli.verdict_models import refuse_verdicts
+from stepscore.cli.verdict_models import add_served_as, refuse_server, writes_verdicts
 from stepscore.errors import Argument, InputError
-from stepscore.jobs.check import DEFAULT_LIMIT, check_file
+from stepscore.jobs.check import DEFAULT_LIMIT, check_file, check_verdict_file
 from stepscore.progress import named_when_long
-from stepscore.report.check import check_lines
+from stepscore.report.check import check_lines, verdict_check_lines
 from stepscore.report.table import counted
 
 SUMMARY = "prove on your own weights that a model is read right"
@@ -25,12 +26,16 @@ scores wrong or worthless although they agree: two BOS, another chat template, a
 the checkpoint's, truncation, special tokens in texts, scores that tie at 0 or 1, constant or
 reversed ones. One model is in memory at a time, the second in float32.
 
+Of a model that writes its verdicts the prompt and the answer are shown. The log-probabilities that
+it tells, and its scores, are read again from full logits; a server is asked about one step.
+
 exit code: 0 they agree, 1 they differ (with --strict: or there are warnings), 2 bad input
 
 examples:
   stepscore check ./my-prm
   stepscore check Qwen/Qwen2.5-Math-PRM-7B samples.jsonl --dtype bfloat16
   stepscore check ./my-prm --recipe my.yaml --strict --json
+  stepscore check http://localhost:8000/v1 --served-as R-PRM-7B-DPO --recipe r-prm
 """
 
 
@@ -47,25 +52,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings, too")
     options.add_json(parser)
     options.add_fields(parser, ("id", "problem", "candidates"))
-    add_loading(parser.add_argument_group("model"))
+    model = parser.add_argument_group("model")
+    add_loading(model)
+    add_served_as(model)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Check a model."""
-    given = ("base", "adapter", "device", "dtype", "revision", "max_length")
-    chosen = {name: getattr(arguments, name) for name in given}
-    refuse_verdicts(arguments, "there is no slow reading of texts to compare it with")
-    recipe = recipe_of(arguments)
+    written = writes_verdicts(arguments.recipe)
+    if not written:
+        refuse_server(arguments)
+    model: Any = load_prm(arguments) if written else arguments.model
+    loading = {} if written else {"recipe": recipe_of(arguments), **_given(arguments)}
+    file = {"limit": arguments.limit, "fields": options.fields_of(arguments)}
+    report: Any
     try:
         with named_when_long(f"checking {arguments.model}"):
-            report = check_file(
-                arguments.model,
-                arguments.input,
-                limit=arguments.limit,
-                fields=options.fields_of(arguments),
-                recipe=recipe,
-                **{name: value for name, value in chosen.items() if value is not None},
-            )
+            check = check_verdict_file if written else check_file
+            report = check(model, arguments.input, **file, **loading)
     except InputError as error:
         if error.where in ("load", ""):
             raise not_loaded(error, Argument("model", arguments.model), {}) from error
@@ -75,8 +79,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         say([json.dumps(report.as_json(), ensure_ascii=False)])
     else:
-        say(check_lines(report))
+        say(verdict_check_lines(report) if written else check_lines(report))
     if not report.agrees:
         raise DifferError(counted(len(report.differences), "difference"))
     if arguments.strict and report.warnings:
         raise DifferError(f"{counted(len(report.warnings), 'warning')}, and --strict")
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Give the options of `stepscore.load` that were typed."""
+    names = ("base", "adapter", "device", "dtype", "revision", "max_length")
+    values = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

@@ -13,6 +13,8 @@ from stepscore.records import Fields, parse_records
 
 if TYPE_CHECKING:
     from stepscore.scoring import CheckReport
+    from stepscore.scoring.checking.report import VerdictReport
+    from stepscore.scoring.verdicts import GenerativeRewardModel
 
 # A slow reading of more takes minutes on a CPU, and shows nothing more.
 DEFAULT_LIMIT = 64
@@ -44,6 +46,22 @@ def check_file(
         return check_model(model, **options)
     problems, solutions, places = _traces(source, limit, fields or Fields())
     return check_model(model, problems, solutions, places=places, **options)
+
+
+def check_verdict_file(
+    model: GenerativeRewardModel,
+    source: str | None,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    fields: Fields | None = None,
+) -> VerdictReport:
+    """Check a generative PRM; see `stepscore.scoring.verdicts.check_verdicts`, and `check_file`."""
+    from stepscore.scoring.verdicts import check_verdicts
+
+    if source is None:
+        return check_verdicts(model)
+    problems, solutions, places = _traces(source, limit, fields or Fields())
+    return check_verdicts(model, problems, solutions, places=places)
 
 
 def _traces(

@@ -32,7 +32,9 @@ def _as_given(_: Place, value: Any) -> Any:
 _GENERAL = {
     "name": Field(some_text, "what the recipe is called"),
     "layout": Field(choice(*LAYOUTS), f"one of {', '.join(LAYOUTS)}"),
-    "head": Field(read_head, "the head: {layers: [...], outputs: N}, or {words: [...]}"),
+    "head": Field(
+        read_head, "the head: {layers: [...], outputs: N}, {words: [...]} or {vocabulary: mean}"
+    ),
     # Read when the head is known.
     "readings": Field(_as_given, "what is read from the head's outputs, the score first"),
     "default_aggregate": Field(choice(*get_args(Aggregation)), "how step scores become one", None),
@@ -54,7 +56,9 @@ def user_defined(
 
     Every description has ``name``, ``layout``, ``head`` and ``readings``, and may have
     ``default_aggregate``, ``length_key``, ``source`` and ``unverified``. ``head`` is
-    ``{layers: [...], outputs: N}`` or ``{words: [...]}``, whose rows of the output matrix are read.
+    ``{layers: [...], outputs: N}``; ``{words: [...]}``, whose rows of the output matrix are read;
+    or ``{vocabulary: mean}``, which reads all logits, with a module over them in place of ``mean``,
+    which ``file`` may hold.
     A reading has ``activation`` and ``output`` or ``weights``. The layouts and their fields:
 
     - ``tagged-text``: one text, prompt + joiner.join(step + tag) + after, read at every tag.
@@ -70,6 +74,11 @@ def user_defined(
       ``added_tokens``, ``split``.
     - ``separate-parts``: every part encoded alone, read at the last token of each separator.
       ``separator``, ``bos``; perhaps ``prompt``, ``separator_ids``, ``blanks``.
+    - ``prefix-probe``: the assistant's turn of a chat holds the steps so far, and behind them a
+      probe, read at its last token, that later steps do not see. ``format``, ``probe``; perhaps
+      ``eos``, ``system``, ``user``, ``joiner``, ``marker``, ``tokenisation``, ``added_tokens``.
+    - ``removed-tags``: one text, in which the padding token marks where steps end and is taken out
+      again. ``prompt``; perhaps ``read``.
 
     `docs/recipes.md` says what each of them means.
 

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from stepscore.recipes.layouts.chat_templates import CHATML, LLAMA_3_1
 from stepscore.recipes.layouts.label_turns import LabelTurns
+from stepscore.recipes.layouts.prefix_probe import PrefixProbe
+from stepscore.recipes.layouts.removed_tags import RemovedTags
 from stepscore.recipes.layouts.separate_parts import SeparateParts
 from stepscore.recipes.layouts.step_numbers import as_given, numbered
 from stepscore.recipes.layouts.tagged_text import TaggedText
@@ -170,6 +172,33 @@ def _separate_parts(place: Place, values: Mapping[str, Any]) -> Layout:
     )
 
 
+def _prefix_probe(place: Place, values: Mapping[str, Any]) -> Layout:
+    if not values["probe"] and not values["eos"]:
+        raise place.at("probe").fault(
+            "a text behind the step, or eos: true, which is read there",
+            "neither",
+            "use the layout text-end, if a step is read at its own last token",
+        )
+    before, between = values["user"].split("{problem}")
+    return PrefixProbe(
+        CHATS[values["format"]],
+        values["system"],
+        (values["probe"],),
+        before=before,
+        between=between,
+        joiner=values["joiner"],
+        marker=values["marker"],
+        adds_eos=values["eos"],
+        tokenisation=values["tokenisation"],
+        added=values["added_tokens"],
+    )
+
+
+def _removed_tags(place: Place, values: Mapping[str, Any]) -> Layout:
+    before, between = values["prompt"].split("{problem}")
+    return RemovedTags(before=before, between=between, read=values["read"])
+
+
 _STEPS = {
     "step": Field(template("step", "number"), "how a step is written", "{step}"),
     "numbering": Field(choice("missing", "always"), "which steps get their number", None),
@@ -252,5 +281,36 @@ LAYOUTS: dict[str, Describable] = {
             "blanks": Field(choice_of(SeparateParts, "blanks"), "what blank lines do", "dropped"),
         },
         _separate_parts,
+    ),
+    "prefix-probe": Describable(
+        {
+            "format": Field(choice(*CHATS), f"how turns are written, one of {', '.join(CHATS)}"),
+            "probe": Field(text, "what stands behind the step, and is read at its last token"),
+            "eos": Field(
+                flag, "whether the tokenizer's EOS stands behind that, and is read", False
+            ),
+            "system": Field(text, "what the system turn says", "none"),
+            "user": Field(template("problem"), "what the user's turn says", "{problem}"),
+            "joiner": Field(text, "what stands between two steps", "\n\n"),
+            "marker": Field(text, "what stands before the step that is judged", ""),
+            "tokenisation": Field(
+                choice_of(PrefixProbe, "tokenisation"),
+                "whether chat and steps are encoded as one text",
+                "joint",
+            ),
+            "added_tokens": Field(texts, "further marks that are added tokens", ()),
+        },
+        _prefix_probe,
+    ),
+    "removed-tags": Describable(
+        {
+            "prompt": Field(
+                template("problem"), "what stands before the first step, with {problem} in it"
+            ),
+            "read": Field(
+                choice_of(RemovedTags, "read"), "at which token of a step it is read", "last"
+            ),
+        },
+        _removed_tags,
     ),
 }

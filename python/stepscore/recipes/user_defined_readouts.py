@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from stepscore.errors import InputError
 from stepscore.recipes.layouts.encoding import encode_text
+from stepscore.recipes.layouts.head_files import value_of_logits
 from stepscore.recipes.layouts.vocabulary import expect_known
 from stepscore.recipes.recipe import Activation, Head, Layer, Reading, Readout, Tokenizer
 from stepscore.recipes.user_defined_fields import (
@@ -75,6 +76,11 @@ _WORDS = {
     "token": Field(choice(*get_args(_Token)), "which token of a word is read", "only"),
 }
 
+_VOCABULARY = {
+    "vocabulary": Field(some_text, "mean, or the module over all logits in the checkpoint"),
+    "file": Field(some_text, "the file beside the weights that holds the module", None),
+}
+
 
 def _layers(place: Place, given: Any) -> Readout:
     values = read_fields(place, given, _LAYERS, "a head of layers")
@@ -100,8 +106,20 @@ def _words(place: Place, given: Any) -> Readout:
     return Readout(head, (), check_tokenizer=words.check_tokenizer)
 
 
+def _vocabulary(place: Place, given: Any) -> Readout:
+    values = read_fields(place, given, _VOCABULARY, "a head over the vocabulary")
+    module, file = values["vocabulary"], values["file"]
+    if module == "mean" and file is not None:
+        raise place.at("file").fault("no file beside mean, which reads no module", repr(file))
+    return replace(value_of_logits(None if module == "mean" else module, file), readings=())
+
+
 # The field that tells a head from the others -> how it is read.
-HEADS: dict[str, Callable[[Place, Any], Readout]] = {"layers": _layers, "words": _words}
+HEADS: dict[str, Callable[[Place, Any], Readout]] = {
+    "layers": _layers,
+    "words": _words,
+    "vocabulary": _vocabulary,
+}
 
 
 def read_head(place: Place, given: Any) -> Readout:
@@ -117,7 +135,7 @@ def read_head(place: Place, given: Any) -> Readout:
         raise place.fault(f"one of the fields {', '.join(HEADS)}", " and ".join(kinds))
     # Without any, a typo: the fields of the first are listed, beside the name that was meant.
     if not kinds:
-        fields = {**_LAYERS, **_WORDS}
+        fields = {**_LAYERS, **_WORDS, **_VOCABULARY}
         read_fields(
             place,
             {n: v for n, v in given.items() if n not in fields},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stepscore.report.table import WIDTH, counted
 
 if TYPE_CHECKING:
-    from stepscore.scoring.checking.report import CheckReport
+    from stepscore.scoring.checking.report import CheckReport, VerdictReport
 
 _SHOWN = 4  # of the differences, and of what was refused
 
@@ -27,6 +27,29 @@ def check_lines(report: CheckReport) -> list[str]:
     for what in ("token ids", "positions"):
         wrong = sum(each.what == what for each in report.differences)
         lines.append(f"  {what:<10} {'are the same' if not wrong else f'{wrong} differ'}")
+    return lines + _found(report)
+
+
+def verdict_check_lines(report: VerdictReport) -> list[str]:
+    """Say what a generative PRM was asked, what came back, and how it was read."""
+    lines = [
+        f"{report.model}, recipe {_name(report)}: {'agrees' if report.agrees else 'DIFFERS'}",
+        f"  {counted(report.steps, 'step')}, {report.verdicts} with a verdict",
+    ]
+    if report.largest is not None:
+        lines += [
+            f"  {counted(report.tokens, 'token')} compared with full logits, each text alone",
+            f"  probabilities at most {report.largest:.1e} apart; allowed: {report.tolerance:.1e}",
+        ]
+    for word, ids in report.words:
+        lines.append(f"  word       {word!r} begins with token {ids[0]}, of {list(ids)}")
+    for title, text in (("asked", report.prompt), ("answered", report.answer)):
+        lines += [f"  {title}", *(f"  | {line}" for line in text.split("\n"))]
+    return lines + _found(report)
+
+
+def _found(report: CheckReport | VerdictReport) -> list[str]:
+    lines = []
     for each in report.differences[:_SHOWN]:
         step = "" if each.step is None else f", step {each.step}"
         lines.append(
@@ -40,7 +63,7 @@ def check_lines(report: CheckReport) -> list[str]:
     return lines + _more(len(report.refused) - _SHOWN, "that were refused")
 
 
-def _name(report: CheckReport) -> str:
+def _name(report: CheckReport | VerdictReport) -> str:
     recipe = report.recipe["recipe"]
     return str(recipe if isinstance(recipe, str) else recipe["name"])
 

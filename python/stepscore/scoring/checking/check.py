@@ -19,14 +19,15 @@ from stepscore.scoring.arguments import Solution, TraceArguments, check_traces, 
 from stepscore.scoring.checking.findings import (
     about_files,
     about_scores,
-    about_texts,
     about_tokenizer,
     about_tokens,
 )
 from stepscore.scoring.checking.layout import LaidOut, compare_layouts
-from stepscore.scoring.checking.reading import SlowReading, load_slow_reading, refuse_unknown
+from stepscore.scoring.checking.reading import load_slow_reading, refuse_unknown
 from stepscore.scoring.checking.report import CheckReport, Difference, Finding
 from stepscore.scoring.checking.template import about_template
+from stepscore.scoring.checking.texts import about_texts
+from stepscore.scoring.checking.token_sums import read_token_sums
 from stepscore.scoring.checking.traces import CheckTrace, built_in_traces
 from stepscore.scoring.checkpoint.adapter import AdapterUse, home, open_model, with_tokenizer
 from stepscore.scoring.checkpoint.folder import Checkpoint
@@ -66,8 +67,9 @@ def check_model(
     of transformers, which forwards every trace alone, in float32; its full logits, or the head in
     float64, give :math:`r'_k`. They agree where :math:`|r_k - r'_k| \le t \max(1, |r'_k|)`, with
     t = 1e-4 in float32; in half precision t is also four times what the number format alone moves
-    a score in the slow reading. Token ids are compared with those of the checkpoint's tokenizer,
-    and positions with those that the ids alone give.
+    a score in the slow reading. Of a recipe that adds up over tokens the slow reading is a dense
+    log-softmax at every token, of the model and then of its reference. Token ids are compared with
+    those of the checkpoint's tokenizer, and positions with those that the ids alone give.
 
     Args:
         model: what to load, as in `stepscore.load`; or a loaded model, which is compared with the
@@ -225,16 +227,10 @@ def _compare(
     exact = load_tokenizer(with_tokenizer(checkpoint))
     differences, findings = compare_layouts(engine.recipe, engine.tokenizer, exact, engine.laid_out)
     slow_format = torch.float32 if engine.quantised is None else engine.dtype
-    options: dict[str, Any] = {"device": device}
-    slow = _read(
-        engine, load_slow_reading(checkpoint, engine.recipe, exact, dtype=slow_format, **options)
-    )
+    slow = _read(engine, checkpoint, exact, slow_format, device)
     noise = None
     if engine.dtype != slow_format:
-        rounded = _read(
-            engine,
-            load_slow_reading(checkpoint, engine.recipe, exact, dtype=engine.dtype, **options),
-        )
+        rounded = _read(engine, checkpoint, exact, engine.dtype, device)
         noise = float(_apart(rounded, slow).max())
     number_format = str(engine.dtype).removeprefix("torch.")
     tolerance = max(TOLERANCE[number_format], _TIMES_NOISE * (noise or 0.0))
@@ -279,9 +275,20 @@ def _compare(
     )
 
 
-def _read(engine: _Engine, slow: SlowReading) -> Float:
-    """Read every sequence of every trace, one at a time."""
-    return np.concatenate([slow.read_trace(trace.sequences()) for trace in engine.laid_out])
+def _read(
+    engine: _Engine,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Float:
+    """Load a checkpoint apart from the engine, and read every sequence of every trace alone."""
+    recipe, traces = engine.recipe, engine.laid_out
+    if recipe.head.likelihood is not None:
+        formats = {"dtype": dtype, "rounded": engine.dtype}
+        return read_token_sums(checkpoint, recipe, tokenizer, traces, **formats, device=device)
+    slow = load_slow_reading(checkpoint, recipe, tokenizer, dtype=dtype, device=device)
+    return np.concatenate([slow.read_trace(trace.sequences()) for trace in traces])
 
 
 def _apart(values: Float, slow: Float) -> Float:

@@ -12,6 +12,7 @@ from stepscore.errors import InputError
 from stepscore.recipes import Encoded, Recipe, Tokenizer
 from stepscore.recipes.rendered import pieces
 from stepscore.scoring.checking.report import Difference, Finding
+from stepscore.scoring.checking.sum_bounds import bounds_of_sums
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,14 @@ def compare_layouts(
     unknown: list[str] = []
     for trace in traces:
         differences += _ids(recipe, exact, trace)
+        compared = _positions if recipe.head.likelihood is None else _bounds
         try:
-            differences += _positions(recipe, tokenizer, trace)
+            differences += compared(recipe, tokenizer, trace)
         except InputError as fault:
             unknown.append(f"{trace.place}: {fault.got or fault.expected}")
-    early = [text for trace in traces for text in _not_covered(tokenizer, trace)]
+    # Where the authors of sums over tokens bound them, behind the next step's beginning, is theirs.
+    sums = recipe.head.likelihood is not None
+    early = [text for trace in traces for text in _not_covered(tokenizer, trace, late=not sums)]
     findings = []
     if early:
         findings.append(
@@ -135,6 +139,24 @@ def _positions(recipe: Recipe, tokenizer: Tokenizer, trace: LaidOut) -> Iterator
         step += len(positions)
 
 
+def _bounds(recipe: Recipe, tokenizer: Tokenizer, trace: LaidOut) -> Iterator[Difference]:
+    """Compare the tokens that bound the sums of steps with those that the text gives."""
+    ids, positions = trace.encoded.trace(0)
+    assert trace.encoded.first_tokens is not None
+    here = [int(trace.encoded.first_tokens[0]), *positions]
+    begin, ends = bounds_of_sums(recipe, tokenizer, trace.problem, trace.steps, ids)
+    for number, (ours, theirs) in enumerate(zip(here, [begin, *ends], strict=True)):
+        if ours != theirs:
+            bounds = f"which ends the sum of step {number}" if number else "where the sums begin"
+            yield Difference(
+                "positions",
+                trace.place,
+                number or None,
+                f"token {ours}, {_shown(tokenizer, ids[ours])}",
+                f"token {theirs}, {_shown(tokenizer, ids[theirs])}, {bounds}",
+            )
+
+
 def _prompt_length(recipe: Recipe, tokenizer: Tokenizer, problem: str, ids: list[int]) -> int:
     """Count the tokens that a trace begins with whatever its first step is."""
     lengths = []
@@ -149,8 +171,13 @@ def _prompt_length(recipe: Recipe, tokenizer: Tokenizer, problem: str, ids: list
     return min(lengths, default=0)
 
 
-def _not_covered(tokenizer: Tokenizer, trace: LaidOut) -> Iterator[str]:
-    """Say which steps are read before their text has ended, or behind the next one's beginning."""
+def _not_covered(tokenizer: Tokenizer, trace: LaidOut, *, late: bool) -> Iterator[str]:
+    """Say which steps are read before their text has ended, or behind the next one's beginning.
+
+    Args:
+        tokenizer, trace: what is read.
+        late: whether the second is looked for.
+    """
     if len(trace.encoded.positions) != len(trace.steps):
         return
     number = 0
@@ -167,7 +194,7 @@ def _not_covered(tokenizer: Tokenizer, trace: LaidOut) -> Iterator[str]:
             read_to, begins_at = int(bounds[piece]), int(bounds[piece]) - len(spelled[piece].text)
             _, end = spans[number]
             behind = spans[number + 1][0] if number + 1 < len(spans) else len(text)
-            if read_to < end or begins_at > behind:
+            if read_to < end or (late and begins_at > behind):
                 seen = text[max(0, read_to - 20) : read_to]
                 yield f"step {number + 1} of {trace.place}, read behind {seen!r}"
             number += 1

@@ -29,8 +29,8 @@ from stepscore.scoring.checkpoint.side_files import with_side_files
 Float = NDArray[np.float64]
 
 # What is known of a head here; one that says more is not read, rather than read without it.
-_KINDS = ("affine", "mlp", "lm_rows", "vocabulary")
-_OF_HEAD = {"kind", "layers", "outputs", "word_ids", "hidden_layer"}
+_KINDS = ("affine", "mlp", "lm_rows", "vocabulary", "next_tokens")
+_OF_HEAD = {"kind", "layers", "outputs", "word_ids", "hidden_layer", "likelihood"}
 _OF_LAYER = {"weight", "bias", "gain", "shift", "file", "widening"}
 _OF_RUNNING: dict[str, Callable[[Float], float]] = {
     "mean": lambda read: float(read.mean()),
@@ -49,6 +49,9 @@ _ACTIVATIONS: dict[str, Callable[[Float], Float]] = {
     "softplus": lambda z: np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0.0),
 }
 
+
+# Rows of full logits that are brought to float64 at a time.
+_ROWS = 64
 
 Apply = Callable[[torch.Tensor], torch.Tensor]
 
@@ -72,16 +75,33 @@ class SlowReading:
     @torch.inference_mode()
     def read(self, token_ids: Sequence[int], positions: Sequence[int]) -> Float:
         """Give the readings at some tokens of one sequence, ``[positions, readings]``."""
+        everywhere = self._everywhere(token_ids)
+        outputs = self.head(everywhere[list(positions)].cpu().double()).numpy()
+        return np.stack([_reading(each, outputs) for each in self.recipe.token_readings], 1)
+
+    @torch.inference_mode()
+    def token_logprobs(self, token_ids: Sequence[int]) -> Float:
+        """Give the log-probability of each token behind those before it; NaN for the first."""
+        everywhere = self._everywhere(token_ids)
+        told = [np.array([np.nan])]
+        for begin in range(0, len(token_ids) - 1, _ROWS):
+            following = torch.tensor(list(token_ids)[begin + 1 : begin + 1 + _ROWS])
+            rows = everywhere[begin : begin + len(following)]
+            dense = self.head(rows.cpu().double()).log_softmax(-1)
+            told.append(dense.gather(1, following[:, None])[:, 0].numpy())
+        return np.concatenate(told)
+
+    def _everywhere(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """Give what the model has at every token: logits or hidden states, ``[tokens, ...]``."""
         device = next(self.model.parameters()).device
         ids = torch.tensor([list(token_ids)], device=device)
         layer = self.recipe.head.hidden_layer
         given = self.model(input_ids=ids, use_cache=False, output_hidden_states=layer != -1)
         if self.full_logits:
-            everywhere = given.logits
+            everywhere: torch.Tensor = given.logits
         else:
             everywhere = given.last_hidden_state if layer == -1 else given.hidden_states[layer]
-        outputs = self.head(everywhere[0, list(positions)].cpu().double()).numpy()
-        return np.stack([_reading(each, outputs) for each in self.recipe.token_readings], 1)
+        return everywhere[0]
 
     def read_trace(self, sequences: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Float:
         """Give the readings of a trace, of which each sequence is read alone."""
@@ -171,6 +191,8 @@ def _logits(checkpoint: Checkpoint, recipe: Recipe) -> Apply:
 def _head(checkpoint: Checkpoint, recipe: Recipe, tokenizer: Tokenizer) -> Apply:
     """Give the head as a function in float64: of logits, or of a hidden state."""
     head = recipe.head
+    if head.kind == "next_tokens":
+        return lambda logits: logits
     if head.kind == "lm_rows":
         assert head.word_ids is not None
         words = list(head.word_ids(tokenizer))
@@ -232,23 +254,13 @@ def refuse_unknown(recipe: Recipe) -> None:
         ValueError: which, and what can be done instead.
     """
     head = recipe.head
-    if head.likelihood is not None:
-        raise InputError(
-            "a recipe that is read at single tokens of a step",
-            got=f"{recipe.name!r}, which adds up the log-probabilities of all of them: there is no "
-            "slow reading of that",
-            advice=f"`stepscore recipes show {recipe.name}` prints the exact text; hold the scores "
-            "of a few traces in float32 against the authors' script",
-            argument="recipe",
-            where="check_model",
-        )
     known = head.kind in _KINDS
     unknown = [*([] if known else [str(head.kind)]), *_beyond(head, _OF_HEAD)]
     for layer in head.layers:
         unknown += _beyond(layer, _OF_LAYER)
     if unknown:
         raise InputError(
-            "a head of linear layers, or rows of the output matrix",
+            "a head of linear layers, or what reads the output matrix",
             got=f"that of {recipe.name!r}, with {', '.join(unknown)}",
             advice="the slow reading does not know it",
             where="check_model",

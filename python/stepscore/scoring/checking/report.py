@@ -30,7 +30,8 @@ class Difference:
     """Something that the engine and the slow reading do not agree in.
 
     Attributes:
-        what: ``score``, ``token ids`` or ``positions``.
+        what: ``score``, ``token ids`` or ``positions``; of written verdicts ``score``,
+            ``probabilities`` or ``answer``.
         place: the trace.
         step: its number, from 1; None where it is the whole trace.
         engine, slow: what each of them has.
@@ -88,6 +89,61 @@ class CheckReport:
         return {
             **self.__dict__,
             "agrees": self.agrees,
+            "differences": [each.__dict__ for each in self.differences],
+            "findings": [each.__dict__ for each in self.findings],
+            "refused": [{"place": place, "reason": reason} for place, reason in self.refused],
+        }
+
+
+@dataclass(frozen=True)
+class VerdictReport:
+    """A generative PRM on a few steps: what was asked, what came back, and how it was read.
+
+    Attributes:
+        model: the policy's name.
+        recipe: as `Recipe.as_config` gives it.
+        steps: how many were judged.
+        verdicts: how many of them have a score.
+        tokens: how many were compared with full logits; none of a server.
+        largest: the largest distance of a probability from that of full logits; None of a server.
+        tolerance: the largest that is allowed.
+        prompt: what was asked first, as the model reads it; of turns that a server lays out, turn
+            by turn.
+        answer: what came back to that.
+        words: the words of the verdict, with the tokens that they are there.
+        differences, findings, refused: as in `CheckReport`.
+    """
+
+    model: str
+    recipe: dict[str, Any]
+    steps: int
+    verdicts: int
+    tokens: int
+    largest: float | None
+    tolerance: float | None
+    prompt: str
+    answer: str
+    words: Sequence[tuple[str, tuple[int, ...]]] = ()
+    differences: Sequence[Difference] = ()
+    findings: Sequence[Finding] = ()
+    refused: Sequence[tuple[str, str]] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the texts could be had, and are read as full logits have it."""
+        return not self.differences
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that can make scores wrong, or worthless."""
+        return [finding for finding in self.findings if finding.level == "warning"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as values of JSON."""
+        return {
+            **self.__dict__,
+            "agrees": self.agrees,
+            "words": [{"word": word, "token_ids": list(ids)} for word, ids in self.words],
             "differences": [each.__dict__ for each in self.differences],
             "findings": [each.__dict__ for each in self.findings],
             "refused": [{"place": place, "reason": reason} for place, reason in self.refused],

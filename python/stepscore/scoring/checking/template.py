@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from stepscore.recipes import Tokenizer
 from stepscore.recipes.rendered import pieces
+from stepscore.scoring.checking.chat_turns import turns_of
 from stepscore.scoring.checking.layout import LaidOut, first_difference
 from stepscore.scoring.checking.report import Finding
-
-# How the turns of a chat are written: (role, what it says).
-_TURNS = (
-    re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>\n?", re.DOTALL),
-    re.compile(r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\n\n(.*?)<\|eot_id\|>", re.DOTALL),
-)
 
 
 def about_template(tokenizer: Tokenizer, trace: LaidOut) -> Iterator[Finding]:
@@ -56,8 +50,4 @@ def about_template(tokenizer: Tokenizer, trace: LaidOut) -> Iterator[Finding]:
 
 
 def _messages(text: str) -> list[dict[str, str]]:
-    for turns in _TURNS:
-        found = [{"role": role, "content": content} for role, content in turns.findall(text)]
-        if found:
-            return found
-    return []
+    return [{"role": turn[1], "content": turn[2]} for turn in turns_of(text)]

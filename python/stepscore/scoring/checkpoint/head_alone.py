@@ -13,6 +13,7 @@ from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, open_model, 
 from stepscore.scoring.checkpoint.backbone import skeleton
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import load_head as load_weights
+from stepscore.scoring.checkpoint.images import over_text_alone
 from stepscore.scoring.checkpoint.loading import check_model, recipe_for
 from stepscore.scoring.checkpoint.side_files import with_side_files
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
@@ -57,7 +58,7 @@ def load_head(
     shown = stderr_is_terminal() if show_progress is None else show_progress
     checkpoint = open_model(model, revision=revision, show_progress=shown)
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
-    chosen = recipe_for(recipe, checkpoint, tokenizer)
+    chosen = over_text_alone(recipe_for(recipe, checkpoint, tokenizer), checkpoint, tokenizer)
     refuse_likelihood("load_head", chosen)
     check_tokenizer(chosen, tokenizer)
     checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)

@@ -27,6 +27,7 @@ from stepscore.scoring.checkpoint.backbone import stock_config
 from stepscore.scoring.checkpoint.depth import end_where_read
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
+from stepscore.scoring.checkpoint.images import over_text_alone
 from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
 from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
 from stepscore.scoring.checkpoint.side_files import with_side_files
@@ -127,7 +128,7 @@ def load(
         model, base=base, adapter=adapter, revision=revision, show_progress=shown
     )
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
-    chosen = recipe_for(recipe, checkpoint, tokenizer)
+    chosen = over_text_alone(recipe_for(recipe, checkpoint, tokenizer), checkpoint, tokenizer)
     checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     # The cheap checks come before the weights are read.
     check_tokenizer(chosen, tokenizer)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import torch
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers import AutoModelForImageTextToText
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 from stepscore.errors import Argument, InputError
+from stepscore.hub import silenced_hub
 from stepscore.recipes import Recipe, Tokenizer
 from stepscore.scoring.checkpoint.backbone import stock_config
 from stepscore.scoring.checkpoint.folder import Checkpoint
@@ -27,6 +32,9 @@ _CHANGED_LOGITS = (
     "output_logit_soft_cap",
 )
 _CAUSAL = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+# Those that also see; many of them keep the whole language model in an attribute of this name.
+_SEEING = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
+_LANGUAGE_MODEL = "language_model."
 
 
 def word_rows(
@@ -140,27 +148,36 @@ def check_plain_logits(checkpoint: Checkpoint, recipe: Recipe) -> None:
             )
 
 
+def is_embeddings(key: str) -> bool:
+    """Tell whether a tensor is the embeddings of a model, of whichever family."""
+    return f".{key}".endswith(_EMBEDDINGS)
+
+
 def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
     layer = recipe.head.layers[0]
-    tied = stock_config(checkpoint).get_text_config().tie_word_embeddings
-    keys = [key for key in checkpoint.files if f".{key}".endswith(_EMBEDDINGS)]
+    architectures = checkpoint.config.get("architectures") or []
+    sees = any(name in _SEEING for name in architectures)
+    tied = _ties(checkpoint) if sees else _says_tied(checkpoint)
+    keys = [key for key in checkpoint.files if is_embeddings(key)]
     embeddings = keys[0] if len(keys) == 1 else None
+    names = (layer.weight, _LANGUAGE_MODEL + layer.weight) if sees else (layer.weight,)
     if layer.weight in checkpoint.changed:
         return layer.weight
-    if layer.weight in checkpoint.files:
-        if tied and embeddings is not None and not _equal(checkpoint, layer.weight, embeddings):
+    for name in names:
+        if name not in checkpoint.files:
+            continue
+        if tied and embeddings is not None and not _equal(checkpoint, name, embeddings):
             raise InputError(
-                f"{layer.weight!r} equal to {embeddings!r}, as tie_word_embeddings in config.json "
-                "says",
+                f"{name!r} equal to {embeddings!r}, as tie_word_embeddings in config.json says",
                 got=f"two that differ in {checkpoint.name}",
                 advice="set tie_word_embeddings to false to read the first, or remove it to read "
                 "the second",
                 where="load",
             )
-        return layer.weight
-    architectures = checkpoint.config.get("architectures") or []
+        return name
     causal = any(
-        name.endswith(("ForCausalLM", "LMHeadModel")) or name in _CAUSAL for name in architectures
+        name.endswith(("ForCausalLM", "LMHeadModel")) or name in _CAUSAL | _SEEING
+        for name in architectures
     )
     # The embeddings of a classifier were never trained as an output matrix, tied or not.
     if causal and tied and embeddings is not None:
@@ -172,6 +189,20 @@ def _output_matrix(checkpoint: Checkpoint, recipe: Recipe) -> str:
         advice=("pass the ", Argument("recipe"), " that it was trained with"),
         where="load",
     )
+
+
+def _says_tied(checkpoint: Checkpoint) -> bool:
+    return bool(stock_config(checkpoint).get_text_config().tie_word_embeddings)
+
+
+def _ties(checkpoint: Checkpoint) -> bool:
+    """Tell whether a model that also sees ties its matrices: its parts may say other things."""
+    with torch.device("meta"), silenced_hub():
+        model = AutoModelForImageTextToText.from_config(
+            stock_config(checkpoint), trust_remote_code=False
+        )
+    output = model.get_output_embeddings()
+    return output is not None and output.weight is model.get_input_embeddings().weight
 
 
 def _equal(checkpoint: Checkpoint, first: str, second: str) -> bool:

@@ -19,7 +19,7 @@ from stepscore.scoring.checkpoint.adapter import (
 )
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors
-from stepscore.scoring.checkpoint.output_matrix import check_plain_logits
+from stepscore.scoring.checkpoint.output_matrix import check_plain_logits, is_embeddings
 from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
 from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
 from stepscore.scoring.forward.engine import Engine
@@ -107,8 +107,7 @@ def load_output_matrix(
     device = input_device(backbone)
     if device.type not in ("cpu", "cuda"):  # one without float64: the rows that are read come here
         device = torch.device("cpu")
-    [layer] = recipe.head.layers
-    if key != layer.weight and embeddings.device == device:
+    if is_embeddings(key) and embeddings.device == device:
         weight = embeddings.detach()
     else:
         weight = checkpoint.tensor(key).to(device, dtype)

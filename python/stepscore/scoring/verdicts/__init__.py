@@ -3,10 +3,12 @@
 - a family a file: what it asks, and how it reads the answers; each gives a `GenerativeRewardModel`
 - ``word_verdict``, ``trace_votes``: the two layouts that most families share
 - ``programs``: how the texts of all steps, votes and candidates are asked for side by side
+- ``check``: what is asked, what comes back and how it is read, shown and read again
 - ``words``: a verdict as the probability of its words
 """
 
 from stepscore.scoring.verdicts.capo import capo
+from stepscore.scoring.verdicts.check import check_verdicts
 from stepscore.scoring.verdicts.dyve import dyve
 from stepscore.scoring.verdicts.genprm import genprm
 from stepscore.scoring.verdicts.gm_prm import gm_prm
@@ -56,6 +58,7 @@ __all__ = [
     "WordVerdict",
     "ask",
     "capo",
+    "check_verdicts",
     "decide",
     "dyve",
     "elect_verified",

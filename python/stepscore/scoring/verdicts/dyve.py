@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
@@ -74,6 +75,8 @@ def dyve(
 class DyveVerifier:
     """See `dyve`; its arguments."""
 
+    words: ClassVar[tuple[str, ...]] = ("+", "-")
+
     recipe: Recipe
     sampling: Sampling
     unsure: tuple[float, float]
@@ -101,7 +104,7 @@ class DyveVerifier:
             self.turns(problem, steps, slow=False), seeds(0, 0), logprobs=True, max_tokens=1
         )
         answer = yield from ask(request)
-        score = read_next(_stripped(answer), ("+", "-"))[0]
+        score = read_next(_stripped(answer), self.words)[0]
         if not self.unsure[0] < score < self.unsure[1]:
             return [decide([Vote(score, answer.text)], 1)]
         slow = self.turns(problem, steps, slow=True)

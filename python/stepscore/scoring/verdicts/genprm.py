@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, TextRequest
@@ -125,6 +125,10 @@ def genprm(
 @dataclass(frozen=True)
 class GenPrmVerifier:
     """See `genprm`; its arguments."""
+
+    words: ClassVar[tuple[str, ...]] = ("Yes", "No")
+    values: ClassVar[tuple[float, ...]] = (1.0, 0.0)
+    pattern: ClassVar[re.Pattern[str]] = _VERDICT
 
     recipe: Recipe
     tokenizer: Any
@@ -248,7 +252,7 @@ class GenPrmVerifier:
             return self._unread(text, whole)
         try:
             which: Literal["first", "last"] = "first" if text.truncated else "last"
-            reading = read_words(text, _VERDICT, ("Yes", "No"), which=which)
+            reading = read_words(text, self.pattern, self.words, which=which)
         except VerdictError as error:
             raise VerdictError(str(error), whole) from error
         return Vote(reading.probabilities[0], whole, truncated=cut)

@@ -159,7 +159,8 @@ def cited_premises(problem: str, steps: Sequence[str]) -> list[str]:
     statements: dict[int, str] = {}
     for text in (problem, *steps[:-1]):
         labels = list(_LABEL.finditer(text))
-        for label, following in zip(labels, [*labels[1:], None], strict=True):
+        # Of a text without labels the second list is longer.
+        for label, following in zip(labels, [*labels[1:], None], strict=False):
             end = len(text) if following is None else following.start()
             statements[int(label[1])] = _statement(text[label.start() : end])
     cited = _CITED.search(steps[-1])
