@@ -17,6 +17,7 @@ TARGETS = [
 ]
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("target", "level", "flags"), TARGETS)
 def test_the_core_compiles(
     target: str, level: str, flags: str, zig: tuple[str, ...], tmp_path: Path

@@ -106,6 +106,14 @@ def test_it_computes_the_bits_of_the_development_build(bare: Path, here: dict[st
     print(f"{len(there['hashes'])} equal hashes over {sorted(levels)}")
 
 
+def test_an_error_of_the_core_reaches_python(bare: Path) -> None:
+    # Unwinding is in the static libraries of gcc.
+    code = "import stepscore; stepscore.aggregate([0.5], [0, 2], 'min')"
+    told = run(bare / "python", "-c", code)
+    assert "offsets must end at 1 (the number of values); got 2" in told.stderr
+    assert told.returncode == 1
+
+
 def test_the_environment_forces_its_level(bare: Path, here: dict[str, Any]) -> None:
     usable = {name.split()[0] for name in here["hashes"]}
     code = "import stepscore; print(stepscore.cpu_level())"
@@ -136,6 +144,7 @@ def test_commands(bare: Path, tmp_path: Path) -> None:
     assert "torch" in missing
 
 
+@pytest.mark.timeout(3600)  # it compiles the core
 def test_the_source_distribution_builds(
     install: Install, tmp_path: Path, here: dict[str, Any]
 ) -> None:

@@ -134,3 +134,22 @@ def test_a_step_that_metastone_does_not_read(loaded):
     for text in ("a <think> b", "a</think>"):
         assert recipe.fault_in_step(text) is not None
         assert recipe.fault_in_problem(text) is not None
+
+
+@pytest.mark.parametrize("vocabulary", ["qwen2.5", "llama-3"])
+@pytest.mark.parametrize("step", ["е", "соба", "7е"])
+def test_a_step_that_merges_with_its_tag_would_shift_those_behind_it(vocabulary, step, loaded):
+    with pytest.raises(InputError, match=r"'ки' is \[\d+\], the tokens .*, with 0 of them") as e:
+        birm().encode(loaded(vocabulary), ["p"], [["a", step, "b"]])
+    assert e.value.argument.index == (0, 1)
+
+
+def test_an_end_right_behind_the_mark_of_the_thoughts_is_none(loaded):
+    # The author's mask leaves it out: no step stands before it.
+    recipe = metastone_sprm("{problem}<think>")
+    tokenizer = thinking(loaded)
+    ids, places = laid_out_by(recipe, tokenizer, "p", [".\n\nSo it is 7.\n\n"])
+    think = tokenizer.convert_tokens_to_ids("<think>")
+    assert ids[ids.index(think) + 1] == 382
+    assert places == metastone_mask(ids, think)
+    assert len(places) == 1

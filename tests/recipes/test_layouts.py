@@ -17,6 +17,7 @@ from stepscore.recipes import (
     skywork_o1_prm,
     trl_prm,
 )
+from stepscore.recipes.layouts import SeparateParts
 from stepscore.recipes.recipe_arguments import required_arguments
 from stepscore.recipes.registry import published
 
@@ -124,3 +125,16 @@ def test_recipes_need_neither_torch_nor_transformers():
         "assert not {'torch', 'transformers', 'tokenizers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_the_last_id_of_a_separator_of_several_tells_where_steps_end():
+    tokenizer = models.byte_level_tokenizer()
+    separator = " . . \n"
+    ids = models.enc(tokenizer, separator)
+    assert len(ids) > 1
+    for which, ends in (("last", ids[-1:]), ("all", ids)):
+        layout = SeparateParts(separator=separator, bos="id", separator_ids=which)
+        assert list(layout.step_ends(tokenizer).separator) == ends
+        encoded = layout.encode(tokenizer, ["p"], [["a", "b"]])
+        for place in encoded.positions:
+            assert encoded.token_ids[place + 1 - len(ends) : place + 1].tolist() == ends

@@ -247,3 +247,36 @@ def test_a_text_of_the_recipe_that_cannot_be_written_names_no_argument():
         qwen_math_prm().check_tokenizer(tokenizer)
     assert caught.value.argument is None  # who loads a model passes no texts
     assert Argument("recipe") in caught.value.advice
+
+
+def test_a_prompt_of_marks_that_are_none_is_refused():
+    from stepscore.recipes import vgs_value
+
+    with pytest.raises(ValueError, match=r"vgs-value: expected a tokenizer that can write '<.*one"):
+        vgs_value().check_tokenizer(models.byte_level_tokenizer())
+
+
+def test_an_added_token_that_is_written_with_another_one_is_refused():
+    from stepscore.recipes.layouts.vocabulary import expect_added
+
+    class WithABlank:
+        """As a vocabulary that writes a blank in front of every text, added tokens too."""
+
+        bos_token = bos_token_id = None
+
+        def get_added_vocab(self):
+            return {"<tag>": 7}
+
+        def convert_tokens_to_ids(self, token):
+            return {"<tag>": 7}.get(token)
+
+        def convert_ids_to_tokens(self, number):
+            return {7: "<tag>"}.get(number)
+
+        def __call__(self, texts, **_):
+            return {"input_ids": [[3, 7] for _ in texts]}
+
+    with pytest.raises(
+        ValueError, match=r"'<tag>' to be one added token of the tokenizer; got the"
+    ):
+        expect_added("mine", WithABlank(), "<tag>")

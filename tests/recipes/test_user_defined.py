@@ -371,7 +371,7 @@ def test_braces_of_mathematics_are_text() -> None:
 def test_what_only_a_tokenizer_can_tell_is_an_error_at_loading(tmp_path: Path) -> None:
     tiny = models.shepherd_prm(tmp_path / "prm")
     for fields, message in (
-        ({"tag": "eggs per"}, "'eggs per' to be one token, the same alone and after a step"),
+        ({"tag": "eggs per"}, "'eggs per' to be one token, the same alone and behind a step"),
         ({"head": {"words": ["good", "-"]}}, "the word 'good' to be one token"),
         ({"added_tokens": ["ки"]}, "'ки' to be one added token"),
     ):

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepscore.cli import options
 from stepscore.cli.families import TypedFamily, typed_family
@@ -23,6 +23,9 @@ from stepscore.report.recipes import (
     trace_json,
     trace_lines,
 )
+
+if TYPE_CHECKING:
+    from stepscore.scoring.generative import GenerativeFamily
 
 SUMMARY = "list how published PRMs are read, and show it on a trace"
 HELP = r"""Without more, what --recipe and --judge can name: who confirms it, and what has a score.
@@ -174,7 +177,27 @@ def _show_family(arguments: argparse.Namespace, typed: TypedFamily) -> None:
     if arguments.json:
         say([json.dumps(family.as_json(), ensure_ascii=False)])
         return
-    say(family_lines(family, typed.text))
+    say([*family_lines(family), "", f"  next: {_call(family, typed)}"])
+
+
+def _call(family: GenerativeFamily, typed: TypedFamily) -> str:
+    """Give what scores or judges with a family."""
+    from stepscore.recipes.argument_values import PYTHON_ONLY
+    from stepscore.recipes.registry import COMPARISONS, WRITTEN_VERDICTS
+
+    unwritten = [
+        each.name for each in family.arguments if each.required and each.takes == PYTHON_ONLY
+    ]
+    if unwritten:
+        path = (WRITTEN_VERDICTS | COMPARISONS)[family.name]
+        given = ", ".join(f"{name}=..." for name in unwritten)
+        return f"stepscore.scoring.{path}(policy, {given}) in Python"
+    bare = typed.text == typed.name
+    needed = ",".join(f"{name}=..." for name in family.required) if bare else ""
+    named = shlex.quote(f"{typed.text}:{needed}" if needed else typed.text)
+    if typed.option == "judge":
+        return f"stepscore judge IN -o OUT --judge {named} --policy MODEL"
+    return f"stepscore score IN -o OUT --recipe {named} --model MODEL"
 
 
 def _recipe_of(name: str) -> Any:
