@@ -10,7 +10,12 @@ from stepscore.cli import options
 from stepscore.cli.models import add_loading, load_prm, not_loaded
 from stepscore.cli.recipe_options import recipe_of
 from stepscore.cli.terminal import DifferError, say
-from stepscore.cli.verdict_models import add_served_as, refuse_server, writes_verdicts
+from stepscore.cli.verdict_models import (
+    add_served_as,
+    refuse_judges,
+    refuse_server,
+    writes_verdicts,
+)
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.check import DEFAULT_LIMIT, check_file, check_verdict_file
 from stepscore.progress import named_when_long
@@ -59,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check a model."""
+    refuse_judges(arguments.recipe)
     written = writes_verdicts(arguments.recipe)
     if not written:
         refuse_server(arguments)
