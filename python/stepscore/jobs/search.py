@@ -24,7 +24,7 @@ from stepscore.jobs.work import from_before, keep, kept_behind, put_together
 from stepscore.ops import extract_answers
 from stepscore.policies.requests import Policy
 from stepscore.progress import Progress
-from stepscore.records import Record, RecordError, UniqueIds, parse_records, quote
+from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_records, quote
 from stepscore.report.searches import SearchSummary
 from stepscore.search import Judge, Scorer, ScoreRequest, SearchResult, search
 from stepscore.voting import parse_rule
@@ -94,25 +94,13 @@ def search_file(
     Raises:
         InputError: a file, a record or an argument at fault; no output is left.
     """
-    if files.target is None:
-        raise InputError("a file to write the result to", got="none", argument="target")
-    if is_stream(files.target):
-        raise InputError(
-            "the name of a file, beside which the models' answers are kept meanwhile",
-            got="a pipe or a terminal",
-            advice="pass a name such as out.jsonl",
-            argument=Argument("target", files.target),
-        )
-    parameters = parse_parameters(plan.strategy, plan.parameters)
-    settings = {name: value for name, value in plan.settings.items() if value is not None}
-    arguments = settings | parameters
-    if "rule" in settings:
-        arguments["rule"] = parse_rule(settings["rule"]).rule
+    target = _target_of(files)
+    parameters, settings, arguments = _arguments_of(plan)
     summary, trees = SearchSummary(), _Trees(plan.trees)
     begun: list[Journals] = []
     with ExitStack() as stack:
         stack.push(partial(_tell_kept, begun, kept))  # first, and so called last
-        job = {
+        depends_on = {
             "command": "search",
             "stepscore": version,
             "chunk_size": files.chunk_size or PROBLEMS_TOGETHER,
@@ -121,7 +109,7 @@ def search_file(
             "settings": settings,
             "trees": sorted(plan.trees),
         }
-        opened = open_files(stack, files, plan.trees, job)
+        opened = open_files(stack, files, plan.trees, depends_on)
         assert opened.out is not None
         count = _look_ahead(opened, files, trees)
         models = load()
@@ -133,10 +121,11 @@ def search_file(
             "stepscore": version,
         }
         opened.agree({"model": what_scores(models.described)})
-        journals = Journals(files.target, provenance, restart=files.restart)
+        journals = Journals(target, provenance, restart=files.restart)
         stack.callback(journals.leave)
         begun.append(journals)
         stack.enter_context(kept_behind(opened, "problem"))
+        job = _Job(plan, models, arguments, files.fields, provenance)
         with Progress("search", count, unit="requests") as progress:
             number = -1
             for number, records in enumerate(_chunks(opened, files)):
@@ -144,28 +133,8 @@ def search_file(
                 facts = from_before(opened, number, read)
                 if facts is None:
                     journal = journals.of_chunk(number)
-                    result = _search(
-                        records,
-                        plan.strategy,
-                        models,
-                        journal,
-                        progress,
-                        summary.problems,
-                        arguments,
-                    )
-                    found = SearchSummary()
-                    found.add(records, result)
-                    text, pages = results_of(
-                        records, result, plan.trees, fields=files.fields, provenance=provenance
-                    )
-                    facts = {
-                        **read,
-                        "problems": len(records),
-                        "position": opened.lines.position(),
-                        "failed": [],
-                        "pages": pages,
-                        "tallies": {"table": found.state()},
-                    }
+                    text, facts = _work_on(records, job, journal, progress, summary.problems)
+                    facts |= {**read, "position": opened.lines.position()}
                     keep(opened, number, facts, text)
                     if opened.resumes:
                         journals.forget(number)
@@ -185,6 +154,30 @@ def search_file(
     heading = f"{plan.strategy}({', '.join(f'{k}={v}' for k, v in parameters.items())})"
     table = [heading, *summary.lines()]
     return Report(table, skipped, summary.problems, progress.seconds, unit="problems")
+
+
+def _target_of(files: Files) -> str:
+    """Give the name of the output, which must be a file."""
+    if files.target is None:
+        raise InputError("a file to write the result to", got="none", argument="target")
+    if is_stream(files.target):
+        raise InputError(
+            "the name of a file, beside which the models' answers are kept meanwhile",
+            got="a pipe or a terminal",
+            advice="pass a name such as out.jsonl",
+            argument=Argument("target", files.target),
+        )
+    return files.target
+
+
+def _arguments_of(plan: SearchPlan) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Give the strategy's parameters, the settings that were given, and both for the search."""
+    parameters = parse_parameters(plan.strategy, plan.parameters)
+    settings = {name: value for name, value in plan.settings.items() if value is not None}
+    arguments = settings | parameters
+    if "rule" in settings:
+        arguments["rule"] = parse_rule(settings["rule"]).rule
+    return parameters, settings, arguments
 
 
 def _tell_kept(
@@ -259,6 +252,37 @@ def _chunks(opened: OpenFiles, files: Files) -> Iterator[list[Record]]:
     while chunk := list(islice(records, files.chunk_size or PROBLEMS_TOGETHER)):
         opened.skips.write_down()
         yield chunk
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the searches of all chunks have in common."""
+
+    plan: SearchPlan
+    models: Models
+    arguments: Mapping[str, Any]
+    fields: Fields
+    provenance: Mapping[str, Any]
+
+
+def _work_on(
+    records: Sequence[Record], job: _Job, journal: Path, progress: Progress, done: int
+) -> tuple[str, dict[str, Any]]:
+    """Search for the answers of a chunk; give its lines, and what is known of it."""
+    plan = job.plan
+    result = _search(records, plan.strategy, job.models, journal, progress, done, job.arguments)
+    found = SearchSummary()
+    found.add(records, result)
+    text, pages = results_of(
+        records, result, plan.trees, fields=job.fields, provenance=job.provenance
+    )
+    facts = {
+        "problems": len(records),
+        "failed": [],
+        "pages": pages,
+        "tallies": {"table": found.state()},
+    }
+    return text, facts
 
 
 def _search(

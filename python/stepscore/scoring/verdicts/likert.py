@@ -74,32 +74,7 @@ def likert(
     check_tells(policy, name)
     check_placeholders(name, "prompt", prompt, ["problem", "step"], ["previous"])
     check_choice(name, "scope", scope, GradedScope)
-    if len(set(scale)) < max(len(scale), 2):
-        raise InputError(
-            "at least two grades, each once", got=repr(scale), argument="scale", where=name
-        )
-    if cut_off == "ask" and asked is None:
-        raise InputError(
-            "asked, the text that asks for the grade behind a reasoning that was cut off",
-            got="None",
-            argument="asked",
-            where=name,
-        )
-    if (by == "probability" or asked is not None) and any(len(str(grade)) > 1 for grade in scale):
-        raise InputError(
-            "grades of one character each: a token of several may begin another grade, as 1 is of "
-            "10",
-            got=repr(list(scale)),
-            advice=(
-                "pass ",
-                Argument("by", "text"),
-                " without ",
-                Argument("asked"),
-                ", which reads the grade that is said",
-            ),
-            argument="scale",
-            where=name,
-        )
+    _check_grades(name, scale, by, asked, cut_off)
     sampling = sampling or Sampling(2048)
     words = tuple(map(str, scale))
     values = tuple(map(float, scale))
@@ -136,3 +111,35 @@ def likert(
         scope=scope,
     )
     return GenerativeRewardModel(policy, verifier, seed)
+
+
+def _check_grades(
+    name: str, scale: Sequence[int], by: By, asked: str | None, cut_off: CutOff
+) -> None:
+    """Refuse grades that cannot be told apart where they are read."""
+    if len(set(scale)) < max(len(scale), 2):
+        raise InputError(
+            "at least two grades, each once", got=repr(scale), argument="scale", where=name
+        )
+    if cut_off == "ask" and asked is None:
+        raise InputError(
+            "asked, the text that asks for the grade behind a reasoning that was cut off",
+            got="None",
+            argument="asked",
+            where=name,
+        )
+    if (by == "probability" or asked is not None) and any(len(str(grade)) > 1 for grade in scale):
+        raise InputError(
+            "grades of one character each: a token of several may begin another grade, as 1 is of "
+            "10",
+            got=repr(list(scale)),
+            advice=(
+                "pass ",
+                Argument("by", "text"),
+                " without ",
+                Argument("asked"),
+                ", which reads the grade that is said",
+            ),
+            argument="scale",
+            where=name,
+        )
