@@ -60,7 +60,7 @@ class WholeFile:
     def write(self, text: str) -> None:
         """Add text."""
         try:
-            self._file.write(text.encode())
+            content = text.encode()
         except UnicodeEncodeError as error:
             raise InputError(
                 "text that can be written as UTF-8",
@@ -68,6 +68,12 @@ class WholeFile:
                 advice="nothing was written; repair the input",
                 where=self.name,
             ) from error
+        self.write_bytes(content)
+
+    def write_bytes(self, text: bytes) -> None:
+        """Add text that is UTF-8 already."""
+        try:
+            self._file.write(text)
         except OSError as error:
             raise self._unwritable(error) from error
 

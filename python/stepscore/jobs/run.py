@@ -285,8 +285,7 @@ def _work(
             kept.add(scored)
             voted = None if summary is None else vote_on(scored, writer.settings, sizes=sizes)
             if opened.out is not None:
-                for line in writer.lines(scored, voted):
-                    opened.out.write(line)
+                opened.out.write_bytes(writer.lines(scored, voted))
             if summary is not None and voted is not None:
                 summary.add(scored.scores, voted.answers, voted.elections, voted.grades)
             else:

@@ -97,8 +97,7 @@ class KeptCandidates:
         self._problems += len({int(record_of[place]) for place in scored.skipped})
         if not self._first:
             place = min(scored.skipped)
-            record = scored.records[record_of[place]]
-            self._first = f"{record.place}: {scored.skipped[place]}"
+            self._first = f"{scored.records.places[record_of[place]]}: {scored.skipped[place]}"
 
     def lines(self) -> list[str]:
         """Say it, each in lines of at most 100 columns; nothing where there is nothing to say."""

@@ -10,6 +10,7 @@ from stepscore.jobs.file_scores import LayoutCheck, read_scores
 from stepscore.jobs.judged import JudgedCounts, judge_records
 from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.scored_lines import ScoredLines
 from stepscore.jobs.skips import Skips
 from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_records
 
@@ -117,10 +118,9 @@ def read_lines(
     Raises:
         InputError: a record at fault that `skips` does not take.
     """
-    records = parse_records(lines, fields, "scores", skips.take, check.check)
-    for chunk in _chunks(records, chunk_size, UniqueIds(), skips):
+    for columns in ScoredLines(fields, check, skips.take).chunks(lines, chunk_size):
         assert check.layout is not None  # a record has passed the check
-        yield read_scores(chunk, check.layout)
+        yield read_scores(columns, check.layout)
         skips.write_down()
 
 

@@ -1,0 +1,147 @@
+"""Lines whose candidates carry scores, read as columns: the plain ones together, others alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from stepscore.jobs.file_scores import LayoutCheck
+from stepscore.ops.record_scan import WantedScores
+from stepscore.records import (
+    Block,
+    Fields,
+    Record,
+    RecordColumns,
+    RecordError,
+    UniqueIds,
+    has_plain_form,
+    parse_record,
+    scan_block,
+)
+
+_BLOCK_BYTES = 1 << 20
+_LINES_AT_ONCE = 1024
+
+
+class ScoredLines:
+    """Reads the records of a file that are voted on by what they carry.
+
+    What the compiled reader does not take for plain is parsed by itself, which finds the words for
+    what is wrong with it.
+
+    Args:
+        fields: the names of the fields.
+        check: learns which scores the file carries, and refuses a record that differs.
+        on_fault: gets the error of a record that cannot be processed, and raises or returns to
+            leave it out.
+    """
+
+    def __init__(
+        self, fields: Fields, check: LayoutCheck, on_fault: Callable[[RecordError], None]
+    ) -> None:
+        self._fields = fields
+        self._check = check
+        self._on_fault = on_fault
+        self._unique = UniqueIds()
+        self._may_be_plain = has_plain_form(fields)
+
+    def chunks(
+        self, lines: Iterator[tuple[str, bytes]], chunk_size: int
+    ) -> Iterator[RecordColumns]:
+        """Group whole problems until a group has `chunk_size` candidates; leave out known ids.
+
+        Args:
+            lines: (place, bytes) of every line.
+            chunk_size: how many candidates.
+        """
+        chunk = _Chunk()
+        for block in _blocks(lines):
+            at = 0
+            while at < len(block):
+                plain = self._plain(block, at, chunk_size - chunk.candidates)
+                if plain is None:
+                    record = self._other(block.places[at], block.lines[at])
+                    at += 1
+                    if record is not None:
+                        chunk.add_record(record)
+                else:
+                    chunk.add(plain)
+                    at += len(plain)
+                if chunk.candidates >= chunk_size:
+                    yield chunk.take()
+        if chunk.candidates:
+            yield chunk.take()
+
+    def _plain(self, block: Block, at: int, most: int) -> RecordColumns | None:
+        """Read lines up to the first that is not plain, or whose id is known; None if it is that.
+
+        Until the first record has told which scores there are, none is plain.
+        """
+        layout = self._check.layout
+        if layout is None or not self._may_be_plain:
+            return None
+        wanted = WantedScores(layout.steps, layout.given, layout.bounded)
+        stop = min(at + _LINES_AT_ONCE, len(block))
+        plain = scan_block(block, at, stop, self._fields, wanted, most)
+        if plain is None:
+            return None
+        fresh = self._unique.add(plain.ids, plain.places)
+        if fresh == len(plain):
+            return plain
+        return scan_block(block, at, at + fresh, self._fields, wanted, most)
+
+    def _other(self, place: str, line: bytes) -> Record | None:
+        """Read one line; None for a record at fault."""
+        try:
+            record = parse_record(line, place, self._fields, "scores")
+            self._check.check(record)
+            self._unique.check(record)
+        except RecordError as error:
+            self._on_fault(error)
+            return None
+        return record
+
+
+class _Chunk:
+    """Grows by columns and by records, in the order of the file."""
+
+    def __init__(self) -> None:
+        self.candidates = 0
+        self._parts: list[RecordColumns] = []
+        self._records: list[Record] = []  # behind the parts
+
+    def add(self, columns: RecordColumns) -> None:
+        self._close()
+        self._parts.append(columns)
+        self.candidates += columns.candidates
+
+    def add_record(self, record: Record) -> None:
+        self._records.append(record)
+        self.candidates += len(record.candidates)
+
+    def take(self) -> RecordColumns:
+        """Give all of it, and begin anew."""
+        self._close()
+        columns = RecordColumns.joined(self._parts)
+        self._parts, self.candidates = [], 0
+        return columns
+
+    def _close(self) -> None:
+        if self._records:
+            self._parts.append(RecordColumns.of(self._records))
+            self._records = []
+
+
+def _blocks(lines: Iterator[tuple[str, bytes]]) -> Iterator[Block]:
+    """Gather lines of about a megabyte."""
+    places: list[str] = []
+    contents: list[bytes] = []
+    size = 0
+    for place, line in lines:
+        places.append(place)
+        contents.append(line)
+        size += len(line)
+        if size >= _BLOCK_BYTES:
+            yield Block(tuple(places), tuple(contents))
+            places, contents, size = [], [], 0
+    if places:
+        yield Block(tuple(places), tuple(contents))

@@ -1,0 +1,88 @@
+"""Lines of the plain form, read into columns by the compiled core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stepscore.ops.record_scan import WantedScores, scan_records
+from stepscore.records.candidates import read_answer
+from stepscore.records.columns import RecordColumns
+from stepscore.records.convert import LAYOUTS
+from stepscore.records.record import Fields
+
+# Steps under one of these names would pass for as many short solutions: they are looked at.
+_NAMES_OF_STEPS = frozenset(name for layout in LAYOUTS.values() for name in layout.steps)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some lines of a file.
+
+    Attributes:
+        places: file and line of each.
+        lines: the bytes of each.
+    """
+
+    places: tuple[str, ...]
+    lines: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def has_plain_form(fields: Fields) -> bool:
+    """Tell whether records with these names of fields can be plain: none leads into others."""
+    if any("." in name for name in vars(fields).values()):
+        return False
+    return fields.candidates == Fields.candidates or fields.candidates not in _NAMES_OF_STEPS
+
+
+def scan_block(
+    block: Block,
+    start: int,
+    stop: int,
+    fields: Fields,
+    wanted: WantedScores,
+    most: int,
+) -> RecordColumns | None:
+    """Read lines of a block as `parse_record` does for ``scores``, as long as they are plain.
+
+    Args:
+        block: the lines.
+        start, stop: which of them.
+        fields: the names of the fields, which `has_plain_form`.
+        wanted: the scores that every candidate must have.
+        most: after so many candidates no further record is begun.
+
+    Returns:
+        As many records as lines were read, from `start` on; None where the first is not plain.
+    """
+    scan = scan_records(
+        block.lines,
+        start=start,
+        stop=stop,
+        fields=(fields.id, fields.problem, fields.candidates, fields.answer, fields.result),
+        wanted=wanted,
+        most=most,
+    )
+    read = len(scan.ids)
+    if not read:
+        return None
+    given = scan.scores if wanted.given else np.full(len(scan.answer), np.nan)
+    unread = np.flatnonzero(scan.solution >= 0).tolist()
+    return RecordColumns(
+        list(block.places[start : start + read]),
+        [line.strip() for line in block.lines[start : start + read]],
+        scan.ids,
+        [read_answer(value, ()) or None for value in scan.known],
+        scan.offsets,
+        scan.step_scores,
+        scan.step_offsets,
+        given,
+        scan.answer,
+        [read_answer(value, ()) or "" for value in scan.answers],
+        scan.correct,
+        solutions=dict(zip(unread, scan.solutions, strict=True)),
+    )
