@@ -1,11 +1,52 @@
 #include "stepscore/result_lines.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <vector>
 
 namespace stepscore {
 namespace {
+
+constexpr int kLongestNumber = 32;
+
+// Returns the end of what it writes.
+char* write_number(double value, char* to) {
+  // d.ddde-xx: the digits and the place of the point, which Python sets by rules of its own.
+  char buffer[kLongestNumber];
+  const char* end =
+      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific).ptr;
+  char* at = buffer;
+  if (*at == '-') *to++ = *at++;
+  const char* mark = std::find(static_cast<const char*>(at), end, 'e');
+  int exponent = 0;
+  std::from_chars(mark + (mark[1] == '+' ? 2 : 1), end, exponent);
+  if (exponent < -4 || exponent >= 16) {
+    return std::copy(static_cast<const char*>(at), end, to);
+  }
+  // The digits without a gap: the first one moves over the point.
+  const char* digits = at;
+  if (mark - at > 1) {
+    at[1] = at[0];
+    digits = at + 1;
+  }
+  const auto count = static_cast<int>(mark - digits);
+  const int whole = exponent + 1;  // digits in front of the point
+  if (whole <= 0) {
+    constexpr std::string_view kZeros = "0.000";  // the exponent is -4 at least
+    to = std::copy_n(kZeros.begin(), 2 - whole, to);
+    return std::copy(digits, mark, to);
+  }
+  to = std::copy(digits, digits + std::min(whole, count), to);
+  if (whole >= count) {
+    to = std::fill_n(to, whole - count, '0');
+    *to++ = '.';
+    *to++ = '0';
+    return to;
+  }
+  *to++ = '.';
+  return std::copy(digits + whole, mark, to);
+}
 
 void append_integer(int64_t value, std::string* text) {
   char digits[24];
@@ -165,33 +206,8 @@ class Writer {
 }  // namespace
 
 void append_number(double value, std::string* text) {
-  // d.ddde-xx: the digits and the place of the point, which Python sets by rules of its own.
-  char buffer[32];
-  const char* end =
-      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific).ptr;
-  const char* at = buffer;
-  if (*at == '-') text->push_back(*at++);
-  char digits[24];
-  int count = 0, exponent = 0;
-  for (; *at != 'e'; ++at) {
-    if (*at != '.') digits[count++] = *at;
-  }
-  std::from_chars(at + (at[1] == '+' ? 2 : 1), end, exponent);
-  if (exponent < -4 || exponent >= 16) {
-    text->push_back(digits[0]);
-    if (count > 1) text->append(".").append(digits + 1, digits + count);
-    text->append(at, end);
-    return;
-  }
-  const int whole = exponent + 1;  // digits in front of the point
-  if (whole <= 0) {
-    text->append("0.").append(static_cast<size_t>(-whole), '0').append(digits, digits + count);
-  } else if (whole >= count) {
-    text->append(digits, digits + count).append(static_cast<size_t>(whole - count), '0');
-    text->append(".0");
-  } else {
-    text->append(digits, digits + whole).append(".").append(digits + whole, digits + count);
-  }
+  char buffer[kLongestNumber];
+  text->append(buffer, write_number(value, buffer));
 }
 
 void append_text(std::string_view value, std::string* text) {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepscore.ops.record_scan import WantedScores, scan_records
+from stepscore.ops.record_scan import JsonScalar, WantedScores, scan_records
 from stepscore.records.candidates import read_answer
 from stepscore.records.columns import RecordColumns
 from stepscore.records.convert import LAYOUTS
@@ -76,13 +76,17 @@ def scan_block(
         list(block.places[start : start + read]),
         [line.strip() for line in block.lines[start : start + read]],
         scan.ids,
-        [read_answer(value, ()) or None for value in scan.known],
+        [_answer(value) or None for value in scan.known],
         scan.offsets,
         scan.step_scores,
         scan.step_offsets,
         given,
         scan.answer,
-        [read_answer(value, ()) or "" for value in scan.answers],
+        [_answer(value) or "" for value in scan.answers],
         scan.correct,
         solutions=dict(zip(unread, scan.solutions, strict=True)),
     )
+
+
+def _answer(value: JsonScalar) -> str | None:
+    return value.strip() if type(value) is str else read_answer(value, ())
