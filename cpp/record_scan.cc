@@ -33,7 +33,7 @@ class Scan {
   bool read_line(std::string_view line) {
     const size_t spellings = out_.answers.size(), solutions = out_.solutions.size();
     JsonCursor cursor(line);
-    if (read_record(cursor) && cursor.at_end()) {
+    if (read_record(cursor)) {
       out_.offsets.push_back(candidates());
       return true;
     }
@@ -60,7 +60,7 @@ class Scan {
       if (key == fields_.problem) return line.peek() == '"' && line.skip_value();
       return key != fields_.result && line.skip_value();
     });
-    if (!whole || !has_id || !has_candidates || candidates() == out_.offsets.back()) return false;
+    if (!whole || !line.at_end() || !has_id || !has_candidates || candidates() == out_.offsets.back()) return false;
     out_.ids.push_back(std::move(id));
     out_.known.push_back(std::move(known));
     return true;

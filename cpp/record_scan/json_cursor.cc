@@ -1,6 +1,7 @@
 #include "record_scan/json_cursor.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -105,7 +106,10 @@ std::string JsonText::decoded() const {
 bool JsonNumber::as_double(double* value) const {
   if (whole && raw == "-0") return false;  // to Python's int it is 0
   const auto [end, fault] = std::from_chars(raw.data(), raw.data() + raw.size(), *value);
-  return fault == std::errc() && end == raw.data() + raw.size();
+  if (fault != std::errc() || end != raw.data() + raw.size() || !std::isfinite(*value)) return false;
+  // Implementations differ in what they make of a number that is too small for a double.
+  const std::string_view digits = raw.substr(0, raw.find_first_of("eE"));
+  return *value != 0 || digits.find_first_of("123456789") == std::string_view::npos;
 }
 
 bool JsonNumber::as_integer(int64_t* value) const {

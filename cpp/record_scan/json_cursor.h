@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,9 +64,11 @@ class JsonCursor {
     if (take('}')) return true;
     const size_t first = keys_.size();
     do {
-      JsonText key;
-      if (!read_text(&key) || key.escaped || !is_new_key(first, key.raw)) return false;
-      if (!take(':') || !read_field(key.raw)) return false;
+      JsonText text;
+      if (!read_text(&text)) return false;
+      const std::string_view key =
+          text.escaped ? decoded_keys_.emplace_back(text.decoded()) : text.raw;
+      if (!is_new_key(first, key) || !take(':') || !read_field(key)) return false;
     } while (take(','));
     keys_.resize(first);
     return take('}');
@@ -98,6 +101,7 @@ class JsonCursor {
   const char* at_;
   const char* end_;
   std::vector<std::string_view> keys_;  // of the objects that are open
+  std::list<std::string> decoded_keys_;
 };
 
 }  // namespace stepscore

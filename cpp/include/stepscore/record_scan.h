@@ -1,8 +1,8 @@
 // Lines of JSON, one record each -> what a vote reads of them, as columns.
 // GPU: no sense: text lives on the host
 //
-// A line is plain if it is JSON with every key once and without escapes, holds the fields below with
-// values of the most frequent types, and its candidates carry the scores that are wanted. What is
+// A line is plain if it is JSON with every key once, holds the fields below with values of the most
+// frequent types, and its candidates carry the scores that are wanted. What is
 // not plain need not be wrong: the caller reads it in another way, which also finds the words for
 // what is. A number is the double nearest to its decimal.
 #pragma once
