@@ -64,8 +64,11 @@ def test_a_record_becomes_columns() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0, 1, 0.1, 1e-7, 0.30000000000000004, 2.5e-8, 5e-324, 1e-320, 0.9999999999999999, "1E0", "-0.0"]
-    + ["0.1000000000000000055511151231257827021181583404541015625", "1e-0", "0.5e0", "0e5", "0.000"],
+    [
+        *(0, 1, 0.1, 1e-7, 0.30000000000000004, 2.5e-8, 5e-324, 1e-320, 0.9999999999999999),
+        *("1E0", "-0.0", "1e-0", "0.5e0", "0e5", "0.000"),
+        "0.1000000000000000055511151231257827021181583404541015625",
+    ],
 )
 def test_a_number_is_the_nearest_double(value: Any) -> None:
     line = b'{"id": 1, "candidates": [{"step_scores": [%s]}]}' % str(value).encode()
@@ -189,7 +192,9 @@ numbers = st.one_of(
 )
 texts = st.one_of(st.text(max_size=9), st.sampled_from(["42", "\\frac{1}{2}", "a\nb", "é", "😀"]))
 scalars = st.one_of(st.none(), st.booleans(), numbers, texts)
-odd = st.recursive(scalars, lambda v: st.lists(v, max_size=2) | st.dictionaries(texts, v, max_size=2))
+odd = st.recursive(
+    scalars, lambda v: st.lists(v, max_size=2) | st.dictionaries(texts, v, max_size=2)
+)
 candidates = st.one_of(
     texts,
     st.fixed_dictionaries(

@@ -153,7 +153,6 @@ def prefix_trie(
     node_of_token: TensorView,
     last_node: TensorView,
 ) -> None: ...
-
 def scan_records(
     lines: tuple[bytes, ...],
     start: int,

@@ -105,9 +105,7 @@ def explain_rerank(
     return _explain(record, scored, chosen, settings)
 
 
-def _explain(
-    record: Record, scored: ScoredRecords, how: str, settings: VoteSettings
-) -> list[str]:
+def _explain(record: Record, scored: ScoredRecords, how: str, settings: VoteSettings) -> list[str]:
     voted = vote_on(scored, settings, class_scores=True)
     return explain(
         record,

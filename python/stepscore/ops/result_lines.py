@@ -32,7 +32,7 @@ class CandidateResults(NamedTuple):
     offsets: NDArray[np.int64]
     truncated: NDArray[np.int64]
     skipped: NDArray[np.bool_]
-    heads: Mapping[int, str] = {}  # noqa: RUF012 - a mapping that nothing can change
+    heads: Mapping[int, str] = {}  # a mapping that nothing changes
     step_scores: NDArray[np.float64] | None = None
     step_offsets: NDArray[np.int64] | None = None
     scores: NDArray[np.float64] | None = None

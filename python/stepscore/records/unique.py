@@ -15,7 +15,7 @@ from stepscore.records.record import Record, RecordId
 _RECENT = 1 << 16
 _GONE = 0xFFFFFFFF  # stands for the file of an id that was freed
 _DIGITS = "0123456789"
-# 96 bits of two keyed hashes: with 100 million ids two different ones are alike once in 10^13 files.
+# 96 bits of two hashes: of 100 million ids two are alike once in 10^13 files.
 _KEPT = np.dtype([("key", "u8"), ("check", "u4"), ("file", "u4"), ("number", "u4")])
 
 
@@ -24,7 +24,9 @@ class UniqueIds:
 
     def __init__(self) -> None:
         self._recent: dict[RecordId, str] = {}
-        self._runs: list[NDArray[np.void]] = []  # sorted by key, each at most half of the one before
+        self._runs: list[
+            NDArray[np.void]
+        ] = []  # sorted by key, each at most half of the one before
         self._files: dict[str, int] = {}  # what stands in front of the number of a place
 
     def check(self, record: Record) -> None:
@@ -133,7 +135,10 @@ class UniqueIds:
 
 def _hashes(ids: Collection[RecordId]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
     """Give two hashes of every id; a number and a text of the same digits differ."""
-    texts = [f"{record_id}:number" if isinstance(record_id, int) else f"{record_id}:text" for record_id in ids]
+    texts = [
+        f"{record_id}:number" if isinstance(record_id, int) else f"{record_id}:text"
+        for record_id in ids
+    ]
     keys = np.fromiter(map(hash, texts), np.int64, len(texts)).view(np.uint64)
     again = np.fromiter((hash("again " + text) for text in texts), np.int64, len(texts))
     return keys, (again & 0xFFFFFFFF).astype(np.uint32)
