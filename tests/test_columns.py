@@ -178,6 +178,7 @@ RANK = {
     "verifier": 2,
     "hub": 2,
     "progress": 2,
+    "tallies": 2,
     "arrays": 1,
     "credentials": 0,
     "lists": 1,

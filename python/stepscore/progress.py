@@ -48,6 +48,7 @@ class Progress:
         self._shown = self._stream is not None and self._stream.isatty()
         self._started = self._last = time.monotonic()
         self._width = 0
+        self._skipped = 0
 
     def __enter__(self) -> Progress:
         return self
@@ -57,6 +58,15 @@ class Progress:
         if self._shown and self._width:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
+
+    def skip(self, position: int) -> None:
+        """Begin to measure here: what comes before was done by an earlier run.
+
+        Args:
+            position: how much of the `size` that is.
+        """
+        self._skipped = position
+        self._started = time.monotonic()
 
     def update(self, count: int, position: int, note: str = "") -> None:
         """Count what is done.
@@ -82,7 +92,8 @@ class Progress:
             return f"{self._what}: {done}"
         share = min(position / self.size, 1.0)
         bar = ("#" * round(share * _BAR_WIDTH)).ljust(_BAR_WIDTH, ".")
-        left = f", {_duration(seconds / share - seconds)} left" if share else ""
+        worked = min(max(position - self._skipped, 0) / self.size, 1.0)
+        left = f", {_duration(seconds / worked * (1 - share))} left" if worked else ""
         return f"{self._what} {share:4.0%} [{bar}] {done}{left}"
 
 

@@ -236,7 +236,7 @@ def test_a_model_that_fails_is_no_traceback(
     assert not out.exists()
 
 
-def test_an_unexpected_error_leaves_nothing(
+def test_an_unexpected_error_leaves_no_output_and_what_was_finished(
     fake: FakeModel, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(*many())
@@ -249,14 +249,16 @@ def test_an_unexpected_error_leaves_nothing(
             raise ZeroDivisionError
         return original(*arguments, **options)
 
-    from stepscore.jobs import run
+    from stepscore.jobs import work
 
-    original = run.vote_on
-    monkeypatch.setattr(run, "vote_on", break_in_the_middle)
+    original = work.vote_on
+    monkeypatch.setattr(work, "vote_on", break_in_the_middle)
     out = str(tmp_path / "out.jsonl")
     with pytest.raises(ZeroDivisionError):
         main(["rerank", source, "-o", out, "--model", "m", "--chunk-size", "5"])
-    assert set(tmp_path.iterdir()) == before
+    assert set(tmp_path.iterdir()) == {*before, Path(f"{out}.shards")}
+    main(["rerank", source, "-o", out, "--model", "m", "--chunk-size", "5", "--restart"])
+    assert set(tmp_path.iterdir()) == {*before, Path(out)}
 
 
 def test_load_gets_the_options(

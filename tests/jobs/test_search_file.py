@@ -219,7 +219,9 @@ def test_a_search_that_was_stopped_goes_on_where_it_was(
     assert run(source, tmp_path / "out.jsonl", *arguments) == 130
     assert not (tmp_path / "out.jsonl").exists()
     said = capsys.readouterr().err
-    assert f"answers are kept in {tmp_path / 'out.jsonl'}.journal; type the same command" in said
+    # The first two calls are all of the first chunk.
+    kept = "2 problems are kept in {}.shards" if most == 2 else "answers are kept in {}.journal"
+    assert f"{kept.format(tmp_path / 'out.jsonl')}; type the same command" in said
     assert "stopped; no output was written" in said
     adder.write, done = work, adder.calls[:most]  # type: ignore[method-assign]
     adder.calls.clear()
@@ -525,10 +527,10 @@ def test_the_lab_from_the_shell_killed_and_taken_up_again(tmp_path: Path) -> Non
     assert float(printed.split("accuracy ")[1].split("%")[0]) > 80  # a single sample has about 55
 
     killed = lab(str(source), "-o", str(out), *rest)
-    journal = tmp_path / "out.jsonl.journal"
+    shard = tmp_path / "out.jsonl.shards" / "00000.shard"
     deadline = time.monotonic() + 240  # of a machine that others use too
     try:
-        while not (journal.is_dir() and len(list(journal.iterdir())) > 1):
+        while not shard.is_file():
             assert time.monotonic() < deadline
             assert killed.poll() is None
             time.sleep(0.01)
@@ -539,10 +541,50 @@ def test_the_lab_from_the_shell_killed_and_taken_up_again(tmp_path: Path) -> Non
     again = lab(str(source), "-o", str(out), *rest)
     _, complaints = again.communicate(timeout=240)
     assert again.returncode == 0, complaints
+    assert "goes on behind 10 problems (" in complaints or "goes on behind 20" in complaints
     first, second = read(whole), read(out)
     for line in (*first, *second):
         del line["stepscore"]["costs"]["seconds"]
     assert first == second
+
+
+def test_finished_problems_are_kept_with_their_trees(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out, page = write(*RECORDS), tmp_path / "out.jsonl", tmp_path / "a.html"
+    arguments = ("--chunk-size", "1", "--set", "n=4")
+    shown = (*arguments, "--tree", f"a:{page}")
+    assert run(source, tmp_path / "whole.jsonl", *arguments) == 0
+    table = capsys.readouterr().out
+    calls = list(adder.calls)
+    adder.calls.clear()
+
+    def stop(request: ExpandRequest, seed: int) -> Continuation:
+        if request.problem == "4+5":
+            raise KeyboardInterrupt
+        return Adder.write(adder, request, seed)
+
+    adder.write = stop  # type: ignore[method-assign]
+    assert run(source, out, *shown) == 130
+    assert f"2 problems are kept in {out}.shards; type the same command" in capsys.readouterr().err
+    assert not page.exists()
+    del adder.write
+    adder.calls.pop()
+    assert run(source, out, *arguments, "--set", "m=2") == 2
+    assert "job.parameters.m 2" in capsys.readouterr().err
+    assert run(source, out, *shown) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("goes on behind 2 problems (")
+    assert adder.calls == calls
+    assert "PRM tokens" in page.read_text()
+    whole, found = read(tmp_path / "whole.jsonl"), read(out)
+    for line in (*whole, *found):
+        del line["stepscore"]["costs"]["seconds"]
+    assert found == whole
+    assert printed.out.splitlines()[:3] == table.splitlines()[:3]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "in.jsonl", "out.jsonl", "whole.jsonl", "a.html"
+    }  # fmt: skip
 
 
 def test_no_retries_are_none(adder: Adder, write: Write, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import stepscore
-from stepscore.cli import models, options
+from stepscore.cli import models, options, vote_options
 from stepscore.cli.policy_options import add_attempts, add_policy, add_temperature
 from stepscore.cli.terminal import tell
 from stepscore.errors import InputError
@@ -76,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     options.add_seed(judge, options.seed)
     _add_policy(parser.add_argument_group("policy"))
-    options.add_votes(parser)
+    vote_options.add_votes(parser)
 
 
 def _add_policy(group: argparse._ArgumentGroup) -> None:
@@ -109,8 +109,8 @@ def run(arguments: argparse.Namespace) -> None:
     report = judge_file(
         options.files_of(arguments),
         lambda: _load(arguments),
-        settings=options.votes_of(arguments),
-        prefixes=options.prefixes_of(arguments),
+        settings=vote_options.votes_of(arguments),
+        prefixes=vote_options.prefixes_of(arguments),
         version=stepscore.__version__,
     )
     tell(report, arguments)

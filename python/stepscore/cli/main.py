@@ -194,8 +194,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _state_of(path: str | None) -> tuple[int, int, int] | None:
     """What changes when another file appears under a name; None where there is no file."""
+    if path is None:
+        return None
     try:
-        found = os.stat(path or "")
+        # A folder of parts is written once this is there.
+        found = os.stat(os.path.join(path, "manifest.json") if os.path.isdir(path) else path)
     except (OSError, ValueError):
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -7,32 +7,33 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from stepscore.cli.spelling import flag_of
+from stepscore.cli.terminal import complain
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.files import Files
 from stepscore.records import Fields
-from stepscore.voting import (
-    DEFAULT_RULES,
-    VoteSettings,
-    parse_objectives,
-    parse_prefixes,
-    parse_rules,
-)
 from stepscore.voting.rules import typed_forms
-from stepscore.voting.settings import TIE_CREDITS
 
 if TYPE_CHECKING:
     from stepscore.scoring.truncation import Truncation
 
-INPUT_HELP = """\
-input: one JSON object per line (JSONL; .gz and "-" for standard input work too); files of data
-sets and of other tools: stepscore convert
+RESUME_HELP = """
+What is finished is kept in the folder OUT.shards until the output is there: when a run is stopped
+or killed, the same command goes on where it was. Of standard input, and into a pipe, nothing is.
+"""
+INPUT_HELP = (
+    """\
+input: one JSON object per line (JSONL; .gz, .zst and "-" for standard input work too), or a Parquet
+file with the same fields; files of data sets and of other tools: stepscore convert
   {"id": 1, "problem": "...", "candidates": ["a solution", {"steps": ["...", "..."]}],
    "answer": "the known answer, if there is one"}
 A candidate is a text, or an object with "text" or "steps", and optionally "answer" (else it is
 read from the solution) and "correct" (true or false).
 
-output: the same objects with one more field, "stepscore". It appears whole or not at all.
+output: the same objects with one more field, "stepscore"; compressed, or a table, where the name
+ends in .gz, .zst or .parquet. It appears whole or not at all.
 """
+    + RESUME_HELP
+)
 RULES_HELP = "\n".join(
     [
         "\nrules of --rule, with their parameters; [those] can be left out:",
@@ -54,7 +55,20 @@ ALL_FIELDS = tuple(name for name, _, _ in _FIELDS)
 def add_input(parser: argparse.ArgumentParser) -> None:
     """The file that is read."""
     parser.add_argument(
-        "input", metavar="IN", help='a JSONL file, also .gz, or "-" for standard input'
+        "input",
+        metavar="IN",
+        help='a JSONL file, also .gz or .zst, a Parquet file, or "-" for standard input',
+    )
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """The files that are read."""
+    parser.add_argument(
+        "input",
+        metavar="IN",
+        nargs="+",
+        help="JSONL (also .gz or .zst) or Parquet files, read as one; a pattern in quotes, such as "
+        '"in-*.jsonl"; or "-" for standard input',
     )
 
 
@@ -140,6 +154,30 @@ def add_fields(parser: argparse.ArgumentParser, names: Sequence[str] = ALL_FIELD
             )
 
 
+def add_restart(parser: argparse.ArgumentParser) -> None:
+    """Whether a run begins anew."""
+    parser.add_argument(
+        "--restart", action="store_true", help="forget what a stopped run of this output has kept"
+    )
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """How a file is worked through in parts, and what is written at the end."""
+    add_restart(parser)
+    parser.add_argument(
+        "--summary",
+        metavar="FILE.json",
+        help="write the figures of the table, with counts, seconds and provenance",
+    )
+    parser.add_argument(
+        "--shard",
+        type=share,
+        metavar="I/N",
+        help="work on the I-th of N equal parts of the records, as in a job array, each with an "
+        "output of its own; put together in their order they are that of the whole file",
+    )
+
+
 def add_chunk_size(parser: argparse.ArgumentParser, what: str, default: int) -> None:
     """How much is worked on together."""
     parser.add_argument(
@@ -155,7 +193,7 @@ def add_files(
     chunk_size: int,
 ) -> None:
     """All that the commands over candidates say about files and records."""
-    add_input(parser)
+    add_inputs(parser)
     add_output(parser, output, required=required)
     add_overwrite(parser)
     add_quiet(parser)
@@ -167,6 +205,7 @@ def add_files(
         help="every line is one sample: gather those with the same value of FIELD, wherever they "
         "stand, as the candidates of one problem (reads the whole file first)",
     )
+    add_resume(parser)
     add_chunk_size(parser, "candidates worked on together, up to whole problems", chunk_size)
 
 
@@ -209,52 +248,6 @@ def add_seed(parser: argparse._ActionsContainer, kind: Callable[[str], int]) -> 
     )
 
 
-def add_votes(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """How candidates vote, and what is shown of it."""
-    votes = parser.add_argument_group("votes")
-    add_rule(
-        votes,
-        "a column of the table; may be repeated (default: majority, weighted, best_of_n)",
-        action="append",
-    )
-    votes.add_argument(
-        "--objectives",
-        metavar="AGG[,AGG]",
-        help="the aggregations that pareto (default: all) and multi_objective read together",
-    )
-    votes.add_argument(
-        "--ties",
-        choices=TIE_CREDITS,
-        default="share",
-        help="what the tables credit where the order of the candidates decides: share, how often "
-        "the rule is right over all their orders (default); first, whether it is right in the "
-        "order of the file; lose, whether it is right in every order",
-    )
-    votes.add_argument(
-        "--verify",
-        choices=("none", "math-verify"),
-        default="none",
-        help="what decides on answers whose keys differ: none (default), or math-verify, which "
-        "finds that x+1 and 1+x are equal",
-    )
-    votes.add_argument(
-        "--prefixes",
-        metavar="N[,N]",
-        help='a second table, of the first N candidates of every problem: sizes, or "powers" of 2',
-    )
-    return votes
-
-
-def add_explain(votes: argparse._ActionsContainer) -> None:
-    """A problem whose votes are explained."""
-    votes.add_argument(
-        "--explain",
-        metavar="ID",
-        help="print one problem, and why each rule chooses what it does; nothing is written "
-        '(where both 1 and "1" are ids, \'"1"\' means the text)',
-    )
-
-
 def fields_of(arguments: argparse.Namespace) -> Fields:
     """Read what `add_fields` has added; the other fields keep their names."""
     names = {name: getattr(arguments, f"{name}_field", default) for name, default, _ in _FIELDS}
@@ -271,7 +264,7 @@ def files_of(arguments: argparse.Namespace) -> Files:
             argument="skipped",
         )
     return Files(
-        source=arguments.input,
+        source=tuple(arguments.input),
         target=arguments.output,
         overwrite=arguments.overwrite,
         on_error=arguments.on_error,
@@ -280,12 +273,17 @@ def files_of(arguments: argparse.Namespace) -> Files:
         chunk_size=arguments.chunk_size,
         spell=flag_of,
         group_by=getattr(arguments, "group_by", None),  # a search has no samples yet
+        restart=arguments.restart,
+        share=getattr(arguments, "shard", None),  # and takes whole files
+        summary=getattr(arguments, "summary", None),
+        say=complain,
     )
 
 
 def files_to_explain(arguments: argparse.Namespace) -> Files:
     """Read what `add_files` has added, where one problem is explained and nothing is written."""
-    for option in ("output", "skipped", "prefixes", "quiet", "chunk_size"):
+    whole = ("output", "skipped", "prefixes", "quiet", "chunk_size", "summary", "shard", "restart")
+    for option in whole:
         if getattr(arguments, option):
             raise InputError(
                 "nothing that belongs to the whole file",
@@ -299,30 +297,6 @@ def files_to_explain(arguments: argparse.Namespace) -> Files:
 def truncation_of(arguments: argparse.Namespace) -> Truncation:
     """Read --truncate."""
     return "steps" if arguments.truncate else "error"
-
-
-def votes_of(arguments: argparse.Namespace) -> VoteSettings:
-    """Read how the candidates vote from what `add_votes` has added."""
-    rules = parse_rules(arguments.rule) if arguments.rule else DEFAULT_RULES
-    objectives = parse_objectives(arguments.objectives, rules)
-    if arguments.verify == "none":
-        return VoteSettings(rules, objectives, tie_credit=arguments.ties)
-    # Only here: most votes need no processes and no database of verdicts.
-    from stepscore import verifier
-
-    if not verifier.installed():
-        raise InputError(
-            "that package",
-            got="none that is installed",
-            advice='type: pip install "stepscore[math]"',
-            argument=Argument("verify", "math-verify"),
-        )
-    return VoteSettings(rules, objectives, arguments.verify, arguments.ties)
-
-
-def prefixes_of(arguments: argparse.Namespace) -> tuple[int, ...]:
-    """Read --prefixes."""
-    return () if arguments.prefixes is None else parse_prefixes(arguments.prefixes)
 
 
 def unescaped(text: str) -> str:
@@ -357,6 +331,14 @@ def zero_or_more(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"must be a whole number of 0 or more; got {text!r}")
     return int(text)
+
+
+def share(text: str) -> tuple[int, int]:
+    """Read one of several equal parts, as the type of an option."""
+    part, sign, parts = text.partition("/")
+    if not (sign and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"must be I/N with I from 1 to N, as 3/8; got {text!r}")
+    return int(part), int(parts)
 
 
 def positive(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import stepscore
-from stepscore.cli import options
+from stepscore.cli import options, vote_options
 from stepscore.cli.models import add_model, load_prm
 from stepscore.cli.terminal import say, tell
 from stepscore.errors import InputError
@@ -48,13 +48,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         AGGREGATIONS,
         "the aggregation that ranks (default: the model author's, else last)",
     )
-    options.add_explain(options.add_votes(parser))
+    vote_options.add_explain(vote_options.add_votes(parser))
     add_model(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Rerank a file, or explain one of its problems."""
-    settings = options.votes_of(arguments)
+    settings = vote_options.votes_of(arguments)
     truncation = options.truncation_of(arguments)
 
     def load() -> ProcessRewardModel:
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         load,
         how=arguments.how,
         settings=settings,
-        prefixes=options.prefixes_of(arguments),
+        prefixes=vote_options.prefixes_of(arguments),
         truncation=truncation,
         on_bad=arguments.on_bad_candidate,
         special_tokens=arguments.special_tokens,

@@ -25,8 +25,8 @@ policies: lab, the built-in miniature, which knows sums alone; a folder or a Hug
 of a causal language model; or the URL of an OpenAI-compatible server with --policy-model NAME (its
 key is taken from OPENAI_API_KEY).
 
-The models' answers are kept in the folder OUT.journal while the search runs: when it is stopped,
-the same command goes on where it was.
+The models' answers are kept in the folder OUT.journal while the search runs, and what is finished
+in OUT.shards: when it is stopped or killed, the same command goes on where it was.
 
 A file of --config is YAML with the long names of options as its keys; the command line overrides:
   strategy: beam
@@ -74,13 +74,11 @@ _COUNTS = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    options.add_input(parser)
+    options.add_inputs(parser)
     options.add_output(parser)
     parser.add_argument("--config", metavar="FILE", help="YAML with any of these options")
     options.add_overwrite(parser)
-    parser.add_argument(
-        "--restart", action="store_true", help="forget what a stopped run has kept in OUT.journal"
-    )
+    options.add_restart(parser)
     options.add_quiet(parser)
     parser.add_argument(
         "--tree",
@@ -175,5 +173,4 @@ def _plan(arguments: argparse.Namespace) -> SearchPlan:
             "stop": tuple(options.unescaped(text) for text in arguments.stop),
         },
         trees=dict(options.pair("tree", text, ":", "ID:FILE.html") for text in arguments.tree),
-        restart=arguments.restart,
     )

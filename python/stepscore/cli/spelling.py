@@ -10,6 +10,7 @@ from stepscore.errors import Argument
 # Arguments whose flag is not their own name with dashes.
 _FLAGS = {
     "source": "IN",
+    "share": "--shard",
     "folder": "FOLDER",
     "target": "-o",
     "layout": "--from",

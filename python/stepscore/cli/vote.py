@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import stepscore
-from stepscore.cli import options
+from stepscore.cli import options, vote_options
 from stepscore.cli.terminal import say, tell
 from stepscore.jobs.explain import explain_vote
 from stepscore.jobs.run import CHUNK_OF_SCORES, vote_file
@@ -23,6 +23,7 @@ whole file; or the file was written by stepscore score or rerank, and its step s
 by stepscore search, whose traces are the candidates. Without any scores answers are counted:
 majority and pass@k. The result takes the place of an earlier one.
 """
+    + options.RESUME_HELP
     + options.RULES_HELP
     + """
 examples:
@@ -62,13 +63,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="whether step scores lie in [0, 1], which prod, geometric_mean, logit_mean and "
         "odds_mean need (default: auto, the first record tells)",
     )
-    options.add_explain(options.add_votes(parser))
+    vote_options.add_explain(vote_options.add_votes(parser))
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Vote over a file, or explain one of its problems."""
     bounded = _RANGES[arguments.score_range]
-    settings = options.votes_of(arguments)
+    settings = vote_options.votes_of(arguments)
     if arguments.explain is not None:
         say(
             explain_vote(
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
         options.files_of(arguments),
         how=arguments.how,
         settings=settings,
-        prefixes=options.prefixes_of(arguments),
+        prefixes=vote_options.prefixes_of(arguments),
         bounded=bounded,
         version=stepscore.__version__,
     )

@@ -7,6 +7,7 @@ import re
 import secrets
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,8 @@ if sys.platform != "win32":  # without such locks: what a killed run left stays
     import fcntl
 
 _open_parts: set[Path] = set()
+# Takes the path of an output, and what the system says of the file that is to have that name.
+Announce = Callable[[str, os.stat_result], None]
 
 
 class Part:
@@ -39,17 +42,23 @@ class Part:
             self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
             _open_parts.add(self._path)
             # Another run may have taken it for one that was left, before it had its lock.
-            if not _lock(self.descriptor) or self._path.exists():
+            if not lock(self.descriptor) or self._path.exists():
                 return
             self.close()
 
-    def deliver(self) -> None:
-        """Give it its name, and the permissions of the file that it replaces."""
+    def deliver(self, announce: Announce | None = None) -> None:
+        """Give it its name, and the permissions of the file that it replaces.
+
+        Args:
+            announce: is told the file before it has its name.
+        """
         if self._target.exists():
             _copy_permissions(self._target, self.descriptor)
         os.fsync(self.descriptor)
+        if announce is not None:
+            announce(str(self._target), os.fstat(self.descriptor))
         os.replace(self._path, self._target)
-        _sync_folder(self._target.parent)
+        sync_folder(self._target.parent)
 
     def close(self) -> None:
         """Remove it, unless it has its name by now."""
@@ -77,13 +86,13 @@ def _remove_dead(path: Path) -> None:
     with suppress(OSError):  # another's, or gone meanwhile
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         try:
-            if _lock(descriptor, wait=False):
+            if lock(descriptor, wait=False):
                 path.unlink()
         finally:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool = True) -> bool:
+def lock(descriptor: int, *, wait: bool = True) -> bool:
     """Lock an open file as long as it is open; False where that cannot be."""
     if sys.platform == "win32":
         return False
@@ -92,6 +101,19 @@ def _lock(descriptor: int, *, wait: bool = True) -> bool:
     except OSError:  # a run that lives, or a file system without locks
         return False
     return True
+
+
+def is_locked(descriptor: int) -> bool:
+    """Lock an open file, unless another run has; without locks nobody has."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    return False
 
 
 def _copy_permissions(source: Path, descriptor: int) -> None:
@@ -111,7 +133,7 @@ def _copy_permissions(source: Path, descriptor: int) -> None:
             os.setxattr(descriptor, name, os.getxattr(source, name))
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name survive a power cut, where the file system can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from stepscore.errors import Argument, InputError
-from stepscore.files import parts
+from stepscore.files import parquet, parts, zstd
 from stepscore.files.streams import Stream, is_stream
 
 _BUFFER = 1 << 20
+# Endings of a name whose files need a package -> refuses the path where it is not installed.
+_NEEDS: dict[str, Callable[[str], Any]] = {".zst": zstd.package, ".parquet": parquet.package}
 
 
 class WholeFile:
@@ -26,8 +29,10 @@ class WholeFile:
     A pipe or a terminal (``/dev/stdout``, a FIFO) gets the text at the end of the block, or none.
 
     Args:
-        path: where it will stand; compressed when it ends in ``.gz``.
+        path: where it will stand; compressed when it ends in ``.gz`` or ``.zst``, and a table when
+            it ends in ``.parquet``, for which JSONL is written.
         overwrite: whether an existing file may be replaced.
+        announce: is told the path and the file before it has its name.
 
     Raises:
         InputError: an existing file without `overwrite`, a folder or a disk, a folder that is
@@ -35,13 +40,19 @@ class WholeFile:
         BrokenPipeError: the reader of a pipe has gone.
     """
 
-    def __init__(self, path: str, *, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str, *, overwrite: bool = False, announce: parts.Announce | None = None
+    ) -> None:
         self.name = path
+        self._announce = announce
         self._overwrite = overwrite
         # A link keeps pointing to the file that it names.
         self._streams = is_stream(path)
         self._target = Path(path if self._streams else os.path.realpath(path))
         self._check_target()
+        self._ending = self._target.suffix
+        if self._ending in _NEEDS:
+            _NEEDS[self._ending](path)
         self._file: Any = None
         self._part: parts.Part | Stream | None = None
         self._raw: IO[bytes] | None = None
@@ -53,22 +64,22 @@ class WholeFile:
             raise self._unwritable(error) from error
         self._raw = os.fdopen(self._part.descriptor, "wb", _BUFFER, closefd=False)
         self._file = self._raw
-        if self._target.suffix == ".gz":
+        if self._ending == ".gz":
             self._file = gzip.GzipFile("", "wb", compresslevel=6, fileobj=self._raw, mtime=0)
+        elif self._ending == ".zst":
+            self._file = zstd.writer(self._raw)
+        elif self._ending == ".parquet":
+            try:
+                # The types of the columns are known when all rows are.
+                self._file = tempfile.TemporaryFile(dir=self._target.parent)
+            except OSError as error:
+                self._discard()
+                raise self._unwritable(error) from error
         return self
 
     def write(self, text: str) -> None:
         """Add text."""
-        try:
-            content = text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                "text that can be written as UTF-8",
-                got="half of a surrogate pair",
-                advice="nothing was written; repair the input",
-                where=self.name,
-            ) from error
-        self.write_bytes(content)
+        self.write_bytes(encoded(text, self.name))
 
     def write_bytes(self, text: bytes) -> None:
         """Add text that is UTF-8 already."""
@@ -96,16 +107,23 @@ class WholeFile:
     def _finish(self) -> None:
         assert self._raw is not None
         assert self._part is not None
+        if self._ending == ".parquet":
+            parquet.write_table(self._file, self._raw, self.name)
         if self._file is not self._raw:
             self._file.close()
         self._raw.flush()
         # Another program may have made the file meanwhile.
         self._check_target()
-        self._part.deliver()
+        if isinstance(self._part, parts.Part):
+            self._part.deliver(self._announce)
+        else:
+            self._part.deliver()
 
     def _discard(self) -> None:
         """Remove what is left of the hidden file; after a good end nothing is."""
         try:
+            if self._ending == ".parquet" and self._file is not None:
+                self._file.close()
             if self._raw is not None:
                 self._raw.close()
         except OSError:
@@ -154,6 +172,23 @@ class WholeFile:
             advice="nothing was written; check the folder's permissions and free space",
             where=self.name,
         )
+
+
+def encoded(text: str, name: str) -> bytes:
+    """Give text as UTF-8.
+
+    Raises:
+        InputError: half of a surrogate pair in it; `name` is that of the output.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "text that can be written as UTF-8",
+            got="half of a surrogate pair",
+            advice="nothing was written; repair the input",
+            where=name,
+        ) from error
 
 
 def check_different(paths: Mapping[str, str | None]) -> None:

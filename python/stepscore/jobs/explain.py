@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from stepscore.errors import InputError
-from stepscore.files import LineReader
+from stepscore.files import Inputs
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
 from stepscore.jobs.files import Files
 from stepscore.jobs.model_scores import score_with_model
@@ -55,7 +55,7 @@ def explain_vote(
         InputError: no such id, or a record at fault before it.
     """
     check = LayoutCheck(bounded)
-    with LineReader(files.source) as lines:
+    with Inputs(files.sources) as lines:
         skip = _skipper(files, record_id)
         records = parse_records(
             _lines(lines, files, skip), files.fields, "scores", skip, check.check
@@ -92,7 +92,7 @@ def explain_rerank(
     Raises:
         InputError: no such id, or a record at fault, that one or one before it.
     """
-    with LineReader(files.source) as lines:
+    with Inputs(files.sources) as lines:
         skip = _skipper(files, record_id)
         records = parse_records(_lines(lines, files, skip), files.fields, "solutions", skip)
         record = _find(records, record_id, lines.name)
@@ -119,7 +119,7 @@ def _explain(record: Record, scored: ScoredRecords, how: str, settings: VoteSett
 
 
 def _lines(
-    lines: LineReader, files: Files, skip: Callable[[RecordError], None]
+    lines: Inputs, files: Files, skip: Callable[[RecordError], None]
 ) -> Iterator[tuple[str, bytes]]:
     if files.group_by is None:
         return iter(lines)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 from stepscore.arrays import check_environment
 from stepscore.errors import InputError, Spell, as_argument
-from stepscore.files import LineReader, WholeFile, check_different
+from stepscore.files import (
+    Inputs,
+    PartFolder,
+    Shards,
+    WholeFile,
+    check_different,
+    is_stream,
+    names_folder,
+)
 from stepscore.jobs.skips import OnError, Skips
 from stepscore.records import Fields, gather_rows
 
@@ -18,8 +29,9 @@ class Files:
     """What is read and written.
 
     Attributes:
-        source: the input, ``-`` for standard input; may end in ``.gz``.
-        target: the output; None writes none.
+        source: the input, or several; see `stepscore.files.Inputs`.
+        target: the output; a folder of parts where it ends in a slash or is a folder; None writes
+            none.
         overwrite: whether existing files may be replaced.
         on_error: what a record that cannot be processed does.
         skipped: where skipped records are listed; None lists the first on standard error alone.
@@ -29,9 +41,13 @@ class Files:
         spell: how words that a job writes name arguments.
         group_by: the field whose value the rows of one problem share, where every row is a sample;
             None where every line is a problem.
+        restart: whether to forget what an ended run of the same output has kept.
+        share: (i, n): work on the i-th of n equal parts of the records, from 1; None on all.
+        summary: where the figures of the table are written as JSON; None writes them nowhere.
+        say: takes remarks: behind what a run goes on, and what it keeps when it ends early.
     """
 
-    source: str
+    source: str | tuple[str, ...]
     target: str | None = None
     overwrite: bool = False
     on_error: OnError = "stop"
@@ -40,6 +56,15 @@ class Files:
     chunk_size: int | None = None
     spell: Spell = as_argument
     group_by: str | None = None
+    restart: bool = False
+    share: tuple[int, int] | None = None
+    summary: str | None = None
+    say: Callable[[str], None] = lambda remark: None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The inputs."""
+        return (self.source,) if isinstance(self.source, str) else self.source
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,25 @@ class Report:
         return f"{self.seconds:.1f} s, {per_second:,.{digits}f} {self.unit}/s"
 
 
+class WhatWasRead:
+    """A running checksum of records, by which the input of an earlier run is known again."""
+
+    def __init__(self) -> None:
+        self._checksum = hashlib.blake2b(digest_size=16)
+        self._place = ""
+
+    def of(self, lines: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        """Give (place, bytes) of records, and remember them."""
+        for place, line in lines:
+            self._checksum.update(line)
+            self._place = place
+            yield place, line
+
+    def facts(self) -> dict[str, str]:
+        """Give the checksum of all records so far, and the place of the last."""
+        return {"read": self._checksum.hexdigest(), "place": self._place}
+
+
 @dataclass(frozen=True)
 class OpenFiles:
     """The files of a job while it runs.
@@ -76,46 +120,147 @@ class OpenFiles:
         out: the output; None where none is written.
         pages: further outputs, by name.
         skips: takes the records that cannot be processed.
+        shards: the finished pieces of the output; None where it is written at once.
+        resumes: whether they stay where the job ends early.
+        summary, say: see `Files`.
+        read: knows what was read.
     """
 
-    lines: LineReader
-    out: WholeFile | None
+    lines: Inputs
+    out: WholeFile | PartFolder | None
     pages: dict[str, WholeFile]
     skips: Skips
+    shards: Shards | None = None
+    resumes: bool = False
+    summary: WholeFile | None = None
+    say: Callable[[str], None] = lambda remark: None
+    read: WhatWasRead = field(default_factory=WhatWasRead)
+
+    def agree(self, content: Mapping[str, Any]) -> None:
+        """Refuse to go on with what a run has kept that depended on something else.
+
+        Raises:
+            InputError: it names what differs.
+        """
+        if self.shards is not None:
+            self.shards.agree(content)
 
 
-def open_files(stack: ExitStack, files: Files, pages: Mapping[str, str] | None = None) -> OpenFiles:
+def open_files(
+    stack: ExitStack,
+    files: Files,
+    pages: Mapping[str, str] | None = None,
+    job: Mapping[str, Any] | None = None,
+) -> OpenFiles:
     """Open everything before a model is loaded, so that a wrong path costs no minutes.
 
     Args:
         stack: closes them; the output last, so that it appears only after all else has ended well.
         files: what is read and written.
         pages: name -> path of further outputs, the arguments ``trees.NAME``.
+        job: what the output depends on beside the files and a model, of a job that writes in
+            shards; None where it writes at once.
 
     Raises:
-        InputError: a file that cannot be opened, or one in two places.
+        InputError: a file that cannot be opened, or one in two places; shards of another job.
     """
     check_environment()
     pages = pages or {}
-    paths = {"source": files.source, "target": files.target, "skipped": files.skipped}
-    check_different({**paths, **{f"trees.{name}": path for name, path in pages.items()}})
-    lines = stack.enter_context(LineReader(files.source))
+    lines = stack.enter_context(Inputs(files.sources))
+    _check_paths(lines, files, pages)
+    shards = None
+    resumes = lines.can_be_read_again
+    if job is not None and files.target is not None and not is_stream(files.target):
+        is_folder = names_folder(files.target)
+        if not is_folder:
+            WholeFile(files.target, overwrite=True)  # names a wrong path before a folder is made
+        shards = stack.enter_context(
+            Shards(files.target, is_folder=is_folder, restart=files.restart or not resumes)
+        )
+        if not resumes:
+            stack.push(lambda *exception: shards.remove())
+        shards.agree({"job": dict(job), "input": _described(lines, files)})
 
     def write(path: str) -> WholeFile:
-        return stack.enter_context(WholeFile(path, overwrite=files.overwrite))
+        known = shards is not None and shards.has_delivered(path)
+        announce = None if shards is None else shards.announce
+        whole = WholeFile(path, overwrite=files.overwrite or known, announce=announce)
+        return stack.enter_context(whole)
 
-    out = None if files.target is None else write(files.target)
+    out: WholeFile | PartFolder | None = None
+    if files.target is not None:
+        if shards is not None and names_folder(files.target):
+            out = PartFolder(files.target, shards, overwrite=files.overwrite)
+        else:
+            out = write(files.target)
     opened = {name: write(path) for name, path in pages.items()}
     log = None if files.skipped is None else write(files.skipped)
-    return OpenFiles(lines, out, opened, Skips(files.on_error, log, files.spell))
+    summary = None if files.summary is None else write(files.summary)
+    skips = Skips(files.on_error, log, files.spell)
+    return OpenFiles(lines, out, opened, skips, shards, resumes, summary, files.say)
+
+
+def _check_paths(lines: Inputs, files: Files, pages: Mapping[str, str]) -> None:
+    outputs = {name: getattr(files, name) for name in ("target", "skipped", "summary")}
+    outputs |= {f"trees.{name}": path for name, path in pages.items()}
+    for source in lines.paths:
+        check_different({"source": source, **outputs})
+    for place, source in enumerate(lines.paths):
+        if source in lines.paths[:place]:
+            raise InputError(
+                "every file once", got=f"{source} twice", advice="leave it out", argument="source"
+            )
+
+
+def _described(lines: Inputs, files: Files) -> dict[str, Any]:
+    """Give what the records depend on beside what stands in the files."""
+    return {
+        "files": list(lines.paths),
+        "fields": vars(files.fields),
+        "group_by": files.group_by,
+        "shard": None if files.share is None else "{}/{}".format(*files.share),
+    }
 
 
 def record_lines(opened: OpenFiles, files: Files) -> Iterator[tuple[str, bytes]]:
-    """Give (place, bytes) of every record: a line, or all rows of a problem."""
+    """Give (place, bytes) of every record: a line, or all rows of a problem.
+
+    Raises:
+        InputError: a part of what can be read only once.
+    """
     lines = iter(opened.lines)
-    if files.group_by is None:
-        return lines
-    return gather_rows(lines, files.group_by, files.fields, opened.skips.take)
+    if files.group_by is not None:
+        lines = gather_rows(lines, files.group_by, files.fields, opened.skips.take)
+    if files.share is not None:
+        lines = _share(lines, files.share, opened, gathered=files.group_by is not None)
+    return opened.read.of(lines)
+
+
+def _share(
+    lines: Iterator[tuple[str, bytes]], share: tuple[int, int], opened: OpenFiles, *, gathered: bool
+) -> Iterator[tuple[str, bytes]]:
+    """Give a part of the records: the outputs of all parts, in their order, are that of all."""
+    if not opened.lines.can_be_read_again:
+        raise InputError(
+            "files on a disk, whose records can be counted first",
+            got="standard input or a pipe",
+            advice="write it to a file",
+            argument="share",
+        )
+    if gathered:
+        every = list(lines)
+        lines, count = iter(every), len(every)
+    else:
+        count = opened.lines.count()
+    part, parts = share
+    if count < parts:
+        raise InputError(
+            "no more parts than records",
+            got=f"{parts:,} parts of {count:,}",
+            advice="take fewer",
+            argument="share",
+        )
+    return islice(lines, count * (part - 1) // parts, count * part // parts)
 
 
 def nothing_processed(name: str, skips: Skips) -> InputError:

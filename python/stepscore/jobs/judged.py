@@ -14,6 +14,7 @@ from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
 from stepscore.jobs.scored import ScoredRecords, candidate_offsets
 from stepscore.records import Fields, Record, RecordColumns, RecordError
 from stepscore.report.table import NOTE_WIDTH, counted
+from stepscore.tallies import Tally
 from stepscore.voting.scores import candidate_scores
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class JudgedCounts:
+class JudgedCounts(Tally):
     """How many verdicts were asked for, and how many did not come."""
 
     asked: int = 0
@@ -39,6 +40,11 @@ class JudgedCounts:
         if standings.faults and not self.first:
             self.first = f"{place}: {standings.faults[0]}"
 
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program."""
+        names = ("matches", "undecided", "asked", "missing")
+        return {name: getattr(self, name) for name in names}
+
     def lines(self) -> list[str]:
         """Say it, in lines of at most 100 columns."""
         notes = [f"{_matches(self.matches)} by {counted(self.asked, 'verdict')}."]
@@ -55,7 +61,6 @@ def judge_records(
     records: list[Record],
     judge: PairwiseJudge,
     on_fault: Callable[[RecordError], None],
-    counts: JudgedCounts,
     fields: Fields | None = None,
 ) -> ScoredRecords | None:
     """Let the candidates of some records meet, those of all records side by side.
@@ -67,7 +72,6 @@ def judge_records(
         records: problems with solutions.
         judge: compares them.
         on_fault: gets the error of a record at fault, and raises or returns to leave it out.
-        counts: is added to.
         fields: the names of the records' fields, for messages.
 
     Raises:
@@ -85,7 +89,7 @@ def judge_records(
         )
     except RuntimeError as error:
         raise model_failure(good[0].place, "compare", error) from error
-    offsets = candidate_offsets(good)
+    offsets, counts = candidate_offsets(good), JudgedCounts()
     skipped: dict[int, str] = {}
     for record, standing, begin in zip(good, standings, offsets.tolist(), strict=False):
         counts.add(standing, record.place)
@@ -97,7 +101,8 @@ def judge_records(
             )
     given = np.concatenate([standing.scores for standing in standings])
     scores = candidate_scores(offsets, given=given, bounded=False)
-    return ScoredRecords(RecordColumns.of(good), {}, scores, skipped)
+    tallies = {"judged": counts}
+    return ScoredRecords(RecordColumns.of(good), {}, scores, skipped, tallies=tallies)
 
 
 def describe_judge(judge: PairwiseJudge, version: str) -> dict[str, Any]:

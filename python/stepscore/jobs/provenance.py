@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepscore.voting import VoteSettings, objectives_of
@@ -9,6 +13,11 @@ from stepscore.voting.columns import AGGREGATION_PARAMETERS
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
+
+# The files of a folder that a model is made of, by their endings.
+_OF_A_MODEL = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".tiktoken")
+# Of a large file so many pieces are read, evenly spread: gigabytes would take minutes.
+_PIECES, _PIECE = 64, 1 << 16
 
 
 def describe(model: ProcessRewardModel, version: str) -> dict[str, Any]:
@@ -47,3 +56,36 @@ def describe_votes(
     if settings.verify is not None:
         described["verify"] = settings.verify
     return described
+
+
+def what_scores(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what of a provenance the scores of a later run must share to stand beside these.
+
+    Args:
+        provenance: of the scores; a model, or what an adapter was merged into, that is a folder
+            here is known by its files.
+    """
+    described = {key: value for key, value in provenance.items() if key != "machine_rates"}
+    folders = {key: provenance.get(key) for key in ("model", "base", "reference")}
+    for key, name in folders.items():
+        if isinstance(name, str) and os.path.isfile(os.path.join(name, "config.json")):
+            described[f"{key}_files"] = fingerprint(Path(name))
+    return described
+
+
+def fingerprint(folder: Path) -> str:
+    """Give a checksum of the files of a model: names, sizes, and contents, of large ones a part."""
+    checksum = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in _OF_A_MODEL or not path.is_file():
+            continue
+        size = path.stat().st_size
+        checksum.update(f"{path.relative_to(folder)} {size}\n".encode())
+        with path.open("rb") as file:
+            if size <= _PIECES * _PIECE:
+                checksum.update(file.read())
+                continue
+            for piece in range(_PIECES):
+                file.seek((size - _PIECE) * piece // (_PIECES - 1))
+                checksum.update(file.read(_PIECE))
+    return checksum.hexdigest()

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from stepscore.errors import InputError
 from stepscore.jobs.file_scores import LayoutCheck
-from stepscore.jobs.files import (
-    Files,
-    OpenFiles,
-    Report,
-    nothing_processed,
-    open_files,
-    record_lines,
-)
+from stepscore.jobs.files import Files, Report, open_files, record_lines
 from stepscore.jobs.judged import JudgedCounts, describe_judge
-from stepscore.jobs.provenance import describe, describe_votes
+from stepscore.jobs.provenance import describe, describe_votes, what_scores
 from stepscore.jobs.ranking import choose_how, choose_how_again, settings_for
 from stepscore.jobs.results import ResultWriter
-from stepscore.jobs.scored import ScoredRecords
-from stepscore.jobs.skips import KeptCandidates
 from stepscore.jobs.stream import judge_lines, read_lines, score_lines
-from stepscore.jobs.votes import vote_on
+from stepscore.jobs.work import tallies_of, work
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.progress import Progress
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.summary import Counts, Summary
+from stepscore.tallies import Tally
 from stepscore.voting import DEFAULT_SETTINGS, VoteSettings
 from stepscore.voting.columns import AGGREGATION_PARAMETERS, GIVEN
 
@@ -66,22 +57,32 @@ def score_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = open_files(stack, files)
+        chunk_size = files.chunk_size or CHUNK_WITH_MODEL
+        job = {
+            "command": "score",
+            "stepscore": version,
+            "chunk_size": chunk_size,
+            "truncation": truncation,
+            "on_bad": on_bad,
+            "special_tokens": special_tokens,
+        }
+        opened = open_files(stack, files, job=job)
         model = load()
         provenance = describe(model, version)
+        opened.agree({"model": what_scores(provenance)})
         writer = ResultWriter(files.fields, provenance, how="")
         chunks = score_lines(
             record_lines(opened, files),
             model,
             fields=files.fields,
             truncation=truncation,
-            chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
+            chunk_size=chunk_size,
             skips=opened.skips,
             on_bad=on_bad,
             special_tokens=special_tokens,
             spell=files.spell,
         )
-        return _work("score", opened, chunks, lambda: (writer, None))
+        return work("score", opened, chunks, lambda: (writer, partial(tallies_of, Counts)))
 
 
 def rerank_file(
@@ -109,7 +110,17 @@ def rerank_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = open_files(stack, files)
+        chunk_size = files.chunk_size or CHUNK_WITH_MODEL
+        job = {
+            "command": "rerank",
+            "stepscore": version,
+            "chunk_size": chunk_size,
+            "truncation": truncation,
+            "on_bad": on_bad,
+            "special_tokens": special_tokens,
+            **_votes(settings, prefixes),
+        }
+        opened = open_files(stack, files, job=job)
         model = load()
         _check_direction(model)
         low, high = model.recipe.score_range
@@ -121,23 +132,22 @@ def rerank_file(
             "how": chosen,
             **describe_votes(settings, AGGREGATIONS, bounded=bounded),
         }
+        opened.agree({"model": what_scores(provenance)})
         writer = ResultWriter(files.fields, provenance, chosen, settings)
-        table = PrefixTable(settings, chosen, prefixes) if prefixes else None
-        summary = Summary(
-            AGGREGATIONS, settings, bounded=bounded, prefixes=table, spell=files.spell
-        )
+        table = _table(files, AGGREGATIONS, settings, chosen, prefixes, bounded=bounded)
         chunks = score_lines(
             record_lines(opened, files),
             model,
             fields=files.fields,
             truncation=truncation,
-            chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
+            chunk_size=chunk_size,
             skips=opened.skips,
             on_bad=on_bad,
             special_tokens=special_tokens,
             spell=files.spell,
         )
-        return _work("rerank", opened, chunks, lambda: (writer, summary), prefixes)
+        new_tallies = partial(tallies_of, table)
+        return work("rerank", opened, chunks, lambda: (writer, new_tallies), prefixes)
 
 
 def judge_file(
@@ -162,32 +172,32 @@ def judge_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = open_files(stack, files)
+        chunk_size = files.chunk_size or CHUNK_WITH_MODEL
+        job = {
+            "command": "judge",
+            "stepscore": version,
+            "chunk_size": chunk_size,
+            **_votes(settings, prefixes),
+        }
+        opened = open_files(stack, files, job=job)
         judge = load()
-        counts = JudgedCounts()
+        provenance = {
+            **describe_judge(judge, version),
+            "how": GIVEN,
+            **describe_votes(settings, (GIVEN,), bounded=False),
+        }
+        opened.agree({"model": what_scores(provenance)})
+        writer = ResultWriter(files.fields, provenance, GIVEN, settings)
+        table = _table(files, (GIVEN,), settings, GIVEN, prefixes, bounded=False)
+        new_tallies = partial(tallies_of, table, judged=JudgedCounts)
         chunks = judge_lines(
             record_lines(opened, files),
             judge,
             fields=files.fields,
-            chunk_size=files.chunk_size or CHUNK_WITH_MODEL,
+            chunk_size=chunk_size,
             skips=opened.skips,
-            counts=counts,
         )
-
-        def start() -> tuple[ResultWriter, Summary]:
-            provenance = {
-                **describe_judge(judge, version),
-                "how": GIVEN,
-                **describe_votes(settings, (GIVEN,), bounded=False),
-            }
-            writer = ResultWriter(files.fields, provenance, GIVEN, settings)
-            table = PrefixTable(settings, GIVEN, prefixes) if prefixes else None
-            return writer, Summary(
-                (GIVEN,), settings, bounded=False, prefixes=table, spell=files.spell
-            )
-
-        report = _work("judge", opened, chunks, start, prefixes)
-        return replace(report, table=report.table + counts.lines())
+        return work("judge", opened, chunks, lambda: (writer, new_tallies), prefixes)
 
 
 def _check_direction(model: ProcessRewardModel) -> None:
@@ -227,10 +237,19 @@ def vote_file(
         InputError: a file or a record at fault; no output is left.
     """
     with ExitStack() as stack:
-        opened = open_files(stack, files)
+        chunk_size = files.chunk_size or CHUNK_OF_SCORES
+        job = {
+            "command": "vote",
+            "stepscore": version,
+            "chunk_size": chunk_size,
+            "how": how,
+            "bounded": bounded,
+            **_votes(settings, prefixes),
+        }
+        opened = open_files(stack, files, job=job)
         check = LayoutCheck(bounded)
 
-        def start() -> tuple[ResultWriter, Summary]:
+        def start() -> tuple[ResultWriter, Callable[[], dict[str, Tally]]]:
             layout = check.layout
             assert layout is not None  # a chunk has come through the check
             chosen = choose_how_again(how, check, layout)
@@ -243,55 +262,43 @@ def vote_file(
                 **describe_votes(fitting, layout.columns, bounded=layout.bounded),
             }
             writer = ResultWriter(files.fields, provenance, chosen, fitting)
-            table = PrefixTable(fitting, chosen, prefixes) if prefixes else None
-            summary = Summary(
-                layout.columns, fitting, bounded=layout.bounded, prefixes=table, spell=files.spell
-            )
-            return writer, summary
+            table = _table(files, layout.columns, fitting, chosen, prefixes, bounded=layout.bounded)
+            return writer, partial(tallies_of, table)
 
         chunks = read_lines(
             record_lines(opened, files),
             fields=files.fields,
             check=check,
-            chunk_size=files.chunk_size or CHUNK_OF_SCORES,
+            chunk_size=chunk_size,
             skips=opened.skips,
         )
-        return _work("vote", opened, chunks, start, prefixes)
+        return work("vote", opened, chunks, start, prefixes)
 
 
-def _work(
-    what: str,
-    opened: OpenFiles,
-    chunks: Iterator[ScoredRecords],
-    start: Callable[[], tuple[ResultWriter, Summary | None]],
-    sizes: Sequence[int] = (),
-) -> Report:
-    """Take the chunks through votes, output and counts.
+def _table(
+    files: Files,
+    columns: tuple[str, ...],
+    settings: VoteSettings,
+    how: str,
+    prefixes: tuple[int, ...],
+    *,
+    bounded: bool,
+) -> Callable[[], Summary]:
+    """Give what makes the table of some problems."""
 
-    Args:
-        what: the word before the progress bar.
-        opened: the files.
-        chunks: scored records.
-        start: gives writer and summary (None: no votes), once the first chunk is there.
-        sizes: vote over the first so many candidates as well.
-    """
-    writer: ResultWriter | None = None
-    summary: Summary | None = None
-    counts, kept = Counts(), KeptCandidates()
-    with Progress(what, opened.lines.size) as progress:
-        for scored in chunks:
-            if writer is None:
-                writer, summary = start()
-            kept.add(scored)
-            voted = None if summary is None else vote_on(scored, writer.settings, sizes=sizes)
-            if opened.out is not None:
-                opened.out.write_bytes(writer.lines(scored, voted))
-            if summary is not None and voted is not None:
-                summary.add(scored.scores, voted.answers, voted.elections, voted.grades)
-            else:
-                counts.add(scored.scores)
-            progress.update(int(scored.scores.offsets[-1]), opened.lines.position())
-    if writer is None:
-        raise nothing_processed(opened.lines.name, opened.skips)
-    table = [counts.line(), *counts.notes()] if summary is None else summary.lines()
-    return Report(table + kept.lines(), opened.skips.report(), progress.count, progress.seconds)
+    def table() -> Summary:
+        more = PrefixTable(settings, how, prefixes) if prefixes else None
+        return Summary(columns, settings, bounded=bounded, prefixes=more, spell=files.spell)
+
+    return table
+
+
+def _votes(settings: VoteSettings, prefixes: tuple[int, ...]) -> dict[str, Any]:
+    """Give what the votes, and the table, depend on."""
+    return {
+        "rules": [rule.label for rule in settings.rules],
+        "objectives": settings.objectives,
+        "verify": settings.verify,
+        "tie_credit": settings.tie_credit,
+        "prefixes": list(prefixes),
+    }

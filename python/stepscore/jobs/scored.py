@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stepscore.ragged import offsets_of
 from stepscore.records import Record, RecordColumns
+from stepscore.tallies import Tally
 from stepscore.voting.scores import CandidateScores
 
 
@@ -23,6 +24,7 @@ class ScoredRecords:
         scores: of the candidates of all records, one after the other.
         skipped: candidate -> why it could not be scored; it takes no part in anything.
         stripped: candidate -> the tokens that ended it and were removed, where there were some.
+        tallies: by name, counts of these records beside those of their scores.
     """
 
     records: RecordColumns
@@ -30,6 +32,7 @@ class ScoredRecords:
     scores: CandidateScores
     skipped: Mapping[int, str] = field(default_factory=dict)
     stripped: Mapping[int, int] = field(default_factory=dict)
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
 
 
 def candidate_offsets(records: Sequence[Record]) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,12 +13,14 @@ from typing import Any
 from stepscore.answers import same_answer
 from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
-from stepscore.files import LineReader, is_stream
+from stepscore.files import Inputs, encoded, is_stream
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
+from stepscore.jobs.provenance import what_scores
 from stepscore.jobs.search_journals import Journals
 from stepscore.jobs.search_parameters import parse_parameters
-from stepscore.jobs.search_results import write_results
+from stepscore.jobs.search_results import results_of
 from stepscore.jobs.skips import Skips
+from stepscore.jobs.work import from_before, keep, kept_behind, put_together
 from stepscore.ops import extract_answers
 from stepscore.policies.requests import Policy
 from stepscore.progress import Progress
@@ -58,14 +59,12 @@ class SearchPlan:
         parameters: of the strategy, as texts.
         settings: further arguments of `stepscore.search.search`; ``rule`` as it is typed.
         trees: id of a problem, as text -> the HTML that shows its tree.
-        restart: forget what an earlier run of the same search has kept.
     """
 
     strategy: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     trees: Mapping[str, str] = field(default_factory=dict)
-    restart: bool = False
 
 
 def search_file(
@@ -113,9 +112,18 @@ def search_file(
     begun: list[Journals] = []
     with ExitStack() as stack:
         stack.push(partial(_tell_kept, begun, kept))  # first, and so called last
-        opened = open_files(stack, files, plan.trees)
+        job = {
+            "command": "search",
+            "stepscore": version,
+            "chunk_size": files.chunk_size or PROBLEMS_TOGETHER,
+            "strategy": plan.strategy,
+            "parameters": parameters,
+            "settings": settings,
+            "trees": sorted(plan.trees),
+        }
+        opened = open_files(stack, files, plan.trees, job)
         assert opened.out is not None
-        count = _look_ahead(files, trees)
+        count = _look_ahead(opened, files, trees)
         models = load()
         provenance = {
             **models.described,
@@ -124,30 +132,52 @@ def search_file(
             **settings,
             "stepscore": version,
         }
-        journals = Journals(files.target, provenance, restart=plan.restart)
+        opened.agree({"model": what_scores(models.described)})
+        journals = Journals(files.target, provenance, restart=files.restart)
         stack.callback(journals.leave)
         begun.append(journals)
+        stack.enter_context(kept_behind(opened, "problem"))
         with Progress("search", count, unit="requests") as progress:
+            number = -1
             for number, records in enumerate(_chunks(opened, files)):
-                journal = journals.of_chunk(number)
-                result = _search(
-                    records, plan.strategy, models, journal, progress, summary.problems, arguments
-                )
-                write_results(
-                    records,
-                    result,
-                    opened.out,
-                    opened.pages,
-                    fields=files.fields,
-                    provenance=provenance,
-                )
-                summary.add(records, result)
+                facts = from_before(opened, number)
+                if facts is None:
+                    journal = journals.of_chunk(number)
+                    result = _search(
+                        records,
+                        plan.strategy,
+                        models,
+                        journal,
+                        progress,
+                        summary.problems,
+                        arguments,
+                    )
+                    found = SearchSummary()
+                    found.add(records, result)
+                    text, pages = results_of(
+                        records, result, plan.trees, fields=files.fields, provenance=provenance
+                    )
+                    facts = {
+                        **opened.read.facts(),
+                        "problems": len(records),
+                        "position": opened.lines.position(),
+                        "failed": [],
+                        "pages": pages,
+                        "tallies": {"table": found.state()},
+                    }
+                    keep(opened, number, facts, encoded(text, files.target or ""))
+                    if opened.resumes:
+                        journals.forget(number)
+                for name, page in facts["pages"].items():
+                    opened.pages[name].write(page)
+                summary.merge(facts["tallies"]["table"])
                 trees.see(records)
                 if models.release is not None:
                     models.release(record.problem or "" for record in records)
         if not summary.problems:
             raise nothing_processed(opened.lines.name, opened.skips)
         trees.check()
+        put_together(opened, number + 1)
         skipped = opened.skips.report()
     # Only now: the output is there.
     journals.remove()
@@ -196,16 +226,16 @@ class _Trees:
                 )
 
 
-def _look_ahead(files: Files, trees: _Trees) -> int | None:
+def _look_ahead(opened: OpenFiles, files: Files, trees: _Trees) -> int | None:
     """Read a file that can be read again, so that what is wrong with it costs no model's time.
 
     Returns:
         How many problems it has; None where nobody knows.
     """
-    if not os.path.isfile(files.source):
+    if not opened.lines.can_be_read_again:
         return None
     skips = Skips(files.on_error, spell=files.spell)
-    with LineReader(files.source) as lines:
+    with Inputs(opened.lines.paths) as lines:
         records = _records(lines, files, skips)
         first = next(records, None)
         if first is None:
@@ -219,12 +249,13 @@ def _look_ahead(files: Files, trees: _Trees) -> int | None:
     return count
 
 
-def _records(lines: LineReader, files: Files, skips: Skips) -> Iterator[Record]:
+def _records(lines: Iterable[tuple[str, bytes]], files: Files, skips: Skips) -> Iterator[Record]:
     return parse_records(iter(lines), files.fields, "problems", skips.take, UniqueIds().check)
 
 
 def _chunks(opened: OpenFiles, files: Files) -> Iterator[list[Record]]:
-    records = _records(opened.lines, files, opened.skips)
+    lines = opened.read.of(opened.lines)
+    records = _records(lines, files, opened.skips)
     while chunk := list(islice(records, files.chunk_size or PROBLEMS_TOGETHER)):
         opened.skips.write_down()
         yield chunk

@@ -52,6 +52,10 @@ class Journals:
         self._begun.append(self.folder / f"{self._models}-{number:05}.jsonl")
         return self._begun[-1]
 
+    def forget(self, number: int) -> None:
+        """Remove the journal of a chunk whose results are kept."""
+        (self.folder / f"{self._models}-{number:05}.jsonl").unlink(missing_ok=True)
+
     def keeps_answers(self) -> bool:
         """Say whether there are answers of this search, from which it would go on."""
         return any(map(_has_answers, self._begun))

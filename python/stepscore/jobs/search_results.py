@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from stepscore.files import WholeFile
 from stepscore.records import Fields, Record, insert_result
 from stepscore.report.tree_html import tree_html
 from stepscore.search import ProblemResult, SearchResult, Trace
 
 
-def write_results(
+def results_of(
     records: Sequence[Record],
     result: SearchResult,
-    out: WholeFile,
-    pages: Mapping[str, WholeFile],
+    shown: Container[str],
     *,
     fields: Fields,
     provenance: Mapping[str, Any],
-) -> None:
+) -> tuple[str, dict[str, str]]:
     """Write what was found for some records.
 
     Args:
         records: the problems, in the order of the result.
         result: what was found.
-        out: gets one line per record: the record, and the result behind its own fields.
-        pages: id of a record, as text -> the HTML that shows its tree.
+        shown: the ids, as texts, of the records whose trees are shown.
         fields: the names of the fields.
         provenance: what stands beside every result.
+
+    Returns:
+        One line per record: the record, and the result behind its own fields. And for every id
+        that is shown the HTML page of its tree.
     """
+    lines: list[str] = []
+    pages: dict[str, str] = {}
     for index, (record, outcome) in enumerate(zip(records, result, strict=True)):
         content = {**_as_json(outcome), "provenance": provenance}
         text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-        out.write(insert_result(record, fields, text) + "\n")
-        page = pages.get(str(record.id))
-        if page is not None:
-            page.write(_page(record, outcome, result, index))
+        lines.append(insert_result(record, fields, text) + "\n")
+        if str(record.id) in shown:
+            pages[str(record.id)] = _page(record, outcome, result, index)
+    return "".join(lines), pages
 
 
 def _as_json(outcome: ProblemResult) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import Literal
+from typing import Any, Literal
 
 from stepscore.errors import Argument, Spell, as_argument
-from stepscore.files import WholeFile
+from stepscore.files import WholeFile, number_in
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.ragged import segment_of
 from stepscore.records import RecordError
 from stepscore.report.table import NOTE_WIDTH, counted
+from stepscore.tallies import Tally
 
 OnError = Literal["stop", "skip"]
 
@@ -48,6 +49,19 @@ class Skips:
         self.count += 1
         self._new.append(error)
 
+    def mark(self) -> int:
+        """Give a mark, by which `since` and `undo` find what was taken behind it."""
+        return len(self._new)
+
+    def since(self, mark: int) -> list[dict[str, Any]]:
+        """Give what was taken behind a mark that `write_down` has not passed, as JSON."""
+        return [self._as_json(error) for error in self._new[mark:]]
+
+    def undo(self, mark: int) -> None:
+        """Forget what was taken behind a mark that `write_down` has not passed."""
+        self.count -= len(self._new) - mark
+        del self._new[mark:]
+
     def write_down(self) -> None:
         """List what was taken since the last call, in the order of the lines.
 
@@ -57,13 +71,15 @@ class Skips:
             if len(self._first) < _LISTED:
                 self._first.append(error)
             if self._log is not None:
-                line = {
-                    "place": error.place,
-                    "id": error.record_id,
-                    "reason": error.reason_told(self._spell),
-                }
-                self._log.write(json.dumps(line) + "\n")
+                self._log.write(json.dumps(self._as_json(error)) + "\n")
         self._new.clear()
+
+    def _as_json(self, error: RecordError) -> dict[str, Any]:
+        return {
+            "place": error.place,
+            "id": error.record_id,
+            "reason": error.reason_told(self._spell),
+        }
 
     def report(self) -> list[str]:
         """Say what was left out, one line each; nothing when nothing was."""
@@ -78,7 +94,7 @@ class Skips:
         return lines
 
 
-class KeptCandidates:
+class KeptCandidates(Tally):
     """Counts the candidates that could not be scored, and those whose end was removed."""
 
     def __init__(self) -> None:
@@ -87,8 +103,14 @@ class KeptCandidates:
         self._problems = 0
         self._first = ""
 
-    def add(self, scored: ScoredRecords) -> None:
+    @classmethod
+    def of(cls, scored: ScoredRecords) -> KeptCandidates:
         """Count those of some records."""
+        counts = cls()
+        counts._add(scored)
+        return counts
+
+    def _add(self, scored: ScoredRecords) -> None:
         self._stripped += len(scored.stripped)
         if not scored.skipped:
             return
@@ -98,6 +120,10 @@ class KeptCandidates:
         if not self._first:
             place = min(scored.skipped)
             self._first = f"{scored.records.places[record_of[place]]}: {scored.skipped[place]}"
+
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program."""
+        return {"candidates_without_scores": self._skipped, "ends_removed": self._stripped}
 
     def lines(self) -> list[str]:
         """Say it, each in lines of at most 100 columns; nothing where there is nothing to say."""
@@ -117,7 +143,7 @@ class KeptCandidates:
 
 
 def _line_number(error: RecordError) -> int:
-    return int(error.place.rpartition(":")[2])
+    return number_in(error.place) or 0
 
 
 def raise_fault(error: RecordError) -> None:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stepscore.errors import Spell, as_argument
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
-from stepscore.jobs.judged import JudgedCounts, judge_records
+from stepscore.jobs.judged import judge_records
 from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.scored_lines import ScoredLines
 from stepscore.jobs.skips import Skips
-from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_records
+from stepscore.records import (
+    Fields,
+    Record,
+    RecordColumns,
+    RecordError,
+    UniqueIds,
+    parse_records,
+)
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
     from stepscore.scoring.pairs import PairwiseJudge
     from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
+
+# Scores some whole problems, once or never: those of the records at some places, or of all.
+Chunk = Callable[[Collection[str] | None], Iterable[ScoredRecords]]
 
 
 def score_lines(
@@ -32,7 +43,7 @@ def score_lines(
     on_bad: OnBad = "keep",
     special_tokens: SpecialTokens = "strip_end",
     spell: Spell = as_argument,
-) -> Iterator[ScoredRecords]:
+) -> Iterator[Chunk]:
     """Score the candidates of a file with a model, some problems at a time.
 
     Args:
@@ -44,6 +55,9 @@ def score_lines(
         skips: takes the records that cannot be processed.
         on_bad, special_tokens, spell: see `score_with_model`.
 
+    Returns:
+        Chunks to be scored one after the other, each before the next is asked for.
+
     Raises:
         InputError: a record at fault that `skips` does not take, or a model that fails.
     """
@@ -54,9 +68,10 @@ def score_lines(
         unique.forget(error)
 
     records = parse_records(lines, fields, "solutions", skips.take)
-    for chunk in _chunks(records, chunk_size, unique, skips):
-        yield from score_with_model(
-            chunk,
+
+    def score(chunk: list[Record], places: Collection[str] | None) -> Iterator[ScoredRecords]:
+        return score_with_model(
+            _at(chunk, places),
             model,
             truncation,
             leave_out,
@@ -65,6 +80,9 @@ def score_lines(
             special_tokens=special_tokens,
             spell=spell,
         )
+
+    for chunk in _chunks(records, chunk_size, unique, skips):
+        yield partial(score, chunk)
         skips.write_down()
 
 
@@ -75,14 +93,12 @@ def judge_lines(
     fields: Fields,
     chunk_size: int,
     skips: Skips,
-    counts: JudgedCounts,
-) -> Iterator[ScoredRecords]:
+) -> Iterator[Chunk]:
     """Let the candidates of a file meet two by two, some problems at a time.
 
     Args:
         lines, fields, chunk_size, skips: as in `score_lines`.
         judge: compares two solutions.
-        counts: is added to.
 
     Raises:
         InputError: a record at fault that `skips` does not take, or a policy that fails.
@@ -94,10 +110,14 @@ def judge_lines(
         unique.forget(error)
 
     records = parse_records(lines, fields, "solutions", skips.take)
-    for chunk in _chunks(records, chunk_size, unique, skips):
-        judged = judge_records(chunk, judge, leave_out, counts, fields)
+
+    def score(chunk: list[Record], places: Collection[str] | None) -> Iterator[ScoredRecords]:
+        judged = judge_records(_at(chunk, places), judge, leave_out, fields)
         if judged is not None:
             yield judged
+
+    for chunk in _chunks(records, chunk_size, unique, skips):
+        yield partial(score, chunk)
         skips.write_down()
 
 
@@ -108,7 +128,7 @@ def read_lines(
     check: LayoutCheck,
     chunk_size: int,
     skips: Skips,
-) -> Iterator[ScoredRecords]:
+) -> Iterator[Chunk]:
     """Take the scores that the candidates of a file carry, some problems at a time.
 
     Args:
@@ -118,10 +138,20 @@ def read_lines(
     Raises:
         InputError: a record at fault that `skips` does not take.
     """
-    for columns in ScoredLines(fields, check, skips.take).chunks(lines, chunk_size):
+
+    def score(columns: RecordColumns, places: Collection[str] | None) -> Iterator[ScoredRecords]:
         assert check.layout is not None  # a record has passed the check
-        yield read_scores(columns, check.layout)
+        if places is None:  # all that could be read was kept, and what could not be has no scores
+            yield read_scores(columns, check.layout)
+
+    for columns in ScoredLines(fields, check, skips.take).chunks(lines, chunk_size):
+        yield partial(score, columns)
         skips.write_down()
+
+
+def _at(records: list[Record], places: Collection[str] | None) -> list[Record]:
+    """Give the records that stand at some places; all without."""
+    return [record for record in records if places is None or record.place in places]
 
 
 def _chunks(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from stepscore.errors import Argument
-from stepscore.files import convert_command
+from stepscore.files import convert_command, number_in
 from stepscore.records.candidates import check_scored, read_answer, read_candidate
 from stepscore.records.convert import Layout, layout_of
 from stepscore.records.earlier import Provenance, read_provenance, with_earlier_scores
@@ -170,8 +170,8 @@ def _load_object(text: str, place: str) -> dict[str, Any]:
 
 def _check_form(text: str, place: str) -> None:
     """Refuse a file whose first line shows that it is no JSONL."""
-    name, _, number = place.rpartition(":")
-    fault = fault_of_form(text, name) if number == "1" else None
+    name = place.rpartition(":")[0]
+    fault = fault_of_form(text, name) if number_in(place) == 1 else None
     if fault is not None:
         raise fault
 
@@ -195,9 +195,8 @@ def _dump(content: dict[str, Any]) -> str:
 
 def _line_number(content: dict[str, Any], place: str, fields: Fields) -> int | None:
     """Give the number of the line as the id of a record that has none, and need not have one."""
-    number = place.rpartition(":")[2]
-    missing = fields.id == Fields.id and fields.id not in content and number.isdecimal()
-    return int(number) if missing else None
+    missing = fields.id == Fields.id and fields.id not in content
+    return number_in(place) if missing else None
 
 
 def _with_id(text: str, record_id: int) -> str:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.answers import Grades
 from stepscore.ragged import first_true
-from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
+from stepscore.report.accuracy import (
+    accuracy_cells,
+    accuracy_figures,
+    agreement_cells,
+    agreement_figures,
+    agreement_headings,
+)
 from stepscore.report.table import WIDTH, percent, table
+from stepscore.tallies import Tally
 from stepscore.voting import AccuracyCounts, CandidateScores, Elections, VoteSettings
 from stepscore.voting.columns import UNSCORED
 from stepscore.voting.rules import POWERS
 
 
-class PrefixTable:
+class PrefixTable(Tally):
     """How often each rule is right, or two agree, when only the first n candidates vote.
 
     Args:
@@ -63,7 +71,7 @@ class PrefixTable:
         first = _first_right(right, scores.offsets)[known, None]
         self._any += (first < np.array(self.sizes)).sum(axis=0)
 
-    def lines(self, fewest: int, most: int) -> list[str]:
+    def table(self, fewest: int, most: int) -> list[str]:
         """Write the table; nothing where there is nothing to compare.
 
         Args:
@@ -96,6 +104,21 @@ class PrefixTable:
         if fewest < sizes[-1]:
             lines.append("  (where a problem has fewer than n candidates, all of them vote)")
         return lines
+
+    def shares(self, most: int) -> dict[str, Any]:
+        """Give the same as shares, for a program."""
+        sizes = [size for size in self.sizes if self.sizes is not POWERS or size <= most]
+        names = [str(size) for size in self.sizes]
+        of_rules = accuracy_figures if self._known else agreement_figures
+        figures = {
+            rule: {name: row[name] for name in names[: len(sizes)]}
+            for rule, row in of_rules(self._counts, self._rules, names).items()
+        }
+        return {
+            "how": self._how,
+            "sizes": sizes,
+            "accuracy" if self._known else "agreement": figures,
+        }
 
 
 def _first_right(right: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:

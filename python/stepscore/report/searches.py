@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from stepscore.answers import not_understood, same_answer, stated_answers
 from stepscore.records import Record, quote
 from stepscore.report.table import counted
 from stepscore.search import SearchResult
+from stepscore.tallies import Tally
 
 _REASONS = 20
 _COSTS = ("samples", "tokens", "prm_tokens", "seconds")
 
 
-class SearchSummary:
+class SearchSummary(Tally):
     """Counts, accuracy and costs over the problems of a file.
 
     Attributes:
@@ -58,6 +60,24 @@ class SearchSummary:
                 self._failed += 1
                 if self._failed <= _REASONS:
                     self._reasons.append(f"  id {quote(record.id)}: {outcome.status}")
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add the counts of further problems."""
+        super().merge(state)
+        del self._reasons[_REASONS:], self._whys[_REASONS:]
+
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program."""
+        return {
+            "problems": self.problems,
+            "answered": self._answered,
+            "with_known_answer": self._known,
+            "accuracy": self._right / self._known if self._known else None,
+            **self._costs,
+            "calls": self._calls,
+            "without_an_answer": self._unanswered,
+            "failed": self._failed,
+        }
 
     def lines(self) -> list[str]:
         """Write it, one line each."""

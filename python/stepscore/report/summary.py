@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,16 @@ from numpy.typing import NDArray
 from stepscore.answers import Answers, Grades
 from stepscore.errors import Argument, Spell, as_argument
 from stepscore.ragged import offsets_of
-from stepscore.report.accuracy import accuracy_cells, agreement_cells, agreement_headings
+from stepscore.report.accuracy import (
+    accuracy_cells,
+    accuracy_figures,
+    agreement_cells,
+    agreement_figures,
+    agreement_headings,
+)
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.table import NOTE_WIDTH, WIDTH, counted, percent, row, span, table
+from stepscore.tallies import Tally
 from stepscore.voting import (
     DEFAULT_SETTINGS,
     AccuracyCounts,
@@ -29,7 +37,7 @@ _SHOWN = 60
 ANSWER_FIELD = Argument("fields.answer")
 
 
-class Counts:
+class Counts(Tally):
     """How much was scored."""
 
     def __init__(self) -> None:
@@ -53,13 +61,30 @@ class Counts:
         self.truncated_steps += int(scores.truncated.sum())
         self.truncated_candidates += int(np.count_nonzero(scores.truncated))
 
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add the counts of further problems."""
+        parts = [part for part in (vars(self), state) if part["problems"]]
+        fewest = min((part["fewest"] for part in parts), default=0)
+        most = max((part["most"] for part in parts), default=0)
+        super().merge(state)
+        self.fewest, self.most = fewest, most
+
     @property
     def each(self) -> str:
         """The number of candidates per problem, or its range."""
         return f"{self.most}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
 
+    def lines(self) -> list[str]:
+        """Say it, one line each."""
+        return [self.line(), *self.notes()]
+
+    def figures(self) -> dict[str, Any]:
+        """Give the same for a program."""
+        names = ("problems", "candidates", "steps", "truncated_steps", "truncated_candidates")
+        return {name: getattr(self, name) for name in names}
+
     def line(self) -> str:
-        """Say it in one line."""
+        """Say how much it was in one line."""
         steps = f", {self.steps:,} steps" if self.steps else ""
         return (
             f"{counted(self.problems, 'problem')}, {counted(self.candidates, 'candidate')} "
@@ -77,7 +102,7 @@ class Counts:
         ]
 
 
-class Summary:
+class Summary(Tally):
     """All aggregations by all votes: how often the winner is right, or how often two rules agree.
 
     Args:
@@ -120,7 +145,8 @@ class Summary:
         self._unanswered = 0
         self._without_answers = 0
         self._undecided: set[str] = set()
-        self._unread: list[str] = []
+        self._unread = 0
+        self._first_unread = ""
 
     def add(
         self, scores: CandidateScores, answers: Answers, elections: Elections, grades: Grades
@@ -135,7 +161,8 @@ class Summary:
         votes = answerable & (classes >= 0)
         self._unanswered += int(np.count_nonzero(answerable & ~votes))
         self._count_scores(scores.totals[votes])
-        self._unread += grades.unread
+        self._unread += len(grades.unread)
+        self._first_unread = self._first_unread or "".join(grades.unread[:1])
         self._undecided.update(answers.groups.undecided, grades.undecided)
         count = np.diff(offsets_of(grades.right)[scores.offsets])[known]
         self._known += int(np.count_nonzero(known))
@@ -164,10 +191,28 @@ class Summary:
         """Write counts, tables and notes, at most 100 columns wide."""
         body = self._accuracy() if self._known else self._agreement()
         sizes = self.counts.fewest, self.counts.most
-        more = [] if self._prefixes is None else self._prefixes.lines(*sizes)
+        more = [] if self._prefixes is None else self._prefixes.table(*sizes)
         notes = [line for note in self._notes() for line in textwrap.wrap(note, NOTE_WIDTH)]
         parts = [part for part in ([self.counts.line()], body, more, notes) if part]
         return [line for part in parts for line in ("", *part)][1:]
+
+    def figures(self) -> dict[str, Any]:
+        """Give the tables for a program, with shares from 0 to 1."""
+        figures = self.counts.figures()
+        if self._known:
+            figures |= {
+                "with_known_answer": self._known,
+                "ties": self._ties,
+                "accuracy": accuracy_figures(self._counts, self._rules, self._columns),
+                "mean_accuracy": self._mean / self._known,
+                "some_right": self._any / self._known,
+            }
+        else:
+            agreement = agreement_figures(self._counts, self._rules, self._columns)
+            figures |= {"ties": self._ties, "agreement": agreement}
+        if self._prefixes is not None:
+            figures["prefixes"] = self._prefixes.shares(self.counts.most)
+        return figures
 
     def _accuracy(self) -> list[str]:
         known = self._known
@@ -259,9 +304,9 @@ class Summary:
                 f"count, {rest}"
             )
         if self._unread:
-            first = textwrap.shorten(self._unread[0], _SHOWN, placeholder=" ...")
+            first = textwrap.shorten(self._first_unread, _SHOWN, placeholder=" ...")
             notes.append(
-                f"{counted(len(self._unread), 'known answer')} could not be understood (the first: "
+                f"{counted(self._unread, 'known answer')} could not be understood (the first: "
                 f"{first!r}), and nobody is judged by them: write the answer alone, in "
                 "\\boxed{...}, or behind ####."
             )

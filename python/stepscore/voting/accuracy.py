@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.tallies import Tally
 from stepscore.voting.rules import TypedRule
 
 _MOST_COMPARED = 3
 
 
-class AccuracyCounts:
+class AccuracyCounts(Tally):
     """Counts over the votes of some rules, each under some settings.
 
     A setting is what the rows of a table are: an aggregation, or a number of candidates.
@@ -32,7 +33,7 @@ class AccuracyCounts:
 
     def __init__(self, rules: Sequence[TypedRule], settings: int) -> None:
         others = range(len(rules)) if len(rules) <= _MOST_COMPARED else range(1)
-        self.pairs = [(a, b) for b in others for a in range(b + 1, len(rules))]
+        self.pairs = tuple((a, b) for b in others for a in range(b + 1, len(rules)))
         shape, compared = (len(rules), settings), (len(self.pairs), settings)
         self.right = np.zeros(shape)
         self.equal = np.zeros(compared)

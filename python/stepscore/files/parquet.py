@@ -1,0 +1,192 @@
+"""Parquet files as lines of JSON, read and written by pyarrow some rows at a time."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import uuid
+from collections.abc import Iterator
+from typing import IO, Any
+
+from stepscore.errors import InputError
+
+MAGIC = b"PAR1"
+_ROWS = 1024
+_BUFFER = 1 << 20
+# Rows of one group of the files that are written: as many as fill so much text, at most so many.
+_GROUP_BYTES, _GROUP_ROWS = 1 << 25, 1 << 16
+# What JSON has no form for, and a text says.
+_AS_TEXT = (
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    uuid.UUID,
+)
+
+
+def package(name: str) -> Any:
+    """Give the package.
+
+    Args:
+        name: of the file that needs it.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "the package pyarrow, which reads and writes such a file",
+            got="none that is installed",
+            advice='type: pip install "stepscore[parquet]"',
+            where=name,
+        ) from error
+    return pyarrow
+
+
+def open_parquet(raw: IO[bytes], name: str) -> Any:
+    """Open a Parquet file so that a row group is read piece by piece, however large it is.
+
+    Args:
+        raw: the file.
+        name: of the file, for messages.
+
+    Returns:
+        A ``pyarrow.parquet.ParquetFile``.
+
+    Raises:
+        InputError: no such package, or a damaged file.
+    """
+    pyarrow = package(name)
+    try:
+        return pyarrow.parquet.ParquetFile(raw, buffer_size=_BUFFER, pre_buffer=False)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise unreadable(name, error) from error
+
+
+def place_of(name: str, row: int) -> str:
+    """Name a row, from 1, as messages do."""
+    return f"{name}: row {row}"
+
+
+def rows_as_lines(file: Any, name: str) -> Iterator[tuple[str, bytes]]:
+    """Give (place, JSON) of every row.
+
+    A field of a struct that is null is left out: Arrow does not tell it from one that is not there.
+
+    Args:
+        file: what `open_parquet` has given.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: a damaged file, or a value that JSON has no form for.
+    """
+    import pyarrow
+
+    row = 0
+    try:
+        for batch in file.iter_batches(_ROWS):
+            for content in batch.to_pylist():
+                row += 1
+                place = place_of(name, row)
+                yield place, _as_json(content, place).encode()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: BaseException) -> InputError:
+    """Give the error of a Parquet file that is damaged."""
+    return InputError(
+        "a readable Parquet file",
+        got=str(error).splitlines()[0],
+        advice="fetch or write it again",
+        where=name,
+    )
+
+
+def write_table(lines: IO[bytes], sink: IO[bytes], name: str) -> None:
+    """Write a table of the lines of a file.
+
+    Args:
+        lines: a file of JSONL, which can be read again from its beginning.
+        sink: gets the table.
+        name: of the output, for messages.
+
+    Raises:
+        InputError: values of one field that no column can hold together.
+        OSError: a full disk.
+    """
+    pyarrow = package(name)
+    schema, row = None, 1
+    try:
+        for rows in _groups(lines):
+            new = _table(pyarrow, rows).schema
+            if schema is not None:
+                new = pyarrow.unify_schemas([schema, new], promote_options="permissive")
+            schema, row = new, row + len(rows)
+        with pyarrow.parquet.ParquetWriter(
+            sink, schema or pyarrow.schema([]), compression="zstd"
+        ) as writer:
+            for rows in _groups(lines):
+                writer.write_table(_table(pyarrow, rows, schema))
+    except (pyarrow.ArrowException, OverflowError) as error:
+        raise InputError(
+            "values of one type in every field, which the columns of Parquet need",
+            got=f"others from line {row} on: {str(error).splitlines()[0]}",
+            advice="write JSONL instead, as out.jsonl or out.jsonl.zst",
+            where=name,
+        ) from error
+
+
+def _table(pyarrow: Any, rows: list[dict[str, Any]], schema: Any = None) -> Any:
+    names = dict.fromkeys(name for row in rows for name in row) if schema is None else schema.names
+    return pyarrow.table({name: [row.get(name) for row in rows] for name in names}, schema=schema)
+
+
+def _groups(lines: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
+    lines.seek(0)
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for line in lines:
+        rows.append(_without_empty(json.loads(line)))
+        size += len(line)
+        if size >= _GROUP_BYTES or len(rows) >= _GROUP_ROWS:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _without_empty(value: Any) -> Any:
+    """Give a value with null in place of every empty object, which Parquet has no column for."""
+    if isinstance(value, dict):
+        return {key: _without_empty(item) for key, item in value.items()} or None
+    if isinstance(value, list):
+        return [_without_empty(item) for item in value]
+    return value
+
+
+def _as_json(row: dict[str, Any], place: str) -> str:
+    def told(value: Any) -> str:
+        if isinstance(value, _AS_TEXT):
+            return str(value)
+        raise InputError(
+            "columns that JSON can hold: texts, numbers, lists, structs",
+            got=f"{type(value).__name__} in one of {', '.join(row)}",
+            advice="leave that column out of the file",
+            where=place,
+        )
+
+    return json.dumps(_without_null(row), ensure_ascii=False, default=told)
+
+
+def _without_null(value: Any) -> Any:
+    """Leave out fields that are null, at every depth; what is null in a list stays."""
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_null(item) for item in value]
+    return value
