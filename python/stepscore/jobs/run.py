@@ -14,6 +14,7 @@ from stepscore.jobs.judged import JudgedCounts, describe_judge
 from stepscore.jobs.provenance import describe, describe_votes, what_scores
 from stepscore.jobs.ranking import choose_how, choose_how_again, settings_for
 from stepscore.jobs.results import ResultWriter
+from stepscore.jobs.scored_lines import blocks_of
 from stepscore.jobs.stream import judge_lines, read_lines, score_lines
 from stepscore.jobs.work import tallies_of, work
 from stepscore.ops.aggregate import AGGREGATIONS
@@ -266,7 +267,7 @@ def vote_file(
             return writer, partial(tallies_of, table)
 
         chunks = read_lines(
-            record_lines(opened, files),
+            blocks_of(opened, files),
             fields=files.fields,
             check=check,
             chunk_size=chunk_size,

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from stepscore.jobs.file_scores import LayoutCheck
+from stepscore.jobs.files import Files, OpenFiles, record_lines
 from stepscore.ops.record_scan import WantedScores
 from stepscore.records import (
-    Block,
     Fields,
+    LineBlock,
     Record,
     RecordColumns,
     RecordError,
+    TableBlock,
     UniqueIds,
     has_plain_form,
+    line_blocks,
     parse_record,
-    scan_block,
+    table_blocks,
 )
 
-_BLOCK_BYTES = 1 << 20
 _LINES_AT_ONCE = 1024
 
 
@@ -45,21 +47,21 @@ class ScoredLines:
         self._may_be_plain = has_plain_form(fields)
 
     def chunks(
-        self, lines: Iterator[tuple[str, bytes]], chunk_size: int
+        self, blocks: Iterator[LineBlock | TableBlock], chunk_size: int
     ) -> Iterator[RecordColumns]:
         """Group whole problems until a group has `chunk_size` candidates; leave out known ids.
 
         Args:
-            lines: (place, bytes) of every line.
+            blocks: all records.
             chunk_size: how many candidates.
         """
         chunk = _Chunk()
-        for block in _blocks(lines):
+        for block in blocks:
             at = 0
             while at < len(block):
                 plain = self._plain(block, at, chunk_size - chunk.candidates)
                 if plain is None:
-                    record = self._other(block.places[at], block.lines[at])
+                    record = self._other(block.places[at], block.line(at))
                     at += 1
                     if record is not None:
                         chunk.add_record(record)
@@ -71,7 +73,7 @@ class ScoredLines:
         if chunk.candidates:
             yield chunk.take()
 
-    def _plain(self, block: Block, at: int, most: int) -> RecordColumns | None:
+    def _plain(self, block: LineBlock | TableBlock, at: int, most: int) -> RecordColumns | None:
         """Read lines up to the first that is not plain, or whose id is known; None if it is that.
 
         Until the first record has told which scores there are, none is plain.
@@ -81,13 +83,13 @@ class ScoredLines:
             return None
         wanted = WantedScores(layout.steps, layout.given, layout.bounded)
         stop = min(at + _LINES_AT_ONCE, len(block))
-        plain = scan_block(block, at, stop, self._fields, wanted, most)
+        plain = block.scan(at, stop, self._fields, wanted, most)
         if plain is None:
             return None
         fresh = self._unique.add(plain.ids, plain.places)
         if fresh == len(plain):
             return plain
-        return scan_block(block, at, at + fresh, self._fields, wanted, most)
+        return block.scan(at, at + fresh, self._fields, wanted, most)
 
     def _other(self, place: str, line: bytes) -> Record | None:
         """Read one line; None for a record at fault."""
@@ -131,17 +133,17 @@ class _Chunk:
             self._records = []
 
 
-def _blocks(lines: Iterator[tuple[str, bytes]]) -> Iterator[Block]:
-    """Gather lines of about a megabyte."""
-    places: list[str] = []
-    contents: list[bytes] = []
-    size = 0
-    for place, line in lines:
-        places.append(place)
-        contents.append(line)
-        size += len(line)
-        if size >= _BLOCK_BYTES:
-            yield Block(tuple(places), tuple(contents))
-            places, contents, size = [], [], 0
-    if places:
-        yield Block(tuple(places), tuple(contents))
+def blocks_of(opened: OpenFiles, files: Files) -> Iterator[LineBlock | TableBlock]:
+    """Give the records of the inputs, some at a time.
+
+    Rows of a table come as they are where no line is needed for them: nothing is written, and they
+    are neither gathered nor counted.
+    """
+    if opened.out is not None or files.group_by is not None or files.share is not None:
+        yield from line_blocks(record_lines(opened, files))
+        return
+    for reader in opened.lines.readers():
+        if reader.is_table:
+            yield from table_blocks(reader.table(), reader.name)
+        else:
+            yield from line_blocks(reader)

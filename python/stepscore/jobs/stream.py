@@ -15,9 +15,11 @@ from stepscore.jobs.scored_lines import ScoredLines
 from stepscore.jobs.skips import Skips
 from stepscore.records import (
     Fields,
+    LineBlock,
     Record,
     RecordColumns,
     RecordError,
+    TableBlock,
     UniqueIds,
     parse_records,
 )
@@ -122,7 +124,7 @@ def judge_lines(
 
 
 def read_lines(
-    lines: Iterator[tuple[str, bytes]],
+    blocks: Iterator[LineBlock | TableBlock],
     *,
     fields: Fields,
     check: LayoutCheck,
@@ -132,7 +134,8 @@ def read_lines(
     """Take the scores that the candidates of a file carry, some problems at a time.
 
     Args:
-        lines, fields, chunk_size, skips: as in `score_lines`.
+        blocks: all records.
+        fields, chunk_size, skips: as in `score_lines`.
         check: learns which scores the file carries, and refuses a record that differs.
 
     Raises:
@@ -144,7 +147,7 @@ def read_lines(
         if places is None:  # all that could be read was kept, and what could not be has no scores
             yield read_scores(columns, check.layout)
 
-    for columns in ScoredLines(fields, check, skips.take).chunks(lines, chunk_size):
+    for columns in ScoredLines(fields, check, skips.take).chunks(blocks, chunk_size):
         yield partial(score, columns)
         skips.write_down()
 
