@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 # Enough for full batches of sorted lengths, and few enough to see the progress of a 7B model.
 CHUNK_WITH_MODEL = 512
-CHUNK_OF_SCORES = 8192
+# A chunk has costs of its own, some milliseconds.
+CHUNK_OF_SCORES = 32768
 
 
 def score_file(

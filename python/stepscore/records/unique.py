@@ -35,9 +35,10 @@ class UniqueIds:
         Raises:
             RecordError: an earlier record has it.
         """
+        self._keep_if_many()
         earlier = self._place_of(record.id)
         if earlier is None:
-            self._remember(record.id, record.place)
+            self._recent[record.id] = record.place
         elif earlier != record.place:
             raise RecordError(
                 "an id that no other record has",
@@ -57,12 +58,13 @@ class UniqueIds:
         Returns:
             How many were remembered.
         """
+        self._keep_if_many()  # not while they are added: they are compared with each other, too
         fresh = self._first_kept(ids)
         for number in range(fresh):
             record_id = ids[number]
             if record_id in self._recent:
                 return number
-            self._remember(record_id, places[number])
+            self._recent[record_id] = places[number]
         return fresh
 
     def has(self, record_id: RecordId) -> bool:
@@ -85,13 +87,10 @@ class UniqueIds:
             return f"{prefix}{run['number'][place]}"
         return None
 
-    def _remember(self, record_id: RecordId, place: str) -> None:
-        self._recent[record_id] = place
-        if len(self._recent) > _RECENT:
-            self._keep()
-
-    def _keep(self) -> None:
-        """Turn the recent ids into a sorted run, and join runs of about one length."""
+    def _keep_if_many(self) -> None:
+        """Turn recent ids that are many into a sorted run, and join runs of about one length."""
+        if len(self._recent) < _RECENT:
+            return
         run = np.empty(len(self._recent), _KEPT)
         run["key"], run["check"] = _hashes(self._recent)
         for entry, place in zip(run, self._recent.values(), strict=True):
