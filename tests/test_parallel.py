@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -126,6 +127,22 @@ def test_the_best_level_is_the_default(levels: list[str]) -> None:
     _core.set_cpu_level("baseline")
     _core.set_cpu_level("")
     assert stepscore.cpu_level() == levels[-1]
+
+
+NEEDED = {
+    "baseline": set(),
+    "avx2": {"avx", "avx2", "fma", "f16c"},
+    "avx512": {"avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl"},
+}
+
+
+def test_the_levels_are_those_that_the_system_says_the_processor_has(levels: list[str]) -> None:
+    processors = Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not processors.is_file():
+        pytest.skip("needs Linux on x86-64, which lists what the processor has")
+    line = next(each for each in processors.read_text().splitlines() if each.startswith("flags"))
+    flags = set(line.partition(":")[2].split())
+    assert levels == [level for level in LEVELS if NEEDED[level] <= flags]
 
 
 @pytest.mark.parametrize("level", LEVELS)

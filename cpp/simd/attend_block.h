@@ -231,14 +231,13 @@ inline __attribute__((always_inline)) void transpose_four(const float* const* ro
     if (rows[r] != nullptr) __builtin_memcpy(&row[r], rows[r] + k, sizeof(Four));
     row[r] = row[r] * scale;
   }
-  const Four low = __builtin_shuffle(row[0], row[1], Places{0, 4, 1, 5});
-  const Four high = __builtin_shuffle(row[0], row[1], Places{2, 6, 3, 7});
-  const Four low_2 = __builtin_shuffle(row[2], row[3], Places{0, 4, 1, 5});
-  const Four high_2 = __builtin_shuffle(row[2], row[3], Places{2, 6, 3, 7});
-  const Four column[4] = {__builtin_shuffle(low, low_2, Places{0, 1, 4, 5}),
-                          __builtin_shuffle(low, low_2, Places{2, 3, 6, 7}),
-                          __builtin_shuffle(high, high_2, Places{0, 1, 4, 5}),
-                          __builtin_shuffle(high, high_2, Places{2, 3, 6, 7})};
+  const Four low = shuffled(row[0], row[1], Places{0, 4, 1, 5});
+  const Four high = shuffled(row[0], row[1], Places{2, 6, 3, 7});
+  const Four low_2 = shuffled(row[2], row[3], Places{0, 4, 1, 5});
+  const Four high_2 = shuffled(row[2], row[3], Places{2, 6, 3, 7});
+  const Four column[4] = {
+      shuffled(low, low_2, Places{0, 1, 4, 5}), shuffled(low, low_2, Places{2, 3, 6, 7}),
+      shuffled(high, high_2, Places{0, 1, 4, 5}), shuffled(high, high_2, Places{2, 3, 6, 7})};
   for (int c = 0; c < 4; ++c) {
     __builtin_memcpy(panel + c * kQueryPanel, &column[c], sizeof(Four));
   }

@@ -56,9 +56,8 @@ inline __attribute__((always_inline)) Some turned(const Some& lanes) {
     if constexpr (kBy >= Some::kWidth) {
       out.part[i] = lanes.part[(i + kBy / Some::kWidth) % Some::kParts];
     } else {
-      // Places count modulo the width.
       const Integers places = counted_from(kBy);
-      out.part[i] = __builtin_shuffle(lanes.part[i], places.part[0]);
+      out.part[i] = shuffled(lanes.part[i], lanes.part[i], places.part[0]);
     }
   }
   return out;
@@ -117,7 +116,7 @@ inline int64_t find_classes(const int64_t* ids, int64_t count, int64_t* firsts, 
 inline bool lie_within(const double* scores, int64_t count, double low, double high) {
   int64_t outside = 0;
   for (int64_t i = 0; i < count; ++i) {
-    outside |= (scores[i] >= low) & (scores[i] <= high) ? 0 : 1;
+    outside |= ((scores[i] >= low) & (scores[i] <= high)) ? 0 : 1;
   }
   return outside == 0;
 }

@@ -34,6 +34,22 @@ struct Lanes {
   }
 };
 
+// Number j is number places[j] of both, those of b behind those of a.
+template <class Register, class Places>
+inline __attribute__((always_inline)) Register shuffled(Register a, Register b, Places places) {
+#if defined(__clang__)  // shuffles by constants alone, which it makes of this loop
+  constexpr int kWidth = static_cast<int>(sizeof(places) / sizeof(places[0]));
+  Register out = a;
+  for (int j = 0; j < kWidth; ++j) {
+    const int place = static_cast<int>(places[j]);
+    out[j] = place < kWidth ? a[place] : b[place - kWidth];
+  }
+  return out;
+#else
+  return __builtin_shuffle(a, b, places);
+#endif
+}
+
 #define STEPSCORE_LANES_OPERATOR(OP)                                                    \
   template <class T, int N>                                                             \
   static inline __attribute__((always_inline)) Lanes<T, N> operator OP(Lanes<T, N> a,   \

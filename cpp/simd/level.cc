@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#if defined(__x86_64__)
+#if defined(STEPSCORE_X86_LEVELS)
 #include <cpuid.h>
 #endif
 
@@ -33,14 +33,41 @@ struct Level {
 };
 
 #if defined(STEPSCORE_X86_LEVELS)
-bool has_avx2() {
+// Asked of the processor itself: __builtin_cpu_supports answers from a table that the compiler's
+// run-time library fills, and no with a linker that brings another library.
+constexpr unsigned kOsSavesRegisters = 1u << 27;  // leaf 1, ecx: xgetbv may be asked
+constexpr unsigned kAvxFmaF16c = 1u << 28 | 1u << 12 | 1u << 29;                // leaf 1, ecx
+constexpr unsigned kAvx2 = 1u << 5;                                             // leaf 7, ebx
+constexpr unsigned kAvx512FDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // leaf 7, ebx
+constexpr unsigned kYmm = 0x06, kZmm = 0xe6;  // XCR0: the registers that the system keeps
+
+struct Processor {
+  unsigned features, more_features, kept_registers;
+};
+
+Processor ask_processor() {
+  Processor found{};
   unsigned a, b, c, d;
-  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
-  return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kOsSavesRegisters) == 0) return found;
+  found.features = c;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) found.more_features = b;
+  __asm__("xgetbv" : "=a"(found.kept_registers), "=d"(d) : "c"(0));
+  return found;
+}
+
+bool has_all(unsigned found, unsigned wanted) {
+  return (found & wanted) == wanted;
+}
+
+bool has_avx2() {
+  const Processor here = ask_processor();
+  return has_all(here.features, kAvxFmaF16c) && has_all(here.more_features, kAvx2) &&
+         has_all(here.kept_registers, kYmm);
 }
 bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const Processor here = ask_processor();
+  return has_avx2() && has_all(here.more_features, kAvx512FDqBwVl) &&
+         has_all(here.kept_registers, kZmm);
 }
 #endif
 

@@ -15,6 +15,7 @@ from fake_model import read
 
 from stepscore.cli import judge
 from stepscore.cli.main import main
+from stepscore.scoring.generative import JUDGES
 from stepscore.scoring.pairs import FAMILIES, TOURNAMENTS
 
 RECORD = {
@@ -111,4 +112,5 @@ def test_a_miniature_writes_no_verdicts(
 
 def test_the_names_are_those_of_the_library() -> None:
     assert sorted(judge._JUDGES) == sorted(FAMILIES)
+    assert sorted(judge._JUDGES + judge._PROMPTED) == sorted(JUDGES)
     assert len(TOURNAMENTS) == len(set(TOURNAMENTS)) == 7

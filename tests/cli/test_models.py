@@ -74,8 +74,15 @@ def test_a_policy(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--policy", "http://x"], "got --policy http://x; add --policy-model NAME"),
-        (["--policy", "lab", "--policy-model", "x"], "got --policy lab; leave it out"),
+        (
+            ["--policy", "http://x"],
+            "the name of the model at the server; got none beside --policy http://x; add "
+            "--policy-model NAME",
+        ),
+        (
+            ["--policy", "lab", "--policy-model", "x"],
+            "a --policy that is a URL beside it, and no other; got --policy lab; leave it out",
+        ),
     ],
 )
 def test_a_name_at_a_server_belongs_to_a_url(
@@ -87,8 +94,7 @@ def test_a_name_at_a_server_belongs_to_a_url(
 ) -> None:
     given = ["search", write(PROBLEM), "-o", str(tmp_path / "o"), "--strategy", "best_of_n"]
     assert main([*given, *options]) == 2
-    expected = "--policy-model: expected a --policy that is a URL beside it, and no other; "
-    assert expected + message in capsys.readouterr().err
+    assert f"--policy-model: expected {message}" in capsys.readouterr().err
 
 
 class Failing(BaseHTTPRequestHandler):

@@ -157,8 +157,6 @@ def test_options_of_their_own_stand_beside_it(
     capsys.readouterr()
     assert main([*line, "--recipe", "trl-prm:separator=a", "--separator", "b"]) == 2
     assert "expected separator once; got it twice" in capsys.readouterr().err
-    assert main([*line, "--recipe", "genprm:votes=2"]) == 2
-    assert "stepscore.scoring.verdicts.genprm takes them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [row.name for row in summaries() if row.required])

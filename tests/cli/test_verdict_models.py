@@ -16,9 +16,6 @@ from fake_model import read
 from text_server import Said, text_server
 
 from stepscore.cli.main import main
-from stepscore.cli.verdict_models import VERDICTS
-from stepscore.recipes.registry import WRITTEN_VERDICTS
-from stepscore.scoring import verdicts
 
 Write = Callable[..., str]
 RECORD = {"id": 1, "problem": "6 * 7?", "candidates": ["6 * 7 is 42", "6 * 7 is 41"]}
@@ -52,10 +49,21 @@ def test_a_file_is_scored_by_a_server(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model", "http://h/v1"], "add --served-as NAME"),
+        (
+            ["--model", "http://h/v1"],
+            "--served-as: expected the name of the model at the server; got none beside --model "
+            "http://h/v1; add --served-as NAME",
+        ),
+        (
+            ["--model", "http://h/v1", "--served-as", "x", "--dtype", "float16"],
+            "--dtype: expected no such option with a URL, whose server decides that; got float16",
+        ),
+        (["--model", "m", "--truncate"], "--truncate: expected no such option with --recipe r-prm"),
+        (["--model", "m", "--coef", "1"], "--coef: expected no such option with --recipe r-prm"),
+        (["--model", "lab"], "--model lab: expected a model that writes texts; got lab, which"),
         (["--model", "m", "--served-as", "x"], "--served-as: expected a --model that is a URL"),
         (["--model", "m", "--base", "x"], "--base: expected no such option with --recipe r-prm"),
-        (["--model", "/no/such/folder"], "--model /no/such/folder: expected a model"),
+        (["--model", "/no/such/folder"], "--model /no/such/folder: expected a folder or a"),
     ],
 )
 def test_options_that_do_not_fit(
@@ -75,8 +83,3 @@ def test_the_forward_of_a_generative_prm_is_not_timed(
 ) -> None:
     assert main(["bench", "forward", write(RECORD), "--recipe", "r-prm", "--model", "m"]) != 0
     assert "expected a recipe that reads hidden states" in capsys.readouterr().err
-
-
-def test_every_name_is_a_family() -> None:
-    assert VERDICTS == WRITTEN_VERDICTS
-    assert all(callable(getattr(verdicts, name)) for name in VERDICTS.values())

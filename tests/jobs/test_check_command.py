@@ -70,6 +70,46 @@ def test_warnings_are_exit_code_1_where_it_is_strict(
     assert "1 warning, and --strict" in capsys.readouterr().err
 
 
+def test_the_built_in_model_passes_strictly(capsys: pytest.CaptureFixture[str]) -> None:
+    """AutoTokenizer takes another class than the one that its files name, and drops newlines."""
+    assert main(["check", "lab", "--strict"]) == 0
+    text = shown(capsys)
+    assert "  note       tokenizer: AutoTokenizer (" in text
+    assert "tokenizer_config.json says TokenizersBackend, which reads tokenizer.json as her" in text
+
+
+@pytest.mark.parametrize("declared", ["Qwen2Tokenizer", None])
+def test_a_tokenizer_that_may_have_been_the_training_is_a_warning(
+    declared: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stepscore.scoring.checkpoint.folder import LAB
+
+    folder = tmp_path / "prm"
+    shutil.copytree(LAB, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings["tokenizer_class"]
+    if declared is not None:
+        settings["tokenizer_class"] = declared
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert main(["check", str(folder), "--strict"]) == 1
+    told = capsys.readouterr()
+    assert "  warning    tokenizer: AutoTokenizer (" in told.out
+    assert "a model that was trained with it was trained on those" in told.out
+
+
+def test_sums_of_log_probabilities_are_told_what_to_do_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import models
+
+    folder = str(models.shepherd_prm(tmp_path / "lm").folder)
+    assert main(["check", folder, "--recipe", "step-likelihood"]) == 2
+    error = capsys.readouterr().err
+    assert "expected a recipe that is read at single tokens of a step; got 'step-likel" in error
+    assert "`stepscore recipes show step-likelihood`" in error
+    assert "the authors' script" in error
+
+
 def test_bad_input_is_exit_code_2(
     tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

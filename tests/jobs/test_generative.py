@@ -63,7 +63,7 @@ class Judge:
 
 
 def model(policy: Judge) -> verdicts.GenerativeRewardModel:
-    return verdicts.prompted(policy, prompt="{step}")
+    return verdicts.prompted(policy, prompt="{problem}|{step}")
 
 
 def test_files_are_scored_and_ranked(write: Callable[..., str], tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_search_goes_on_with_the_same_judge_and_with_no_other(
 
     def run(words: tuple[str, str], at: int | None = None) -> tuple[int, int]:
         judge, steps = Judge(), Steps(at)
-        prm = verdicts.prompted(judge, prompt="{step}", words=words)
+        prm = verdicts.prompted(judge, prompt="{problem}|{step}", words=words)
         models = Models(steps, PrmScorer(prm), {"prm": describe(prm, "0")})
         plan = SearchPlan("beam", {"n": "4"})
         with suppress(KeyboardInterrupt):

@@ -125,8 +125,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_models_that_write_their_verdicts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    from stepscore.cli.judge import _JUDGES
-    from stepscore.cli.verdict_models import VERDICTS
+    from stepscore.cli.judge import _JUDGES, _PROMPTED
 
     assert main(["recipes"]) == 0
     text = capsys.readouterr().out
@@ -143,9 +142,14 @@ def test_models_that_write_their_verdicts_are_listed(capsys: pytest.CaptureFixtu
     for name, row in rows.items():
         if "kind" in row and not row["required"]:
             needless[row["kind"]].add(name)
-    # What needs nothing but a policy can be named on the command line, and nothing else.
-    assert needless["verdicts"] == set(VERDICTS)
+    assert needless["verdicts"] == {"genprm", "natural-program", "pro-step", "r-prm", "thinkprm"}
+    # The help of judge says which of them need a prompt.
     assert needless["comparisons"] == set(_JUDGES)
+    assert set(_JUDGES + _PROMPTED) == {
+        name for name, row in rows.items() if row.get("kind") == "comparisons"
+    }
+    [votes] = [each for each in rows["r-prm"]["arguments"] if each["name"] == "votes"]
+    assert (votes["default"], votes["takes"]) == (10, "a whole number")
     assert rows["dyve"]["required"] == ["unsure"]
     assert rows["spark"]["required"] == ["prompt"]
     assert rows["web-shepherd"]["required"] == ["checklist", "state"]

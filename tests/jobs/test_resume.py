@@ -21,6 +21,7 @@ from stepscore.cli.main import main
 from stepscore.errors import InputError
 from stepscore.files import Shards
 from stepscore.jobs import work
+from stepscore.jobs.provenance import fingerprint, what_scores
 
 Write = Callable[..., str]
 
@@ -97,6 +98,7 @@ def results(folder: Path, done: subprocess.CompletedProcess[str]) -> tuple[bytes
     return (folder / "out.jsonl").read_bytes(), (folder / "log.jsonl").read_bytes(), done.stdout
 
 
+@pytest.mark.timeout(7200)
 def test_a_run_that_is_killed_anywhere_comes_to_the_same_bytes(tmp_path: Path) -> None:
     text = rows(ROWS)
     folder = tmp_path / "undisturbed"
@@ -420,3 +422,25 @@ def test_what_is_kept_is_bounded_by_a_chunk_and_not_by_the_file(tmp_path: Path) 
         peaks.append(int(peak))
     # 15,000 ids and their places, and no more.
     assert peaks[1] - peaks[0] < 8_000, peaks
+
+
+def test_a_model_in_a_folder_is_known_by_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    weights = bytearray(os.urandom(5 << 20))
+    (folder / "model.safetensors").write_bytes(weights)
+    known = what_scores({"model": str(folder), "machine_rates": {"flops": 1.0}})
+    assert known == {"model": str(folder), "model_files": fingerprint(folder)}
+    (folder / "notes.md").write_text("not of the model")
+    assert fingerprint(folder) == known["model_files"]
+
+    # As a training changes them: everywhere a little, while names and sizes stay.
+    for place in range(0, len(weights), 4096):
+        weights[place] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    assert fingerprint(folder) != known["model_files"]
+    assert what_scores({"model": "org/name", "revision": "abc"}) == {
+        "model": "org/name",
+        "revision": "abc",
+    }

@@ -13,7 +13,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from stepscore import recipes
+from stepscore.errors import InputError
 from stepscore.recipes.layouts import CHATML, LabelTurns, PrefixProbe, rows_of_words
+from stepscore.recipes.registry import check_tokenizer
 
 # What the templates of the published tokenizers do, as far as turns of texts go.
 LLAMA_TEMPLATE = (
@@ -94,9 +96,28 @@ def test_a_template_that_agrees_is_accepted(recipe, tokens, template):
 def test_one_that_writes_another_chat_is_an_error(recipe, tokens, template):
     bos = LLAMA_TOKENIZER if tokens == LLAMA else {}
     tokenizer = with_tokens(*tokens, plain=tokens == PATHFINDER)
-    message = f"{recipe.name}: expected .*template.*make the recipe with the system that"
+    message = f"{recipe.name}: expected .*template.*pass the system that"
     with pytest.raises(ValueError, match=message):
         recipe.check_tokenizer(templated(tokenizer, template, **bos))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "tokens", "template", "advice"),
+    [
+        (*DIFFER[0], "recipe=rlhflow-prm:data=deepseek,variant=author,system=... that the model"),
+        (*DIFFER[3], "pass the recipe that the model was trained with"),  # it has no such argument
+        (*DIFFER[4], "recipe=pathfinder-prm:variant=card,system=... that the model was trained"),
+    ],
+)
+def test_the_system_turn_is_advised_as_an_argument_of_the_recipe(recipe, tokens, template, advice):
+    bos = LLAMA_TOKENIZER if tokens == LLAMA else {}
+    tokenizer = with_tokens(*tokens, plain=tokens == PATHFINDER)
+    with pytest.raises(InputError) as refused:
+        check_tokenizer(recipe, templated(tokenizer, template, **bos))
+    told = refused.value.told(
+        lambda argument: argument.name if argument.value is None else f"recipe={argument.value}"
+    )
+    assert advice in told
 
 
 def test_universal_passes_its_own_system_turn():

@@ -17,7 +17,7 @@ from test_rows import write_checkpoint
 
 import stepscore
 from stepscore import recipes
-from stepscore.recipes.layouts import TextEnd
+from stepscore.recipes.layouts import TaggedText, TextEnd
 from stepscore.recipes.layouts.step_numbers import renumbered
 from stepscore.recipes.recipe_arguments import required_arguments
 from stepscore.recipes.registry import published
@@ -96,6 +96,31 @@ def test_trailing_separators_make_no_step(name):
     for end in ("", "\n\n", tag, f"\n\n{tag}\n\n", f"{tag}{tag}", "\n\n\n\n\n"):
         steps = recipe.split(f"Step 1: a{tag}\nStep 2: b{end}")
         assert [step.strip() for step in steps] == ["Step 1: a", "Step 2: b"], repr(end)
+
+
+@pytest.mark.parametrize(
+    ("tag", "joiner", "message"),
+    [
+        (
+            "<step-end>",
+            "",
+            r"the tag '<step-end>' to be one token, .*; got \d+ tokens alone: '.+', '.+'",
+        ),
+        (
+            ".",
+            ".",
+            r"; got 3 of it \(id \d+\) in '1\.\.2\.', which holds two steps: \[",
+        ),
+    ],
+)
+def test_a_tag_that_is_no_token_of_its_own_is_shown_in_pieces(
+    tag: str, joiner: str, message: str
+) -> None:
+    tokenizer = models.byte_level_tokenizer()
+    layout = TaggedText(tag=tag, joiner=joiner, between=" ")
+    with pytest.raises(ValueError, match=message) as refused:
+        layout.check_tokenizer("mine", tokenizer)
+    assert "or a tag that is one token of this one" in str(refused.value)
 
 
 def test_med_prm_begins_with_two_boss_as_its_author_encodes_it():

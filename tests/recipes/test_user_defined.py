@@ -257,6 +257,14 @@ WRONG = {
         ["a name of its own"],
     ),
     "a range": (changed(PARTS, readings=reading(range=[1, 0])), ["the least and the greatest"]),
+    "a range that scores leave": (
+        changed(PARTS, readings=[{"activation": "softmax", "weights": [-1, 1], "range": [0, 1]}]),
+        ["for readings[0].range, a range that holds [-1, 1], which softmax gives", "leave it out"],
+    ),
+    "a split of what is not split": (
+        changed(END, unit="solution", split="\n"),
+        ["for split, no such field where the unit is the solution", "unit: step"],
+    ),
     "an unknown aggregate": (changed(PARTS, default_aggregate="mni"), ["did you mean 'min'"]),
     "a product of any numbers": (
         changed(PARTS, readings=reading(activation="identity"), default_aggregate="prod"),

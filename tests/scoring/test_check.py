@@ -45,7 +45,7 @@ def test_every_kind_of_checkpoint_agrees(kind: str, tiny: Any, loaded: Any) -> N
 @pytest.mark.parametrize("kind", ["qwen", "shepherd", "skywork", "trl"])
 def test_the_slow_reading_is_that_of_the_tests(kind: str, tiny: Any, mixed: Any) -> None:
     # Against an oracle that neither the engine nor the slow reading has code in common with.
-    from stepscore.scoring.check import load_slow_reading, open_model
+    from stepscore.scoring.checking.check import load_slow_reading, open_model
 
     recipe = stepscore.recipes.recipe_by_name(tiny(kind).recipe)
     tokenizer = tiny(kind).tokenizer

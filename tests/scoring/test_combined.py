@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from stepscore import StepScores
 from stepscore.errors import InputError
 from stepscore.recipes import Reading, trl_prm
 from stepscore.scoring import combined
+from stepscore.scoring.rubrics import web_shepherd
+from stepscore.scoring.rubrics.shares import share
 
 NAN = float("nan")
 RECIPE = trl_prm()
@@ -61,19 +65,16 @@ def test_products():
 
 
 def test_weighted_dimensions():
-    parts = {
-        "confidence": scores([-2.0, -1.0], span=(-math.inf, 0.0)),
-        "relevance": scores([0.5, 1.0]),
-        "redundancy": scores([0.25, 0.75], lower=True),
-    }
-    result = combined.weighted(parts, {"confidence": 0.5, "relevance": 2.0, "redundancy": -1.0})
+    confidence = scores([-2.0, -1.0], span=(-math.inf, 0.0))
+    parts = confidence, scores([0.5, 1.0]), scores([0.25, 0.75], lower=True)
+    result = combined.weighted(*parts, weights=[0.5, 2.0, -1.0])
     close(result, [-0.25, 0.75])
     assert result.recipe.score_range == (-math.inf, 2.0)
     assert result.recipe.readings[0].higher_is_better
-    for weights in ({"confidence": 1.0}, {"confidence": 1, "relevance": NAN, "redundancy": 0}):
-        with pytest.raises(ValueError, match="weights: expected a finite weight for each"):
-            combined.weighted(parts, weights)
-    silent = combined.weighted(parts, {"confidence": 0.0, "relevance": 1.0, "redundancy": 0.0})
+    for weights in ([1.0], [1, NAN, 0], [1, 1, 1, 1]):
+        with pytest.raises(ValueError, match="weights: expected 3 finite numbers, one for each"):
+            combined.weighted(*parts, weights=weights)
+    silent = combined.weighted(*parts, weights=[0.0, 1.0, 0.0])
     assert silent.recipe.score_range == (0.0, 1.0)
 
 
@@ -91,7 +92,9 @@ def test_an_ensemble_has_a_mean_and_a_spread():
         combined.ensemble(members[0], most_spread=1, least_sure=0)
 
 
-@pytest.mark.parametrize("combine", [combined.product, combined.ensemble])
+@pytest.mark.parametrize(
+    "combine", [combined.product, combined.ensemble, partial(combined.weighted, weights=[1, 1])]
+)
 def test_scores_in_a_list_are_told_how_to_be_passed(combine: Callable[..., object]) -> None:
     members = [scores([0.9]), scores([0.7])]
     with pytest.raises(TypeError, match="got list; pass them one by one"):
@@ -134,6 +137,20 @@ def test_a_checklists_share():
     share = combined.checklist_share(yes, begun)
     np.testing.assert_allclose(share, [(1 + 0.75 + 0.5) / 3, 0.5, NAN])
     np.testing.assert_allclose(combined.checklist_share(yes), [0.5, 0.25, NAN])
+    with pytest.raises(ValueError, match=r"partial: expected a number in \[0, 1\]; got 2"):
+        combined.checklist_share(yes, begun, partial=2)
+
+
+def test_a_checklist_has_the_share_that_its_verifier_gives():
+    yes, begun, no = [0.5, 0.25, 1.0], [0.5, 0.5, 0.0], [0.0, 0.25, 0.0]
+    worth = web_shepherd(
+        SimpleNamespace(generate=print), checklist=lambda _: ["a"], state=lambda *_: ""
+    ).verifier.words.values
+    answers = [
+        sum(v * p for v, p in zip(worth, item, strict=True))
+        for item in zip(yes, begun, no, strict=True)
+    ]
+    assert combined.checklist_share(scores(yes), scores(begun))[0] == share(answers, [1] * 3)
 
 
 def test_scores_relative_to_a_reference():
@@ -209,3 +226,62 @@ def test_what_is_combined_ranks_like_any_scores():
     assert result.aggregate("min").argmax() == 0
     assert result.recipe.name.startswith("hierarchical of ")
     assert result.recipe.confidence == "unverified"
+
+
+def test_a_solution_that_is_a_text_has_no_letters_for_steps():
+    for cut in (combined.reversed_steps, combined.merged_pairs):
+        with pytest.raises(TypeError, match=r"solutions\[1\]: expected a list.*got str"):
+            cut([["a"], "bc"])
+        with pytest.raises(TypeError, match=r"solutions: expected a list.*got str"):
+            cut("bc")
+    with pytest.raises(TypeError, match=r"as_one_step: solutions: expected a list.*got str"):
+        combined.as_one_step("bc")
+
+
+@pytest.mark.parametrize(
+    ("combine", "message"),
+    [
+        # Compared with NaN, no score is below it: no step would be at fault.
+        (lambda s: combined.error_aware(s, s, s, threshold=NAN), "threshold: expected a finite"),
+        (lambda s: combined.error_aware(s, s, s, error=NAN), "error: expected a finite number"),
+        (lambda s: combined.outcome_and_process(s, s, beta=NAN), "beta: expected a finite number"),
+        (lambda s: combined.progress(s, start=NAN), "start: expected a finite number"),
+        (lambda s: combined.progress(s, start=7), r"start: expected a number in \[0, 1\]"),
+        (lambda s: combined.checklist_share(s, s, partial=5), r"partial: expected a number in \[0"),
+        (lambda s: combined.checklist_share(s, partial=NAN), r"partial: expected a number in \[0"),
+        (
+            lambda s: combined.checklist_share(s, scores([0.75, 0.5])),
+            "in_progress: .* add up to 1 at most; got 1.25 of an item",
+        ),
+        (lambda s: combined.weighted(s, weights=["1"]), "weights: expected 1 finite numbers"),
+    ],
+)
+def test_numbers_that_would_make_a_score_of_anything(combine, message):
+    with pytest.raises(ValueError, match=message):
+        combine(scores([0.5, 0.5]))
+
+
+def test_what_is_better_the_lower_it_is_takes_points_away():
+    good, bad = scores([0.5]), scores([0.25], lower=True)
+    close(combined.weighted(good, bad, weights=[1, -1]), [0.25])
+    with pytest.raises(
+        ValueError, match=r"weights\[1\]: expected a weight below 0 for scores that"
+    ):
+        combined.weighted(good, bad, weights=[1, 1])
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, NAN])
+def test_a_weight_of_two_is_a_share(weight):
+    pair = scores([0.5, 0.25])
+    with pytest.raises(ValueError, match=r"both_directions: weight: expected a number in \[0, 1\]"):
+        combined.both_directions(pair, pair, weight=weight)
+    with pytest.raises(ValueError, match=r"hierarchical: weight: expected a number in \[0, 1\]"):
+        combined.hierarchical(pair, scores([0.5, 0.5]), weight=weight)
+
+
+def test_a_gate_that_truncation_left_out_lets_nothing_through():
+    known, left_out = scores([0.9, 0.9]), scores([0.9, NAN], truncated=np.array([1]))
+    close(combined.error_aware(known, left_out, known), [0.9, NAN])
+    close(combined.error_aware(left_out, known, known), [0.9, NAN])
+    wrong = scores([0.9, 0.1])
+    close(combined.error_aware(left_out, wrong, known), [0.9, -1.0])

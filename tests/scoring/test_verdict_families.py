@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ pytest.importorskip("torch")
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextRequest, Token, Turn
 from stepscore.scoring import verdicts
+from stepscore.scoring.verdicts.natural_program import cited_premises
 
 WHOLE = "{problem}\n\n{solution}\n\nJudge."
 
@@ -238,16 +241,53 @@ def test_pro_step_reads_the_digit_of_its_label() -> None:
 
 
 def test_stepwiser_judges_chunk_by_chunk() -> None:
-    policy = Scripted(lambda request: said("So ", "\\boxed{", "Negative", "}", at=2, Negative=0.9))
+    policy = Scripted(
+        lambda request: said("So ", "\\boxed{", "Negative", "}", at=2, Negative=0.75, Hm=0.25)
+    )
     prm = verdicts.stepwiser(policy, prompt="{problem} | {previous} | {step}")
-    assert prm.score("p", [["a", "b"]], nan="propagate").values.tolist() == [0.5, 0.5]
+    assert prm.score("p", [["a", "b"]]).to_list() == [[pytest.approx(0.25)] * 2]
     assert [user(request) for request in policy.asked] == ["p |  | a", "p | a | b"]
     assert "the prompt" in prm.recipe.unverified
     strict = Scripted(lambda request: said("?"))
-    with pytest.raises(
-        InputError, match=r"prompt: expected a prompt with the placeholder \{step\}"
-    ):
-        verdicts.stepwiser(strict, prompt="{problem}")
+    for lacking in ("problem", "previous", "step"):
+        shown = " ".join(f"{{{x}}}" for x in ("problem", "previous", "step") if x != lacking)
+        with pytest.raises(InputError, match=rf"prompt with the placeholder \{{{lacking}\}}"):
+            verdicts.stepwiser(strict, prompt=shown)
+
+
+STRAYS = [
+    (partial(verdicts.prompted, prompt="{problem}{stpe}{step}"), "did you mean {step}?"),
+    (partial(verdicts.prompted, prompt="{problem}{step}{solution}"), "other braces are text"),
+    (partial(verdicts.capo, prompt="{problem}{solution}{step}"), "no placeholder but {problem}"),
+    (partial(verdicts.spark, prompt="{problem}{solution}", critique="{verification}{steps}"), "{s"),
+    (partial(verdicts.likert, prompt="{problem}{step}{question}"), "got {question}, which would"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), STRAYS)
+def test_a_placeholder_that_nobody_fills_in_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        make(Scripted(lambda request: said("?")))
+
+
+@pytest.mark.parametrize("prompt", ["Step: {step}", "Problem: {problem}"])
+def test_a_judge_of_your_own_is_shown_problem_and_step(prompt: str) -> None:
+    with pytest.raises(InputError, match=r"prompt: expected a prompt with the placeholder \{"):
+        verdicts.prompted(Scripted(lambda request: said("?")), prompt=prompt)
+    shown = prompt + r"{problem}{previous}{number}{step} \boxed{} \frac{a}{b}"
+    assert verdicts.prompted(Scripted(lambda request: said("?")), prompt=shown)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"by": "word"}, {"cut_off": "guess"}, {"scope": "trace"}],
+)
+def test_a_choice_that_there_is_not_is_refused(options: dict[str, Any]) -> None:
+    [name] = options
+    with pytest.raises(InputError, match=f"{name}: expected"):
+        verdicts.likert(
+            Scripted(lambda request: said("?")), prompt="{problem}{step}", asked="?", **options
+        )
 
 
 @pytest.mark.parametrize("by", ["text", "probability"])
@@ -268,7 +308,7 @@ def test_what_is_thought_on_the_way_is_no_verdict(by, pieces, cut, score) -> Non
         for piece in pieces
     )
     text = GeneratedText("".join(pieces), cut, None, tokens, len(pieces))
-    prm = verdicts.prompted(Scripted(lambda _: text), prompt="{step}", by=by)
+    prm = verdicts.prompted(Scripted(lambda _: text), prompt="{problem}|{step}", by=by)
     [value] = prm.score("p", [["a"]], nan="propagate").values
     assert value == pytest.approx(score) if score is not None else np.isnan(value)
 
@@ -291,7 +331,7 @@ def test_thinkprm_stops_at_steps_that_are_not_there() -> None:
 
 def test_a_policy_that_has_no_hash_serves_an_event_loop() -> None:
     policy = Scripted(lambda request: said("\\boxed{", "Yes", "}", at=1, Yes=0.8, No=0.2))
-    prm = verdicts.prompted(policy, prompt="{step}")
+    prm = verdicts.prompted(policy, prompt="{problem}|{step}")
     scores = asyncio.run(prm.ascore("p", [["a"]]))
     assert scores.values[0] == pytest.approx(0.8)
 
@@ -338,16 +378,16 @@ def test_a_tool_answers_between_the_tokens_of_a_verdict() -> None:
 
     policy = Scripted(script)
     tool = verdicts.Tool(("</calc>",), answer, rounds=2)
-    prm = verdicts.prompted(policy, prompt="{step}", tool=tool)
+    prm = verdicts.prompted(policy, prompt="{problem}|{step}", tool=tool)
     scores = prm.score("p", [["2 + 2 = 4"]])
     assert scores.values[0] == pytest.approx(0.9)
     assert scores.verdicts[0].texts[0].startswith("<calc>2 + 2</calc><result>4</result> so ")
     endless = Scripted(lambda request: said("<calc>1 + 1", stop="</calc>"))
     with pytest.raises(InputError, match="no verdict within 2 calls of the tool"):
-        verdicts.prompted(endless, prompt="{step}", tool=tool).score("p", [["a"]])
+        verdicts.prompted(endless, prompt="{problem}|{step}", tool=tool).score("p", [["a"]])
     broken = verdicts.Tool(("</calc>",), lambda written: str(1 / 0))
     with pytest.raises(InputError, match="the tool failed: ZeroDivisionError"):
-        verdicts.prompted(endless, prompt="{step}", tool=broken).score("p", [["a"]])
+        verdicts.prompted(endless, prompt="{problem}|{step}", tool=broken).score("p", [["a"]])
 
 
 # --- Dyve -----------------------------------------------------------------------------------
@@ -423,6 +463,34 @@ def test_a_natural_program_is_verified_by_its_premises_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cited", "expected"),
+    [
+        ("#1 #3", [1, 3]),
+        ("#1-#3", [1, 2, 3]),
+        ("#1 - #3", [1, 2, 3]),
+        ("#1-3", [1, 2, 3]),  # as the authors read it
+        ("#4 #1-#3", [4, 1, 2, 3]),
+        ("#1, #2 and #4", [1, 2, 4]),
+        ("#2 and the rule of 5", [2]),
+        # Labels that cannot be told from other numbers.
+        ("#1, 2", None),
+        ("#1 and 2", None),
+        ("#3-#1", None),
+        ("2", None),
+    ],
+)
+def test_which_premises_a_step_cites(cited: str, expected: list[int] | None) -> None:
+    problem = "\n".join(f"#{number}. fact {number}" for number in range(1, 5))
+    steps = [f"#5. (by {cited}) Step 1: so"]
+    if expected is None:
+        with pytest.raises(InputError, match=r"premises: expected a step that begins as"):
+            cited_premises(problem, steps)
+    else:
+        facts = [f"fact {number}" for number in expected]
+        assert cited_premises(problem, steps) == facts
+
+
+@pytest.mark.parametrize(
     ("end", "score"),
     [
         ('So the answer is "yes".', 1.0),
@@ -430,6 +498,12 @@ def test_a_natural_program_is_verified_by_its_premises_alone() -> None:
         ('The answer is "no".', 0.0),
         ("It is incorrect.", 0.0),
         ("No, I mean yes.", 1.0),
+        ("Yes, the reasoning is correct, and there are no errors.", 1.0),
+        ("The line passes through (0, 0), so no.", 0.0),
+        ("It fails to be wrong: yes", 1.0),
+        ("There are no errors.", None),
+        ("Yes, but it is incorrect in the end.", None),
+        ("Is it yes or no? I cannot determine that, yes or no, here.", None),
         ("I have nothing to say.", None),  # the authors count it as yes
     ],
 )
@@ -453,6 +527,22 @@ def test_unanimity_then_plurality() -> None:
     assert none.winner.tolist() == [-1]
     every = verdicts.elect_verified(scores, [1, 1, 0, 1], threshold=1.0, none_verified="plurality")
     assert every.answer_id.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer_ids": [0.7]}, "answer_ids: expected one class per candidate .* got float64"),
+        ({"answer_ids": [0, 1]}, r"answer_ids: .* got int64 \[2\]"),
+        ({"threshold": math.nan}, "threshold: expected a finite number"),
+        ({"none_verified": "all"}, 'none_verified: expected "none" or "plurality"'),
+    ],
+)
+def test_an_election_of_nobody_by_mistake(change: dict, message: str) -> None:
+    prm = verdicts.natural_program(Scripted(lambda _: said("yes.")), premises=lambda p, s: [])
+    options = {"answer_ids": [0], **change}
+    with pytest.raises(InputError, match=f"elect_verified: {message}"):
+        verdicts.elect_verified(prm.score("p", [["a"]]), **options)
 
 
 # --- SPARK, CAPO, GM-PRM ------------------------------------------------------------------------
@@ -539,7 +629,7 @@ ALL = {
     "thinkprm": verdicts.think_prm,
     "r-prm": verdicts.r_prm,
     "pro-step": verdicts.pro_step,
-    "stepwiser": lambda policy: verdicts.stepwiser(policy, prompt="{step}"),
+    "stepwiser": lambda policy: verdicts.stepwiser(policy, prompt="{problem}|{previous}|{step}"),
     "dyve": lambda policy: verdicts.dyve(policy, unsure=(0.1, 0.9)),
     "natural-program": lambda p: verdicts.natural_program(p, premises=lambda q, s: []),
     "likert": lambda policy: verdicts.likert(policy, prompt="{problem}{step}"),

@@ -39,9 +39,9 @@ WHOLE = "{problem}{solution}"
 CHANGES: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "prompted": (
         verdicts.prompted,
-        {"prompt": "{step}"},
+        {"prompt": "{problem}{step}"},
         [
-            {"prompt": "{step}!"},
+            {"prompt": "{problem}{step}!"},
             {"words": ("No", "Yes")},
             {"values": (0.0, 1.0)},
             {"pattern": "(Yes|No)"},
@@ -115,7 +115,7 @@ def test_the_letters_are_those_of_every_process_and_of_no_object() -> None:
         "from stepscore.scoring import verdicts\n"
         "class P:\n    name = 'p'\n    generate = print\n"
         "tool = verdicts.Tool(('x',), str.strip)\n"
-        "recipe = verdicts.prompted(P(), prompt='{step}', tool=tool).recipe\n"
+        "recipe = verdicts.prompted(P(), prompt='{problem}|{step}', tool=tool).recipe\n"
         "print(dict(recipe.parameters)['judge'])"
     )
     runs = {
@@ -124,7 +124,9 @@ def test_the_letters_are_those_of_every_process_and_of_no_object() -> None:
         ).stdout
         for _ in range(2)
     }
-    here = parameters(verdicts.prompted, prompt="{step}", tool=verdicts.Tool(("x",), str.strip))
+    here = parameters(
+        verdicts.prompted, prompt="{problem}|{step}", tool=verdicts.Tool(("x",), str.strip)
+    )
     assert runs == {here["judge"] + "\n"}
 
     def binds_itself(text: str) -> str:
@@ -134,7 +136,7 @@ def test_the_letters_are_those_of_every_process_and_of_no_object() -> None:
 
 
 def test_readable_facts_stand_beside_the_letters() -> None:
-    told = parameters(verdicts.prompted, prompt="{step}", words=("Up", "Down"), seed=5)
+    told = parameters(verdicts.prompted, prompt="{problem}|{step}", words=("Up", "Down"), seed=5)
     assert told["words"] == "('Up', 'Down')"
     assert told["values"] == "(1.0, 0.0)"
     assert told["seed"] == "5"
@@ -144,7 +146,7 @@ def test_readable_facts_stand_beside_the_letters() -> None:
 @pytest.mark.parametrize("scope", ["step", "trace"])
 def test_a_session_pays_once_for_a_verdict_that_came(scope: str) -> None:
     policy = Policy()
-    prm = verdicts.prompted(policy, prompt="{previous}>{step}", by="text")
+    prm = verdicts.prompted(policy, prompt="{problem}|{previous}>{step}", by="text")
     if scope == "trace":
         policy.generate = lambda requests: [  # type: ignore[method-assign]
             policy.asked.append(request.prompt[-1].content)

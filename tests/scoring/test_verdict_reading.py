@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 
 from stepscore.policies.texts import GeneratedText, Token
 from stepscore.scoring import verdicts
-from stepscore.scoring.pairs import pair_verifier
+from stepscore.scoring.pairs import (
+    j1,
+    j1_scores,
+    pair_judge_rm,
+    pair_verifier,
+    r1_reward,
+    rm_r1,
+    rrm,
+)
 
 WHOLE = "{problem}{solution}"
 
@@ -40,7 +49,7 @@ def values(make: Callable[[Writes], Any], steps: int, *texts: GeneratedText) -> 
 
 # name -> (a judge of one step, a verdict that it reads as 1)
 JUDGES: dict[str, tuple[Callable[[Writes], Any], str]] = {
-    "word": (lambda p: verdicts.prompted(p, prompt="{step}", by="text"), r"\boxed{Yes}"),
+    "word": (lambda p: verdicts.prompted(p, prompt="{problem}|{step}", by="text"), r"\boxed{Yes}"),
     "first": (lambda p: verdicts.pro_step(p, by="text"), "Label: 1"),
     "grade": (
         lambda p: verdicts.likert(p, prompt="{problem}{step}", scale=(0, 1), by="text"),
@@ -69,6 +78,71 @@ def test_what_counts_of_a_text_with_reasoning(name: str) -> None:
         assert values(make, 1, GeneratedText(text, truncated=True)) == [None], text
 
 
+@pytest.mark.parametrize(
+    ("name", "taken_back"),
+    [
+        ("word", r"\boxed{Yes}? No: \boxed{\textbf{No}}"),
+        ("word", r"\boxed{Yes}? No: \boxed{No, it errs}"),
+        ("word", r"\boxed{Yes}? No: \boxed{No"),
+        ("grade", "<score>1</score>? No: <score>0/1</score>"),
+        ("grade", "<score>1</score>? No: <score>zero</score>"),
+        ("grade", "<score>1</score>? No: <score>0"),
+        ("wrong steps", r"\boxed{none}? No: \boxed{the first one}"),
+    ],
+)
+def test_a_verdict_is_not_read_behind_which_there_is_one_that_cannot_be(
+    name: str, taken_back: str
+) -> None:
+    make, _ = JUDGES[name]
+    assert values(make, 1, GeneratedText(taken_back)) == [None]
+
+
+def test_nor_is_one_of_two_solutions() -> None:
+    for family, text in (
+        (rrm(), r"\boxed{Assistant 1}? No: \boxed{\textbf{Assistant 2}}"),
+        (rrm(), r"\boxed{Assistant 1}? No: \boxed{Assistant 2"),
+        (j1(), "<answer>[[A]]</answer> No: <answer>B</answer>"),
+        (rm_r1(distilled=True), "<answer>[[A]]</answer> No: <answer>[[B]</answer>"),
+        (r1_reward(), "<answer>1</answer> No: <answer>2"),
+        (
+            j1_scores(),
+            "<score_A>7</score_A><score_B>3</score_B> No: <score_A>9 of 10</score_A>",
+        ),
+        (
+            pair_judge_rm(prompt=WHOLE.replace("solution", "first") + "{second}"),
+            "<resp_a_judge>Correct</resp_a_judge><resp_b_judge>Incorrect</resp_b_judge> No: "
+            "<resp_a_judge>not correct</resp_a_judge>",
+        ),
+    ):
+        with pytest.raises(verdicts.VerdictError, match="expected"):
+            family.points(GeneratedText(text))
+
+
+def test_a_group_that_took_no_part_is_no_word() -> None:
+    def make(policy: Writes) -> Any:
+        return verdicts.prompted(
+            policy, prompt="{problem}{step}", by="text", pattern="So(?: (Yes|No))?"
+        )
+
+    assert values(make, 1, GeneratedText("So Yes")) == [1.0]
+    assert values(make, 1, GeneratedText("So Yes. So be it")) == [None]
+
+
+@pytest.mark.parametrize("token", [Token("Yes", -0.1), Token("Yes", -0.1, (("Yes", -0.1),))])
+def test_a_word_alone_does_not_tell_how_likely_the_other_one_is(token: Token) -> None:
+    """Of one likely token the least is that token's own: a half for both, whatever was said."""
+    text = GeneratedText("Yes", tokens=(token,))
+    with pytest.raises(verdicts.VerdictError, match=r"'No' is not among the \d likeliest tokens"):
+        verdicts.read_next(text, ("Yes", "No"))
+    with pytest.raises(verdicts.VerdictError, match="none but the verdict's words"):
+        verdicts.read_words(text, re.compile("(Yes|No)"), ("Yes", "No"))
+    more = GeneratedText("Yes", tokens=(Token("Yes", -0.1, (("Yes", -0.1), ("Hm", -9.0))),))
+    expected = pytest.approx(1 / (1 + math.exp(-8.9)))
+    assert verdicts.read_next(more, ("Yes", "No"))[0] == expected
+    read = verdicts.read_words(more, re.compile("(Yes|No)"), ("Yes", "No"))
+    assert read.probabilities[0] == expected
+
+
 def test_pairs_read_by_the_same_rule() -> None:
     family = pair_verifier(
         "mine", prompt="{problem}{first}{second}", verdict="Better: (A|B)", points={"A": 1, "B": 0}
@@ -85,7 +159,7 @@ def test_pairs_read_by_the_same_rule() -> None:
 
 def test_a_reasoning_that_begins_in_the_prefill_must_end() -> None:
     def make(policy: Writes) -> Any:
-        return verdicts.prompted(policy, prompt="{step}", by="text", prefill="<think>\n")
+        return verdicts.prompted(policy, prompt="{problem}|{step}", by="text", prefill="<think>\n")
 
     assert values(make, 1, GeneratedText(r"So \boxed{Yes}")) == [None]
     assert values(make, 1, GeneratedText(r"So </think> \boxed{Yes}")) == [1.0]
@@ -99,7 +173,12 @@ def test_a_cut_text_has_a_verdict_that_nothing_can_change() -> None:
 
     def next_word(policy: Writes) -> Any:
         return verdicts.prompted(
-            policy, prompt="{step}", by="text", prefill="It is ", pattern="(Yes|No)", sampling=alone
+            policy,
+            prompt="{problem}|{step}",
+            by="text",
+            prefill="It is ",
+            pattern="(Yes|No)",
+            sampling=alone,
         )
 
     assert values(next_word, 1, GeneratedText("Yes", truncated=True)) == [1.0]
@@ -140,6 +219,13 @@ def test_a_grade_is_not_asked_for_in_a_reasoning_without_end() -> None:
         ("Step 0: \\boxed{correct}\nStep 1: \\boxed{wrong}", [None, None]),
         (r"Step 1: as \boxed{5}, step 2 holds, \boxed{correct}", [1, None]),
         (r"Step 1: \boxed{\textbf{correct}}", [1, None]),
+        (r"Step 1: \boxed{\emph{incorrect}}", [0, None]),
+        # Half a word of the two says neither, whatever else is said.
+        (r"Step 1: \boxed{correct}? It is \boxed{not correct}.", [None, None]),
+        (r"Step 1: \boxed{partially \text{correct}}", [None, None]),
+        # Of several steps at once, which is not said of the one before them.
+        ("Step 1: fine.\nSteps 2 and 3: \\boxed{incorrect}", [None, None]),
+        ("Step 1: \\boxed{correct}\nSteps 2-3: \\boxed{incorrect}", [1, None]),
     ],
 )
 @pytest.mark.parametrize("family", [verdicts.spark, verdicts.gm_prm])
@@ -230,3 +316,12 @@ def test_genprm_reads_the_verdict_at_the_head_of_a_cut_text_and_no_other() -> No
 
     assert values(make, 1, piece("{", "Yes", "}$ and {", "No", "}")) == [pytest.approx(0.8)]
     assert values(make, 1, piece("4} so {", "No", "}, but")) == [None]
+
+
+def test_a_step_before_the_first_wrong_one_is_not_behind_it() -> None:
+    text = "Step 1: hm.\nStep 2: \\boxed{incorrect}"
+    assert values(lambda p: verdicts.gm_prm(p, prompt=WHOLE), 3, GeneratedText(text)) == [
+        None,
+        0.0,
+        0.0,
+    ]

@@ -97,7 +97,10 @@ def test_a_token_that_begins_two_grades_is_refused_before_it_costs(server: TextS
     text = verdicts.likert(policy(server), **ten, by="text")
     assert text.score("p", ["a"]).values.tolist() == [10.0]
     words = verdicts.prompted(
-        policy(server), prompt="{step}", words=("1", "10"), pattern=r"<score>(\d+)</score>"
+        policy(server),
+        prompt="{problem}|{step}",
+        words=("1", "10"),
+        pattern=r"<score>(\d+)</score>",
     )
     server.script = lambda body: Said(["<score>", "1", "</score>"], {1: likely})
     with pytest.raises(InputError, match="may begin several of 1, 10"):

@@ -79,7 +79,7 @@ class Served:
         return [GeneratedText("Fine. \\\\boxed{Yes}") for _ in requests]
     def check_logprobs(self, count, prompt): pass
 
-prm = verdicts.prompted(Served(), prompt="{step}", by="text")
+prm = verdicts.prompted(Served(), prompt="{problem}|{step}", by="text")
 print(prm.score("p", [["a", "b"]]).to_list(), prm.rank("p", [["a"]])[0].score)
 with prm.session("p") as session:
     print(session.extend(session.roots[0], ["a"]).scores.to_list())

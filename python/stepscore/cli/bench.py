@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Time a file."""
-    refuse_verdicts(arguments)
+    refuse_verdicts(arguments, "no forward pass of it is timed")
     cost = bench_forward(
         arguments.input,
         lambda: load_prm(arguments),

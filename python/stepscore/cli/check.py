@@ -9,6 +9,7 @@ from stepscore.cli import options
 from stepscore.cli.models import add_loading, not_loaded
 from stepscore.cli.recipe_options import recipe_of
 from stepscore.cli.terminal import DifferError, say
+from stepscore.cli.verdict_models import refuse_verdicts
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.check import DEFAULT_LIMIT, check_file
 from stepscore.progress import named_when_long
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Check a model."""
     given = ("base", "adapter", "device", "dtype", "revision", "max_length")
     chosen = {name: getattr(arguments, name) for name in given}
+    refuse_verdicts(arguments, "there is no slow reading of texts to compare it with")
     recipe = recipe_of(arguments)
     try:
         with named_when_long(f"checking {arguments.model}"):

@@ -9,6 +9,7 @@ from stepscore.cli import options
 from stepscore.cli.models import add_base, add_revision, not_loaded
 from stepscore.cli.recipe_options import add_recipe, recipe_of
 from stepscore.cli.terminal import say
+from stepscore.cli.verdict_models import refuse_verdicts
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long
 
@@ -41,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Convert a checkpoint."""
+    refuse_verdicts(arguments, "its checkpoint is any causal language model, which loads as it is")
     recipe = recipe_of(arguments)
     try:
         with named_when_long(f"converting {arguments.model}"):

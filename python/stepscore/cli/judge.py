@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import stepscore
 from stepscore.cli import models, options, vote_options
+from stepscore.cli.families import typed_family
 from stepscore.cli.policy_options import add_attempts, add_policy, add_temperature
 from stepscore.cli.terminal import tell
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.jobs.run import CHUNK_WITH_MODEL, judge_file
 from stepscore.voting import RATINGS
 
 if TYPE_CHECKING:
-    from stepscore.scoring.pairs import PairwiseJudge
+    from stepscore.scoring.pairs import PairVerifier, PairwiseJudge
 
 SUMMARY = "compare candidates two by two; rank and vote"
 HELP = (
@@ -31,11 +32,13 @@ examples:
   stepscore judge in.jsonl -o out.jsonl --judge rrm --how knockout \\
       --policy http://localhost:8000/v1 --policy-model Reward-Reasoning/RRM-7B
   stepscore judge in.jsonl -o out.jsonl --judge rm-r1 --policy gaotang/RM-R1-Qwen2.5-Instruct-7B
+  stepscore judge in.jsonl -o out.jsonl --judge my-judge.yaml --policy MODEL
   stepscore vote out.jsonl                              vote again on what it wrote
 """
 )
-# The families that can be named; `stepscore.scoring.pairs.FAMILIES` has them.
+# The families that can be named: those that need nothing more, and those that need a prompt.
 _JUDGES = ("j1", "j1-scores", "r1-reward", "rm-r1", "rm-r1-distilled", "rrm")
+_PROMPTED = ("pair-judge-rm", "s2j", "web-arbiter")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_files(parser, chunk_size=CHUNK_WITH_MODEL)
     judge = parser.add_argument_group("judge")
     judge.add_argument(
-        "--judge", required=True, choices=_JUDGES, help="the family: its prompt and its verdict"
+        "--judge",
+        required=True,
+        metavar="NAME",
+        help="the family, with its prompt and its verdict: "
+        f"{', '.join(_JUDGES)}; with arguments as NAME:ARG=VALUE,ARG=VALUE, or a file of YAML or "
+        f"JSON with judge: NAME and its arguments, as {', '.join(_PROMPTED)} need them "
+        "(stepscore recipes show NAME lists them)",
     )
     options.add_how(
         judge,
@@ -117,6 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> PairwiseJudge:
+    family = _family(arguments)
     if arguments.policy == "lab":
         raise InputError(
             "a policy that writes texts",
@@ -124,14 +134,8 @@ def _load(arguments: argparse.Namespace) -> PairwiseJudge:
             advice="name a language model",
             argument="policy",
         )
-    try:
-        from stepscore.scoring.pairs import FAMILIES, PairwiseJudge
-    except ModuleNotFoundError as error:
-        raise models.torch_missing(error) from error
-    given = {name: getattr(arguments, name) for name in ("temperature", "max_tokens")}
-    family = FAMILIES[arguments.judge](
-        **{name: value for name, value in given.items() if value is not None}
-    )
+    from stepscore.scoring.pairs import PairwiseJudge
+
     return PairwiseJudge(
         models.load_policy(arguments),
         family,
@@ -143,3 +147,35 @@ def _load(arguments: argparse.Namespace) -> PairwiseJudge:
         arguments.batch_size,
         arguments.seed,
     )
+
+
+def _family(arguments: argparse.Namespace) -> PairVerifier:
+    try:
+        from stepscore.scoring.generative import JUDGES, VERDICTS
+    except ModuleNotFoundError as error:
+        raise models.torch_missing(error) from error
+    from stepscore.recipes import recipe_names
+    from stepscore.recipes.user_defined_fields import did_you_mean
+
+    typed = typed_family(arguments.judge, "judge")
+    if not typed.name:
+        raise InputError(
+            "a field judge with the name of a family",
+            got="none",
+            advice=f"add judge: NAME, one of {', '.join(JUDGES)}",
+            where=arguments.judge,
+        )
+    if typed.name not in JUDGES:
+        other = typed.name in VERDICTS or typed.name in recipe_names()
+        raise InputError(
+            f"one of {', '.join(JUDGES)}",
+            got=f"{typed.name!r}, which scores solutions one by one" if other else repr(typed.name),
+            advice=f"type stepscore score IN -o OUT --recipe {typed.name} --model MODEL"
+            if other
+            else did_you_mean(typed.name, JUDGES).rstrip(),
+            argument=Argument("judge", arguments.judge),
+        )
+    given = {name: getattr(arguments, name) for name in ("temperature", "max_tokens")}
+    options = {name: value for name, value in given.items() if value is not None}
+    family: PairVerifier = typed.make(JUDGES[typed.name], options=options)
+    return family

@@ -20,6 +20,7 @@ from stepscore.cli import (
     convert,
     convert_checkpoint,
     demo,
+    doctor,
     judge,
     recipes,
     rerank,
@@ -94,6 +95,7 @@ COMMANDS: dict[str, Command] = {
     "bench": bench,
     "recipes": recipes,
     "check": check,
+    "doctor": doctor,
 }
 _DESCRIPTION = """\
 Score the reasoning steps of language models with process reward models (PRMs), rerank

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import stepscore
 from stepscore.cli.options import positive, unescaped
+from stepscore.cli.policy_options import is_url
 from stepscore.cli.recipe_options import add_recipe, names_recipe_argument, recipe_of
 from stepscore.cli.spelling import flag_of
-from stepscore.cli.verdict_models import add_served_as, is_verdict, load_verdict_prm
+from stepscore.cli.verdict_models import (
+    add_served_as,
+    load_verdict_prm,
+    refuse_judges,
+    refuse_server,
+    writes_verdicts,
+)
 from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
@@ -114,9 +121,18 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
-    if is_verdict(arguments):
+    refuse_judges(arguments.recipe)
+    if writes_verdicts(arguments.recipe):
         generative: ProcessRewardModel = _load_verdict_prm(arguments)
         return generative
+    refuse_server(arguments)
+    if arguments.served_as is not None:
+        raise InputError(
+            "a --model that is a URL beside it, with a --recipe that writes its verdicts",
+            got=f"--model {arguments.model}",
+            advice="leave it out",
+            argument="served_as",
+        )
     given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
@@ -134,8 +150,10 @@ def _load_verdict_prm(arguments: argparse.Namespace) -> Any:
     """Make a generative PRM, which has what jobs and searches use of a `ProcessRewardModel`."""
     try:
         return load_verdict_prm(arguments)
-    except InputError:
-        raise
+    except InputError as error:
+        if error.argument != Argument("model"):
+            raise
+        raise not_loaded(error, Argument("model", arguments.model), {}) from error
     except Exception as error:
         raise not_loaded(error, Argument("model", arguments.model), {"url": "model"}) from error
 
@@ -153,11 +171,6 @@ def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
         raise not_loaded(error, Argument("model", model), {"model": "model"}) from error
     # A download shows its own bar; after that there is one bar, over the file.
     return dataclasses.replace(loaded, show_progress=False)
-
-
-def is_url(policy: str) -> bool:
-    """Tell whether a policy is one behind a server."""
-    return policy.startswith(("http://", "https://"))
 
 
 def load_models(arguments: argparse.Namespace) -> Models:
@@ -186,12 +199,18 @@ def load_models(arguments: argparse.Namespace) -> Models:
 def check_policy(arguments: argparse.Namespace) -> None:
     """Refuse a --policy and a --policy-model that do not fit together."""
     name = arguments.policy
-    is_served = is_url(name)
-    if is_served != (arguments.policy_model is not None):
+    if is_url(name) and arguments.policy_model is None:
+        raise InputError(
+            "the name of the model at the server",
+            got=f"none beside --policy {name}",
+            advice="add --policy-model NAME",
+            argument="policy_model",
+        )
+    if arguments.policy_model is not None and not is_url(name):
         raise InputError(
             "a --policy that is a URL beside it, and no other",
             got=f"--policy {name}",
-            advice="add --policy-model NAME" if is_served else "leave it out",
+            advice="leave it out",
             argument="policy_model",
         )
 

@@ -30,3 +30,8 @@ def add_attempts(group: argparse._ActionsContainer, retries: str, timeout: str) 
     """How often a call that fails is repeated, and when it is given up."""
     group.add_argument("--retries", type=zero_or_more, metavar="N", help=retries)
     group.add_argument("--timeout", type=float, metavar="S", help=timeout)
+
+
+def is_url(model: str) -> bool:
+    """Tell whether a policy or a model is one behind a server."""
+    return model.startswith(("http://", "https://"))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from stepscore.cli.options import unescaped
 from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
+
+if TYPE_CHECKING:
+    from stepscore.recipes.named_function import NamedFunction
 
 # What a recipe leaves to its user and has an option of its own -> the recipe.
 _CHOICES = {
@@ -97,33 +101,80 @@ def typed_recipe(text: str, options: dict[str, str] | None = None) -> Any:
     """
     from stepscore.recipes import recipe_by_name, recipe_from, recipe_names
     from stepscore.recipes.recipe_files import is_recipe_file
+    from stepscore.recipes.registry import named, published
 
     name, colon, rest = text.partition(":")
     if is_recipe_file(text) and name not in recipe_names():
         # Here, so that the message names the file.
         return recipe_from(text)
-    values = dict(options or {})
-    if not colon and not values:
+    given = options or {}
+    if not colon and not given:
         return text
-    for argument, value in _pairs(text, rest) if colon else ():
-        if argument in values:
-            raise InputError(
-                f"{argument} once",
-                got="it twice",
-                advice="leave one out",
-                argument=Argument("recipe", text),
-            )
-        values[argument] = value
+    function = named(published()[name]) if name in published() else None
+    values = given | (typed_values(text, rest, function, given) if colon else {})
     try:
         return recipe_by_name(name, **values)
     except InputError as error:
-        raise _at_its_place(error, text, values, options or {}) from error
+        at_fault = "" if error.argument is None else error.argument.name
+        if at_fault in given:
+            raise error.at(where="", argument=Argument(at_fault, given[at_fault])) from error
+        if given and not colon and at_fault not in values:
+            option = next(iter(given))
+            raise error.at(where="", argument=Argument(option, given[option])) from error
+        raise at_its_place(error, text, values, function, "recipe") from error
     except (ValueError, TypeError) as error:
         raise InputError(
             "arguments that the recipe takes",
             got=text_of(error),
             argument=Argument("recipe", text),
         ) from error
+
+
+def typed_values(
+    text: str,
+    rest: str,
+    function: NamedFunction | None,
+    given: Collection[str] = (),
+    option: str = "recipe",
+) -> dict[str, Any]:
+    """Read ``ARG=VALUE,ARG=VALUE``; what takes several values may stand several times.
+
+    Args:
+        text: as typed, for messages.
+        rest: of it, what stands behind the name.
+        function: what it names; None where nothing has that name.
+        given: arguments that were given as options of their own.
+        option: what the text was typed behind.
+    """
+    values: dict[str, Any] = {}
+    for argument, value in _pairs(text, rest, option):
+        if function is not None and function.takes_several(argument):
+            values.setdefault(argument, []).append(value)
+        elif argument in values or argument in given:
+            raise InputError(
+                f"{argument} once",
+                got="it twice",
+                advice="leave one out",
+                argument=Argument(option, text),
+            )
+        else:
+            values[argument] = value
+    return values
+
+
+def at_its_place(
+    error: InputError,
+    text: str,
+    values: dict[str, Any],
+    function: NamedFunction | None,
+    option: str,
+) -> InputError:
+    """Name the argument at fault as it was typed."""
+    at_fault = "" if error.argument is None else error.argument.name
+    value: Any = text
+    if function is not None and at_fault in values:
+        value = function.call({at_fault: values[at_fault]})
+    return error.at(where="", argument=Argument(option, value))
 
 
 def names_recipe_argument(error: InputError) -> bool:
@@ -140,7 +191,7 @@ def names_recipe_argument(error: InputError) -> bool:
     )
 
 
-def _pairs(text: str, rest: str) -> list[tuple[str, str]]:
+def _pairs(text: str, rest: str, option: str) -> list[tuple[str, str]]:
     """Read ``ARG=VALUE,ARG=VALUE``."""
     parts: list[str] = []
     at, sign = 0, ","
@@ -157,28 +208,7 @@ def _pairs(text: str, rest: str) -> list[tuple[str, str]]:
                 "NAME:ARG=VALUE,ARG=VALUE",
                 got=f"{part!r} without a name and a =" if part else "no ARG=VALUE",
                 advice=r"a comma of a value is typed as \,",
-                argument=Argument("recipe", text),
+                argument=Argument(option, text),
             )
         pairs.append((name, _ESCAPE.sub(lambda found: _MEANT[found[1]], value)))
     return pairs
-
-
-def _at_its_place(
-    error: InputError, text: str, values: dict[str, str], options: dict[str, str]
-) -> InputError:
-    """Name the argument at fault as it was typed."""
-    from stepscore.recipes.recipe_arguments import call_of
-    from stepscore.recipes.registry import published
-
-    at_fault = "" if error.argument is None else error.argument.name
-    if at_fault in options:
-        place = Argument(at_fault, options[at_fault])
-    elif at_fault in values and name_of(text) in published():
-        call = call_of(published()[name_of(text)], {at_fault: values[at_fault]})
-        place = Argument("recipe", call)
-    elif options and ":" not in text:
-        option = next(iter(options))
-        place = Argument(option, options[option])
-    else:
-        place = Argument("recipe", text)
-    return error.at(where="", argument=place)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from typing import Any
 
 from stepscore.cli import options
+from stepscore.cli.families import TypedFamily, typed_family
 from stepscore.cli.models import add_model_name, add_revision, not_loaded
 from stepscore.cli.recipe_options import typed_recipe
 from stepscore.cli.terminal import say
@@ -23,13 +25,14 @@ from stepscore.report.recipes import (
 )
 
 SUMMARY = "list how published PRMs are read, and show it on a trace"
-HELP = r"""Without more, the recipes of --recipe: who confirms each, what has a score, its range.
+HELP = r"""Without more, what --recipe and --judge can name: who confirms it, and what has a score.
 
 With show, how one of them reads, and its arguments; they are given as NAME:ARG=VALUE,ARG=VALUE,
 here as in --recipe. In a value, \n, \t, \, and \\ are a newline, a tab, a comma and a backslash.
 With --model, also the exact text that it makes of a trace, special tokens included, with a mark at
 every token that is read, and the token ids around it. NAME may be a file of YAML or JSON with a
-recipe of your own. Of the model the tokenizer alone is loaded.
+recipe of your own, or with the name of one and its arguments. Of the model the tokenizer alone is
+loaded.
 
 examples:
   stepscore recipes
@@ -44,7 +47,7 @@ _IDS_AROUND = 4
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("what", nargs="?", choices=("show",), help="show what a recipe makes")
+    parser.add_argument("what", nargs="?", metavar="show", help="show how a recipe reads")
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a recipe, or a file with one")
     parser.add_argument("input", nargs="?", metavar="IN", help="a JSONL file, as for score")
     shown = parser.add_argument_group("what is shown")
@@ -81,6 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
     """List the recipes, or show one."""
     from stepscore.recipes import summaries
 
+    _check_what(arguments)
     if arguments.what is None:
         from stepscore.report.families import family_list
         from stepscore.scoring.generative import generative_families
@@ -91,6 +95,10 @@ def run(arguments: argparse.Namespace) -> None:
         say(written if arguments.json else [*recipe_list(rows), "", *family_list(families)])
         return
     _check(arguments)
+    typed = _family_of(arguments.name)
+    if typed is not None:
+        _show_family(arguments, typed)
+        return
     if arguments.model is None:
         _show_facts(arguments)
         return
@@ -104,6 +112,17 @@ def run(arguments: argparse.Namespace) -> None:
     _show(arguments, recipe, tokenizer)
 
 
+def _check_what(arguments: argparse.Namespace) -> None:
+    if arguments.what not in (None, "show"):
+        named = arguments.what if arguments.name is None else "NAME"
+        raise InputError(
+            "show and the recipe to show, or nothing for the list of all",
+            got=arguments.what,
+            advice=f"type stepscore recipes show {shlex.quote(named)}",
+            where="show",
+        )
+
+
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.name is None:
         raise InputError(
@@ -112,7 +131,10 @@ def _check(arguments: argparse.Namespace) -> None:
     traced = arguments.input is not None or arguments.problem is not None or arguments.steps
     if arguments.model is None and traced:
         raise InputError(
-            "a folder or a repository with the tokenizer", got="none", argument="model"
+            "a folder or a repository with the tokenizer",
+            got="none" if arguments.input is None else f"none beside the file {arguments.input}",
+            advice="add --model MODEL",
+            argument="model",
         )
     if arguments.input is not None and (arguments.problem is not None or arguments.steps):
         raise InputError(
@@ -121,6 +143,38 @@ def _check(arguments: argparse.Namespace) -> None:
             argument="problem",
             advice="leave one out",
         )
+
+
+def _family_of(name: str) -> TypedFamily | None:
+    """Give a family that writes its verdicts; None for a recipe that reads hidden states."""
+    from stepscore.recipes.registry import COMPARISONS, WRITTEN_VERDICTS
+
+    for option, families in (("recipe", WRITTEN_VERDICTS), ("judge", COMPARISONS)):
+        typed = typed_family(name, option)
+        if typed.name in families:
+            return typed
+    return None
+
+
+def _show_family(arguments: argparse.Namespace, typed: TypedFamily) -> None:
+    from stepscore.report.families import family_lines
+    from stepscore.scoring.generative import JUDGES, VERDICTS, SilentPolicy, generative_families
+
+    if arguments.model is not None:
+        raise InputError(
+            "a recipe that reads hidden states, whose places can be shown",
+            got=f"{typed.name}, a family that writes its verdicts",
+            advice="leave it out",
+            argument=Argument("model", arguments.model),
+        )
+    [family] = [each for each in generative_families() if each.name == typed.name]
+    if typed.text != typed.name:  # its arguments are tried
+        first = () if typed.option == "judge" else (SilentPolicy(),)
+        typed.make((VERDICTS | JUDGES)[typed.name], *first)
+    if arguments.json:
+        say([json.dumps(family.as_json(), ensure_ascii=False)])
+        return
+    say(family_lines(family, typed.text))
 
 
 def _recipe_of(name: str) -> Any:
@@ -162,7 +216,7 @@ def _show(arguments: argparse.Namespace, recipe: Any, tokenizer: Any) -> None:
         try:
             traces = [("", render_given(recipe, tokenizer, arguments.problem, arguments.steps))]
         except InputError as fault:
-            raise fault.at(where="") from None
+            raise _of_name(fault, arguments.name) from None
     else:
         fields = options.fields_of(arguments)
         traces = list(
@@ -177,6 +231,17 @@ def _show(arguments: argparse.Namespace, recipe: Any, tokenizer: Any) -> None:
         lines += ["", *([place] if place else [])]
         lines += trace_lines(trace, color=color, width=arguments.ids_around)
     say(lines)
+
+
+def _of_name(fault: InputError, name: str) -> InputError:
+    """Say of the recipe, which has no option here, what is typed in its place."""
+    if fault.argument is None or fault.argument.name != "recipe":
+        return fault.at(where="")
+    advice = tuple(
+        str(word.value or "NAME") if isinstance(word, Argument) and word.name == "recipe" else word
+        for word in (fault.advice if isinstance(fault.advice, tuple) else (fault.advice,))
+    )
+    return InputError(fault.expected, got=fault.got, advice=advice, where=name)
 
 
 def _in_color(choice: str) -> bool:

@@ -6,7 +6,7 @@ import argparse
 
 import stepscore
 from stepscore.cli import models, options
-from stepscore.cli.policy_options import add_attempts, add_policy, add_temperature
+from stepscore.cli.policy_options import add_attempts, add_policy, add_temperature, is_url
 from stepscore.cli.terminal import complain, tell
 from stepscore.errors import InputError
 from stepscore.jobs.search import PROBLEMS_TOGETHER, SearchPlan, search_file
@@ -162,7 +162,7 @@ def _plan(arguments: argparse.Namespace) -> SearchPlan:
             argument="truncate",
         )
     settings = {name: getattr(arguments, name) for name in _SETTINGS}
-    if models.is_url(arguments.policy):
+    if is_url(arguments.policy):
         # There it is a limit of each attempt; the call makes several.
         settings["timeout"] = None
     return SearchPlan(

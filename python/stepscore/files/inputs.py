@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 from collections.abc import Iterator, Sequence
 
 from stepscore.errors import InputError
@@ -41,7 +40,7 @@ class Inputs:
         self._reading: LineReader | None = None
         for path in self.paths:
             reader = LineReader(path)
-            if reader.size is None or not stat.S_ISREG(os.stat(path).st_mode):
+            if reader.size is None:
                 self.size, self.can_be_read_again = None, False
                 self._open[path] = reader
             elif len(self.paths) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ class LineReader:
 
     Attributes:
         name: of the file, as messages give it.
-        size: its bytes; None for standard input.
+        size: its bytes; None for standard input and a pipe.
 
     Raises:
         InputError: a file that is missing or cannot be read, also while it is being read; a folder;
@@ -53,7 +54,8 @@ class LineReader:
         else:
             try:
                 self._raw = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - closed by __exit__
-                self.size = os.fstat(self._raw.fileno()).st_size
+                found = os.fstat(self._raw.fileno())
+                self.size = found.st_size if stat.S_ISREG(found.st_mode) else None
             except IsADirectoryError as error:
                 raise folder_fault(path, os.listdir(path)) from error
             except OSError as error:
@@ -134,7 +136,7 @@ class LineReader:
 
     def _first_bytes(self) -> bytes:
         # Only a file can be read again from its beginning.
-        if self.size is None or not self._raw.seekable():
+        if self.size is None:
             return b""
         begins_with = self._raw.read(_MAGIC)
         self._raw.seek(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -97,18 +99,25 @@ class WhatWasRead:
 
     def __init__(self) -> None:
         self._checksum = hashlib.blake2b(digest_size=16)
-        self._place = ""
+        self._ahead: deque[tuple[str, bytes]] = deque()
 
     def of(self, lines: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         """Give (place, bytes) of records, and remember them."""
-        for place, line in lines:
-            self._checksum.update(line)
-            self._place = place
-            yield place, line
+        for line in lines:
+            self._ahead.append(line)
+            yield line
 
-    def facts(self) -> dict[str, str]:
-        """Give the checksum of all records so far, and the place of the last."""
-        return {"read": self._checksum.hexdigest(), "place": self._place}
+    def facts(self, last: str) -> dict[str, str]:
+        """Give the checksum of all records up to a place, however far the reader is ahead of it.
+
+        Args:
+            last: the place of a record behind those of the call before.
+        """
+        place = None
+        while place != last:
+            place, line = self._ahead.popleft()
+            self._checksum.update(line)
+        return {"read": self._checksum.hexdigest(), "place": last}
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,7 @@ class OpenFiles:
         shards: the finished pieces of the output; None where it is written at once.
         resumes: whether they stay where the job ends early.
         summary, say: see `Files`.
+        begun: when they were opened, of a clock that only runs on.
         read: knows what was read.
     """
 
@@ -135,6 +145,15 @@ class OpenFiles:
     summary: WholeFile | None = None
     say: Callable[[str], None] = lambda remark: None
     read: WhatWasRead = field(default_factory=WhatWasRead)
+    begun: float = field(default_factory=time.monotonic)
+
+    def watched(self, lines: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        """Give (place, bytes) of records, of which `facts` is asked where there are shards."""
+        return iter(lines) if self.shards is None else self.read.of(lines)
+
+    def facts(self, last: str) -> dict[str, str]:
+        """Give what was read up to a record; nothing where nobody needs to know."""
+        return {} if self.shards is None else self.read.facts(last)
 
     def agree(self, content: Mapping[str, Any]) -> None:
         """Refuse to go on with what a run has kept that depended on something else.
@@ -233,7 +252,7 @@ def record_lines(opened: OpenFiles, files: Files) -> Iterator[tuple[str, bytes]]
         lines = gather_rows(lines, files.group_by, files.fields, opened.skips.take)
     if files.share is not None:
         lines = _share(lines, files.share, opened, gathered=files.group_by is not None)
-    return opened.read.of(lines)
+    return opened.watched(lines)
 
 
 def _share(

@@ -68,9 +68,14 @@ def model_failure(place: str, deed: str, error: RuntimeError) -> InputError:
         deed: what it was to do with the records.
         error: what it raised.
     """
+    # Libraries raise many classes where memory runs out. A policy has no budget of tokens.
+    text = described(error)
+    may_be_memory = any(word in text.lower() for word in ("memory", "alloc"))
     return InputError(
         f"the model to {deed} the records from here",
-        got=described(error),
-        advice=("if memory ran out, pass a smaller ", Argument("token_budget")),
+        got=text,
+        advice=("if memory ran out, pass a smaller ", Argument("token_budget"))
+        if may_be_memory and deed != "compare"
+        else "",
         where=place,
     )

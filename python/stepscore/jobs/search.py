@@ -140,7 +140,8 @@ def search_file(
         with Progress("search", count, unit="requests") as progress:
             number = -1
             for number, records in enumerate(_chunks(opened, files)):
-                facts = from_before(opened, number)
+                read = opened.facts(records[-1].place)
+                facts = from_before(opened, number, read)
                 if facts is None:
                     journal = journals.of_chunk(number)
                     result = _search(
@@ -158,7 +159,7 @@ def search_file(
                         records, result, plan.trees, fields=files.fields, provenance=provenance
                     )
                     facts = {
-                        **opened.read.facts(),
+                        **read,
                         "problems": len(records),
                         "position": opened.lines.position(),
                         "failed": [],
@@ -254,8 +255,7 @@ def _records(lines: Iterable[tuple[str, bytes]], files: Files, skips: Skips) -> 
 
 
 def _chunks(opened: OpenFiles, files: Files) -> Iterator[list[Record]]:
-    lines = opened.read.of(opened.lines)
-    records = _records(lines, files, opened.skips)
+    records = _records(opened.watched(opened.lines), files, opened.skips)
     while chunk := list(islice(records, files.chunk_size or PROBLEMS_TOGETHER)):
         opened.skips.write_down()
         yield chunk

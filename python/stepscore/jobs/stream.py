@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from stepscore.errors import Spell, as_argument
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
@@ -30,8 +30,17 @@ if TYPE_CHECKING:
     from stepscore.scoring.score_options import OnBad, SpecialTokens
     from stepscore.scoring.truncation import Truncation
 
-# Scores some whole problems, once or never: those of the records at some places, or of all.
-Chunk = Callable[[Collection[str] | None], Iterable[ScoredRecords]]
+
+class Chunk(NamedTuple):
+    """Some whole problems of a file.
+
+    Attributes:
+        last: the place of the last of them.
+        score: scores those of the records at some places, or all.
+    """
+
+    last: str
+    score: Callable[[Collection[str] | None], Iterable[ScoredRecords]]
 
 
 def score_lines(
@@ -84,7 +93,7 @@ def score_lines(
         )
 
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield partial(score, chunk)
+        yield Chunk(chunk[-1].place, partial(score, chunk))
         skips.write_down()
 
 
@@ -119,7 +128,7 @@ def judge_lines(
             yield judged
 
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield partial(score, chunk)
+        yield Chunk(chunk[-1].place, partial(score, chunk))
         skips.write_down()
 
 
@@ -148,7 +157,7 @@ def read_lines(
             yield read_scores(columns, check.layout)
 
     for columns in ScoredLines(fields, check, skips.take).chunks(blocks, chunk_size):
-        yield partial(score, columns)
+        yield Chunk(columns.places[-1], partial(score, columns))
         skips.write_down()
 
 

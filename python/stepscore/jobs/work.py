@@ -62,11 +62,13 @@ def work(
                 if writer is None:
                     writer, new_tallies = start()
                     totals = new_tallies()
-                facts = from_before(opened, number - 1, chunk)
+                read = opened.facts(chunk.last)
+                facts = from_before(opened, number - 1, read, chunk)
                 if facts is None:
                     tallies = new_tallies()
                     lines, facts = _work_on(chunk, opened, writer, tallies, sizes)
-                    facts["tallies"] = {name: tally.state() for name, tally in tallies.items()}
+                    states = {name: tally.state() for name, tally in tallies.items()}
+                    facts |= {**read, "tallies": states}
                     keep(opened, number - 1, facts, lines)
                     progress.update(facts["candidates"], opened.lines.position())
                 else:
@@ -99,6 +101,7 @@ def _summary(
         **{name: value for tally in totals.values() for name, value in tally.figures().items()},
         "skipped_records": opened.skips.count,
         "seconds": round(report.seconds, 3),
+        "seconds_with_loading": round(time.monotonic() - opened.begun, 3),
         "candidates_in_these_seconds": report.count,
         "provenance": provenance,
     }
@@ -116,7 +119,7 @@ def _work_on(
     table = tallies["table"]
     records = candidates = 0
     mark = opened.skips.mark()
-    for scored in chunk(None):
+    for scored in chunk.score(None):
         voted = None
         if isinstance(table, Summary):
             voted = vote_on(scored, writer.settings, sizes=sizes)
@@ -130,7 +133,6 @@ def _work_on(
         records += scored.scores.problems
         candidates += int(scored.scores.offsets[-1])
     facts = {
-        **opened.read.facts(),
         "records": records,
         "candidates": candidates,
         "position": opened.lines.position(),
@@ -161,13 +163,14 @@ def put_together(opened: OpenFiles, count: int) -> None:
 
 
 def from_before(
-    opened: OpenFiles, number: int, chunk: Chunk | None = None
+    opened: OpenFiles, number: int, read: Mapping[str, Any], chunk: Chunk | None = None
 ) -> Mapping[str, Any] | None:
     """Give what an earlier run has kept of a chunk, if it holds good now.
 
     Args:
         opened: the files.
         number: of the chunk.
+        read: what was read up to its last record.
         chunk: tries records again that the model refused; None where it refuses none.
 
     Raises:
@@ -177,7 +180,6 @@ def from_before(
     facts = None if shards is None else shards.read(number)
     if shards is None or facts is None:
         return None
-    read = opened.read.facts()
     if any(facts[name] != value for name, value in read.items()):
         raise shards.fault(
             f"the input that was read when shard {number} was kept",
@@ -187,7 +189,7 @@ def from_before(
     if failed and chunk is not None:
         # Refused again, they are left out again; else their neighbours are scored with them.
         mark = opened.skips.mark()
-        for _ in chunk(failed):
+        for _ in chunk.score(failed):
             opened.skips.undo(mark)
             return None
     return facts

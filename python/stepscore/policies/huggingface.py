@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 from stepscore.errors import InputError
 from stepscore.hub import silenced_hub, stderr_is_terminal
 from stepscore.policies.decode import Drawn, Row, draw, hidden_states, no_room
+from stepscore.policies.huggingface_files import expect_model
 from stepscore.policies.huggingface_texts import TextWriter
 from stepscore.policies.huggingface_tokenizer import load_tokenizer
 from stepscore.policies.requests import Continuation, ExpandRequest
@@ -115,11 +116,13 @@ class HuggingFacePolicy:
 
         Raises:
             ValueError, OSError: what transformers says of a checkpoint that it cannot load.
-            InputError: no ``tokenizer.json``, and a tokenizer that drops line breaks.
+            InputError: no such folder, or no repository that can be fetched; no
+                ``tokenizer.json``, and a tokenizer that drops line breaks.
         """
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         number_format = dtype or ("float32" if torch.device(where).type == "cpu" else "auto")
         with silenced_hub(progress=stderr_is_terminal()):
+            expect_model(model, revision)
             tokenizer = load_tokenizer(model, revision)
             loaded = AutoModelForCausalLM.from_pretrained(
                 model, revision=revision, dtype=number_format, trust_remote_code=False

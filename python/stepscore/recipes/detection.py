@@ -45,7 +45,7 @@ _UNCERTAINTY_HEADS = "llm-uncertainty-head/"
 
 
 def _writes(recipe: str) -> _Refusal:
-    function = f"stepscore.scoring.verdicts.{WRITTEN_VERDICTS[recipe]}(policy)"
+    function = f"stepscore.scoring.{WRITTEN_VERDICTS[recipe]}(policy)"
     return (
         "which writes its verdicts",
         (f"make it with {function}; the command line does so with ", Argument("recipe", recipe)),

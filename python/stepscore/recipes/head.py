@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from stepscore.errors import InputError
+from stepscore.errors import InputError, InputTypeError
 from stepscore.recipes.likelihood import Likelihood
 
 Shape = tuple[int, ...]
@@ -145,4 +145,6 @@ def _instead(head: Head, key: str, shapes: Mapping[str, Shape]) -> str:
 
 def side_prefix(file: str) -> str:
     """Give what stands in front of the names of a side file's tensors."""
+    if not isinstance(file, str):
+        raise InputTypeError("a text", got=repr(file), argument="file")
     return f"{file.rpartition('.')[0] or file}."

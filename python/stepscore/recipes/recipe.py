@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.arrays import is_torch
-from stepscore.errors import InputError
+from stepscore.errors import InputError, InputTypeError
 from stepscore.recipes.head import Head as Head
 from stepscore.recipes.head import Layer as Layer
 from stepscore.recipes.places import Places
@@ -221,6 +221,11 @@ class Recipe:
     def token_readings(self) -> tuple[Reading, ...]:
         """What is read at every position; without `places` it is what is known of a step."""
         return self.readings if self.places is None else self.places.token_readings
+
+    def __post_init__(self) -> None:
+        for name, value in self.parameters:
+            if not isinstance(value, str):
+                raise InputTypeError("a text", got=repr(value), argument=name, where=self.name)
 
     @property
     def positions_per_step(self) -> int:

@@ -9,6 +9,7 @@ from inspect import Parameter, getdoc, signature
 from typing import Any, get_args, get_type_hints
 
 from stepscore.errors import InputError
+from stepscore.recipes.argument_values import hint_of, names_of, takes
 from stepscore.recipes.recipe import Published, Recipe
 
 # What stands for a value that only the user knows.
@@ -31,7 +32,7 @@ class RecipeArgument:
 
     name: str
     required: bool
-    default: str | float | None
+    default: Any
     choices: tuple[str, ...]
     takes: str
     about: str
@@ -39,36 +40,56 @@ class RecipeArgument:
 
 @dataclass(frozen=True)
 class RecipeCall:
-    """A recipe with arguments, as a message tells it to be given.
+    """A recipe, or a family of judges, with arguments, as a message tells it to be given.
 
     ``repr`` is the call in Python; ``str`` is ``NAME:ARG=VALUE,ARG=VALUE``, one text in which a
-    comma of a value is written as a backslash and a comma.
+    comma of a value is written as a backslash and a comma, and of several values each stands for
+    itself.
 
     Attributes:
-        name: of the recipe.
-        function: that makes it, in `stepscore.recipes`.
+        name: as it is typed.
+        path: of the function in the package, such as ``recipes.trl_prm``.
         values: argument -> value; `UNKNOWN` for one that only the user knows.
+        first: what the function takes before them.
     """
 
     name: str
-    function: str
+    path: str
     values: Mapping[str, object]
+    first: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        listed = ", ".join(
+        listed = (
             f"{name}={value if value == UNKNOWN else repr(value)}"
             for name, value in self.values.items()
         )
-        return f"stepscore.recipes.{self.function}({listed})"
+        return f"stepscore.{self.path}({', '.join([*self.first, *listed])})"
 
     def __str__(self) -> str:
-        listed = ",".join(f"{name}={_escaped(str(value))}" for name, value in self.values.items())
+        listed = ",".join(
+            f"{name}={_escaped(text)}"
+            for name, value in self.values.items()
+            for text in _typed(value)
+        )
         return f"{self.name}:{listed}" if listed else self.name
 
 
 def call_of(entry: Published, values: Mapping[str, object]) -> RecipeCall:
     """Give the call of a recipe with some of its arguments."""
-    return RecipeCall(entry.name, entry.make.__name__, values)
+    return RecipeCall(entry.name, path_of(entry), values)
+
+
+def path_of(entry: Published) -> str:
+    """Say where the function of a recipe stands in the package."""
+    return f"recipes.{entry.make.__name__}"
+
+
+def _typed(value: object) -> list[str]:
+    """Give the texts by which a value is typed."""
+    if isinstance(value, Mapping):
+        value = list(value.items())
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return [":".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in several]
 
 
 def _escaped(value: str) -> str:
@@ -97,6 +118,25 @@ def arguments_of_function(make: Callable[..., Recipe]) -> tuple[RecipeArgument, 
     return tuple(
         _argument(make, parameter, required, about.get(name, ""))
         for name, parameter in parameters.items()
+    )
+
+
+def arguments_by_annotation(
+    make: Callable[..., Any], parameters: Mapping[str, Parameter]
+) -> tuple[RecipeArgument, ...]:
+    """Give some arguments of a function, of which the annotations alone say what they take."""
+    about = _abouts(getdoc(getattr(make, "func", make)) or "")
+    hints = {name: hint_of(make, name) for name in parameters}
+    return tuple(
+        RecipeArgument(
+            name,
+            each.default is Parameter.empty,
+            None if each.default is Parameter.empty else each.default,
+            names_of(hints[name]),
+            takes(hints[name]),
+            about.get(name, ""),
+        )
+        for name, each in parameters.items()
     )
 
 
@@ -204,7 +244,7 @@ def _choices(expected: str) -> list[str]:
 
 def _abouts(manual: str) -> dict[str, str]:
     """Give what a manual says of each argument: the paragraphs of its section "Args:"."""
-    section = re.search(r"^Args:\n((?:(?: .*)?\n|\Z)+?)(?=^\S|\Z)", manual, re.MULTILINE)
+    section = re.search(r"^Args:\n((?:(?: .*)?\n|\Z)+?)(?=^\S|\Z)", f"{manual}\n", re.MULTILINE)
     if section is None:
         return {}
     found: dict[str, str] = {}

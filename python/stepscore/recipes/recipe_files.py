@@ -10,7 +10,8 @@ from typing import Any
 
 from stepscore.errors import InputError, InputTypeError
 from stepscore.recipes.recipe import Recipe
-from stepscore.recipes.registry import recipe_by_name, recipe_from_entry
+from stepscore.recipes.registry import named, published, recipe_by_name, recipe_from_entry
+from stepscore.recipes.user_defined_fields import Place
 
 # A name, a file, a description or an entry of config.json, a recipe.
 NamedRecipe = str | os.PathLike[str] | Mapping[str, Any] | Recipe
@@ -44,7 +45,7 @@ def recipe_from(value: Any) -> Recipe:
         return _from_mapping(value, "recipe")
     if isinstance(value, os.PathLike) or (isinstance(value, str) and is_recipe_file(value)):
         path = Path(os.fspath(value)).expanduser()
-        return _from_mapping(_read(path), str(path))
+        return _from_mapping(read_recipe_file(path), str(path))
     if isinstance(value, str):
         return recipe_by_name(value)
     raise InputTypeError(
@@ -62,12 +63,35 @@ def is_recipe_file(text: str) -> bool:
 
 
 def _from_mapping(content: Any, source: str) -> Recipe:
-    if isinstance(content, Mapping) and "recipe" in content:
+    if not isinstance(content, Mapping) or "recipe" not in content:
+        return recipe_from_entry({"recipe": content}, source)
+    name = content["recipe"]
+    if isinstance(name, str) and name in published():
+        given = [field for field in content if field != "recipe"]
+        named(published()[name]).check(given, source, Place(source))
+    try:
         return recipe_from_entry(content, source)
-    return recipe_from_entry({"recipe": content}, source)
+    except InputError as fault:
+        raise in_file(fault, content, source) from fault
 
 
-def _read(path: Path) -> Any:
+def in_file(fault: InputError, content: Mapping[str, Any], source: str) -> InputError:
+    """Give a fault of an argument the place of the field that holds it."""
+    if fault.argument is None:
+        return fault
+    field = fault.argument.name if fault.argument.name in content else "recipe"
+    expected = fault.expected if isinstance(fault.expected, tuple) else (fault.expected,)
+    return type(fault)(
+        (f"for {field}, ", *expected), got=fault.got, advice=fault.advice, where=source
+    )
+
+
+def read_recipe_file(path: Path) -> Any:
+    """Read what a file of YAML or JSON holds.
+
+    Raises:
+        ValueError: no such file, one of another format, a field twice; YAML without PyYAML.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -5,34 +5,61 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import import_module
-from inspect import signature
 from pkgutil import iter_modules
 from typing import Any
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError
 from stepscore.recipes import catalog
-from stepscore.recipes.recipe import Published, Recipe
-from stepscore.recipes.recipe_arguments import UNKNOWN, call_of, required_arguments
+from stepscore.recipes.named_function import NamedFunction
+from stepscore.recipes.recipe import Published, Recipe, Tokenizer
+from stepscore.recipes.recipe_arguments import UNKNOWN, path_of
 from stepscore.recipes.user_defined import user_defined
 from stepscore.recipes.user_defined_fields import Place, check_names, did_you_mean
 
-# Generative PRMs -> their functions in stepscore.scoring.verdicts.
+# Families that write their verdicts -> their functions in stepscore.scoring.
 WRITTEN_VERDICTS = {
-    "genprm": "genprm",
-    "natural-program": "natural_program",
-    "pro-step": "pro_step",
-    "r-prm": "r_prm",
-    "thinkprm": "think_prm",
+    "capo": "verdicts.capo",
+    "dyve": "verdicts.dyve",
+    "genprm": "verdicts.genprm",
+    "gm-prm": "verdicts.gm_prm",
+    "likert": "verdicts.likert",
+    "natural-program": "verdicts.natural_program",
+    "pro-step": "verdicts.pro_step",
+    "prompted-verdict": "verdicts.prompted",
+    "r-prm": "verdicts.r_prm",
+    "rubric": "rubrics.rubric",
+    "spark": "verdicts.spark",
+    "stepwiser": "verdicts.stepwiser",
+    "thinkprm": "verdicts.think_prm",
+    "web-shepherd": "rubrics.web_shepherd",
+}
+# Those that compare two solutions, likewise.
+COMPARISONS = {
+    "j1": "pairs.j1",
+    "j1-scores": "pairs.j1_scores",
+    "pair-judge-rm": "pairs.pair_judge_rm",
+    "r1-reward": "pairs.r1_reward",
+    "rm-r1": "pairs.rm_r1",
+    "rm-r1-distilled": "pairs.rm_r1",
+    "rrm": "pairs.rrm",
+    "s2j": "pairs.s2j",
+    "web-arbiter": "pairs.web_arbiter",
 }
 # What is published as a PRM and is none that reads a hidden state, and what to do with it instead.
 NOT_READ = {
     **{
         name: (
             "which writes its verdicts",
-            f"make it with stepscore.scoring.verdicts.{function}(policy), or name it where files "
-            "are scored",
+            f"make it with stepscore.scoring.{function}(policy), or name it where files are scored",
         )
         for name, function in WRITTEN_VERDICTS.items()
+    },
+    **{
+        name: (
+            "which compares two solutions and scores none",
+            f"make it with stepscore.scoring.{function}, or name it where files are judged",
+        )
+        for name, function in COMPARISONS.items()
     },
     "uhead": (
         "whose network reads attentions and probabilities of every token of the policy",
@@ -40,6 +67,9 @@ NOT_READ = {
         "uncertainties, of which the lower is the better",
     ),
 }
+
+# Arguments of recipes that a layout names where a tokenizer is not that of its chat.
+_OF_LAYOUTS = frozenset({"system", "template"})
 
 
 @cache
@@ -64,7 +94,7 @@ def recipe_names() -> list[str]:
     return list(published())
 
 
-def recipe_by_name(name: str, **parameters: str) -> Recipe:
+def recipe_by_name(name: str, **parameters: Any) -> Recipe:
     """Make the recipe of a name.
 
     Args:
@@ -73,7 +103,7 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
 
     Raises:
         ValueError: a name that is not offered.
-        TypeError: an argument that the recipe does not take.
+        TypeError: an argument that the recipe does not take, or a value of another type.
     """
     if name in NOT_READ:
         what, instead = NOT_READ[name]
@@ -88,13 +118,19 @@ def recipe_by_name(name: str, **parameters: str) -> Recipe:
         raise InputError(
             f"one of {', '.join(published())}",
             got=repr(name),
-            advice=f"{did_you_mean(name, published())}pass one of these",
+            advice=f"{did_you_mean(name, [*published(), *NOT_READ])}pass one of these",
             argument="name",
             where="recipe_by_name",
         )
-    entry = published()[name]
-    check_arguments(entry, parameters)
-    return entry.make(**parameters)
+    function = named(published()[name])
+    function.check(parameters, "recipe_by_name")
+    recipe: Recipe = function.make(**function.values(parameters, name))
+    return recipe
+
+
+def named(entry: Published) -> NamedFunction:
+    """Give the function of a recipe with the name that stands for it."""
+    return NamedFunction(entry.name, entry.make, path_of(entry))
 
 
 def check_arguments(
@@ -106,32 +142,43 @@ def check_arguments(
         TypeError: an argument that there is not; the nearest one is named, and all are listed.
         ValueError: one that is missing.
     """
-    taken = signature(entry.make).parameters
-    for name in parameters:
-        if name not in taken:
-            raise InputTypeError(
-                f"an argument of {entry.name!r}",
-                got=repr(name),
-                advice=f"{did_you_mean(name, taken)}it takes {', '.join(taken) or 'none'}",
-                argument=name,
-                where=where,
-            )
-    missing = [name for name in required_arguments(entry) if name not in parameters]
-    if missing:
-        call = call_of(entry, dict.fromkeys(missing, UNKNOWN))
-        manual = f"help(stepscore.recipes.{entry.make.__name__})"
-        raise InputError(
-            f"the {' and the '.join(missing)} of {entry.name!r}, which no source states",
-            got="none",
-            advice=(
-                "pass ",
-                Argument("recipe", call),
-                ', or write it into the entry "stepscore" of config.json; '
-                f"{manual} and `stepscore recipes show {entry.name}` say what is known of it",
-            ),
-            argument=missing[0],
-            where=where,
-        )
+    named(entry).check(parameters, where)
+
+
+def check_tokenizer(recipe: Recipe, tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer in which a recipe's tokens are not what they must be.
+
+    Raises:
+        ValueError: what `Recipe.check_tokenizer` refuses; an argument of the recipe that would be
+            another one stands in its call, which can be typed.
+    """
+    try:
+        recipe.check_tokenizer(tokenizer)
+    except InputError as fault:
+        raise _in_its_call(fault, recipe) from fault
+
+
+def _in_its_call(fault: InputError, recipe: Recipe) -> InputError:
+    entry = published().get(recipe.name)
+    function = None if entry is None else named(entry)
+
+    def passed(argument: str | Argument) -> str | Argument:
+        if not isinstance(argument, Argument) or argument.name not in _OF_LAYOUTS:
+            return argument
+        if function is not None and argument.name in function.parameters:
+            known = dict(recipe.parameters) | {argument.name: UNKNOWN}
+            return Argument("recipe", function.call(known))
+        return Argument("recipe")
+
+    advice = fault.advice if isinstance(fault.advice, tuple) else (fault.advice,)
+    place = None if fault.argument is None else passed(fault.argument)
+    return type(fault)(
+        fault.expected,
+        got=fault.got,
+        advice=tuple(map(passed, advice)),
+        argument=Argument("recipe") if place is not fault.argument else fault.argument,
+        where=fault.where,
+    )
 
 
 def recipe_from_entry(entry: Any, source: str) -> Recipe:
@@ -159,6 +206,5 @@ def recipe_from_entry(entry: Any, source: str) -> Recipe:
     name = entry["recipe"]
     parameters = {key: value for key, value in entry.items() if key != "recipe"}
     if name in published():
-        taken = signature(published()[name].make).parameters
-        check_names(Place(source), parameters, taken, name)
+        check_names(Place(source), parameters, named(published()[name]).parameters, name)
     return recipe_by_name(name, **parameters)

@@ -8,6 +8,7 @@ from typing import Any
 
 from stepscore.errors import Argument, InputError
 from stepscore.recipes.recipe import Recipe, Tokenizer
+from stepscore.recipes.registry import check_tokenizer
 
 _BROKEN = "\ufffd"  # what a part of a character is decoded to
 _NEWLINE = "⏎\n"
@@ -145,7 +146,7 @@ def render(
         >>> trace.sequences[0].positions
         (19, 30)
     """
-    recipe.check_tokenizer(tokenizer)
+    check_tokenizer(recipe, tokenizer)
     steps = recipe.split(solution) if isinstance(solution, str) else list(solution)
     if not steps:
         raise InputError("at least one step", got="none", argument="solution", where="render")

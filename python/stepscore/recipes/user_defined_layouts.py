@@ -133,6 +133,12 @@ def _label_turns(place: Place, values: Mapping[str, Any]) -> Layout:
 
 
 def _text_end(place: Place, values: Mapping[str, Any]) -> Layout:
+    if values["unit"] == "solution" and values["split"] is not None:
+        raise place.at("split").fault(
+            "no such field where the unit is the solution, which is not split",
+            repr(values["split"]),
+            "leave it out, or write unit: step",
+        )
     before, between = values["prompt"].split("{problem}")
     return TextEnd(
         before=before,
@@ -143,7 +149,7 @@ def _text_end(place: Place, values: Mapping[str, Any]) -> Layout:
         end_entry=values["end_token"],
         special_tokens=values["special_tokens"],
         added=values["added_tokens"],
-        split_at=values["split"],
+        split_at=values["split"] or "\n\n",
     )
 
 
@@ -226,7 +232,7 @@ LAYOUTS: dict[str, Describable] = {
             "after": Field(text, "what stands behind the last step", ""),
             "end_token": Field(text, "an entry of the vocabulary behind all that", ""),
             "added_tokens": Field(texts, "the marks that are added tokens", ()),
-            "split": Field(some_text, "where a solution given as one text is split", "\n\n"),
+            "split": Field(some_text, "where a solution given as one text is split", None),
         },
         _text_end,
     ),

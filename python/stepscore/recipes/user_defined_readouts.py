@@ -188,6 +188,13 @@ def _reading(place: Place, given: Any, index: int, outputs: int) -> Reading:
             "two numbers, the least and the greatest value", repr(list(low_and_high))
         )
     low, high = low_and_high
+    least, most = _range(weights, activation)
+    if math.isfinite(most - least) and not low <= least < most <= high:
+        raise place.at("range").fault(
+            f"a range that holds [{least:g}, {most:g}], which {activation} gives",
+            repr(list(low_and_high)),
+            "leave it out",
+        )
     return Reading(name, activation, weights, (low, high), values["higher_is_better"])
 
 

@@ -7,7 +7,9 @@ import textwrap
 from collections.abc import Sequence
 
 from stepscore.recipes import Recipe, RecipeSummary, RenderedTrace
+from stepscore.recipes.argument_values import PYTHON_ONLY
 from stepscore.report.table import NOTHING, WIDTH
+from stepscore.scoring.generative import GenerativeFamily
 
 _ANY = "any number"
 
@@ -75,7 +77,7 @@ def recipe_lines(recipe: Recipe) -> list[str]:
     ]
 
 
-def argument_lines(summary: RecipeSummary) -> list[str]:
+def argument_lines(summary: RecipeSummary | GenerativeFamily) -> list[str]:
     """Say what a recipe leaves to its user, and how it is typed."""
     if not summary.arguments:
         return ["  arguments  none"]
@@ -83,15 +85,25 @@ def argument_lines(summary: RecipeSummary) -> list[str]:
     for each in summary.arguments:
         state = "required" if each.required else "may be left out"
         if each.default is not None:
-            written = repr(each.default)
+            written = _default(each.default)
             state = f"default: {written if len(written) <= 60 else f'{written[:57]}...'}"
         lines += textwrap.wrap(f"{each.name} ({state}): {each.takes}", 80, subsequent_indent="    ")
         lines += textwrap.wrap(each.about, 80, initial_indent="  ", subsequent_indent="  ")
-    typed = ",".join(f"{name}=..." for name in summary.required or summary.optional[:1])
+    writable = [each for each in summary.arguments if each.takes != PYTHON_ONLY]
+    shown = [each.name for each in writable if each.required] or [writable[0].name]
+    typed = ",".join(f"{name}=..." for name in shown)
     lines.append(f"typed with the name, as {summary.name}:{typed}")
+    if any("list of" in each.takes or each.takes[0].isdigit() for each in writable):
+        lines.append("several values of one argument are typed one by one: ARG=VALUE,ARG=VALUE")
     return [
         ("  arguments  " if number == 0 else " " * 13) + line for number, line in enumerate(lines)
     ]
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value)
 
 
 _TOKENISATION = {"joint": "as one text", "separate": "part by part"}

@@ -11,7 +11,7 @@ from stepscore.scoring.scores import StepScores
 
 if TYPE_CHECKING:
     from stepscore.scoring.asynchronous import ScoredCandidate
-    from stepscore.scoring.check import check_model
+    from stepscore.scoring.checking.check import check_model
     from stepscore.scoring.checking.report import CheckReport
     from stepscore.scoring.checkpoint.conversion import ConvertedCheckpoint, convert_checkpoint
     from stepscore.scoring.checkpoint.head_alone import load_head
@@ -46,7 +46,7 @@ _NEED_TORCH = {
     "ProcessRewardModel": "model",
     "ScoredCandidate": "asynchronous",
     "Session": "session",
-    "check_model": "check",
+    "check_model": "checking.check",
     "convert_checkpoint": "checkpoint.conversion",
     "load": "checkpoint.loading",
     "load_head": "checkpoint.head_alone",

@@ -12,24 +12,27 @@ What the papers leave open, or what was not confirmed in the authors' code, is i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.ragged import segment_of
 from stepscore.scoring.combined_cuts import as_one_step, merged_pairs, reversed_steps
 from stepscore.scoring.combined_parts import (
     aligned,
     behind_first,
+    check_finite,
     check_probabilities,
     check_share,
     hull,
     put_together,
 )
+from stepscore.scoring.combined_totals import checklist_share, outcome_and_process
+from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.scores import StepScores
 
 __all__ = [
@@ -133,30 +136,55 @@ def product(*scores: StepScores) -> StepScores:
     return put_together("product", parts, values, (0.0, 1.0), ("the product as the combination",))
 
 
-def weighted(scores: Mapping[str, StepScores], weights: Mapping[str, float]) -> StepScores:
+def weighted(*scores: StepScores, weights: Sequence[float]) -> StepScores:
     r"""Add up several dimensions of a step: :math:`r_k = \sum_d w_d\, r^{(d)}_k`.
 
     Args:
-        scores: dimension -> its scores, such as ``confidence``, ``relevance`` and ``coherence``.
-            One that is better the lower it is gets a negative weight.
-        weights: dimension -> :math:`w_d`, for each of them.
+        scores: of each dimension, such as confidence, relevance and coherence.
+        weights: :math:`w_d`, one for each, in their order; of scores that are better the lower they
+            are a negative one.
+
+    Returns:
+        Scores that are better the higher they are. The ends of their range are the weighted sums of
+        those of the dimensions.
 
     Raises:
-        ValueError: weights of other dimensions, or that are not finite; scores that do not fit
-            each other.
+        ValueError: another number of weights, or one that is not finite, or above 0 for scores that
+            are better the lower they are; scores that do not fit each other.
+        TypeError: a list of scores in place of scores.
 
     Source: DRM (arXiv 2510.11457) and MAH-DPO (arXiv 2510.01167), which weight a vector of rewards;
     the weights of DRM, and whether it scales its dimensions first, are unverified.
+
+    Examples:
+        >>> import numpy as np
+        >>> import stepscore
+        >>> from stepscore.scoring import combined
+        >>> recipe = stepscore.recipes.trl_prm()
+        >>> one, two = (
+        ...     stepscore.StepScores(np.float32([a, b]), np.array([0, 2]), recipe, np.zeros(1, int))
+        ...     for a, b in [(0.5, 1.0), (0.25, 0.0)]
+        ... )
+        >>> combined.weighted(one, two, weights=[1.0, 2.0]).to_list()
+        [[1.0, 1.0]]
     """
-    if set(scores) != set(weights) or not all(map(np.isfinite, weights.values())):
+    parts = aligned("weighted", scores, directions=False)
+    if len(weights) != len(parts) or not all(map(is_finite, weights)):
         raise InputError(
-            f"a finite weight for each of {', '.join(scores)}",
-            got=repr(dict(weights)),
+            f"{len(parts)} finite numbers, one for each of the scores",
+            got=repr(list(weights)),
             argument="weights",
             where="weighted",
         )
-    parts = aligned("weighted", list(scores.values()), directions=False)
-    factors = [float(weights[name]) for name in scores]
+    factors = [float(weight) for weight in weights]
+    for place, (factor, part) in enumerate(zip(factors, parts, strict=True)):
+        if factor > 0 and not part.recipe.readings[0].higher_is_better:
+            raise InputError(
+                "a weight below 0 for scores that are better the lower they are",
+                got=f"{factor:g} for those of {part.recipe.name}",
+                argument=Argument("weights", index=(place,)),
+                where="weighted",
+            )
     values = np.sum(
         [w * part.values.astype(np.float64) for w, part in zip(factors, parts, strict=True)], axis=0
     )
@@ -165,8 +193,7 @@ def weighted(scores: Mapping[str, StepScores], weights: Mapping[str, float]) -> 
         ends = [factor * end if factor else 0.0 for end in part.recipe.score_range]
         low, high = low + min(ends), high + max(ends)
     unverified = ("the weights of the dimensions, and their scales",)
-    name = f"weighted {', '.join(scores)}"
-    return put_together(name, parts, values, (low, high), unverified, higher_is_better=True)
+    return put_together("weighted", parts, values, (low, high), unverified, higher_is_better=True)
 
 
 class Ensemble(NamedTuple):
@@ -240,10 +267,12 @@ def error_aware(
         stop: whether every step behind the first error gets it, too, because it is not judged.
 
     Raises:
-        ValueError: scores that do not fit each other.
+        ValueError: scores that do not fit each other; a threshold or an error that is not finite.
 
     Source: PathFinder-PRM (declare-lab/PathFinder-PRM), whose code for ProcessBench stops there.
     """
+    check_finite("error_aware", "threshold", threshold)
+    check_finite("error_aware", "error", error)
     parts = aligned("error_aware", [math, consistency, correctness])
     errors = (parts[0].values < threshold) | (parts[1].values < threshold)
     if stop:
@@ -292,34 +321,6 @@ def hierarchical(fine: StepScores, merged: StepScores, *, weight: float = 0.5) -
     return put_together("hierarchical", [fine], values, hull([fine, merged]), unverified)
 
 
-def checklist_share(
-    yes: StepScores, in_progress: StepScores | None = None, *, partial: float = 0.5
-) -> NDArray[np.float64]:
-    r"""Give the share of a checklist that is done:
-    :math:`R = \frac{1}{L} \sum_l p_l(\mathrm{yes}) + \lambda\, p_l(\mathrm{in\ progress})`
-
-    Args:
-        yes: of each candidate the items of its checklist, as steps.
-        in_progress: how likely each item is begun; None where that is not read.
-        partial: :math:`\lambda`.
-
-    Returns:
-        float64 ``[candidates]``; NaN for one without items.
-
-    Raises:
-        ValueError: scores that do not fit each other, or are no probabilities.
-
-    Source: Web-Shepherd (arXiv 2505.15277); the weight of an item in progress is unverified.
-    """
-    parts = aligned("checklist_share", [yes] if in_progress is None else [yes, in_progress])
-    for each in parts:
-        check_probabilities("checklist_share", each)
-    values = parts[0].values.astype(np.float64)
-    if len(parts) == 2:
-        values = values + partial * parts[1].values
-    return put_together("checklist", parts, values, (0.0, 1.0)).aggregate("mean", nan="propagate")
-
-
 def relative_to(scores: StepScores, reference: StepScores, *, how: str = "last") -> StepScores:
     r"""Score steps by how far they are above a reference trajectory of their problem:
     :math:`r_k = s_k - \mathrm{agg}(s^\mathrm{ref})`
@@ -358,36 +359,21 @@ def progress(scores: StepScores, *, start: float = 0.0) -> StepScores:
         scores: how far the task is done after each step.
         start: :math:`p_0`.
 
+    Raises:
+        ValueError: a start outside of the range of the scores.
+
     Source: ProgRM (arXiv 2505.18121), the change of the estimated progress.
     """
     values = scores.values.astype(np.float64)
+    low, high = scores.recipe.score_range
+    check_finite("progress", "start", start)
+    if not low <= start <= high:
+        raise InputError(
+            f"a number in [{low:g}, {high:g}], the range of the scores",
+            got=repr(start),
+            argument="start",
+            where="progress",
+        )
     before = np.roll(values, 1)
     before[scores.offsets[:-1][np.diff(scores.offsets) > 0]] = start
-    low, high = scores.recipe.score_range
     return put_together("progress", [scores], values - before, (low - high, high - low))
-
-
-def outcome_and_process(
-    outcome: StepScores, process: StepScores, *, beta: float = 1.0, how: str = "mean"
-) -> NDArray[np.float64]:
-    r"""Add an outcome head and a process head: :math:`R = o_K + \beta\, \mathrm{agg}_k\, p_k`
-
-    Args:
-        outcome: of which the last step's counts.
-        process: of every step.
-        beta: the weight of the process; 1 in the authors' model, 0.5 to 3.5 in their sweeps.
-        how: aggregates it; the authors' model takes ``mean``, their command line ``last``.
-
-    Returns:
-        float64 ``[candidates]``; NaN for one without scores.
-
-    Raises:
-        ValueError: scores that do not fit each other.
-
-    Source: BiRM (chenwxOggai/BiRM).
-    """
-    first, second = aligned("outcome_and_process", [outcome, process])
-    ends = first.aggregate("last", nan="propagate")
-    means: NDArray[np.float64] = second.aggregate(how, nan="propagate")  # type: ignore[arg-type]
-    total: NDArray[np.float64] = np.add(ends, np.multiply(means, beta))
-    return total

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stepscore.errors import Argument
+from stepscore.lists import as_list
+
 
 def reversed_steps(solutions: Sequence[Sequence[str]]) -> list[list[str]]:
     """Give solutions with their steps from the last to the first, for `both_directions`.
@@ -16,7 +19,7 @@ def reversed_steps(solutions: Sequence[Sequence[str]]) -> list[list[str]]:
         >>> combined.reversed_steps([["a", "b"], ["c"]])
         [['b', 'a'], ['c']]
     """
-    return [list(reversed(solution)) for solution in solutions]
+    return [list(reversed(steps)) for steps in _steps("reversed_steps", solutions)]
 
 
 def merged_pairs(
@@ -37,12 +40,13 @@ def merged_pairs(
         >>> combined.merged_pairs([["a", "b", "c"]])
         ([['a\\nb'], ['a', 'b\\nc']], array([2]))
     """
+    every = _steps("merged_pairs", solutions)
     merged = [
         [*steps[: k - 1], steps[k - 1] + joiner + steps[k]]
-        for steps in solutions
+        for steps in every
         for k in range(1, len(steps))
     ]
-    return merged, np.array([max(0, len(steps) - 1) for steps in solutions], dtype=np.int64)
+    return merged, np.array([max(0, len(steps) - 1) for steps in every], dtype=np.int64)
 
 
 def as_one_step(solutions: Sequence[str | Sequence[str]], *, joiner: str = "\n") -> list[list[str]]:
@@ -60,4 +64,13 @@ def as_one_step(solutions: Sequence[str | Sequence[str]], *, joiner: str = "\n")
         >>> combined.as_one_step(["a", ["b", "c"]])
         [['a'], ['b\nc']]
     """
-    return [[each if isinstance(each, str) else joiner.join(each)] for each in solutions]
+    every = as_list("as_one_step", "solutions", solutions, "a text or the steps of each")
+    return [[each if isinstance(each, str) else joiner.join(each)] for each in every]
+
+
+def _steps(call: str, solutions: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Give the steps of each solution; a text is none, whose letters would be its steps."""
+    return [
+        as_list(call, Argument("solutions", index=(place,)), steps, "the steps of a solution")
+        for place, steps in enumerate(as_list(call, "solutions", solutions, "the steps of each"))
+    ]

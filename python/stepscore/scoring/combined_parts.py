@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stepscore.errors import InputError, InputTypeError
 from stepscore.ragged import offsets_of, segment_of
 from stepscore.recipes import Reading
+from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.scores import StepScores
 
 
@@ -137,6 +138,12 @@ def check_probabilities(call: str, scores: StepScores) -> None:
             advice="combine probabilities, or add the scores up with weighted",
             where=call,
         )
+
+
+def check_finite(call: str, argument: str, value: float) -> None:
+    """Refuse what is no finite number: compared with NaN, no score would be below."""
+    if not is_finite(value):
+        raise InputError("a finite number", got=repr(value), argument=argument, where=call)
 
 
 def check_share(call: str, argument: str, value: float) -> None:

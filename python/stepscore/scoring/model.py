@@ -25,7 +25,7 @@ from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.likelihood.engine import ReferenceModel, engine_of, refuse_sessions
-from stepscore.scoring.likelihood.output_matrix import OutputMatrix
+from stepscore.scoring.likelihood.likelihood_head import LikelihoodHead
 from stepscore.scoring.loaded_weights import LoadedWeights, described
 from stepscore.scoring.ranking import (
     Ranked,
@@ -80,7 +80,7 @@ class ProcessRewardModel(ReadsHiddenStates, ScoresAsynchronously):
     recipe: Recipe
     tokenizer: Tokenizer
     backbone: torch.nn.Module
-    head: HeadWeights | OutputMatrix
+    head: HeadWeights | LikelihoodHead
     max_length: int | None
     token_budget: int
     costs: ForwardCosts | None = None

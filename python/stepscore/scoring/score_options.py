@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from stepscore.errors import InputError
@@ -35,6 +37,11 @@ class ScoreOptions:
         check_choice(call, "on_bad", self.on_bad, OnBad)
         check_choice(call, "special_tokens", self.special_tokens, SpecialTokens)
         check_choice(call, "nan", self.nan, NonFinite)
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a number, and neither NaN nor infinite."""
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def check_choice(call: str, name: str, value: object, kind: Any) -> None:

@@ -82,6 +82,26 @@ def test_shares_reckoned_by_hand() -> None:
     assert share([1, 0.5, 0], [1, 1, 1]) == 0.5
 
 
+@pytest.mark.parametrize("answers", [[math.nan, 1], [7, 1], [-1, 1], [1], [1, 1, 1]])
+def test_answers_that_are_none_have_no_share(answers: list[float]) -> None:
+    """The greater of 0 and NaN is 0."""
+    with pytest.raises(InputError, match=r"share: answers: expected 2 answers in \[0, 1\]"):
+        share(answers, [1, 1])
+
+
+@pytest.mark.parametrize("weights", [[-1, 0], [math.nan, 1], [math.inf, 1]])
+def test_points_of_which_none_can_be_had(weights: list[float]) -> None:
+    with pytest.raises(InputError, match="share: weights: expected finite points, some of them"):
+        share([1, 1], weights)
+
+
+def test_an_answer_that_cannot_be_read_takes_the_one_before_it_back() -> None:
+    texts = ['{"criteria_met": true} No: {"criteria_met": "partly"}', '{"criteria_met": true}']
+    prm = rubric(Scripted(lambda *_: texts.pop(0)), criteria=CRITERIA[:1], prompt=PROMPT)
+    scores = prm.score("p", ["a", "b"], nan="propagate")
+    assert [math.isnan(value) for value in scores.values] == [True, False]
+
+
 # --- Web-Shepherd ---------------------------------------------------------------------------
 
 ITEMS = ["Find the page of the shop", "Sort by price", "Buy the first"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stepscore.recipes.catalog_checks import a_layout
 from stepscore.recipes.layouts import mean_and_concentration
 from stepscore.recipes.recipe import Published, Recipe
-from stepscore.recipes.registry import recipe_by_name
 
 
 def beta_prm(like: str, head: str) -> Recipe:
@@ -20,11 +20,12 @@ def beta_prm(like: str, head: str) -> Recipe:
     a name that is known here.
 
     Args:
-        like: the recipe whose layout the model was trained with.
+        like: the recipe whose layout the model was trained with, by its name: one that needs no
+            argument and reads one place of every step.
         head: the module of the head in the checkpoint, of two outputs.
 
     Raises:
-        ValueError: a recipe that there is not.
+        ValueError: a recipe that there is not, or another kind of recipe.
 
     Source: arXiv 2605.15529, "Process Rewards with Learned Reliability".
 
@@ -36,7 +37,7 @@ def beta_prm(like: str, head: str) -> Recipe:
     """
     readout = mean_and_concentration(head)
     return replace(
-        recipe_by_name(like),
+        a_layout("beta-prm", "like", like),
         name="beta-prm",
         confidence="unverified",
         source="arXiv 2605.15529",

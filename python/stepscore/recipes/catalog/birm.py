@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stepscore.recipes.catalog_arguments import a_number
+from stepscore.recipes.catalog_checks import a_number
 from stepscore.recipes.layouts import EndedText, scaled_values
 from stepscore.recipes.recipe import Published, Recipe
 from stepscore.recipes.running import Running, RunningAggregate

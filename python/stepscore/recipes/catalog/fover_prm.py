@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import CHATML, LLAMA_3_1, LabelTurns, chosen, rows_of_words
-from stepscore.recipes.layouts.prompt_texts import FOVER_TASK
+from stepscore.recipes.prompt_texts import FOVER_TASK
 from stepscore.recipes.recipe import Published, Recipe
 
 _CHATS = {"llama": (LLAMA_3_1, "dated"), "qwen": (CHATML, "qwen2.5")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.recipes.catalog_arguments import around
+from stepscore.recipes.catalog_checks import around
 from stepscore.recipes.layouts import Thoughts, value_in_file
 from stepscore.recipes.recipe import Published, Recipe
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import CHATML, PrefixProbe, chosen, rows_at_places
-from stepscore.recipes.layouts.prompt_texts import PATHFINDER, PATHFINDER_PROBES
+from stepscore.recipes.prompt_texts import PATHFINDER, PATHFINDER_PROBES
 from stepscore.recipes.recipe import Published, Recipe
 
 _ASKED, _ADDED = ("math", "consistency", "correctness"), ("<extra>", "<+>", "<->")

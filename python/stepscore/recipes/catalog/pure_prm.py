@@ -33,7 +33,7 @@ def pure_prm(separator: str = "\n") -> Recipe:
     """
     published = {"\n": {"Qwen2.5": 198}, "\n\n": {"Qwen2.5": 271}}
     return Recipe.from_layout(
-        SeparateParts(separator=separator, bos="id", published=published.get(separator, {})),
+        SeparateParts(separator=separator, bos="id", published=published.get(str(separator), {})),
         difference_of_classes("score.0", "score.2"),
         name="pure-prm",
         confidence="author",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import CHATML, PrefixProbe
-from stepscore.recipes.layouts.prompt_texts import HELPFUL, NO_REFERENCE
+from stepscore.recipes.prompt_texts import UNIVERSAL_NO_REFERENCE, UNIVERSAL_SYSTEM
 from stepscore.recipes.recipe import Head, Layer, Published, Reading, Readout, Recipe
 
 _READINGS = (Reading("score", "sigmoid", (1.0,)),)
@@ -33,7 +33,12 @@ def universal_prm(weight: str, bias: str | None = None) -> Recipe:
         ('unverified', 3)
     """
     layout = PrefixProbe(
-        CHATML, HELPFUL, ("\n\n",), between=NO_REFERENCE, adds_eos=True, tokenisation="separate"
+        CHATML,
+        UNIVERSAL_SYSTEM,
+        ("\n\n",),
+        between=UNIVERSAL_NO_REFERENCE,
+        adds_eos=True,
+        tokenisation="separate",
     )
     return Recipe.from_layout(
         layout,

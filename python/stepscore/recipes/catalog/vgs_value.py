@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.recipes.catalog_arguments import a_number
+from stepscore.recipes.catalog_checks import a_whole_number
 from stepscore.recipes.layouts import Blocks, success_of_classes
 from stepscore.recipes.recipe import Published, Recipe
 
@@ -32,7 +32,7 @@ def vgs_value(classes: int | str = 3) -> Recipe:
         >>> stepscore.recipes.vgs_value(1).readings[0].activation
         'sigmoid'
     """
-    outputs = int(a_number("vgs-value", "classes", classes, least=1))
+    outputs = a_whole_number("vgs-value", "classes", classes, least=1)
     return Recipe.from_layout(
         Blocks(before=_MARKS[0] + _MARKS[1], between=_BETWEEN, added=_MARKS),
         success_of_classes("score.0", "score.2", classes=outputs),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepscore.recipes.layouts import INTERNVL_2_5, LabelTurns, chosen, rows_of_words
-from stepscore.recipes.layouts.prompt_texts import VISUAL_PRM_SYSTEM
+from stepscore.recipes.prompt_texts import VISUAL_PRM_SYSTEM
 from stepscore.recipes.recipe import Published, Reading, Recipe
 
 _LABELS = {"soft": (None, "mean"), "hard": (0.85, "sum")}

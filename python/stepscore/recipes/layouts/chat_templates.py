@@ -20,7 +20,7 @@ from stepscore.recipes.recipe import Tokenizer
 Messages = Sequence[tuple[str, str]]
 
 _PASS_SYSTEM: Words = (
-    "make the recipe with the ",
+    "pass the ",
     Argument("system"),
     " that the model was trained with, or take chat_template out of the tokenizer where it is not "
     "that of the training",

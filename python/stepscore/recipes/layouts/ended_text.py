@@ -132,7 +132,7 @@ class EndedText:
         if len(found) != 2:
             raise InputError(
                 f"{self.end!r} to be the same tokens alone and after a step (ids {list(ids)})",
-                got=f"{len(found)} of it in two steps, whose ids are {context}",
+                got=f"{len(found)} of it in {two_steps!r}, which holds two steps: {context}",
                 advice="use the tokenizer that the model was trained with",
                 where=recipe,
             )

@@ -75,7 +75,7 @@ class ImplicitPrm:
             "processbench": (_always_numbered, _split),
             "best_of_n": (_rewritten, _split_at_every_number),
         }
-        if self.variant not in ways:
+        if not isinstance(self.variant, str) or self.variant not in ways:
             raise InputError(
                 f"one of {', '.join(ways)}",
                 got=repr(self.variant),

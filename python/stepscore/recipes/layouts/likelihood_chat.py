@@ -122,7 +122,8 @@ class LikelihoodChat:
     joiner: str = "\n\n"
 
     def __post_init__(self) -> None:
-        if self.template is not None and self.template not in TEMPLATES:
+        name = self.template
+        if name is not None and (not isinstance(name, str) or name not in TEMPLATES):
             raise InputError(
                 f"one of {', '.join(TEMPLATES)}",
                 got=repr(self.template),

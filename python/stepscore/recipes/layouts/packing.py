@@ -11,6 +11,7 @@ import numpy as np
 from stepscore.errors import Argument, InputError
 from stepscore.ragged import offsets_of
 from stepscore.recipes.layouts.encoding import encode_texts, unwritable
+from stepscore.recipes.layouts.steps import shorten
 from stepscore.recipes.recipe import Encoded, Tokenizer
 
 
@@ -44,7 +45,9 @@ def pack(
         special_tokens: whether the tokenizer adds its own to every text.
 
     Raises:
-        ValueError: a text that the tokenizer cannot write; the error names its problem or step.
+        ValueError: a text that the tokenizer cannot write, or writes as nothing where a step is
+            read: that would be the last token of what stands before it. The error names its
+            problem or step.
     """
     traces = [parts_of(problem, trace) for problem, trace in zip(problems, steps, strict=True)]
     parts = list(chain.from_iterable(trace.contents for trace in traces))
@@ -61,11 +64,36 @@ def pack(
         chain.from_iterable(trace.step_ends for trace in traces), np.int64, int(step_offsets[-1])
     )
     step_ends += np.repeat(first_part[:-1], np.diff(step_offsets))
+    nothing = [end for end in step_ends[np.diff(offsets)[step_ends] == 0].tolist() if parts[end]]
+    if nothing:
+        trace = int(np.searchsorted(first_part, nothing[0], side="right")) - 1
+        raise no_tokens(tokenizer, trace, problems[trace], steps[trace])
     return Encoded(
         token_ids=np.fromiter(chain.from_iterable(ids), np.int32, int(offsets[-1])),
         offsets=offsets[first_part],
         positions=offsets[step_ends + 1] - 1,
         step_offsets=step_offsets,
+    )
+
+
+def no_tokens(tokenizer: Tokenizer, trace: int, problem: str, steps: Sequence[str]) -> InputError:
+    """Say which text of a trace the tokenizer writes as no tokens."""
+    texts = [problem, *steps]
+    empty = next(
+        (
+            place
+            for place, ids in enumerate(encode_texts(tokenizer, texts))
+            if texts[place] and not ids
+        ),
+        0,
+    )
+    return InputError(
+        "text that the model's tokenizer writes as tokens",
+        got=f"{shorten(texts[empty])}, of which it makes none",
+        advice="leave it out",
+        argument=Argument("steps", index=(trace, empty - 1))
+        if empty
+        else Argument("problems", index=(trace,)),
     )
 
 

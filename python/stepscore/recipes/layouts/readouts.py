@@ -96,7 +96,7 @@ def value_of(*layers: str, activation: Activation = "identity", bias: bool = Tru
     Raises:
         ValueError: another activation.
     """
-    if activation not in _RANGES:
+    if not isinstance(activation, str) or activation not in _RANGES:
         raise InputError(
             " or ".join(f'"{name}"' for name in _RANGES),
             got=repr(activation),

@@ -11,7 +11,7 @@ import numpy as np
 from stepscore.errors import Argument, InputError
 from stepscore.ragged import offsets_of, segment_of
 from stepscore.recipes.layouts.encoding import encode_text
-from stepscore.recipes.layouts.packing import Parts, pack
+from stepscore.recipes.layouts.packing import Parts, no_tokens, pack
 from stepscore.recipes.layouts.steps import fault_in_empty_step, split_at, unix_lines
 from stepscore.recipes.recipe import Encoded, Tokenizer
 from stepscore.recipes.step_ends import StepEnds
@@ -86,6 +86,10 @@ class RemovedTags:
         ends = np.flatnonzero(is_tag)
         nth = np.arange(len(ends)) - offsets_of(found)[trace_of[ends]]
         ends = ends[nth >= others]
+        bare = ends[is_tag[ends - 1]]
+        if len(bare):
+            trace = int(trace_of[bare[0]])
+            raise no_tokens(tokenizer, trace, problems[trace], steps[trace])
         return Encoded(
             token_ids=encoded.token_ids[kept],
             offsets=before[encoded.offsets],

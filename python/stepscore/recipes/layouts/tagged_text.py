@@ -205,11 +205,16 @@ class TaggedText:
         # Any token that holds part of the tag could stand in a step; one that holds all of it
         # cannot.
         if text != self.separator or context.count(tag_id) != 2:
+            alone = encode_text(tokenizer, self.tag)
+            pieces = ", ".join(repr(str(tokenizer.decode([token]))) for token in alone)
             raise InputError(
-                f"{self.tag!r} to be one token, the same alone and after a step",
-                got=f"{text!r} as its last token alone (id {tag_id}), and "
-                f"{context.count(tag_id)} of it in two steps",
-                advice="use the tokenizer that the model was trained with",
+                f"the tag {self.tag!r} to be one token, the same alone and behind a step",
+                got=f"{len(alone)} tokens alone: {pieces}"
+                if text != self.separator
+                else f"{context.count(tag_id)} of it (id {tag_id}) in {two_steps!r}, which holds "
+                f"two steps: {context}",
+                advice="use the tokenizer that the model was trained with, or a tag that is one "
+                "token of this one",
                 where=recipe,
             )
 

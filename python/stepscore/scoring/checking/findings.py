@@ -20,6 +20,8 @@ Float = NDArray[np.float64]
 # Of the pairs of a right and a wrong step: a PRM that knows sums orders nearly all of them.
 _REVERSED, _UNDECIDED = 0.35, 0.65
 _FEWEST = 4  # steps of each kind from which an order says something
+# Classes of tokenizers that read tokenizer.json as it stands; others build a pipeline of their own.
+_AS_IT_STANDS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _CONSTANT = 1e-6
 # The largest number below 1 of each format: scores above the middle between it and 1 round to 1.
 _ROUNDS_TO_ONE = {"bfloat16": 1 - 2**-9, "float16": 1 - 2**-12}
@@ -173,7 +175,11 @@ def _merges(recipe: Recipe, tokenizer: Tokenizer, traces: Sequence[LaidOut]) -> 
 
 
 def about_tokenizer(
-    recipe: Recipe, tokenizer: Tokenizer, stock: Tokenizer | None, traces: Sequence[LaidOut]
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    stock: Tokenizer | None,
+    traces: Sequence[LaidOut],
+    folder: Path,
 ) -> Iterator[Finding]:
     """Look at what the tokenizer's files ask for, and at the class that transformers picks.
 
@@ -181,6 +187,7 @@ def about_tokenizer(
         recipe, tokenizer: of the engine.
         stock: the tokenizer that AutoTokenizer makes of the same files; None where it makes none.
         traces: what is laid out.
+        folder: where the files stand.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if getattr(backend, "truncation", None):
@@ -201,14 +208,26 @@ def about_tokenizer(
         ids = trace.encoded.token_ids.tolist()
         if again != ids:
             at = first_difference(again or [], ids)
-            yield Finding(
-                "warning",
-                "tokenizer",
+            other = (
                 f"AutoTokenizer ({type(stock).__name__}) gives other ids than the tokenizer's "
                 f"files: {(again or [])[at : at + 4]} instead of {ids[at : at + 4]} at token {at} "
-                f"of {trace.place}; a model that was trained with it was trained on those",
+                f"of {trace.place}"
             )
+            declared = _declared_class(folder)
+            if declared in _AS_IT_STANDS:
+                said = f"tokenizer_config.json says {declared}, which reads tokenizer.json as here"
+                yield Finding("note", "tokenizer", f"{other}; {said}")
+            else:
+                said = "a model that was trained with it was trained on those"
+                yield Finding("warning", "tokenizer", f"{other}; {said}")
             return
+
+
+def _declared_class(folder: Path) -> str | None:
+    """Give the class that a tokenizer was saved as."""
+    settings = folder / "tokenizer_config.json"
+    declared = read_json(settings).get("tokenizer_class") if settings.is_file() else None
+    return declared if isinstance(declared, str) else None
 
 
 def about_texts(

@@ -136,7 +136,7 @@ def load_slow_reading(
     Raises:
         ValueError: a head that is not known here; weights that cannot be loaded.
     """
-    _refuse_unknown(recipe)
+    refuse_unknown(recipe)
     checkpoint = with_side_files(checkpoint, recipe)
     plain = recipe.head.reads_output_matrix and _is_plain_language_model(checkpoint)
     if plain:
@@ -225,9 +225,23 @@ def _is_plain_language_model(checkpoint: Checkpoint) -> bool:
     return causal and not checkpoint.wrapped and not isinstance(checkpoint, AdaptedCheckpoint)
 
 
-def _refuse_unknown(recipe: Recipe) -> None:
-    """Refuse a head that says more than is read here."""
+def refuse_unknown(recipe: Recipe) -> None:
+    """Refuse a head that says more than is read here.
+
+    Raises:
+        ValueError: which, and what can be done instead.
+    """
     head = recipe.head
+    if head.likelihood is not None:
+        raise InputError(
+            "a recipe that is read at single tokens of a step",
+            got=f"{recipe.name!r}, which adds up the log-probabilities of all of them: there is no "
+            "slow reading of that",
+            advice=f"`stepscore recipes show {recipe.name}` prints the exact text; hold the scores "
+            "of a few traces in float32 against the authors' script",
+            argument="recipe",
+            where="check_model",
+        )
     known = head.kind in _KINDS
     unknown = [*([] if known else [str(head.kind)]), *_beyond(head, _OF_HEAD)]
     for layer in head.layers:

@@ -184,6 +184,15 @@ def locate(name: str, revision: str | None, show_progress: bool) -> tuple[Path, 
             argument="model",
             where="load",
         )
+    if name.startswith(("http://", "https://")):
+        raise InputError(
+            'a folder, the name of a Hugging Face repository, or "lab", with weights to read',
+            got="a URL",
+            advice="a model behind a server writes texts, and its hidden states stay there; what "
+            "it writes is scored by stepscore.scoring.verdicts",
+            argument="model",
+            where="load",
+        )
     if not _REPOSITORY.fullmatch(name):
         raise InputError(
             'a folder, the name of a Hugging Face repository, or "lab"',

@@ -8,6 +8,7 @@ from stepscore.arrays import check_environment
 from stepscore.errors import InputError
 from stepscore.hub import stderr_is_terminal
 from stepscore.recipes.recipe_files import NamedRecipe
+from stepscore.recipes.registry import check_tokenizer
 from stepscore.scoring.checkpoint.adapter import AdaptedCheckpoint, open_model, with_tokenizer
 from stepscore.scoring.checkpoint.backbone import skeleton
 from stepscore.scoring.checkpoint.folder import Checkpoint
@@ -58,7 +59,7 @@ def load_head(
     tokenizer = load_tokenizer(with_tokenizer(checkpoint))
     chosen = recipe_for(recipe, checkpoint, tokenizer)
     refuse_likelihood("load_head", chosen)
-    chosen.check_tokenizer(tokenizer)
+    check_tokenizer(chosen, tokenizer)
     checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     return PrmHead(
         name=checkpoint.name,

@@ -14,6 +14,7 @@ from stepscore.hub import stderr_is_terminal
 from stepscore.recipes import Evidence, Recipe, Tokenizer, detect, recipe_by_name, recipe_from
 from stepscore.recipes.config_sizes import positions
 from stepscore.recipes.recipe_files import NamedRecipe, is_recipe_file
+from stepscore.recipes.registry import check_tokenizer
 from stepscore.scoring.arguments import addressed
 from stepscore.scoring.checkpoint.adapter import (
     AdapterUse,
@@ -26,7 +27,12 @@ from stepscore.scoring.checkpoint.backbone import stock_config
 from stepscore.scoring.checkpoint.depth import end_where_read
 from stepscore.scoring.checkpoint.folder import Checkpoint
 from stepscore.scoring.checkpoint.head import head_tensors, load_head
-from stepscore.scoring.checkpoint.likelihood_models import (
+from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
+from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
+from stepscore.scoring.checkpoint.side_files import with_side_files
+from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
+from stepscore.scoring.forward.placement import input_device
+from stepscore.scoring.likelihood.loading import (
     load_output_matrix,
     load_reference,
     open_reference,
@@ -34,11 +40,6 @@ from stepscore.scoring.checkpoint.likelihood_models import (
     sharing_of_both,
     weights_of_both,
 )
-from stepscore.scoring.checkpoint.placing import DeviceMap, check_placing
-from stepscore.scoring.checkpoint.prepared import default_token_budget, prepared
-from stepscore.scoring.checkpoint.side_files import with_side_files
-from stepscore.scoring.checkpoint.tokenizer import load_tokenizer
-from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.model import ProcessRewardModel
 
 
@@ -129,7 +130,7 @@ def load(
     chosen = recipe_for(recipe, checkpoint, tokenizer)
     checkpoint = with_side_files(checkpoint, chosen, show_progress=shown)
     # The cheap checks come before the weights are read.
-    chosen.check_tokenizer(tokenizer)
+    check_tokenizer(chosen, tokenizer)
     head = load_head(checkpoint, chosen, tokenizer) if chosen.head.likelihood is None else None
     other = open_reference(checkpoint, chosen, tokenizer, shown)
     length = _max_length(max_length, checkpoint, chosen, other)

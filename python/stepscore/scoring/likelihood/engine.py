@@ -114,7 +114,8 @@ def step_sums(
         accumulative = likelihood.coef * total[ends]
         single = np.diff(accumulative, prepend=0.0)
         counts = np.diff(ends, prepend=-1)
-        mean = np.divide(single, counts, out=np.zeros(len(single)), where=counts > 0)
+        nothing = np.full(len(single), np.nan)
+        mean = np.divide(single, counts, out=nothing, where=counts > 0)
         sums = {"accumulative": accumulative, "single": single, "mean": mean}
         values[steps] = np.stack([sums[name] for name in likelihood.sums], axis=1)
     return values

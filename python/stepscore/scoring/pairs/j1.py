@@ -61,13 +61,16 @@ def j1(*, max_tokens: int = 8192, temperature: float = 0.0) -> PairVerifier:
     Args:
         max_tokens, temperature: of an answer.
 
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
+
     Source: Whitehouse et al., "J1: Incentivizing Thinking in LLM-as-a-Judge via Reinforcement
     Learning" (arXiv 2505.10320); the authors' fairseq2 recipe, `PAIRWISE_J1_PROMPT`.
     """
     return pair_verifier(
         "j1",
         prompt=_BEFORE + _VERDICT + _AFTER,
-        verdict=r"<answer>\s*\[\[([^\]]*)\]\]\s*</answer>",
+        verdict=r"<answer>\s*\[\[([^\]]*)\]\]\s*</answer>|<answer>",
         points={"A": 1, "B": 0},
         source=_SOURCE,
         unverified=(_SAMPLING,),
@@ -83,6 +86,9 @@ def j1_scores(*, max_tokens: int = 8192, temperature: float = 0.0) -> PairVerifi
 
     Args:
         max_tokens, temperature: of an answer.
+
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
 
     Source: as `j1`, `PAIRWISE_WITH_SCORES_J1_PROMPT`.
     """
@@ -104,9 +110,11 @@ def _compare_scores(text: str) -> float:
 
 
 def _score(text: str, name: str) -> float:
-    pattern = rf"<score_{name}>\s*([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*10)?\s*</score_{name}>"
+    pattern = (
+        rf"<score_{name}>\s*([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*10)?\s*</score_{name}>|<score_{name}>"
+    )
     every = re.findall(pattern, text)
-    if not every or float(every[-1]) > 10:
-        got = every[-1] if every else f"a text that ends in {text[-80:]!r}"
+    if not every or not every[-1] or float(every[-1]) > 10:
+        got = every[-1] if every and every[-1] else f"a text that ends in {text[-80:]!r}"
         raise VerdictError(f"expected <score_{name}> of 0 to 10; got {got}", text)
     return float(every[-1])

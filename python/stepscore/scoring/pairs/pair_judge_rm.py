@@ -20,6 +20,9 @@ def pair_judge_rm(*, prompt: str, max_tokens: int = 2048, temperature: float = 0
             third parties' copies alone.
         max_tokens, temperature: of an answer; 2048 and 0 are the authors'.
 
+    Raises:
+        InputError: a prompt without a placeholder, or with one that is not filled in.
+
     Source: Liu et al., "PairJudge RM: Perform Best-of-N Sampling with Knockout Tournament" (arXiv
     2501.13007).
     """
@@ -43,7 +46,7 @@ def _compare_judgments(text: str) -> float:
 
 def _judgment(text: str, name: str) -> bool:
     tag = f"resp_{name}_judge"
-    every = re.findall(rf"<{tag}>\s*(\w+)\s*</{tag}>", text, re.IGNORECASE)
+    every = re.findall(rf"<{tag}>\s*(\w+)\s*</{tag}>|<{tag}>", text, re.IGNORECASE)
     word = every[-1].lower() if every else ""
     if word not in ("correct", "incorrect"):
         raise VerdictError(

@@ -31,13 +31,16 @@ def r1_reward(*, max_tokens: int = 4096, temperature: float = 0.0) -> PairVerifi
     Args:
         max_tokens, temperature: of an answer; 4096 is the authors'.
 
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
+
     Source: Zhang et al., "R1-Reward" (arXiv 2505.02835); yfzhang114/r1_reward
     ``inference/VL-Reward-Bench/r1_reward.py``.
     """
     return pair_verifier(
         "r1-reward",
         prompt=_USER,
-        verdict=r"<answer>((?s:.*?))</answer>",
+        verdict=r"<answer>((?s:.*?))</answer>|<answer>",
         points={"1": 1, "2": 0},
         source="yfzhang114/r1_reward inference/VL-Reward-Bench/r1_reward.py",
         unverified=("Verdicts without the image that a question is about.",),

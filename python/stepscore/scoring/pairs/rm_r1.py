@@ -97,6 +97,9 @@ def rm_r1(*, distilled: bool, max_tokens: int = 8192, temperature: float = 0.0) 
             models (``RM-R1-Qwen2.5-Instruct-*``).
         max_tokens, temperature: of an answer.
 
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
+
     Source: Chen et al., "RM-R1: Reward Modeling as Reasoning" (arXiv 2505.02387); RM-R1-UIUC/RM-R1
     ``eval/reward-bench/rewardbench/generative.py``, with one turn of conversation.
     """
@@ -104,7 +107,7 @@ def rm_r1(*, distilled: bool, max_tokens: int = 8192, temperature: float = 0.0) 
         "rm-r1-distilled" if distilled else "rm-r1",
         prompt=_DISTILLED if distilled else _SHOWN,
         system="" if distilled else _SYSTEM,
-        verdict=r"<answer>\s*\[\[([^\]]*)\]\]\s*</answer>",
+        verdict=r"<answer>\s*\[\[([^\]]*)\]\]\s*</answer>|<answer>",
         points={"A": 1, "B": 0},
         source="RM-R1-UIUC/RM-R1 eval/reward-bench/rewardbench/generative.py",
         unverified=("The most tokens and the temperature of the authors' runs.",),

@@ -61,6 +61,9 @@ def rrm(*, max_tokens: int = 8192, temperature: float = 0.6) -> PairVerifier:
     Args:
         max_tokens, temperature: of an answer; 8192 and 0.6 are the authors'.
 
+    Raises:
+        InputError: fewer than one token, a temperature below 0.
+
     Source: Guo et al., "Reward Reasoning Model" (arXiv 2505.14674); the authors' changed
     ``rewardbench/generative.py`` (its prompt named Skywork) and ``run_generative.py``.
     """
@@ -68,7 +71,7 @@ def rrm(*, max_tokens: int = 8192, temperature: float = 0.6) -> PairVerifier:
         "rrm",
         prompt=_USER,
         system=_SYSTEM,
-        verdict=r"\\boxed\{\s*(?:\\text\{\s*)?([^{}]*?)\s*\}",
+        verdict=r"\\boxed\{\s*(?:\\text\{\s*)?([^{}]*?)\s*\}|\\boxed",
         points={"Assistant 1": 1, "Assistant 2": 0},
         source="Reward-Reasoning/RRM-7B, the authors' rewardbench/generative.py",
         unverified=("Which of several boxes the authors' script reads; here the last.",),

@@ -23,6 +23,10 @@ def s2j(
         points: each word -> the points of the first solution: 1, 0 or 0.5.
         max_tokens, temperature: of an answer.
 
+    Raises:
+        InputError: a prompt without a placeholder, or with one that is not filled in; a verdict
+            that is no regular expression, or has no group.
+
     Source: Sun et al., "S2J: Bridging the Gap Between Solving and Judging Ability in Generative
     Reward Models" (arXiv 2509.22099).
     """

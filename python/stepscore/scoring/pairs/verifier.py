@@ -15,6 +15,8 @@ from stepscore.policies.texts import GeneratedText, Turn
 from stepscore.recipes.recipe import Confidence
 from stepscore.scoring.verdicts.identity import fingerprint
 from stepscore.scoring.verdicts.programs import VerdictError
+from stepscore.scoring.verdicts.verdict_arguments import verdict_pattern
+from stepscore.scoring.verdicts.word_verdict import refuse_strays
 from stepscore.scoring.verdicts.words import said_at_the_end
 
 _FIELDS = ("problem", "first", "second")
@@ -62,6 +64,14 @@ class PairVerifier:
                     argument="prompt",
                     where=self.name,
                 )
+        refuse_strays(self.name, "prompt", self.user, _FIELDS)
+        for name, value, good, expected in (
+            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "at least 1"),
+            ("temperature", self.temperature, self.temperature >= 0, "0 or more"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "a number above 0, up to 1"),
+        ):
+            if not good:
+                raise InputError(expected, got=repr(value), argument=name, where=self.name)
 
     @property
     def fingerprint(self) -> str:
@@ -109,13 +119,15 @@ def pair_verifier(
         name: for messages and provenance.
         prompt: the user's turn, with ``{problem}``, ``{first}`` and ``{second}``.
         verdict: a regular expression of the verdict, whose group 1 is the word; of several matches
-            behind the reasoning the last counts.
+            behind the reasoning the last counts, and is no verdict where the group is no word: with
+            ``|<answer>`` at its end one that begins so, but cannot be read, takes the others back.
         points: each word -> the points of the first solution: 1 it is better, 0 the second is, 0.5
             they are level.
         system, source, confidence, unverified, max_tokens, temperature, top_p: see `PairVerifier`.
 
     Raises:
-        InputError: a prompt without one of the three; an expression without a group, or none.
+        InputError: a prompt without one of the three; an expression without a group, or none;
+            points outside of [0, 1], or the same of all words.
 
     Examples:
         >>> from stepscore.policies.texts import GeneratedText
@@ -128,18 +140,12 @@ def pair_verifier(
         >>> family.points(GeneratedText("At first B, but no. Better: A"))
         1.0
     """
-    try:
-        pattern = re.compile(verdict)
-    except re.error as error:
+    pattern = verdict_pattern(name, "verdict", verdict)
+    if not all(0 <= value <= 1 for value in points.values()) or len(set(points.values())) < 2:
         raise InputError(
-            "a regular expression", got=f"{verdict!r}: {error}", argument="verdict", where=name
-        ) from None
-    if pattern.groups < 1:
-        raise InputError(
-            "a regular expression with a group for the word of the verdict",
-            got=repr(verdict),
-            advice="put the word in parentheses",
-            argument="verdict",
+            "words with points in [0, 1], of which not all are the same",
+            got=repr(dict(points)),
+            argument="points",
             where=name,
         )
     known = {word: float(value) for word, value in points.items()}
@@ -164,12 +170,12 @@ def last_word(text: str, pattern: re.Pattern[str], words: Mapping[str, float]) -
         VerdictError: there is none, or it is none of the words.
     """
     matches = list(pattern.finditer(text))
-    if not matches:
+    if not matches or matches[-1][1] is None:
         raise VerdictError(
             f"expected a text with {pattern.pattern!r}; got one that ends in {text[-_QUOTED:]!r}",
             text,
         )
-    word = (matches[-1][1] or "").strip()
+    word = matches[-1][1].strip()
     if word not in words:
         raise VerdictError(f"expected one of {', '.join(words)}; got {word!r}", text)
     return word

@@ -27,6 +27,10 @@ def web_arbiter(
         points: each word -> the points of the first solution: 1, 0 or 0.5.
         max_tokens, temperature: of an answer.
 
+    Raises:
+        InputError: a prompt without a placeholder, or with one that is not filled in; a verdict
+            that is no regular expression, or has no group.
+
     Source: Zhang et al., "WebArbiter: A Principle-Guided Reasoning Process Reward Model for Web
     Agents" (arXiv 2601.21872).
     """

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextRequest, Turn
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask
+from stepscore.scoring.verdicts.verdict_arguments import check_words
 from stepscore.scoring.verdicts.words import find_verdict, no_verdict, read_words
 
 # probability: of the words at their token, renormalised;  text: the word that the text says.
@@ -37,6 +38,7 @@ class Words:
             raise InputError(
                 " or ".join(f'"{by}"' for by in get_args(By)), got=repr(self.by), argument="by"
             )
+        check_words("rubric", self.words, self.values)
 
     def value(self, text: GeneratedText, pattern: re.Pattern[str]) -> float:
         r"""Read :math:`\sum_w v_w p_w` of the last match, whose group 1 is the word.

@@ -15,8 +15,10 @@ from stepscore.scoring.rubrics.shares import check_weights, share
 from stepscore.scoring.rubrics.templates import check_template, fill, fingerprint
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError, together
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_arguments import verdict_pattern
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
+from stepscore.scoring.verdicts.word_verdict import check_tells
 
 # A criterion and its points.
 Criterion = tuple[str, float]
@@ -93,7 +95,7 @@ def rubric(
     *,
     criteria: Sequence[Criterion] | Callable[[str], Sequence[Criterion]],
     prompt: str,
-    verdict: str = r'"criteria_met"\s*:\s*(true|false)',
+    verdict: str = r'"criteria_met"\s*:\s*(true|false)|"criteria_met"',
     words: tuple[str, str] = ("true", "false"),
     by: By = "text",
     votes: int = 1,
@@ -110,20 +112,23 @@ def rubric(
         policy: writes the answers.
         criteria: texts with their points: of all problems, or a function of the problem.
         prompt: the user's turn, with ``{problem}``, ``{solution}`` and ``{criterion}``.
-        verdict: a regular expression of the answer, whose group 1 is the word; the last counts. The
-            default is HealthBench's.
+        verdict: a regular expression of the answer, whose group 1 is the word; the last counts, and
+            is no answer where the group is no word. The default is HealthBench's.
         words: met, and not met.
         by: ``text``, as published, or ``probability`` of the word, renormalised over both.
         votes, temperature, max_tokens: of the texts about one criterion.
         seed: of everything that is drawn.
 
     Raises:
-        InputError: a prompt without a placeholder; points that are no numbers, or none above 0.
+        InputError: what is no policy; a prompt without a placeholder; points that are no numbers,
+            or none above 0; no expression with a group; words that are not two different ones.
 
     Source: Arora et al., "HealthBench" (arXiv 2505.08775), openai/simple-evals
     ``healthbench_eval.py``; Gunjal et al., "Rubrics as Rewards" (arXiv 2507.17746).
     """
+    check_tells(policy, "rubric")
     check_template("rubric", prompt, ("problem", "solution", "criterion"))
+    pattern = verdict_pattern("rubric", "verdict", verdict)
     fixed = None if callable(criteria) else list(criteria)
     if fixed is not None:
         _checked(lambda _: fixed, "")
@@ -148,7 +153,7 @@ def rubric(
         recipe,
         partial(_checked, of_problem),
         prompt,
-        re.compile(verdict),
+        pattern,
         Words(words, (1.0, 0.0), by),
         Draw(max_tokens, temperature, votes),
     )

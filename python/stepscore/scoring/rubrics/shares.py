@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 from stepscore.errors import InputError
 
+# Of answers that are sums of probabilities.
+_ROUNDING = 1e-9
+
 
 def share(answers: Sequence[float], weights: Sequence[float]) -> float:
     """Give the share of the points, as above.
@@ -18,6 +21,10 @@ def share(answers: Sequence[float], weights: Sequence[float]) -> float:
     Args:
         answers: of every question, in [0, 1].
         weights: of every question.
+
+    Raises:
+        InputError: answers outside of [0, 1], NaN among them; another number of weights, or such of
+            which no point can be had.
 
     Source: Arora et al., "HealthBench" (arXiv 2505.08775); with weights that are all positive the
     explicit aggregation of Gunjal et al., "Rubrics as Rewards" (arXiv 2507.17746); with equal ones
@@ -29,18 +36,28 @@ def share(answers: Sequence[float], weights: Sequence[float]) -> float:
         >>> share([1, 0, 1], [5, 3, -2])
         0.375
     """
+    if len(answers) != len(weights) or not all(
+        -_ROUNDING <= answer <= 1 + _ROUNDING for answer in answers
+    ):
+        raise InputError(
+            f"{len(weights)} answers in [0, 1], one for each weight",
+            got=repr(list(answers)),
+            argument="answers",
+            where="share",
+        )
+    check_weights("share", weights, "weights")
     gained = math.fsum(a * w for a, w in zip(answers, weights, strict=True))
     return min(1.0, max(0.0, gained / math.fsum(w for w in weights if w > 0)))
 
 
-def check_weights(call: str, weights: Sequence[float]) -> None:
+def check_weights(call: str, weights: Sequence[float], argument: str = "criteria") -> None:
     """Refuse weights of which no point can be had, and such as are no numbers."""
     if not all(isinstance(w, (int, float)) and math.isfinite(w) for w in weights) or not any(
         w > 0 for w in weights
     ):
         raise InputError(
-            "criteria with finite points, some of them above 0",
+            "finite points, some of them above 0",
             got=repr(list(weights)),
-            argument="criteria",
+            argument=argument,
             where=call,
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from stepscore.errors import InputError
+from stepscore.scoring.verdicts.word_verdict import refuse_strays
 
 
 def check_template(call: str, template: str, needed: Sequence[str]) -> None:
@@ -20,6 +21,7 @@ def check_template(call: str, template: str, needed: Sequence[str]) -> None:
                 argument="prompt",
                 where=call,
             )
+    refuse_strays(call, "prompt", template, needed)
 
 
 def fingerprint(*texts: str) -> str:

@@ -12,7 +12,8 @@ from stepscore.recipes import Reading
 from stepscore.scoring.rubrics.answers import By, Draw, Words
 from stepscore.scoring.rubrics.checklist import ChecklistVerdict
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
+from stepscore.scoring.verdicts.word_verdict import check_tells
 
 _TASK = """\
 You are an expert evaluator of web agent. Your task is to assess how helpful a given agent's \
@@ -66,6 +67,10 @@ def web_shepherd(
         votes, temperature, max_tokens: of the texts about one step.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; another way to read the answers; votes, tokens or a
+            temperature that no text can be drawn by. At a problem: a checklist without items.
+
     The authors give a text without answers the score 0, count the letters "No" also in other words,
     and let a text that answers fewer items have the share of these; here such a step has no score.
     An answer that is not among the likeliest tokens gets the least of their probabilities; the
@@ -74,6 +79,7 @@ def web_shepherd(
     Source: Chae et al., "Web-Shepherd: Advancing PRMs for Reinforcing Web Agents" (arXiv
     2505.15277), ``src/webprm``.
     """
+    check_tells(policy, "web_shepherd")
     recipe = verdict_recipe(
         "web-shepherd",
         confidence="third-party",

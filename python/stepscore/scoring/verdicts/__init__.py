@@ -15,16 +15,17 @@ from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.natural_program import elect_verified, natural_program
 from stepscore.scoring.verdicts.pro_step import pro_step
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, run, together
+from stepscore.scoring.verdicts.prompted import prompted
 from stepscore.scoring.verdicts.python_runner import PythonRunner
 from stepscore.scoring.verdicts.r_prm import r_prm
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.scores import MissingVerdictError, VerdictScores
 from stepscore.scoring.verdicts.spark import spark
-from stepscore.scoring.verdicts.stepwiser import prompted, stepwiser
+from stepscore.scoring.verdicts.stepwiser import stepwiser
 from stepscore.scoring.verdicts.think_prm import think_prm
 from stepscore.scoring.verdicts.trace_votes import TraceVotes, words_of_steps
 from stepscore.scoring.verdicts.verdict import Seeds, StepVerdict, Verifier, Vote, decide, seeds_of
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import Asked, Opening, Tool, WordVerdict
 from stepscore.scoring.verdicts.words import (
     WordReading,

@@ -12,10 +12,10 @@ from stepscore.recipes import Recipe
 from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.trace_votes import BOXED, TraceVotes
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 from stepscore.scoring.verdicts.words import no_verdict
 
@@ -52,6 +52,11 @@ def capo(
         read: reads the numbers of the wrong steps; None for the last ``\boxed{2, 3}``, or
             ``\boxed{none}``.
         seed: of everything that is drawn.
+
+    Raises:
+        InputError: what is no policy; a prompt without a placeholder, or with one that is not
+            filled in; another way to vote; votes, tokens or a temperature that no text can be
+            drawn by.
 
     Source: arXiv 2508.02298, which has one pass, and the three ways to vote; its prompt and format
     could not be verified.

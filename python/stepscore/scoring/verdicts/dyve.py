@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from stepscore.errors import InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
+from stepscore.scoring.score_options import is_finite
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, ask
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_tells
 from stepscore.scoring.verdicts.words import no_verdict, read_next, said_at_the_end
 
@@ -41,12 +42,15 @@ def dyve(
         max_tokens: of the slow verdict.
         seed: has an effect only where a policy draws in spite of temperature 0.
 
+    Raises:
+        InputError: what is no policy; two bounds that are not in ascending order in [0, 1].
+
     Source: staymylove/Dyve, ``omegaprm.py``. There the steps behind the first wrong one get 0
     unread; here each step is read as if those before it were right.
     """
     check_tells(policy, "dyve")
-    low, high = unsure
-    if not 0 <= low <= high <= 1:
+    two = isinstance(unsure, (tuple, list)) and len(unsure) == 2 and all(map(is_finite, unsure))
+    if not two or not 0 <= unsure[0] <= unsure[1] <= 1:
         raise InputError(
             "two numbers in ascending order, of 0 to 1",
             got=repr(unsure),
@@ -61,7 +65,9 @@ def dyve(
         parameters={**sampling.as_parameters(), "unsure": unsure},
         unverified=("when the fast verdict is unsure: unsure is an argument",),
     )
-    return GenerativeRewardModel(policy, DyveVerifier(recipe, sampling, (low, high)), seed)
+    return GenerativeRewardModel(
+        policy, DyveVerifier(recipe, sampling, (unsure[0], unsure[1])), seed
+    )
 
 
 @dataclass(frozen=True)

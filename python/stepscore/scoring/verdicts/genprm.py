@@ -13,9 +13,10 @@ from stepscore.recipes import Recipe
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
 from stepscore.scoring.verdicts.python_runner import RunCode
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_arguments import check_score
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_tells
 from stepscore.scoring.verdicts.words import is_settled, no_verdict, read_words
 
@@ -44,7 +45,7 @@ def genprm(
     analyze: bool = True,
     verify: bool = False,
     votes: int = 1,
-    tokenizer: Any = None,
+    tokenizer: str | Any = None,
     rounds: int = 3,
     max_tokens: int = 2048,
     unread: float | None = None,
@@ -67,7 +68,7 @@ def genprm(
         votes: texts about each step; the authors' ``majority_num``. The first one that was written
             stands between the paragraphs.
         tokenizer: lays the turns out, as the authors do, without a header of the verifier's turn;
-            None takes the policy's own.
+            or the folder or repository that holds it. None takes the policy's own.
         rounds: of code, at most.
         max_tokens: of an analysis, and of analysis, code and output together.
         unread: the score of a text without a verdict; the authors have 0.5. None gives none.
@@ -80,6 +81,7 @@ def genprm(
     ``prm_evaluate.py``.
     """
     check_tells(policy, "genprm")
+    check_score("genprm", "unread", unread)
     if verify and run_code is None:
         raise InputError(
             "run_code, which runs the Python that the verifier writes",
@@ -93,13 +95,17 @@ def genprm(
             argument="run_code",
             where="genprm",
         )
+    if isinstance(tokenizer, str):
+        from stepscore.policies.huggingface_tokenizer import load_tokenizer
+
+        tokenizer = load_tokenizer(tokenizer, None)
     tokenizer = tokenizer if tokenizer is not None else getattr(policy, "tokenizer", None)
     if getattr(tokenizer, "chat_template", None) is None:
         raise InputError(
             "a tokenizer with a chat template, because the verifier's turn begins without its "
             "header",
             got="none" if tokenizer is None else "one without a template",
-            advice="pass AutoTokenizer.from_pretrained('GenPRM/GenPRM-7B')",
+            advice=("pass ", Argument("tokenizer", "GenPRM/GenPRM-7B")),
             argument="tokenizer",
             where="genprm",
         )

@@ -9,10 +9,11 @@ from dataclasses import replace
 from stepscore.policies.texts import GeneratedText, TextPolicy
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import VerdictError
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.trace_votes import TraceVotes, words_of_steps
 from stepscore.scoring.verdicts.verdict import Vote
+from stepscore.scoring.verdicts.verdict_arguments import check_score, verdict_pattern
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 
 _CORRECTED = r"(?:Corrected|Correct|Refined) step(?: \d+)?\W*:\s*(.+?)\s*(?=\n\s*\n|\Z)"
@@ -43,11 +44,16 @@ def gm_prm(
         votes, temperature, max_tokens: of the texts.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; a prompt without a placeholder, or with one that is not
+            filled in; votes, tokens or a temperature that no text can be drawn by.
+
     Source: arXiv 2508.04088; its prompt, its format and the steps behind a wrong one could not be
     verified.
     """
     check_tells(policy, "gm_prm")
     check_placeholders("gm_prm", "prompt", prompt, ["problem", "solution"])
+    check_score("gm_prm", "after_wrong", after_wrong)
     sampling = Sampling(max_tokens, temperature, votes=votes)
     recipe = verdict_recipe(
         "gm-prm",
@@ -60,7 +66,7 @@ def gm_prm(
             "the score of steps behind the first wrong one (after_wrong)",
         ),
     )
-    pattern = re.compile(corrected, re.IGNORECASE | re.DOTALL)
+    pattern = verdict_pattern("gm_prm", "corrected", corrected, re.IGNORECASE | re.DOTALL)
     said = words_of_steps()
 
     def read(text: GeneratedText, behind: str, count: int) -> Sequence[Vote | VerdictError]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes import Reading
+from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
-from stepscore.scoring.verdicts.verdict import Scope
+from stepscore.scoring.verdicts.verdict_arguments import verdict_pattern
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import (
     Asked,
     By,
@@ -23,7 +25,10 @@ from stepscore.scoring.verdicts.word_verdict import (
     filled,
 )
 
-_SCORE = r"<score>\s*(%s)\s*</score>"
+# solution: as one step;  step: each after those before it.
+GradedScope = Literal["solution", "step"]
+
+_SCORE = r"<score>\s*(%s)\s*</score>|<score>"
 
 
 def likert(
@@ -31,7 +36,7 @@ def likert(
     *,
     prompt: str,
     scale: Sequence[int] = (1, 2, 3, 4, 5),
-    scope: Scope = "solution",
+    scope: GradedScope = "solution",
     pattern: str | None = None,
     asked: str | None = None,
     cut_off: CutOff = "error",
@@ -64,12 +69,15 @@ def likert(
 
     Raises:
         InputError: fewer than two grades, or grades of several characters where the tokens are
-            read.
+            read; an option that is none of these.
     """
     check_tells(policy, name)
-    check_placeholders(name, "prompt", prompt, ["problem", "step"])
-    if len(set(scale)) < 2:
-        raise InputError("at least two grades", got=repr(scale), argument="scale", where=name)
+    check_placeholders(name, "prompt", prompt, ["problem", "step"], ["previous"])
+    check_choice(name, "scope", scope, GradedScope)
+    if len(set(scale)) < max(len(scale), 2):
+        raise InputError(
+            "at least two grades, each once", got=repr(scale), argument="scale", where=name
+        )
     if cut_off == "ask" and asked is None:
         raise InputError(
             "asked, the text that asks for the grade behind a reasoning that was cut off",
@@ -114,14 +122,14 @@ def likert(
             (Turn("user", filled(prompt, problem=problem, previous=previous, step=whole)),)
         )
 
-    grade = pattern or _SCORE % "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    grade = _SCORE % "|".join(sorted(map(re.escape, words), key=len, reverse=True))
     verifier = WordVerdict(
         recipe,
         opening,
         words,
         values,
         sampling,
-        pattern=re.compile(grade),
+        pattern=verdict_pattern(name, "pattern", grade if pattern is None else pattern),
         by=by,
         asked=None if asked is None else Asked(asked, words),
         cut_off=cut_off,

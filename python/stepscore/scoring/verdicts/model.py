@@ -8,7 +8,7 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
-from stepscore.errors import Argument
+from stepscore.errors import Argument, InputError
 from stepscore.lists import as_lists
 from stepscore.ops.aggregate import Aggregation
 from stepscore.policies.texts import TextPolicy
@@ -253,7 +253,7 @@ class GenerativeRewardModel(ScoresAsynchronously):
             programs = [self._program(problem, steps, verdicts) for problem, steps in level]
             given = run(together(programs), self.policy)
             for prefix, each in zip(level, given, strict=True):
-                [verdicts[prefix]] = _or_missing(each, 1)
+                [verdicts[prefix]] = self._or_missing(each, 1)
         return [
             [verdicts[problem, steps[:end]] for end in range(1, len(steps) + 1)]
             for problem, steps in traces
@@ -266,8 +266,32 @@ class GenerativeRewardModel(ScoresAsynchronously):
         programs = [self._program(problem, steps, {}) for problem, steps in wanted]
         verdicts: dict[tuple[str, tuple[str, ...]], list[StepVerdict]] = {}
         for trace, each in zip(wanted, run(together(programs), self.policy), strict=True):
-            verdicts[trace] = _or_missing(each, len(trace[1]))
+            verdicts[trace] = self._or_missing(each, len(trace[1]))
         return [list(verdicts.get(trace, [])) for trace in traces]
+
+    def _or_missing(
+        self, given: Sequence[StepVerdict] | VerdictError, steps: int
+    ) -> list[StepVerdict]:
+        """Give the verdicts of some steps; of one whose score is none, why."""
+        if isinstance(given, VerdictError):
+            return [missing(str(given), [given.text])] * steps
+        if len(given) != steps:
+            raise InputError(
+                f"a verdict for each of {steps} steps",
+                got=f"{len(given)} of them",
+                argument="verifier",
+                where=self.recipe.name,
+            )
+        low, high = self.verifier.recipe.score_range
+        # Probabilities may add up to a bit more than 1.
+        least, most = low - 1e-6 * abs(low), high + 1e-6 * abs(high)
+        expected = f"expected a score in [{low:g}, {high:g}]"
+        return [
+            verdict
+            if verdict.fault is not None or least <= verdict.score <= most
+            else missing(f"{expected}; got {verdict.score}", verdict.texts)
+            for verdict in given
+        ]
 
     def _program(
         self, problem: str, steps: tuple[str, ...], verdicts: Known
@@ -306,9 +330,3 @@ class GenerativeRewardModel(ScoresAsynchronously):
         if options.nan == "error":
             check_verdicts(arguments, scores)
         return scores
-
-
-def _or_missing(given: Sequence[StepVerdict] | VerdictError, steps: int) -> list[StepVerdict]:
-    if isinstance(given, VerdictError):
-        return [missing(str(given), [given.text])] * steps
-    return list(given)

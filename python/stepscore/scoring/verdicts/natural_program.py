@@ -13,17 +13,20 @@ from stepscore.errors import InputError
 from stepscore.ops import VoteResult, vote
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
+from stepscore.scoring.score_options import check_choice, is_finite
 from stepscore.scoring.scores import StepScores
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_tells
 from stepscore.scoring.verdicts.words import no_verdict, said_at_the_end
 
 # (problem, steps up to the one that is judged) -> the texts that it rests on
 Premises = Callable[[str, Sequence[str]], Sequence[str]]
+
+Fallback = Literal["none", "plurality"]
 
 _ASK = (
     'Double-check the reasoning process, let\'s analyze its correctness, and end with "yes" or '
@@ -31,7 +34,13 @@ _ASK = (
 )
 _LABEL = re.compile(r"^\s*#(\d+)\.?\s*", re.MULTILINE)
 _CITED = re.compile(r"\(\s*by\s*([^)]*)\)")
-_WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+# A number, or a range of numbers, and what looks like a number that is no label.
+_LABELS = re.compile(r"#\s*(\d+)(?:\s*[-–]\s*#?\s*(\d+))?")
+_BARE = re.compile(r"(?:[,;&]|\band)\s*\d", re.IGNORECASE)
+# "no errors" is no verdict.
+_YES = re.compile(r"\byes\b|passes|not applicable|N/A", re.IGNORECASE)
+_NO = re.compile(r"\bno\b(?!\s+\w)", re.IGNORECASE)
+_LAST = re.compile(r"\b(yes|no)\W*\Z", re.IGNORECASE)
 _WRONG = re.compile(
     r"is incorrect|is not correct|partially correct|cannot determine|cannot confirm|fails",
     re.IGNORECASE,
@@ -63,8 +72,13 @@ def natural_program(
         votes, temperature, max_tokens: of the verifications of each step.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; votes, tokens or a temperature that no text can be drawn
+            by.
+
     Source: arXiv 2306.03872 and lz1oceani/verify_cot, ``run_verification.py``. There a text without
-    an answer counts as yes; here it gives no verdict.
+    an answer counts as yes, and of several words the first one, also the one in "no errors"; here
+    the first gives no verdict, and a line that ends in yes or no says that.
     """
     check_tells(policy, "natural_program")
     sampling = Sampling(max_tokens, temperature if votes > 1 else 0.0, votes=votes)
@@ -166,7 +180,7 @@ def elect_verified(
     answer_ids: Any,
     *,
     threshold: float = 0.5,
-    none_verified: Literal["none", "plurality"] = "none",
+    none_verified: Fallback = "none",
 ) -> VoteResult:
     """Elect an answer among the candidates whose every step is verified, by plurality.
 
@@ -179,16 +193,25 @@ def elect_verified(
     Returns:
         As `stepscore.vote` with the rule ``majority``.
 
+    Raises:
+        InputError: other classes than one whole number per candidate; an option that is none.
+
     Source: unanimity-plurality voting of arXiv 2306.03872.
     """
-    ids = np.array(answer_ids, dtype=np.int64)
-    if ids.shape != (len(scores),):
+    given = np.asarray(answer_ids)
+    if given.shape != (len(scores),) or not np.issubdtype(given.dtype, np.integer):
         raise InputError(
-            f"one class per candidate ({len(scores)})",
-            got=str(ids.shape),
+            f"one class per candidate ({len(scores)}), a whole number each",
+            got=f"{given.dtype} {list(given.shape)}",
             argument="answer_ids",
             where="elect_verified",
         )
+    if not is_finite(threshold):
+        raise InputError(
+            "a finite number", got=repr(threshold), argument="threshold", where="elect_verified"
+        )
+    check_choice("elect_verified", "none_verified", none_verified, Fallback)
+    ids = given.astype(np.int64)
     verified = np.array([len(steps) > 0 and bool((steps > threshold).all()) for steps in scores])
     if verified.any() or none_verified == "none":
         ids[~verified] = -1
@@ -196,11 +219,14 @@ def elect_verified(
 
 
 def _numbers(cited: str) -> list[int]:
-    """The labels of ``#1 #3`` or ``#1-#3``."""
-    found = [int(number) for number in re.findall(r"#\s*(\d+)", cited)]
-    if "-" in cited and len(found) == 2:
-        return list(range(found[0], found[1] + 1))
-    return found
+    """The labels of ``#1 #3``, ``#1-#3`` or ``#1, #3-5``; none where one cannot be read."""
+    numbers: list[int] = []
+    for first, last in _LABELS.findall(cited):
+        span = range(int(first), int(last or first) + 1)
+        if not span:
+            return []
+        numbers += span
+    return [] if _BARE.search(_LABELS.sub("", cited)) else numbers
 
 
 def _statement(step: str) -> str:
@@ -210,18 +236,17 @@ def _statement(step: str) -> str:
 
 
 def _says_yes(text: GeneratedText) -> bool:
-    """Whether the last line says yes, by the authors' words.
+    """Whether the last line says yes: by its last word, or by the authors' words in it.
 
     Raises:
-        VerdictError: it says neither, or was cut off.
+        VerdictError: it says neither or both, or was cut off.
     """
     lines = [line for line in said_at_the_end(text).splitlines() if line.strip()]
     last = lines[-1] if lines else ""
-    if "passes" in last or "not applicable" in last or "N/A" in last:
-        return True
-    if _WRONG.search(last):
-        return False
-    words = _WORD.findall(last)
-    if not words:
+    word = _LAST.search(last)
+    if word is not None:
+        return word[1].lower() == "yes"
+    good = _YES.search(last) is not None
+    if good == (_NO.search(last) is not None or _WRONG.search(last) is not None):
         raise no_verdict(text, 'a last line with "yes" or "no"')
-    return bool(words[-1].lower() == "yes")
+    return good

@@ -8,8 +8,8 @@ from functools import partial
 
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import By, Opening, WordVerdict, check_tells
 
 _SYSTEM = (
@@ -45,6 +45,9 @@ def pro_step(
         max_tokens: of the rationale, which is drawn without chance.
         by: the probability of the label, or the label itself.
         seed: has an effect only where a policy draws in spite of temperature 0.
+
+    Raises:
+        InputError: what is no policy; another way to read the verdict; fewer than one token.
 
     Source: keemminnke/PRO-Step, ``src/prmrag/training/critic_trainer.py`` and
     ``scripts/compare_voting_methods.py``. There a label without its partner among the 20 likeliest

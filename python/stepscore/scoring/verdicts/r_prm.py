@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import Asked, Opening, WordVerdict, check_tells
 
 _PROMPT = """\
@@ -68,6 +68,10 @@ def r_prm(
         votes: critiques of each step; the authors' K.
         temperature, max_tokens: of the critiques, which are drawn with top-p 0.95.
         seed: of everything that is drawn.
+
+    Raises:
+        InputError: what is no policy; votes, tokens or a temperature that no text can be drawn
+            by.
 
     Source: NJUNLP/R-PRM, ``src/prompts/GenPRM/GenPRM-evaluate-new3.json``,
     ``src/evaluate/GenPRM/evaluate-PRM-CoT.py`` and, for how steps are joined and drawn,

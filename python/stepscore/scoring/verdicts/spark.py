@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from stepscore.policies.texts import TextPolicy
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.trace_votes import ReadSteps, TraceVotes, words_of_steps
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import check_placeholders, check_tells
 
 
@@ -36,17 +36,22 @@ def spark(
         read: reads the verdicts; None for ``Step k: ... \boxed{correct}`` or ``incorrect``.
         seed: of everything that is drawn.
 
+    Raises:
+        InputError: what is no policy; a prompt without a placeholder, or with one that is not
+            filled in; a merge without a critique; votes, tokens or a temperature that no text
+            can be drawn by.
+
     Source: arXiv 2512.03244 (step-level self-consistency, and meta-critique); its prompts and the
     numbers of its verifications could not be verified.
     """
     check_tells(policy, "spark")
     check_placeholders("spark", "prompt", prompt, ["problem", "solution"])
-    prompts = {"verification": prompt}
+    prompts, shown = {"verification": prompt}, ["problem", "solution"]
     if critique is not None:
-        check_placeholders("spark", "critique", critique, ["verification"])
+        check_placeholders("spark", "critique", critique, ["verification"], shown)
         prompts["critique"] = critique
     if merge is not None:
-        check_placeholders("spark", "merge", merge, ["verification", "critique"])
+        check_placeholders("spark", "merge", merge, ["verification", "critique"], shown)
         if critique is None:
             check_placeholders("spark", "critique", "", ["verification"])
         prompts["merged"] = merge

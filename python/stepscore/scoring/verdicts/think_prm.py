@@ -10,8 +10,8 @@ from stepscore.policies.texts import TextPolicy, Turn
 from stepscore.recipes.layouts.step_numbers import split_at_numbers
 from stepscore.recipes.layouts.steps import split_at
 from stepscore.scoring.verdicts.model import GenerativeRewardModel
-from stepscore.scoring.verdicts.recipes import verdict_recipe
 from stepscore.scoring.verdicts.sampling import Sampling
+from stepscore.scoring.verdicts.verdict_recipe import verdict_recipe
 from stepscore.scoring.verdicts.word_verdict import Asked, Opening, WordVerdict, check_tells
 
 _INSTRUCTION = (
@@ -49,6 +49,10 @@ def think_prm(
         decision_temperature: T. SGLang's choice between texts, which the authors use, may average
             over the token before the answer as well, where a blank was healed: T = 2 gives that.
         seed: of everything that is drawn.
+
+    Raises:
+        InputError: what is no policy; votes, tokens or a temperature that no text can be drawn
+            by.
 
     Source: mukhal/ThinkPRM, ``prm/thinkprm_api.py`` and ``utils/helper.py``. There a server error
     gives the score 0.269; here the step has none.

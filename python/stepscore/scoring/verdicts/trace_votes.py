@@ -23,11 +23,14 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 BOXED = re.compile(r"\\boxed\{\s*(?:\\(?:text|textbf|mathrm|mathbf)\{)?([^{}]*)\}")
+# What stands in a box, and the braces and names of macros in it.
+_BOXES = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_MACROS = re.compile(r"\\[a-z]+|[{}]")
 # Begins what is said of the solution as a whole, which is no verdict about its last step.
 _OVERALL = re.compile(
     r"^\W*(?:(?:so|thus|hence|therefore|in|finally|the|this|my)\W+)*"
     r"(?:overall|conclusion|summary|final|(?:whole|entire|full|complete)\s+solution"
-    r"|solution\s+(?:as\s+a\s+whole|is\b)|all\s+(?:of\s+)?(?:the\s+)?steps)\b",
+    r"|solution\s+(?:as\s+a\s+whole|is\b)|all\s+(?:of\s+)?(?:the\s+)?steps|steps\s+\d+)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -91,7 +94,10 @@ class TraceVotes:
             text = yield from ask(self.sampling.request(turns, seeds(round_, number)))
             behind = self._behind(text)
             values[name] = behind
-        return self.read(text, behind, count)
+        votes = self.read(text, behind, count)
+        if len(votes) != count:
+            raise VerdictError(f"expected votes about {count} steps; got {len(votes)}", text.text)
+        return votes
 
     def _behind(self, text: GeneratedText) -> str:
         """What stands behind the reasoning; all of a text that does not show any."""
@@ -103,17 +109,24 @@ def words_of_steps(
 ) -> ReadSteps:
     r"""Read ``Step k: ... \boxed{correct}``: the boxed word below each step's heading.
 
-    What is said of the solution as a whole counts for no step. A step has no vote that the text
-    says nothing about, of which it says two things, or in whose part it was cut off.
+    What is said of the solution as a whole, or of several steps, counts for no step. A step has no
+    vote that the text says nothing about, of which it says two things or half a thing
+    (``\boxed{not correct}``), or in whose part it was cut off.
     """
     values = dict.fromkeys(good, 1.0) | dict.fromkeys(bad, 0.0)
+    among_others = re.compile(rf"\b(?:{'|'.join(map(re.escape, values))})\b")
 
     def read(text: GeneratedText, behind: str, count: int) -> list[Vote | VerdictError]:
         said: dict[int, set[float]] = {}
         parts = parts_of_steps(behind)
         for number, part in parts:
-            words = [word.strip().lower() for word in BOXED.findall(part)]
-            said.setdefault(number, set()).update(values[word] for word in words if word in values)
+            given = said.setdefault(number, set())
+            for box in _BOXES.findall(part):
+                word = _MACROS.sub("", box).strip().lower()
+                if word in values:
+                    given.add(values[word])
+                elif among_others.search(word):  # as of "not correct": it says neither
+                    given.update((0.0, 1.0))
         if text.truncated and parts:
             del said[parts[-1][0]]
         strange = [number for number in said if said[number] and not 1 <= number <= count]

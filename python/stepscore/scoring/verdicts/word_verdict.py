@@ -6,14 +6,17 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Literal
 
 from stepscore.errors import Argument, InputError
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
+from stepscore.scoring.score_options import check_choice
 from stepscore.scoring.verdicts.programs import Program, VerdictError, ask, together
 from stepscore.scoring.verdicts.sampling import Sampling
 from stepscore.scoring.verdicts.verdict import Scope, Seeds, StepVerdict, Vote, decide
+from stepscore.scoring.verdicts.verdict_arguments import check_words
 from stepscore.scoring.verdicts.words import (
     THINKING_ENDS,
     Missing,
@@ -25,10 +28,20 @@ from stepscore.scoring.verdicts.words import (
     say_next,
 )
 
+# Braces around these are meant as a placeholder, whichever of them a family fills in.
+_PLACEHOLDERS = frozenset(
+    {"problem", "question", "step", "steps", "previous", "number", "solution", "response"}
+)
+# Braces around anything else are text, as in \boxed{} and \frac{a}{b}.
+_IN_BRACES = re.compile(r"\{([A-Za-z_]+)\}")
+
 # probability: of the verdict's words, renormalised;  text: the word alone, 0 or 1.
 By = Literal["probability", "text"]
 # error: no verdict;  ask: the verdict is asked for all the same, which is called budget forcing.
 CutOff = Literal["error", "ask"]
+Which = Literal["first", "last"]
+# What one of its texts judges.
+_Judged = Literal["step", "solution"]
 
 
 @dataclass(frozen=True)
@@ -110,10 +123,29 @@ class WordVerdict:
     stop: tuple[str, ...] = ()
     cut_off: CutOff = "error"
     missing: Missing = "floor"
-    which: Literal["first", "last"] = "last"
+    which: Which = "last"
     scope: Scope = "step"
     decision_temperature: float = 1.0
     tool: Tool | None = None
+
+    def __post_init__(self) -> None:
+        call = self.recipe.name.replace("-", "_")
+        for name, value, kind in (
+            ("by", self.by, By),
+            ("cut_off", self.cut_off, CutOff),
+            ("missing", self.missing, Missing),
+            ("which", self.which, Which),
+            ("scope", self.scope, _Judged),
+        ):
+            check_choice(call, name, value, kind)
+        check_words(call, self.words, self.values)
+        if not self.decision_temperature > 0:
+            raise InputError(
+                "a number above 0",
+                got=repr(self.decision_temperature),
+                argument="decision_temperature",
+                where=call,
+            )
 
     @property
     def logprobs(self) -> int:
@@ -220,11 +252,24 @@ class WordVerdict:
         return math.fsum(v * p for v, p in zip(self.values, probabilities, strict=True))
 
 
-def check_placeholders(call: str, argument: str, template: str, names: Sequence[str]) -> None:
-    """Refuse a prompt that does not show what is judged.
+def check_placeholders(
+    call: str,
+    argument: str,
+    template: str,
+    names: Sequence[str],
+    others: Sequence[str] = (),
+) -> None:
+    """Refuse a prompt that does not show what is judged, or shows what nobody fills in.
+
+    Args:
+        call: of the family, for messages.
+        argument: that holds the prompt.
+        template: the prompt.
+        names: placeholders that it must have.
+        others: those that it may have.
 
     Raises:
-        InputError: the first placeholder that is not there.
+        InputError: the first placeholder that is not there, or that stays as it is.
     """
     if not isinstance(template, str):
         raise InputError(
@@ -239,6 +284,29 @@ def check_placeholders(call: str, argument: str, template: str, names: Sequence[
                 f"a prompt with the placeholder {{{name}}}",
                 got=repr(template[:60]),
                 advice=f"write {{{name}}} where it belongs",
+                argument=argument,
+                where=call,
+            )
+    refuse_strays(call, argument, template, (*names, *others))
+
+
+def refuse_strays(call: str, argument: str, template: str, names: Sequence[str]) -> None:
+    """Refuse a placeholder that nobody fills in: the model would be told it as it stands.
+
+    Args:
+        call: of the family, for messages.
+        argument: that holds the prompt.
+        template: the prompt.
+        names: the placeholders that are filled in.
+    """
+    for name in _IN_BRACES.findall(template):
+        near = get_close_matches(name, names, 1, cutoff=0.7)
+        if name not in names and (near or name in _PLACEHOLDERS):
+            meant = f"did you mean {{{near[0]}}}? " if near else ""
+            raise InputError(
+                f"no placeholder but {' and '.join(f'{{{each}}}' for each in names)}",
+                got=f"{{{name}}}, which would be told as it stands",
+                advice=f"{meant}other braces are text",
                 argument=argument,
                 where=call,
             )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from stepscore.policies.texts import GeneratedText, Token
 from stepscore.scoring.verdicts.programs import VerdictError
 
-# floor: the least of the log-probabilities that are told, which bounds it from above;
-# error: no verdict.
+# floor: the least of the log-probabilities that are told, which bounds it from above, where other
+# tokens than the verdict's words are told;  error: no verdict.
 Missing = Literal["floor", "error"]
 _QUOTED = 80  # characters of a text in a reason
 _THINKING, THINKING_ENDS = "<think>", "</think>"
@@ -44,8 +44,9 @@ def read_words(
     """Read the probability of each word where a text gives its verdict.
 
     A word of several tokens counts by its first one. A likely token stands for a word if it has the
-    same characters before it as the token of the verdict, and the same upper and lower case; a
-    part of a word, of two letters at least, if no other word begins so.
+    same characters before it as the token of the verdict, and the same upper and lower case; so
+    does a part of a word, of two letters at least, but of one that begins several words it cannot
+    be told which is meant.
 
     Args:
         text: with the likeliest tokens at every place.
@@ -57,7 +58,8 @@ def read_words(
 
     Raises:
         VerdictError: no verdict, or one that may still have changed; tokens that do not spell it,
-            or do not tell one word from another; under ``missing="error"`` a word that is not told.
+            or do not tell one word from another; under ``missing="error"``, or where no others are
+            told, a word that is not told.
     """
     match = find_verdict(text, pattern, which, before)
     joined = "".join(token.text for token in text.tokens)
@@ -79,25 +81,18 @@ def read_words(
     except StopIteration:
         raise VerdictError(f"expected one of {', '.join(words)}; got {said!r}", text.text) from None
     trail = rest.removeprefix(said) if rest.startswith(said) else ""
-    logprobs: list[float] = []
+    pieces: dict[str, str | None] = {}
     for each, form in forms.items():
         others = [other for key, other in forms.items() if key != each]
-        piece = token.text if each == word else _piece_of(form, others, entries, lead, trail)
-        if each == word and rest != said + trail and any(o.startswith(rest) for o in others):
-            raise _ambiguous(rest, words, text.text)
+        piece = token.text if each == word else _piece_of(form, entries, lead, trail)
+        begins = rest if each == word else (piece or "").removeprefix(lead)
+        part = begins not in ("", form, form + trail)
+        if part and any(other.startswith(begins) for other in others):
+            raise _ambiguous(begins, words, text.text)
         if piece is None:
             _check_no_prefix(form, [lead + o for o in others], lead, entries, words, text.text)
-        if piece is not None:
-            logprobs.append(entries[piece])
-        elif missing == "floor" and token.top:
-            logprobs.append(min(value for _, value in token.top))
-        else:
-            raise VerdictError(
-                f"{form!r} is not among the {len(token.top)} likeliest tokens that the server "
-                "tells",
-                text.text,
-            )
-    return WordReading(word, _normalised(logprobs, text.text))
+        pieces[form] = piece
+    return WordReading(word, _normalised(_told(pieces, entries, token, missing, text), text.text))
 
 
 def read_next(
@@ -116,29 +111,26 @@ def read_next(
 
     Raises:
         VerdictError: no token; none of the words is among the likeliest, or under
-            ``missing="error"`` one of them is not.
+            ``missing="error"``, or where no others are told, one of them is not.
     """
     if not text.tokens:
         raise VerdictError("the policy tells no tokens", text.text)
     token = text.tokens[0]
     entries = dict(reversed(token.top))
     entries.setdefault(token.text, token.logprob)
-    logprobs = [entries.get(form) for form in forms]
-    if not any(value is not None for value in logprobs) or (
-        missing == "error" and None in logprobs
-    ):
+    pieces = {form: form if form in entries else None for form in forms}
+    if not any(pieces.values()):
         raise VerdictError(
             f"expected {' and '.join(map(repr, forms))} among the {len(token.top)} likeliest "
             f"tokens; got {', '.join(repr(piece) for piece in list(entries)[:5])} and so on",
             text.text,
         )
-    for form, value in zip(forms, logprobs, strict=True):
-        if value is None:
+    for form, piece in pieces.items():
+        if piece is None:
             others = [other for other in forms if other != form]
             _check_no_prefix(form, others, "", entries, forms, text.text)
-    floor = min(value for _, value in token.top) if token.top else token.logprob
-    told = [(floor if value is None else value) / temperature for value in logprobs]
-    return _normalised(told, text.text)
+    told = _told(pieces, entries, token, missing, text)
+    return _normalised([value / temperature for value in told], text.text)
 
 
 def say_next(text: GeneratedText, forms: Sequence[str]) -> tuple[float, ...]:
@@ -212,9 +204,9 @@ def find_verdict(
         VerdictError: there is none; the reason says whether the text was cut.
     """
     match = _verdict_in(text.text, pattern, which, before)
-    if match is None:
+    if match is None or match[1] is None:
         raise no_verdict(text, f"a text with {pattern.pattern!r}")
-    alone = match[1] is not None and match[1].strip() == text.text.strip()
+    alone = match[1].strip() == text.text.strip()
     if text.truncated and not alone and not (which == "first" and is_settled(text, match, before)):
         raise no_verdict(text, f"a text that ends, and not behind {match[0]!r}")
     return match
@@ -259,17 +251,35 @@ def _token_at(tokens: Sequence[Token], at: int) -> tuple[Token, str, str]:
     raise VerdictError("the server tells no token of the verdict")
 
 
-def _piece_of(
-    form: str, others: Sequence[str], entries: dict[str, float], lead: str, trail: str
-) -> str | None:
+def _told(
+    pieces: Mapping[str, str | None],
+    entries: Mapping[str, float],
+    token: Token,
+    missing: Missing,
+    text: GeneratedText,
+) -> list[float]:
+    """The log-probability of each word, by the likely token that stands for it."""
+    lacking = [form for form, piece in pieces.items() if piece is None]
+    # Of tokens that are the words themselves none says how unlikely another word is.
+    others = [value for piece, value in token.top if piece not in pieces.values()]
+    if lacking and (missing == "error" or not others):
+        raise VerdictError(
+            f"{lacking[0]!r} is not among the {len(token.top)} likeliest tokens that the server "
+            "tells" + ("" if others else ", and none but the verdict's words is"),
+            text.text,
+        )
+    floor = min((value for _, value in token.top), default=math.nan)
+    return [floor if piece is None else entries[piece] for piece in pieces.values()]
+
+
+def _piece_of(form: str, entries: Mapping[str, float], lead: str, trail: str) -> str | None:
     """The likely token that stands for a word; None without one."""
     for piece in (lead + form + trail, lead + form):
         if piece in entries:
             return piece
     for length in range(len(form) - 1, 1, -1):
         if lead + form[:length] in entries:
-            shared = any(other.startswith(form[:length]) for other in others)
-            return None if shared else lead + form[:length]
+            return lead + form[:length]
     return None
 
 
@@ -305,8 +315,10 @@ def _ambiguous(token: str, words: Sequence[str], text: str) -> VerdictError:
 
 def _normalised(logprobs: Sequence[float], text: str) -> tuple[float, ...]:
     most = max(logprobs)
-    if not math.isfinite(most):
-        raise VerdictError(f"expected finite log-probabilities of the verdict; got {most}", text)
+    if not math.isfinite(most) or any(map(math.isnan, logprobs)):
+        raise VerdictError(
+            f"expected finite log-probabilities of the verdict; got {list(logprobs)}", text
+        )
     weights = [math.exp(value - most) for value in logprobs]
     total = math.fsum(weights)
     return tuple(weight / total for weight in weights)

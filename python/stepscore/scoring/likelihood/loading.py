@@ -28,7 +28,7 @@ from stepscore.scoring.forward.head import HeadWeights
 from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.likelihood.engine import ReferenceModel
-from stepscore.scoring.likelihood.output_matrix import OutputMatrix
+from stepscore.scoring.likelihood.likelihood_head import LikelihoodHead
 from stepscore.scoring.likelihood.token_logprob import rows_move
 from stepscore.scoring.loaded_weights import LoadedWeights
 
@@ -95,7 +95,7 @@ def load_reference(
 
 def load_output_matrix(
     checkpoint: Checkpoint, recipe: Recipe, backbone: torch.nn.Module
-) -> OutputMatrix:
+) -> LikelihoodHead:
     """Read the output matrix: the embeddings of the backbone where the two are tied.
 
     Raises:
@@ -127,7 +127,7 @@ def load_output_matrix(
             where="load",
         )
     added = checkpoint.tensor(bias[0]).to(device, dtype) if bias else None
-    return OutputMatrix(recipe, weight, added)
+    return LikelihoodHead(recipe, weight, added)
 
 
 def reference_length(most: int | None, reference: Checkpoint | None, recipe: Recipe) -> int | None:
@@ -137,12 +137,12 @@ def reference_length(most: int | None, reference: Checkpoint | None, recipe: Rec
 
 
 def sharing_of_both(
-    sharing: Sharing, head: HeadWeights | OutputMatrix, reference: ReferenceModel | None
+    sharing: Sharing, head: HeadWeights | LikelihoodHead, reference: ReferenceModel | None
 ) -> Sharing:
     """Say how scores move that come from output matrices and from two models: as any of these."""
     if sharing.moves is not None:
         return sharing
-    if isinstance(head, OutputMatrix) and rows_move(head.weight):
+    if isinstance(head, LikelihoodHead) and rows_move(head.weight):
         by = MOVES_BY[torch.float32]
         sharing = replace(sharing, moves=f"by about {by}: the rows of its output matrix move here")
     elif reference is not None and reference.sharing.moves is not None:

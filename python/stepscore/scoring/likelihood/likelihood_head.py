@@ -15,7 +15,7 @@ from stepscore.scoring.likelihood.token_logprob import token_logprob
 
 
 @dataclass(frozen=True, eq=False)
-class OutputMatrix:
+class LikelihoodHead:
     """A language model's output matrix, in the model's number format and on its device.
 
     Attributes:

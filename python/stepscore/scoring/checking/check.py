@@ -24,7 +24,7 @@ from stepscore.scoring.checking.findings import (
     about_tokens,
 )
 from stepscore.scoring.checking.layout import LaidOut, compare_layouts
-from stepscore.scoring.checking.reading import SlowReading, load_slow_reading
+from stepscore.scoring.checking.reading import SlowReading, load_slow_reading, refuse_unknown
 from stepscore.scoring.checking.report import CheckReport, Difference, Finding
 from stepscore.scoring.checking.template import about_template
 from stepscore.scoring.checking.traces import CheckTrace, built_in_traces
@@ -115,6 +115,7 @@ def check_model(
     else:
         loaded, said = prm, []
         checkpoint = _checkpoint_of(prm)
+    refuse_unknown(loaded.recipe)
     engine = _Engine.of(loaded, traces)
     engine.findings += _from_loading(said)
     where = loaded.device
@@ -250,7 +251,13 @@ def _compare(
         *_recipe_of(engine, checkpoint, exact),
         *about_tokens(engine.recipe, engine.tokenizer, engine.laid_out),
         *about_files(exact, with_tokenizer(checkpoint).folder),
-        *about_tokenizer(engine.recipe, exact, _stock(checkpoint), engine.laid_out),
+        *about_tokenizer(
+            engine.recipe,
+            exact,
+            _stock(checkpoint),
+            engine.laid_out,
+            with_tokenizer(checkpoint).folder,
+        ),
         *about_template(engine.tokenizer, engine.laid_out[0]),
         *about_scores(
             engine.recipe, engine.values[:, 0], right, "the traces" if built_in else "the file"
