@@ -60,7 +60,9 @@ class Scan {
       if (key == fields_.problem) return line.peek() == '"' && line.skip_value();
       return key != fields_.result && line.skip_value();
     });
-    if (!whole || !line.at_end() || !has_id || !has_candidates || candidates() == out_.offsets.back()) return false;
+    if (!whole || !line.at_end() || !has_id || !has_candidates ||
+        candidates() == out_.offsets.back())
+      return false;
     out_.ids.push_back(std::move(id));
     out_.known.push_back(std::move(known));
     return true;
@@ -77,9 +79,8 @@ class Scan {
       return line.read_text(&*candidate.text) && put(candidate);
     }
     return line.read_object([&](std::string_view key) {
-             return read_field(line, key, candidate);
-           }) &&
-           put(candidate);
+      return read_field(line, key, candidate);
+    }) && put(candidate);
   }
 
   bool read_field(JsonCursor& line, std::string_view key, Candidate& candidate) {
@@ -122,9 +123,14 @@ class Scan {
 
   static bool read_flag(JsonCursor& line, int8_t* flag) {
     switch (line.peek()) {
-      case 't': *flag = 1; return line.take_word("true");
-      case 'f': *flag = 0; return line.take_word("false");
-      default: return line.take_word("null");
+      case 't':
+        *flag = 1;
+        return line.take_word("true");
+      case 'f':
+        *flag = 0;
+        return line.take_word("false");
+      default:
+        return line.take_word("null");
     }
   }
 

@@ -190,7 +190,8 @@ class Writer {
     out_.append(", \"answer\": ");
     write_answer(winner);
     append_number_or_null(votes_.score[at], &out_.append(", \"score\": "));
-    out_.append(votes_.tied[at] ? ", \"tied\": true, \"margin\": " : ", \"tied\": false, \"margin\": ");
+    out_.append(votes_.tied[at] ? ", \"tied\": true, \"margin\": "
+                                : ", \"tied\": false, \"margin\": ");
     append_number_or_null(votes_.margin[at], &out_);
     out_ += '}';
   }
@@ -215,13 +216,27 @@ void append_text(std::string_view value, std::string* text) {
   text->push_back('"');
   for (const char byte : value) {
     switch (byte) {
-      case '"': text->append("\\\""); break;
-      case '\\': text->append("\\\\"); break;
-      case '\b': text->append("\\b"); break;
-      case '\f': text->append("\\f"); break;
-      case '\n': text->append("\\n"); break;
-      case '\r': text->append("\\r"); break;
-      case '\t': text->append("\\t"); break;
+      case '"':
+        text->append("\\\"");
+        break;
+      case '\\':
+        text->append("\\\\");
+        break;
+      case '\b':
+        text->append("\\b");
+        break;
+      case '\f':
+        text->append("\\f");
+        break;
+      case '\n':
+        text->append("\\n");
+        break;
+      case '\r':
+        text->append("\\r");
+        break;
+      case '\t':
+        text->append("\\t");
+        break;
       default:
         if (static_cast<unsigned char>(byte) < 0x20) {
           text->append("\\u00").append({kHex[byte >> 4], kHex[byte & 15]});

@@ -14,10 +14,14 @@ py::object to_python(const std::string& text) {
 
 py::object to_python(const JsonValue& value) {
   switch (value.kind) {
-    case JsonValue::Kind::kText: return to_python(value.text);
-    case JsonValue::Kind::kInteger: return py::int_(value.integer);
-    case JsonValue::Kind::kReal: return py::float_(value.real);
-    case JsonValue::Kind::kNull: break;
+    case JsonValue::Kind::kText:
+      return to_python(value.text);
+    case JsonValue::Kind::kInteger:
+      return py::int_(value.integer);
+    case JsonValue::Kind::kReal:
+      return py::float_(value.real);
+    case JsonValue::Kind::kNull:
+      break;
   }
   return py::none();
 }
@@ -60,9 +64,9 @@ py::tuple bound_scan_records(const Lines& lines, int64_t start, int64_t stop, co
 
 void bind_record_scan(py::module_& module) {
   module.def("scan_records", bound_scan_records, py::arg("lines"), py::arg("start"),
-             py::arg("stop"), py::arg("id"),
-             py::arg("problem"), py::arg("candidates"), py::arg("answer"), py::arg("result"),
-             py::arg("steps"), py::arg("given"), py::arg("bounded"), py::arg("most"));
+             py::arg("stop"), py::arg("id"), py::arg("problem"), py::arg("candidates"),
+             py::arg("answer"), py::arg("result"), py::arg("steps"), py::arg("given"),
+             py::arg("bounded"), py::arg("most"));
 }
 
 }  // namespace stepscore

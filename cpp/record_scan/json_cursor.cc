@@ -82,11 +82,21 @@ std::string JsonText::decoded() const {
     const char kind = raw[next + 1];
     i = next + 2;
     switch (kind) {
-      case 'b': text.push_back('\b'); break;
-      case 'f': text.push_back('\f'); break;
-      case 'n': text.push_back('\n'); break;
-      case 'r': text.push_back('\r'); break;
-      case 't': text.push_back('\t'); break;
+      case 'b':
+        text.push_back('\b');
+        break;
+      case 'f':
+        text.push_back('\f');
+        break;
+      case 'n':
+        text.push_back('\n');
+        break;
+      case 'r':
+        text.push_back('\r');
+        break;
+      case 't':
+        text.push_back('\t');
+        break;
       case 'u': {
         unsigned code = hex4(raw.data() + i);
         i += 4;
@@ -97,7 +107,8 @@ std::string JsonText::decoded() const {
         append_utf8(code, &text);
         break;
       }
-      default: text.push_back(kind);  // a quote, a slash, a backslash
+      default:
+        text.push_back(kind);  // a quote, a slash, a backslash
     }
   }
   return text;
@@ -106,7 +117,8 @@ std::string JsonText::decoded() const {
 bool JsonNumber::as_double(double* value) const {
   if (whole && raw == "-0") return false;  // to Python's int it is 0
   const auto [end, fault] = std::from_chars(raw.data(), raw.data() + raw.size(), *value);
-  if (fault != std::errc() || end != raw.data() + raw.size() || !std::isfinite(*value)) return false;
+  if (fault != std::errc() || end != raw.data() + raw.size() || !std::isfinite(*value))
+    return false;
   // Implementations differ in what they make of a number that is too small for a double.
   const std::string_view digits = raw.substr(0, raw.find_first_of("eE"));
   return *value != 0 || digits.find_first_of("123456789") == std::string_view::npos;
@@ -219,9 +231,12 @@ bool JsonCursor::skip_value(int depth) {
       return read_object([this, depth](std::string_view) { return skip_value(depth + 1); });
     case '[':
       return read_list([this, depth] { return skip_value(depth + 1); });
-    case 't': return take_word("true");
-    case 'f': return take_word("false");
-    case 'n': return take_word("null");
+    case 't':
+      return take_word("true");
+    case 'f':
+      return take_word("false");
+    case 'n':
+      return take_word("null");
     default: {
       JsonNumber number;
       return read_number(&number);

@@ -53,8 +53,9 @@ TEST(records_become_columns) {
 }
 
 TEST(what_follows_a_line_that_is_not_plain_is_left) {
-  for (const char* odd : {"", "{", "[]", "{}", "{\"id\": 1, \"candidates\": [{\"step_scores\": [2]}]}",
-                          "{\"id\": 1, \"candidates\": [{\"step_scores\": [1]}]} x"}) {
+  for (const char* odd :
+       {"", "{", "[]", "{}", "{\"id\": 1, \"candidates\": [{\"step_scores\": [2]}]}",
+        "{\"id\": 1, \"candidates\": [{\"step_scores\": [1]}]} x"}) {
     const RecordScan read = scan({kLines[0], kLines[1], odd, kLines[0]});
     EXPECT(read.ids.size() == 2, odd);
     EXPECT(is_whole(read, kSteps), odd);

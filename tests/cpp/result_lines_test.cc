@@ -25,11 +25,22 @@ std::string quoted(std::string_view value) {
 
 TEST(numbers_are_those_of_python) {
   const std::pair<double, const char*> cases[] = {
-      {0.0, "0.0"},       {-0.0, "-0.0"},      {1.0, "1.0"},     {-1.5, "-1.5"},
-      {0.1, "0.1"},       {123.25, "123.25"},  {1e-4, "0.0001"}, {1.25e-4, "0.000125"},
-      {1e-5, "1e-05"},    {1.5e-7, "1.5e-07"}, {1e15, "1000000000000000.0"},
-      {1e16, "1e+16"},    {1.5e16, "1.5e+16"}, {5e-324, "5e-324"},
-      {1e100, "1e+100"},  {-2.5e-200, "-2.5e-200"},
+      {0.0, "0.0"},
+      {-0.0, "-0.0"},
+      {1.0, "1.0"},
+      {-1.5, "-1.5"},
+      {0.1, "0.1"},
+      {123.25, "123.25"},
+      {1e-4, "0.0001"},
+      {1.25e-4, "0.000125"},
+      {1e-5, "1e-05"},
+      {1.5e-7, "1.5e-07"},
+      {1e15, "1000000000000000.0"},
+      {1e16, "1e+16"},
+      {1.5e16, "1.5e+16"},
+      {5e-324, "5e-324"},
+      {1e100, "1e+100"},
+      {-2.5e-200, "-2.5e-200"},
       {9999999999999998.0, "9999999999999998.0"},
       {1.7976931348623157e308, "1.7976931348623157e+308"}};
   for (const auto& [value, text] : cases) EXPECT(number(value) == text, number(value));
@@ -55,16 +66,17 @@ TEST(a_line_by_hand) {
                                     ranks,   answers, classes,      1,         head_of, heads};
   const std::string text = result_lines(lines, provenance, 2, candidates,
                                         {winner, score, tied, margin}, {"r", columns, 1, rules, 1});
-  EXPECT(text ==
-             R"({"id": 1, "r": {"candidates": [{"step_scores": [0.5], "scores": {"min": 0.5}, )"
-             R"("rank": 1, "answer": "4", "answer_class": 0}, {"skipped": "?", "step_scores": null, )"
-             R"("scores": {"min": null}, "rank": null, "answer": null, "answer_class": -1}], )"
-             R"("votes": {"majority": {"min": {"winner": 0, "answer": "4", "score": 2.0, )"
-             R"("tied": true, "margin": null}}}, "provenance": null}})"
-             "\n"
-             R"({"id": 2, "r": {"candidates": [{"step_scores": [1.0, null], "truncated": 1, )"
-             R"("scores": {"min": null}, "rank": 1, "answer": "x", "answer_class": 0}], )"
-             R"("votes": {"majority": {"min": null}}, "provenance": {}}})"
-             "\n",
-         text);
+  EXPECT(
+      text ==
+          R"({"id": 1, "r": {"candidates": [{"step_scores": [0.5], "scores": {"min": 0.5}, )"
+          R"("rank": 1, "answer": "4", "answer_class": 0}, {"skipped": "?", "step_scores": null, )"
+          R"("scores": {"min": null}, "rank": null, "answer": null, "answer_class": -1}], )"
+          R"("votes": {"majority": {"min": {"winner": 0, "answer": "4", "score": 2.0, )"
+          R"("tied": true, "margin": null}}}, "provenance": null}})"
+          "\n"
+          R"({"id": 2, "r": {"candidates": [{"step_scores": [1.0, null], "truncated": 1, )"
+          R"("scores": {"min": null}, "rank": 1, "answer": "x", "answer_class": 0}], )"
+          R"("votes": {"majority": {"min": null}}, "provenance": {}}})"
+          "\n",
+      text);
 }

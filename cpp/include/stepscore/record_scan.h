@@ -34,16 +34,16 @@ struct JsonValue {
 };
 
 struct RecordScan {
-  std::vector<JsonValue> ids;        // [records]: a text that is not empty, or a whole number
-  std::vector<JsonValue> known;      // [records]: the known answer; null where there is none
-  std::vector<int64_t> offsets;      // [records + 1], of the candidates
-  std::vector<double> step_scores;   // [steps]; none unless wanted
-  std::vector<int64_t> step_offsets; // [candidates + 1]
-  std::vector<double> scores;        // [candidates]; none unless wanted
-  std::vector<int8_t> correct;       // [candidates]: 1, 0, or -1 where it is not said
-  std::vector<int64_t> answer;       // [candidates]: into `answers`; -1 = not stated
-  std::vector<JsonValue> answers;    // every spelling once
-  std::vector<int64_t> solution;     // [candidates]: into `solutions`; -1 = none, or not needed
+  std::vector<JsonValue> ids;          // [records]: a text that is not empty, or a whole number
+  std::vector<JsonValue> known;        // [records]: the known answer; null where there is none
+  std::vector<int64_t> offsets;        // [records + 1], of the candidates
+  std::vector<double> step_scores;     // [steps]; none unless wanted
+  std::vector<int64_t> step_offsets;   // [candidates + 1]
+  std::vector<double> scores;          // [candidates]; none unless wanted
+  std::vector<int8_t> correct;         // [candidates]: 1, 0, or -1 where it is not said
+  std::vector<int64_t> answer;         // [candidates]: into `answers`; -1 = not stated
+  std::vector<JsonValue> answers;      // every spelling once
+  std::vector<int64_t> solution;       // [candidates]: into `solutions`; -1 = none, or not needed
   std::vector<std::string> solutions;  // the texts of candidates that state no answer
 };
 

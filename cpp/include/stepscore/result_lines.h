@@ -1,5 +1,5 @@
-// The results of records -> their lines of JSON, as Python's json writes them without ASCII escapes.
-// GPU: no sense: text lives on the host
+// The results of records -> their lines of JSON, as Python's json writes them without ASCII
+// escapes. GPU: no sense: text lives on the host
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@ namespace stepscore {
 
 // Of every candidate; a null pointer: nothing of that kind is written.
 struct CandidateResults {
-  const int64_t* offsets;       // [records + 1]
-  const double* step_scores;    // [steps]; what is not finite becomes null
-  const int64_t* step_offsets;  // [candidates + 1]
-  const int64_t* truncated;     // [candidates], written where it is not 0
-  const bool* skipped;          // [candidates]: neither step scores nor a rank
-  const double* scores;         // [candidates, columns]
-  const int64_t* ranks;         // [candidates]
+  const int64_t* offsets;           // [records + 1]
+  const double* step_scores;        // [steps]; what is not finite becomes null
+  const int64_t* step_offsets;      // [candidates + 1]
+  const int64_t* truncated;         // [candidates], written where it is not 0
+  const bool* skipped;              // [candidates]: neither step scores nor a rank
+  const double* scores;             // [candidates, columns]
+  const int64_t* ranks;             // [candidates]
   const std::string_view* answers;  // [candidates]; data() null: none
   const int64_t* classes;           // [candidates], with the answers
   int64_t heads;                    // fields that stand first in some candidates
