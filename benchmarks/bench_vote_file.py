@@ -1,15 +1,22 @@
 """What ``stepscore vote`` does with records once they are read, stage by stage.
 
 400 problems of 16 candidates with step scores and answers. Reading the lines is a group of its own:
-it is most of the command, and what comes after is compared with one call of `stepscore.vote` for
-each pair of rule and column, as a script would make them.
+what comes after is compared with one call of `stepscore.vote` for each pair of rule and column, as
+a script would make them.
+
+The bars of the whole command, 2 million candidates of 8 step scores with answers, are measured in a
+process of its own: processor time, and the most memory that it ever had. Records that are read one
+by one, as all were once, are the comparison.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +26,9 @@ import stepscore
 from stepscore.cli.main import main
 from stepscore.files import LineReader
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
+from stepscore.jobs.scored_lines import ScoredLines
 from stepscore.jobs.votes import vote_on
-from stepscore.records import Fields, Record, parse_records
+from stepscore.records import Fields, RecordColumns, line_blocks
 from stepscore.report.summary import Summary
 from stepscore.voting import VoteSettings, parse_rules
 
@@ -67,14 +75,15 @@ def refuse(error: Exception) -> None:
     raise error
 
 
-def read(source: str) -> tuple[list[Record], LayoutCheck]:
+def read(source: str) -> tuple[RecordColumns, LayoutCheck]:
     check = LayoutCheck()
     with LineReader(source) as lines:
-        records = list(parse_records(iter(lines), Fields(), "scores", refuse, check.check))
+        reader = ScoredLines(Fields(), check, refuse)
+        (records,) = reader.chunks(line_blocks(lines), PROBLEMS * CANDIDATES)
     return records, check
 
 
-def work(records: list[Record], check: LayoutCheck, settings: VoteSettings) -> list[str]:
+def work(records: RecordColumns, check: LayoutCheck, settings: VoteSettings) -> list[str]:
     """From records read to table written."""
     assert check.layout is not None
     scored = read_scores(records, check.layout)
@@ -144,3 +153,93 @@ def arrays_of(source: str) -> tuple[Any, Any, Any]:
     scored = read_scores(records, check.layout)
     voted = vote_on(scored)
     return voted.answers.classes, scored.scores.totals, scored.scores.offsets
+
+
+# --- the bars ---------------------------------------------------------------------------------
+
+LARGE, OF_A_PROBLEM, STEPS = 2_000_000, 16, 8
+WORDS = ["so", "we", "add", "$x = 3$", r"\frac{a}{b}", 'it "is"', "then\n"]
+PROGRAM = """
+import sys, time
+from stepscore.cli.main import main
+if sys.argv[1] == "one by one":
+    from stepscore.records import LineBlock
+    LineBlock.scan = lambda *arguments: None
+began = time.process_time()
+status = main(["vote", *sys.argv[2:], "-q", "--overwrite"])
+spent = time.process_time() - began
+most = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+print(status, spent, most.split()[1])
+"""
+
+
+def large_records(candidates: int, characters: int) -> Iterator[dict[str, Any]]:
+    draw = random.Random(0)
+    for number in range(candidates // OF_A_PROBLEM):
+        answers = [str(draw.randrange(1000)) for _ in range(6)]
+        tries: list[dict[str, Any]] = []
+        for _ in range(OF_A_PROBLEM):
+            text = {"text": " ".join(draw.choices(WORDS, k=characters // 6))} if characters else {}
+            answer = answers[min(int(draw.expovariate(0.7)), 5)]
+            scores = [round(draw.random(), 4) for _ in range(STEPS)]
+            tries.append({**text, "answer": answer, "step_scores": scores})
+        yield {"id": f"problem {number}", "answer": answers[0], "candidates": tries}
+
+
+def write_large(path: Path, candidates: int, characters: int) -> None:
+    rows = large_records(candidates, characters)
+    if path.suffix == ".jsonl":
+        with path.open("w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        return
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    writer = None
+    while group := [row for row, _ in zip(rows, range(4096), strict=False)]:
+        table = pyarrow.Table.from_pylist(group)
+        writer = writer or parquet.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    writer.close()
+
+
+def measured(way: str, *arguments: str) -> tuple[float, float]:
+    """Candidates a second of one core, and megabytes at the most."""
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, way, *arguments],
+        env={"STEPSCORE_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, spent, most = run.stdout.splitlines()[-1].split()
+    assert status == "0", run.stderr
+    return float(spent), float(most) / 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "candidates", "characters", "output", "least"),
+    [
+        ("in.parquet", LARGE, 0, "", 600_000),
+        ("in.jsonl", LARGE, 0, "", 200_000),
+        ("in.jsonl", LARGE // 8, 1000, "", 100_000),
+        ("in.jsonl", LARGE // 4, 0, "out.jsonl", 0),
+    ],
+    ids=["Parquet", "JSONL", "JSONL with texts", "JSONL with an output"],
+)
+def test_bars(
+    tmp_path: Path, name: str, candidates: int, characters: int, output: str, least: int
+) -> None:
+    path = tmp_path / name
+    write_large(path, candidates, characters)
+    arguments = [str(path), *(["-o", str(tmp_path / output)] if output else [])]
+    spent, most = measured("columns", *arguments)
+    rate = candidates / spent
+    line = f"\n{rate:,.0f} candidates/s and core (bar: {least:,}), {most:.0f} MB at the most"
+    if name.endswith(".jsonl") and not characters:
+        share = path.with_name("small.jsonl")
+        write_large(share, LARGE // 20, 0)
+        before, _ = measured("one by one", str(share), *arguments[1:])
+        after, _ = measured("columns", str(share), *arguments[1:])
+        line += f"; {before / after:.1f} times as fast as records one by one"
+    print(line)
+    assert most < 500
+    assert rate > least, line

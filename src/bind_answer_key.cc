@@ -1,49 +1,9 @@
 #include "stepscore/answer_key.h"
 
-#include <pybind11/typing.h>
-
-#include "bindings.h"
+#include "texts.h"
 
 namespace stepscore {
 namespace {
-
-using StringOrNone = py::typing::Optional<py::str>;
-using Strings = py::typing::Tuple<StringOrNone, py::ellipsis>;
-using StringList = py::typing::List<StringOrNone>;
-
-// The UTF-8 of Python's strings, which the tuple keeps alive. Python keeps it with the string, so
-// for ASCII it is a pointer; only a string with half a surrogate pair has to be encoded here.
-class Texts {
- public:
-  Texts(const char* op, const Strings& texts) {
-    views_.reserve(texts.size());
-    for (size_t i = 0; i < texts.size(); ++i) views_.push_back(view(op, texts, i));
-  }
-  const std::string_view* data() const { return views_.data(); }
-  int64_t size() const { return static_cast<int64_t>(views_.size()); }
-
- private:
-  std::string_view view(const char* op, const Strings& texts, size_t i) {
-    PyObject* text = PyTuple_GET_ITEM(texts.ptr(), static_cast<Py_ssize_t>(i));
-    if (text == Py_None) return {};
-    if (!PyUnicode_Check(text)) {
-      throw py::type_error(
-          message(op, ": texts[", i, "] must be a str or None; got ", Py_TYPE(text)->tp_name));
-    }
-    Py_ssize_t size = 0;
-    if (const char* utf8 = PyUnicode_AsUTF8AndSize(text, &size)) {
-      return {utf8, static_cast<size_t>(size)};
-    }
-    PyErr_Clear();
-    PyObject* bytes = PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
-    if (bytes == nullptr) throw py::error_already_set();
-    encoded_.push_back(py::reinterpret_steal<py::object>(bytes));
-    return {PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes))};
-  }
-
-  std::vector<std::string_view> views_;
-  std::vector<py::object> encoded_;
-};
 
 py::object to_python(std::string_view text) {
   PyObject* made =

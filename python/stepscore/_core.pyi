@@ -153,6 +153,42 @@ def prefix_trie(
     node_of_token: TensorView,
     last_node: TensorView,
 ) -> None: ...
+def scan_records(
+    lines: tuple[bytes, ...],
+    start: int,
+    stop: int,
+    id: str,
+    problem: str,
+    candidates: str,
+    answer: str,
+    result: str,
+    steps: bool,
+    given: bool,
+    bounded: bool,
+    most: int,
+) -> tuple[Any, ...]: ...
+def result_lines(
+    lines: tuple[bytes, ...],
+    provenance: tuple[str | None, ...],
+    result: str,
+    offsets: TensorView,
+    step_scores: TensorView | None,
+    step_offsets: TensorView | None,
+    truncated: TensorView,
+    skipped: TensorView,
+    columns: tuple[str | None, ...],
+    scores: TensorView | None,
+    ranks: TensorView | None,
+    answers: tuple[str | None, ...] | None,
+    classes: TensorView | None,
+    head_of: TensorView,
+    heads: tuple[str | None, ...],
+    rules: tuple[str | None, ...],
+    winner: TensorView | None,
+    score: TensorView | None,
+    tied: TensorView | None,
+    margin: TensorView | None,
+) -> bytes: ...
 
 class Selection:
     """What tells one Monte Carlo tree search from another."""

@@ -13,7 +13,7 @@ def test_flags_count_before_the_known_answer_where_all_have_one() -> None:
         ["1", "1", None, None],
         ["1", "2", "1", "2", "1", "2", "1", "2"],
         offsets,
-        flags=[False, True, None, True, True, False, None, True],
+        flags=np.array([0, 1, -1, 1, 1, 0, -1, 1], np.int8),
     )
     assert grades.right.tolist() == [False, True, True, False, True, False, False, False]
     assert grades.known.tolist() == [True, True, True, False]

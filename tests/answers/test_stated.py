@@ -70,6 +70,6 @@ def test_what_cannot_be_understood_judges_nobody() -> None:
     assert grades.unread == (known[0], known[3])
     assert not grades.right.any()
     # Who is right by the file is known whatever the known answer says.
-    flagged = grade(known, answers, offsets, flags=[True, False, *[None] * 6])
+    flagged = grade(known, answers, offsets, flags=np.array([1, 0, *[-1] * 6], np.int8))
     assert flagged.known.tolist() == [True, True, True, False]
     assert flagged.unread == (known[3],)

@@ -71,9 +71,9 @@ def read_answers(
         for place, answer in zip(unread, extract_answers(read), strict=True):
             texts[place] = answer
     groups = group_equal(texts, offsets, verify=verify)
-    # What says that there is no answer, such as N/A, is none.
-    given = [text if group >= 0 else None for text, group in zip(texts, groups.ids, strict=True)]
-    return Answers(given, groups, has_answers)
+    for place in np.flatnonzero(groups.ids < 0).tolist():
+        texts[place] = None  # what says that there is no answer, such as N/A, is none
+    return Answers(texts, groups, has_answers)
 
 
 def group_equal(

@@ -13,8 +13,6 @@ from stepscore.answers.classes import Verifier, group_equal
 from stepscore.answers.stated import not_understood, stated_answers
 from stepscore.ragged import first_true, segment_of
 
-_FLAGS = {None: -1, False: 0, True: 1}
-
 
 @dataclass(frozen=True)
 class Grades:
@@ -38,7 +36,7 @@ def grade(
     answers: Sequence[str | None],
     offsets: NDArray[np.int64],
     *,
-    flags: Sequence[bool | None] | None = None,
+    flags: NDArray[np.int8] | None = None,
     verify: Verifier | None = None,
 ) -> Grades:
     """Tell which candidates are right, for the problems of which it is known.
@@ -48,8 +46,9 @@ def grade(
             where nobody knows it.
         answers: of each candidate, ``[candidates]``; None where it gives none.
         offsets: where the candidates of each problem begin and end, ``[problems + 1]``.
-        flags: whether a candidate is right, from elsewhere, ``[candidates]``. They count before the
-            known answer where every candidate of the problem has one.
+        flags: whether a candidate is right, from elsewhere, ``[candidates]``: 1, 0, or -1 where
+            that is not known. They count before the known answer where every candidate of the
+            problem has one.
         verify: what decides on answers whose keys differ.
 
     Raises:
@@ -60,10 +59,9 @@ def grade(
     has_answer = np.array([answer is not None for answer in known], np.bool_)
     flagged = np.zeros(len(has_answer), np.bool_)
     right = np.zeros(len(answers), np.bool_)
-    if flags is not None and flags.count(None) < len(flags):
-        read = np.fromiter(map(_FLAGS.__getitem__, flags), np.int8)
-        flagged = first_true(read < 0, offsets) < 0
-        right = (read > 0) & flagged[problem_of]
+    if flags is not None and (flags >= 0).any():
+        flagged = first_true(flags < 0, offsets) < 0
+        right = (flags > 0) & flagged[problem_of]
     unread = [
         problem for problem in not_understood(known, answers, offsets) if not flagged[problem]
     ]

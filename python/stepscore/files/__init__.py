@@ -3,6 +3,7 @@
 from stepscore.files.folder import PartFolder, names_folder
 from stepscore.files.inputs import Inputs
 from stepscore.files.lines import LineReader, number_in
+from stepscore.files.parquet import batches, place_of, row_as_line
 from stepscore.files.parts import discard_parts
 from stepscore.files.shards import Shards, UnfitShardsError
 from stepscore.files.signatures import command_for, convert_command
@@ -16,6 +17,7 @@ __all__ = [
     "Shards",
     "UnfitShardsError",
     "WholeFile",
+    "batches",
     "check_different",
     "command_for",
     "convert_command",
@@ -25,4 +27,6 @@ __all__ = [
     "is_stream",
     "names_folder",
     "number_in",
+    "place_of",
+    "row_as_line",
 ]

@@ -84,15 +84,27 @@ def rows_as_lines(file: Any, name: str) -> Iterator[tuple[str, bytes]]:
     Raises:
         InputError: a damaged file, or a value that JSON has no form for.
     """
+    row = 0
+    for batch in batches(file, name):
+        for content in batch.to_pylist():
+            row += 1
+            place = place_of(name, row)
+            yield place, row_as_line(content, place)
+
+
+def batches(file: Any, name: str) -> Iterator[Any]:
+    """Give the rows as batches of Arrow.
+
+    Args:
+        file, name: as in `rows_as_lines`.
+
+    Raises:
+        InputError: a damaged file.
+    """
     import pyarrow
 
-    row = 0
     try:
-        for batch in file.iter_batches(_ROWS):
-            for content in batch.to_pylist():
-                row += 1
-                place = place_of(name, row)
-                yield place, _as_json(content, place).encode()
+        yield from file.iter_batches(_ROWS)
     except (pyarrow.ArrowException, OSError) as error:
         raise unreadable(name, error) from error
 
@@ -169,7 +181,13 @@ def _without_empty(value: Any) -> Any:
     return value
 
 
-def _as_json(row: dict[str, Any], place: str) -> str:
+def row_as_line(row: dict[str, Any], place: str) -> bytes:
+    """Give a row as JSON; see `rows_as_lines`.
+
+    Raises:
+        InputError: a value that JSON has no form for.
+    """
+
     def told(value: Any) -> str:
         if isinstance(value, _AS_TEXT):
             return str(value)
@@ -180,7 +198,7 @@ def _as_json(row: dict[str, Any], place: str) -> str:
             where=place,
         )
 
-    return json.dumps(_without_null(row), ensure_ascii=False, default=told)
+    return json.dumps(_without_null(row), ensure_ascii=False, default=told).encode()
 
 
 def _without_null(value: Any) -> Any:

@@ -39,21 +39,18 @@ class Demo:
     """What one run of the demonstration found.
 
     Attributes:
-        scored: problems, samples and true answers, and the samples' step scores.
+        records: problems, samples and true answers.
+        scored: the samples' step scores.
         voted: answers and winners.
         sampling_seconds: how long the policy took.
         scoring_seconds: how long the PRM took.
     """
 
+    records: list[Record]
     scored: ScoredRecords
     voted: VotedRecords
     sampling_seconds: float
     scoring_seconds: float
-
-    @property
-    def records(self) -> list[Record]:
-        """Problems, samples and true answers."""
-        return self.scored.records
 
 
 def run_demo(
@@ -80,7 +77,7 @@ def run_demo(
     kept = [record for record in records if record.candidates]
     (scored,) = score_with_model(kept, model, "error", raise_fault)
     finished = time.monotonic()
-    return Demo(scored, vote_on(scored), sampled - started, finished - sampled)
+    return Demo(kept, scored, vote_on(scored), sampled - started, finished - sampled)
 
 
 def save(demo: Demo, file: WholeFile) -> None:
@@ -167,7 +164,7 @@ def _show_problem(demo: Demo, problem: int) -> list[str]:
 
 
 def _show_steps(demo: Demo, record: Record, candidate: int) -> list[str]:
-    steps = demo.scored.split[candidate] or []
+    steps = demo.scored.split.get(candidate, [])
     begin, end = demo.scored.scores.step_offsets[candidate : candidate + 2].tolist()
     sound = tasks.check_steps(record.problem or "", steps)
     wrong = sound.index(False) if False in sound else -1

@@ -17,7 +17,14 @@ from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.skips import Skips, raise_fault
 from stepscore.jobs.votes import vote_on
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.records import Record, RecordError, RecordId, gather_rows, parse_records
+from stepscore.records import (
+    Record,
+    RecordColumns,
+    RecordError,
+    RecordId,
+    gather_rows,
+    parse_records,
+)
 from stepscore.report.explain import explain
 from stepscore.report.table import counted
 from stepscore.voting import VoteSettings
@@ -56,9 +63,9 @@ def explain_vote(
         record = _find(records, record_id, lines.name)
     layout = check.layout
     assert layout is not None  # the record has come through the check
-    scored = read_scores([record], layout)
+    scored = read_scores(RecordColumns.of([record]), layout)
     chosen = choose_how_again(how, check, layout)
-    return _explain(scored, chosen, settings_for(settings, layout))
+    return _explain(record, scored, chosen, settings_for(settings, layout))
 
 
 def explain_rerank(
@@ -95,13 +102,13 @@ def explain_rerank(
     )
     stated = model.recipe.default_aggregate
     chosen = choose_how(how, AGGREGATIONS, bounded=scored.scores.bounded, stated=stated)
-    return _explain(scored, chosen, settings)
+    return _explain(record, scored, chosen, settings)
 
 
-def _explain(scored: ScoredRecords, how: str, settings: VoteSettings) -> list[str]:
+def _explain(record: Record, scored: ScoredRecords, how: str, settings: VoteSettings) -> list[str]:
     voted = vote_on(scored, settings, class_scores=True)
     return explain(
-        scored.records[0],
+        record,
         scored.scores,
         voted.answers,
         voted.elections,

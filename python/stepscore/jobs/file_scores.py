@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-import numpy as np
-
 from stepscore.errors import Argument, Words
-from stepscore.jobs.scored import ScoredRecords, candidate_offsets
+from stepscore.jobs.scored import ScoredRecords
 from stepscore.ops.aggregate import AGGREGATIONS
-from stepscore.ragged import offsets_of
-from stepscore.records import Candidate, Record, RecordError
+from stepscore.records import Candidate, Record, RecordColumns, RecordError
 from stepscore.voting.columns import GIVEN, UNSCORED
 from stepscore.voting.scores import candidate_scores, without_scores
 
@@ -109,28 +106,17 @@ def _fault(record: Record, expected: str, *, got: str, advice: Words) -> RecordE
     return RecordError(expected, got=got, advice=advice, place=record.place, record_id=record.id)
 
 
-def read_scores(records: list[Record], layout: Layout) -> ScoredRecords:
+def read_scores(records: RecordColumns, layout: Layout) -> ScoredRecords:
     """Take the scores that the candidates carry, and aggregate their step scores."""
-    candidates = [candidate for record in records for candidate in record.candidates]
-    steps = given = None
-    if layout.steps:
-        rows = [candidate.step_scores or [] for candidate in candidates]
-        values = np.fromiter(chain.from_iterable(rows), np.float64)
-        steps = values, offsets_of(map(len, rows))
-    if layout.given:
-        given = np.array([candidate.score for candidate in candidates], dtype=np.float64)
-    elif not layout.steps:
-        return ScoredRecords(
-            records,
-            [candidate.earlier_steps for candidate in candidates],
-            without_scores(candidate_offsets(records)),
-        )
+    if not layout.steps and not layout.given:
+        return ScoredRecords(records, records.split_before, without_scores(records.offsets))
     scores = candidate_scores(
-        candidate_offsets(records), steps=steps, given=given, bounded=layout.bounded
+        records.offsets,
+        steps=(records.values, records.step_offsets) if layout.steps else None,
+        given=records.given if layout.given else None,
+        bounded=layout.bounded,
     )
-    skipped = {i: c.skipped for i, c in enumerate(candidates) if c.skipped is not None}
-    split = [candidate.earlier_steps for candidate in candidates]
-    return ScoredRecords(records, split, scores, skipped)
+    return ScoredRecords(records, records.split_before, scores, records.skipped)
 
 
 def _within(candidates: Sequence[Candidate]) -> bool:

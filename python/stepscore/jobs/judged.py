@@ -12,7 +12,7 @@ import numpy as np
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.model_faults import blames_input, fault_of, model_failure
 from stepscore.jobs.scored import ScoredRecords, candidate_offsets
-from stepscore.records import Fields, Record, RecordError
+from stepscore.records import Fields, Record, RecordColumns, RecordError
 from stepscore.report.table import NOTE_WIDTH, counted
 from stepscore.tallies import Tally
 from stepscore.voting.scores import candidate_scores
@@ -101,7 +101,8 @@ def judge_records(
             )
     given = np.concatenate([standing.scores for standing in standings])
     scores = candidate_scores(offsets, given=given, bounded=False)
-    return ScoredRecords(good, [None] * len(given), scores, skipped, tallies={"judged": counts})
+    tallies = {"judged": counts}
+    return ScoredRecords(RecordColumns.of(good), {}, scores, skipped, tallies=tallies)
 
 
 def describe_judge(judge: PairwiseJudge, version: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from stepscore.errors import Argument, InputError, Spell, as_argument
 from stepscore.jobs.model_faults import blames_input, candidate_fault, fault_of, model_failure
 from stepscore.jobs.scored import ScoredRecords, candidate_offsets
 from stepscore.ragged import segment_of
-from stepscore.records import Fields, Record, RecordError
+from stepscore.records import Fields, Record, RecordColumns, RecordError
 from stepscore.voting.scores import candidate_scores
 
 if TYPE_CHECKING:
@@ -120,16 +120,15 @@ def _score(
     }
     # The steps that the model has read, where they are others than those of the file.
     reader = model.reader
-    split = [
-        None
-        if place in skipped
-        or (candidate.steps is not None and place not in scores.stripped and reader.reads_steps)
-        else reader.as_read(reader.steps_of(solutions[place])[0])
+    split = {
+        place: reader.as_read(reader.steps_of(solutions[place])[0])
         for place, candidate in enumerate(candidates)
-    ]
+        if place not in skipped
+        and (candidate.steps is None or place in scores.stripped or not reader.reads_steps)
+    }
     expected = [
-        0 if place in skipped else len(steps or solutions[place])
-        for place, steps in enumerate(split)
+        0 if place in skipped else len(split.get(place) or solution)
+        for place, solution in enumerate(solutions)
     ]
     counts = np.diff(scores.offsets)
     if not np.array_equal(counts, expected):
@@ -152,7 +151,8 @@ def _score(
         return dict(sorted(faults.items()))
     low, high = model.recipe.score_range
     aggregated = candidate_scores(offsets, steps=steps, bounded=low >= 0 and high <= 1)
-    return ScoredRecords(records, split, aggregated, skipped, dict(scores.stripped))
+    columns = RecordColumns.of(records)
+    return ScoredRecords(columns, split, aggregated, skipped, dict(scores.stripped))
 
 
 def _without_numbers(

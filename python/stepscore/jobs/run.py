@@ -14,6 +14,7 @@ from stepscore.jobs.judged import JudgedCounts, describe_judge
 from stepscore.jobs.provenance import describe, describe_votes, what_scores
 from stepscore.jobs.ranking import choose_how, choose_how_again, settings_for
 from stepscore.jobs.results import ResultWriter
+from stepscore.jobs.scored_lines import blocks_of
 from stepscore.jobs.stream import judge_lines, read_lines, score_lines
 from stepscore.jobs.work import tallies_of, work
 from stepscore.ops.aggregate import AGGREGATIONS
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 # Enough for full batches of sorted lengths, and few enough to see the progress of a 7B model.
 CHUNK_WITH_MODEL = 512
-CHUNK_OF_SCORES = 8192
+# A chunk has costs of its own, some milliseconds.
+CHUNK_OF_SCORES = 32768
 
 
 def score_file(
@@ -266,7 +268,7 @@ def vote_file(
             return writer, partial(tallies_of, table)
 
         chunks = read_lines(
-            record_lines(opened, files),
+            blocks_of(opened, files),
             fields=files.fields,
             check=check,
             chunk_size=chunk_size,

@@ -13,7 +13,7 @@ from typing import Any
 from stepscore.answers import same_answer
 from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
-from stepscore.files import Inputs, is_stream
+from stepscore.files import Inputs, encoded, is_stream
 from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
 from stepscore.jobs.provenance import what_scores
 from stepscore.jobs.search_journals import Journals
@@ -135,7 +135,7 @@ def search_file(
                     journal = journals.of_chunk(number)
                     text, facts = _work_on(records, job, journal, progress, summary.problems)
                     facts |= {**read, "position": opened.lines.position()}
-                    keep(opened, number, facts, text)
+                    keep(opened, number, facts, encoded(text, target))
                     if opened.resumes:
                         journals.forget(number)
                 for name, page in facts["pages"].items():

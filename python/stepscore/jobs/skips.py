@@ -119,8 +119,7 @@ class KeptCandidates(Tally):
         self._problems += len({int(record_of[place]) for place in scored.skipped})
         if not self._first:
             place = min(scored.skipped)
-            record = scored.records[record_of[place]]
-            self._first = f"{record.place}: {scored.skipped[place]}"
+            self._first = f"{scored.records.places[record_of[place]]}: {scored.skipped[place]}"
 
     def figures(self) -> dict[str, Any]:
         """Give the same for a program."""

@@ -11,8 +11,18 @@ from stepscore.jobs.file_scores import LayoutCheck, read_scores
 from stepscore.jobs.judged import judge_records
 from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.scored_lines import ScoredLines
 from stepscore.jobs.skips import Skips
-from stepscore.records import Fields, Record, RecordError, UniqueIds, parse_records
+from stepscore.records import (
+    Fields,
+    LineBlock,
+    Record,
+    RecordColumns,
+    RecordError,
+    TableBlock,
+    UniqueIds,
+    parse_records,
+)
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -123,7 +133,7 @@ def judge_lines(
 
 
 def read_lines(
-    lines: Iterator[tuple[str, bytes]],
+    blocks: Iterator[LineBlock | TableBlock],
     *,
     fields: Fields,
     check: LayoutCheck,
@@ -133,20 +143,21 @@ def read_lines(
     """Take the scores that the candidates of a file carry, some problems at a time.
 
     Args:
-        lines, fields, chunk_size, skips: as in `score_lines`.
+        blocks: all records.
+        fields, chunk_size, skips: as in `score_lines`.
         check: learns which scores the file carries, and refuses a record that differs.
 
     Raises:
         InputError: a record at fault that `skips` does not take.
     """
 
-    def score(chunk: list[Record], places: Collection[str] | None) -> Iterator[ScoredRecords]:
+    def score(columns: RecordColumns, places: Collection[str] | None) -> Iterator[ScoredRecords]:
         assert check.layout is not None  # a record has passed the check
-        yield read_scores(_at(chunk, places), check.layout)
+        if places is None:  # all that could be read was kept, and what could not be has no scores
+            yield read_scores(columns, check.layout)
 
-    records = parse_records(lines, fields, "scores", skips.take, check.check)
-    for chunk in _chunks(records, chunk_size, UniqueIds(), skips):
-        yield Chunk(chunk[-1].place, partial(score, chunk))
+    for columns in ScoredLines(fields, check, skips.take).chunks(blocks, chunk_size):
+        yield Chunk(columns.places[-1], partial(score, columns))
         skips.write_down()
 
 

@@ -42,7 +42,7 @@ def vote_on(
     Raises:
         InputError: objectives that these scores do not have, or a verifier that does not start.
     """
-    scores, records = scored.scores, scored.records
+    scores = scored.scores
     answers = answers_of(scored, settings)
     elections = elect(
         scores,
@@ -53,10 +53,10 @@ def vote_on(
         class_scores=class_scores,
     )
     grades = grade(
-        [record.answer for record in records],
+        scored.records.known,
         answers.texts,
         scores.offsets,
-        flags=[candidate.correct for record in records for candidate in record.candidates],
+        flags=scored.records.correct,
         verify=settings.verify,
     )
     return VotedRecords(answers, elections, grades)
@@ -64,23 +64,16 @@ def vote_on(
 
 def answers_of(scored: ScoredRecords, settings: VoteSettings) -> Answers:
     """Read the answer of every candidate: the file's, else an earlier run's, else the text's."""
-    candidates = [candidate for record in scored.records for candidate in record.candidates]
-    given = stated_answers([candidate.answer for candidate in candidates])
-    stated = [
-        candidate.earlier_answer if answer is None else answer
-        for candidate, answer in zip(candidates, given, strict=True)
-    ]
+    records = scored.records
+    answers = [*stated_answers(records.answers), None]  # -1 is none of them
+    stated = list(map(answers.__getitem__, records.stated.tolist()))
+    for candidate, answer in records.read_before.items():
+        stated[candidate] = answer
     for candidate in scored.skipped:  # whatever it says, it takes no part
         stated[candidate] = ""
     if None not in stated:
         return read_answers(stated, (), scored.scores.offsets, verify=settings.verify)
-    # Steps that the recipe has split are free of step tags.
-    solutions = [
-        None
-        if answer is not None
-        else candidate.text or candidate.solution
-        if steps is None
-        else "\n".join(steps)
-        for answer, candidate, steps in zip(stated, candidates, scored.split, strict=True)
-    ]
+    solutions = list(map(records.solutions.get, range(len(stated))))
+    for candidate, steps in scored.split.items():  # they are free of step tags
+        solutions[candidate] = "\n".join(steps)
     return read_answers(stated, solutions, scored.scores.offsets, verify=settings.verify)

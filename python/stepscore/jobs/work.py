@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stepscore.files import PartFolder, UnfitShardsError, WholeFile, encoded
+from stepscore.files import PartFolder, UnfitShardsError, WholeFile
 from stepscore.jobs.files import OpenFiles, Report, nothing_processed
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.skips import KeptCandidates
@@ -66,10 +66,10 @@ def work(
                 facts = from_before(opened, number - 1, read, chunk)
                 if facts is None:
                     tallies = new_tallies()
-                    text, facts = _work_on(chunk, opened, writer, tallies, sizes)
+                    lines, facts = _work_on(chunk, opened, writer, tallies, sizes)
                     states = {name: tally.state() for name, tally in tallies.items()}
                     facts |= {**read, "tallies": states}
-                    keep(opened, number - 1, facts, text)
+                    keep(opened, number - 1, facts, lines)
                     progress.update(facts["candidates"], opened.lines.position())
                 else:
                     progress.skip(opened.lines.position())
@@ -113,9 +113,9 @@ def _work_on(
     writer: ResultWriter,
     tallies: Mapping[str, Tally],
     sizes: Sequence[int],
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[bytes, dict[str, Any]]:
     """Give the lines of a chunk, and what is known of it; count it."""
-    lines: list[str] = []
+    lines = b""
     table = tallies["table"]
     records = candidates = 0
     mark = opened.skips.mark()
@@ -138,18 +138,17 @@ def _work_on(
         "position": opened.lines.position(),
         "failed": opened.skips.since(mark),
     }
-    return "".join(lines), facts
+    return lines, facts
 
 
-def keep(opened: OpenFiles, number: int, facts: Mapping[str, Any], text: str) -> None:
+def keep(opened: OpenFiles, number: int, facts: Mapping[str, Any], lines: bytes) -> None:
     """Keep what a chunk has come to: its lines, and what is known of it."""
     if opened.out is None:
         return
-    content = encoded(text, opened.out.name)
     if opened.shards is not None:
-        opened.shards.write(number, facts, content)
+        opened.shards.write(number, facts, lines)
     elif isinstance(opened.out, WholeFile):
-        opened.out.write_bytes(content)
+        opened.out.write_bytes(lines)
 
 
 def put_together(opened: OpenFiles, count: int) -> None:

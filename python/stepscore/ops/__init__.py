@@ -14,6 +14,8 @@ from stepscore.ops.frontier import (
 from stepscore.ops.gated_activation import gated_activation
 from stepscore.ops.path_attention import path_attention
 from stepscore.ops.prefix_trie import PrefixTrie
+from stepscore.ops.record_scan import scan_records
+from stepscore.ops.result_lines import result_lines
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
 from stepscore.ops.value_head import mlp_head, value_head
@@ -38,6 +40,8 @@ __all__ = [
     "rebase_allotment",
     "replicate",
     "resample",
+    "result_lines",
+    "scan_records",
     "tempering",
     "top_k",
     "value_head",

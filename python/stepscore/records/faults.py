@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from stepscore.errors import Argument, InputError, Spell, Words, as_argument
+from stepscore.errors import InputError, Spell, Words, as_argument
 from stepscore.records.record import Record, RecordId
 
 # The way to a part of a record: names of fields and places in lists.
@@ -91,46 +91,3 @@ def as_text(field: FieldPath) -> str:
     """Write the way to a part of a record: ``candidates[0].steps[1]``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field)
     return text.removeprefix(".")
-
-
-class UniqueIds:
-    """Refuses an id that an earlier record has."""
-
-    def __init__(self) -> None:
-        self._places: dict[RecordId, str] = {}
-
-    def check(self, record: Record) -> None:
-        """Remember a record's id.
-
-        Raises:
-            RecordError: an earlier record has it.
-        """
-        earlier = self._places.setdefault(record.id, record.place)
-        if earlier != record.place:
-            raise RecordError(
-                "an id that no other record has",
-                got=f"that of {earlier}",
-                advice=(
-                    "give every record another, or name the right field with ",
-                    Argument("fields.id"),
-                    *_gathering(record),
-                ),
-                place=record.place,
-                record_id=record.id,
-            )
-
-    def has(self, record_id: RecordId) -> bool:
-        """Tell whether a record has that id."""
-        return record_id in self._places
-
-    def forget(self, error: RecordError) -> None:
-        """Free the id of a record that turned out to be at fault."""
-        if error.record_id is not None and self._places.get(error.record_id) == error.place:
-            del self._places[error.record_id]
-
-
-def _gathering(record: Record) -> tuple[str | Argument, ...]:
-    """Say how rows of one sample each are read."""
-    if len(record.candidates) != 1:
-        return ()
-    return ("; if every line is one sample, gather them with ", Argument("group_by", "FIELD"))

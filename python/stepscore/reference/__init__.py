@@ -17,6 +17,8 @@ from stepscore.reference.frontier import (
 from stepscore.reference.gated_activation import gated_activation
 from stepscore.reference.path_attention import path_attention
 from stepscore.reference.prefix_trie import PrefixTrie
+from stepscore.reference.record_scan import scan_records
+from stepscore.reference.result_lines import result_lines
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.tree_search import TreeSearch
 from stepscore.reference.value_head import mlp_head, value_head
@@ -40,6 +42,8 @@ __all__ = [
     "rebase_allotment",
     "replicate",
     "resample",
+    "result_lines",
+    "scan_records",
     "tempering",
     "top_k",
     "value_head",
