@@ -5,6 +5,7 @@ Both modules declare that they need no GIL; this is what that rests on.
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from op_calls import normal
 from same_bits import THREADS, bits
 
 import stepscore
+from stepscore.ops.result_lines import CandidateResults
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +90,43 @@ def answers(seed: int) -> list[Any]:
     return [b"|".join(keys), *(str(a).encode() for a in stepscore.extract_answers(texts)), groups]
 
 
+def records(seed: int) -> list[bytes]:
+    rng = np.random.default_rng(seed)
+    return [
+        json.dumps(
+            {
+                "id": number,
+                "candidates": [
+                    {"answer": str(answer), "step_scores": rng.uniform(size=3).tolist()}
+                    for answer in rng.integers(0, 4, 1 + number % 5)
+                ],
+            }
+        ).encode()
+        for number in range(300)
+    ]
+
+
+def scans(seed: int) -> list[Any]:
+    scan = stepscore.scan_records(records(seed))
+    texts = repr((scan.ids, scan.known, scan.answers, scan.solutions)).encode()
+    arrays = [scan.offsets, scan.step_scores, scan.step_offsets, scan.correct, scan.answer]
+    return [texts, *arrays]
+
+
+def lines(seed: int) -> list[Any]:
+    of_records = records(seed)
+    scan = stepscore.scan_records(of_records)
+    count = int(scan.offsets[-1])
+    candidates = CandidateResults(
+        scan.offsets,
+        np.zeros(count, np.int64),
+        np.zeros(count, np.bool_),
+        step_scores=scan.step_scores,
+        step_offsets=scan.step_offsets,
+    )
+    return [stepscore.result_lines(of_records, ["{}"] * len(of_records), candidates)]
+
+
 def tries(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -147,6 +186,8 @@ CALLS: dict[str, Callable[[int], list[Any]]] = {
     "frontier": levels,
     "gated_activation": gates,
     "tree_search": trees,
+    "record_scan": scans,
+    "result_lines": lines,
 }
 
 

@@ -152,7 +152,7 @@ def test_a_tag_of_several_tokens_is_refused():
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(
         Regex(r"▁[+-]|."), behavior="isolated"
     )
-    with pytest.raises(ValueError, match="'ки' to be one token, the same alone and after a step"):
+    with pytest.raises(ValueError, match="'ки' to be one token, the same alone and behind a step"):
         math_shepherd().check_tokenizer(tokenizer)
 
 

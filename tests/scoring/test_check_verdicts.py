@@ -110,7 +110,8 @@ def test_what_a_model_tells_is_that_of_full_logits(policy: HuggingFacePolicy) ->
 
 def test_a_verdict_in_the_text_is_found_again(policy: HuggingFacePolicy) -> None:
     # Whatever token comes is a verdict, so that one comes.
-    words = tuple(chr(code) for code in range(33, 127) if chr(code) not in "()")
+    signs = (chr(code) for code in range(33, 127))
+    words = tuple(sign for sign in signs if sign not in "()" and not sign.isupper())
     prm = verdicts.prompted(
         policy, prompt=PROMPT, pattern="^([^\\s])", words=words, sampling=verdicts.Sampling(8)
     )

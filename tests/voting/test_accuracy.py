@@ -21,7 +21,7 @@ def test_credit_and_agreement_are_added_up() -> None:
         counts.compare(agreed[part], exists[part])
     assert counts.right[:, 0].tolist() == [1.5, 1.25]
     assert counts.judged[:, 0].tolist() == [2, 3]
-    assert counts.pairs == [(1, 0)]
+    assert counts.pairs == ((1, 0),)
     assert (counts.equal[0, 0], counts.compared[0, 0]) == (1.5, 3)
 
 
@@ -41,6 +41,6 @@ def test_what_means_nothing_is_a_share_of_nothing() -> None:
 
 def test_many_rules_are_compared_with_the_first_alone() -> None:
     four = parse_rules(["majority", "weighted", "borda", "best_of_n"])
-    assert AccuracyCounts(four, 1).pairs == [(1, 0), (2, 0), (3, 0)]
-    assert AccuracyCounts(four[:3], 1).pairs == [(1, 0), (2, 0), (2, 1)]
+    assert AccuracyCounts(four, 1).pairs == ((1, 0), (2, 0), (3, 0))
+    assert AccuracyCounts(four[:3], 1).pairs == ((1, 0), (2, 0), (2, 1))
     assert AccuracyCounts(four[:1], 1).compared.shape == (0, 1)

@@ -1,5 +1,5 @@
-// The results of records -> their lines of JSON, as Python's json writes them without ASCII
-// escapes. GPU: no sense: text lives on the host
+// The results of records -> their lines of JSON, as Python's json writes them (no ASCII escapes).
+// GPU: no sense: text lives on the host
 #pragma once
 
 #include <cstdint>

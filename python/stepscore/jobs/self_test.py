@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from stepscore import ops, reference
 from stepscore.ops import Rule
+from stepscore.ops.result_lines import CandidateResults
 from stepscore.report.doctor import Tested
 
 # float32 out of a few dozen products stays well within; a wrong lane, sign or index does not.
@@ -226,6 +228,38 @@ def _tree_search(of: Any, rng: np.random.Generator) -> Any:
     yield tree.frontier()
 
 
+def _lines(rng: np.random.Generator, offsets: np.ndarray) -> list[bytes]:
+    """Records with a candidate of three steps for every place between offsets."""
+    candidates = [
+        f'{{"answer": "{answer}", "step_scores": {rng.uniform(size=3).tolist()}}}'
+        for answer in rng.integers(0, 4, offsets[-1])
+    ]
+    return [
+        f'{{"id": {number}, "candidates": [{", ".join(candidates[begin:end])}]}}'.encode()
+        for number, (begin, end) in enumerate(pairwise(offsets))
+    ]
+
+
+def _scan_records(of: Any, rng: np.random.Generator) -> Any:
+    _, offsets = _segments(rng)
+    return of.scan_records(_lines(rng, offsets))
+
+
+def _result_lines(of: Any, rng: np.random.Generator) -> Any:
+    scores, offsets = _segments(rng)
+    count = len(scores)
+    results = CandidateResults(
+        offsets,
+        np.zeros(count, np.int64),
+        rng.random(count) < 0.1,
+        scores=scores.astype(np.float64)[:, None],
+        ranks=rng.integers(1, 9, count),
+    )
+    lines = _lines(rng, offsets)
+    written = of.result_lines(lines, ["{}"] * len(lines), results, columns=["last"])
+    return [np.frombuffer(written, np.uint8)]
+
+
 CASES: dict[str, Callable[[Any, Any], Iterable[Any]]] = {
     "aggregate": _aggregate,
     "value_head": _value_head,
@@ -246,4 +280,6 @@ CASES: dict[str, Callable[[Any, Any], Iterable[Any]]] = {
     "tempering": _tempering,
     "drop_duplicates": _drop_duplicates,
     "TreeSearch": _tree_search,
+    "scan_records": _scan_records,
+    "result_lines": _result_lines,
 }

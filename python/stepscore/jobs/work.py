@@ -215,7 +215,8 @@ def kept_behind(opened: OpenFiles, unit: str = "candidate") -> Iterator[None]:
         kept = shards.kept() if opened.resumes else None
         if kept is not None and not isinstance(error, UnfitShardsError):
             done = counted(kept.counts[units], unit)
-            opened.say(f"{done} are kept in {shards.name}; type the same command to go on")
+            are = "is" if kept.counts[units] == 1 else "are"
+            opened.say(f"{done} {are} kept in {shards.name}; type the same command to go on")
         raise
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from stepscore.recipes import Recipe, RecipeSummary, RenderedTrace
 from stepscore.recipes.argument_values import PYTHON_ONLY
 from stepscore.report.table import NOTHING, WIDTH
-from stepscore.scoring.generative import GenerativeFamily
+
+if TYPE_CHECKING:
+    from stepscore.scoring.generative import GenerativeFamily
 
 _ANY = "any number"
 
