@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from stepscore.errors import InputError
+from stepscore.files.signatures import not_installed
 
 MAGIC = b"PAR1"
 _ROWS = 1024
@@ -38,12 +39,7 @@ def package(name: str) -> Any:
     try:
         import pyarrow.parquet
     except ModuleNotFoundError as error:
-        raise InputError(
-            "the package pyarrow, which reads and writes such a file",
-            got="none that is installed",
-            advice='type: pip install "stepscore[parquet]"',
-            where=name,
-        ) from error
+        raise not_installed("pyarrow", "parquet", name) from error
     return pyarrow
 
 

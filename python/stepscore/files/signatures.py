@@ -86,6 +86,16 @@ def not_lines(name: str, what: str, command: str) -> InputError:
     )
 
 
+def not_installed(package: str, extra: str, name: str) -> InputError:
+    """Give the error of a file whose form a package reads that is not there."""
+    return InputError(
+        f"the package {package}, which reads and writes such a file",
+        got="none that is installed",
+        advice=f'type: pip install "stepscore[{extra}]"',
+        where=name,
+    )
+
+
 def folder_fault(path: str, files: list[str]) -> InputError:
     """Give the error of a folder where a file was meant."""
     shown = ", ".join(sorted(files)[:4]) + (", ..." if len(files) > 4 else "")

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import IO, Any
 
-from stepscore.errors import InputError
+from stepscore.files.signatures import not_installed
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 # The package gives all of what it makes of so much at once.
@@ -26,12 +26,7 @@ def package(name: str) -> Any:
     try:
         import zstandard
     except ModuleNotFoundError as error:
-        raise InputError(
-            "the package zstandard, which reads and writes such a file",
-            got="none that is installed",
-            advice='type: pip install "stepscore[fast]"',
-            where=name,
-        ) from error
+        raise not_installed("zstandard", "fast", name) from error
     return zstandard
 
 
