@@ -44,8 +44,36 @@ class Difference:
     slow: str
 
 
+class _Report:
+    """What every report of a check has: what differs, what was noticed, what was refused."""
+
+    differences: Sequence[Difference]
+    findings: Sequence[Finding]
+    refused: Sequence[tuple[str, str]]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs from the slow reading."""
+        return not self.differences
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that can make scores wrong, or worthless."""
+        return [finding for finding in self.findings if finding.level == "warning"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as values of JSON."""
+        return {
+            **self.__dict__,
+            "agrees": self.agrees,
+            "differences": [each.__dict__ for each in self.differences],
+            "findings": [each.__dict__ for each in self.findings],
+            "refused": [{"place": place, "reason": reason} for place, reason in self.refused],
+        }
+
+
 @dataclass(frozen=True)
-class CheckReport:
+class CheckReport(_Report):
     """The engine against a slow reading of the same checkpoint.
 
     Attributes:
@@ -74,29 +102,9 @@ class CheckReport:
     findings: Sequence[Finding] = ()
     refused: Sequence[tuple[str, str]] = ()
 
-    @property
-    def agrees(self) -> bool:
-        """Whether scores, token ids and positions are the same."""
-        return not self.differences
-
-    @property
-    def warnings(self) -> list[Finding]:
-        """The findings that can make scores wrong, or worthless."""
-        return [finding for finding in self.findings if finding.level == "warning"]
-
-    def as_json(self) -> dict[str, Any]:
-        """Give it as values of JSON."""
-        return {
-            **self.__dict__,
-            "agrees": self.agrees,
-            "differences": [each.__dict__ for each in self.differences],
-            "findings": [each.__dict__ for each in self.findings],
-            "refused": [{"place": place, "reason": reason} for place, reason in self.refused],
-        }
-
 
 @dataclass(frozen=True)
-class VerdictReport:
+class VerdictReport(_Report):
     """A generative PRM on a few steps: what was asked, what came back, and how it was read.
 
     Attributes:
@@ -128,23 +136,7 @@ class VerdictReport:
     findings: Sequence[Finding] = ()
     refused: Sequence[tuple[str, str]] = ()
 
-    @property
-    def agrees(self) -> bool:
-        """Whether the texts could be had, and are read as full logits have it."""
-        return not self.differences
-
-    @property
-    def warnings(self) -> list[Finding]:
-        """The findings that can make scores wrong, or worthless."""
-        return [finding for finding in self.findings if finding.level == "warning"]
-
     def as_json(self) -> dict[str, Any]:
         """Give it as values of JSON."""
-        return {
-            **self.__dict__,
-            "agrees": self.agrees,
-            "words": [{"word": word, "token_ids": list(ids)} for word, ids in self.words],
-            "differences": [each.__dict__ for each in self.differences],
-            "findings": [each.__dict__ for each in self.findings],
-            "refused": [{"place": place, "reason": reason} for place, reason in self.refused],
-        }
+        words = [{"word": word, "token_ids": list(ids)} for word, ids in self.words]
+        return {**super().as_json(), "words": words}
