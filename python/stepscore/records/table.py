@@ -119,7 +119,7 @@ class _Rows:
             places,
             [b""] * len(places),
             self._ids(fields, first),
-            [answer_of(value) or None for value in self._known(fields)],
+            self._known(fields),
             offsets_of(sizes),
             values,
             offsets_of(counts),
@@ -163,13 +163,13 @@ class _Rows:
         _demand(ids.null_count == 0 and "" not in found)
         return found
 
-    def _known(self, fields: Fields) -> list[Any]:
-        known = self._column(fields.answer)
+    def _known(self, fields: Fields) -> list[str | None]:
+        known = _there(self._column(fields.answer))
         if known is None:
             return [None] * len(self._rows)
-        _demand(self._is_text(known) or self._is_number(known))
-        values: list[Any] = known.to_pylist()
-        return values
+        places, answers = self._spelled(known)
+        said = [*(answer or None for answer in answers), None]  # at -1
+        return list(map(said.__getitem__, places.tolist()))
 
     def _scores(
         self, parts: dict[str, Any], count: int, wanted: WantedScores
@@ -190,13 +190,16 @@ class _Rows:
             _demand(self._is_list(steps))
             flat = steps.flatten()
             _demand(self._is_number(flat) and flat.null_count == 0)
-            read = flat.to_numpy(zero_copy_only=False).astype(np.float64)
+            read = flat.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+            low, high = (read.min(), read.max()) if len(read) else (0.0, 1.0)  # NaN, of one with it
+            _demand(np.isfinite(low) and np.isfinite(high))
             lengths = steps.value_lengths()
-            _demand(bool(np.isfinite(read).all()) and 0 not in lengths.unique().to_pylist())
+            there = lengths.drop_null().to_numpy().astype(np.int64)
+            _demand((there > 0).all())
             self._check_counts(parts, lengths)
             if wanted.steps:
-                values, counts = read, lengths.to_numpy().astype(np.int64)
-                _demand(not wanted.bounded or bool(((read >= 0) & (read <= 1)).all()))
+                values, counts = read, there
+                _demand(not wanted.bounded or (low >= 0 and high <= 1))
         return values, counts, given
 
     def _check_counts(self, parts: dict[str, Any], scores: Any) -> None:
@@ -212,8 +215,10 @@ class _Rows:
 
     def _answers(self, parts: dict[str, Any], count: int) -> tuple[NDArray[np.int64], list[str]]:
         answers = _there(parts.get("answer"))
-        if answers is None:
-            return np.full(count, -1), []
+        return (np.full(count, -1), []) if answers is None else self._spelled(answers)
+
+    def _spelled(self, answers: Any) -> tuple[NDArray[np.int64], list[str]]:
+        """Give the place of each answer, -1 for null, among all spellings, each read once."""
         _demand(self._is_text(answers) or self._is_number(answers))
         coded = answers
         if not self._types.is_dictionary(answers.type):
