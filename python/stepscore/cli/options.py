@@ -274,8 +274,8 @@ def files_of(arguments: argparse.Namespace) -> Files:
         spell=flag_of,
         group_by=getattr(arguments, "group_by", None),  # a search has no samples yet
         restart=arguments.restart,
-        share=getattr(arguments, "shard", None),  # and takes whole files
-        summary=getattr(arguments, "summary", None),
+        share=arguments.shard,
+        summary=arguments.summary,
         say=complain,
     )
 
