@@ -116,6 +116,30 @@ def test_columns_of_arrow_that_json_has_no_form_for(tmp_path: Path) -> None:
         lines_of(path)
 
 
+def test_values_that_python_has_no_form_for_are_named(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = str(tmp_path / "a.parquet")
+    late = pa.array([1, 2**62], pa.timestamp("us"))  # the year 148,108, which no datetime has
+    parquet.write_table(pa.table({"id": [1, 2], "late": late}), path)
+    told = r"a\.parquet: row 2: late: expected values that Python has a form for; got "
+    with pytest.raises(InputError, match=told):
+        lines_of(path)
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = str(tmp_path / "a.parquet")
+    ids = pa.array([1, 2])
+    structs = pa.StructArray.from_arrays([ids, ids], ["a", "a"])
+    for table, name in (
+        (pa.Table.from_arrays([ids, ids], ["id", "id"]), "id"),
+        (pa.table({"id": pa.ListArray.from_arrays([0, 1, 2], structs)}), "a"),
+    ):
+        parquet.write_table(table, path)
+        with pytest.raises(InputError, match=f"every column once.*; got '{name}' twice"):
+            lines_of(path)
+
+
 def test_a_damaged_parquet_file_is_an_input_error(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "a.parquet"

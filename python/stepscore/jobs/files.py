@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -228,11 +229,16 @@ def _check_paths(lines: Inputs, files: Files, pages: Mapping[str, str]) -> None:
     outputs |= {f"trees.{name}": path for name, path in pages.items()}
     for source in lines.paths:
         check_different({"source": source, **outputs})
-    for place, source in enumerate(lines.paths):
-        if source in lines.paths[:place]:
-            raise InputError(
-                "every file once", got=f"{source} twice", advice="leave it out", argument="source"
+    names: dict[tuple[int, int] | str, str] = {}
+    for source in lines.paths:
+        found = None if source == "-" else os.stat(source)
+        file = source if found is None else (found.st_dev, found.st_ino)
+        if file in names:
+            got = (
+                f"{source} twice" if names[file] == source else f"{source}, which is {names[file]}"
             )
+            raise InputError("every file once", got=got, advice="leave it out", argument="source")
+        names[file] = source
 
 
 def _described(lines: Inputs, files: Files) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.files import batches, place_of, row_as_line
+from stepscore.files import batches, place_of, row_as_line, values_of
 from stepscore.ops.record_scan import WantedScores
 from stepscore.ragged import offsets_of
 from stepscore.records.columns import RecordColumns
@@ -33,7 +33,7 @@ class TableBlock:
 
     def __init__(self, rows: Any, name: str, first: int) -> None:
         self._rows = rows
-        self._first = first
+        self._name, self._first = name, first
         self._not_plain = 0  # rows up to there are read one by one
         self.places = [place_of(name, first + number) for number in range(len(rows))]
 
@@ -44,9 +44,9 @@ class TableBlock:
         """Give the JSON of one record.
 
         Raises:
-            InputError: a value that JSON has no form for.
+            InputError: a value that Python or JSON has no form for.
         """
-        (row,) = self._rows.slice(number, 1).to_pylist()
+        (row,) = values_of(self._rows.slice(number, 1), self._name, self._first + number)
         return row_as_line(row, self.places[number])
 
     def scan(
@@ -104,14 +104,13 @@ class _Rows:
         self, places: list[str], first: int, fields: Fields, wanted: WantedScores
     ) -> RecordColumns:
         """Read all of them; `first` is the number of the first row."""
-        _demand(len(set(self._names)) == len(self._names) and fields.result not in self._names)
+        _demand(fields.result not in self._names)
         problem = self._column(fields.problem)
         _demand(problem is None or self._is_text(problem))
         sizes = self.sizes(fields)
         structs = self._column(fields.candidates).flatten()
         _demand(self._types.is_struct(structs.type) and structs.null_count == 0)
         names = [structs.type.field(i).name for i in range(structs.type.num_fields)]
-        _demand(len(set(names)) == len(names))
         parts = dict(zip(names, structs.flatten(), strict=True))
         values, counts, given = self._scores(parts, len(structs), wanted)
         stated, answers = self._answers(parts, len(structs))
