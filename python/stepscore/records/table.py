@@ -223,7 +223,10 @@ class _Rows:
         if not self._types.is_dictionary(answers.type):
             coded = answers.dictionary_encode()
         places = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return places, [answer_of(value) or "" for value in coded.dictionary.to_pylist()]
+        spelled = coded.dictionary.to_pylist()
+        if self._is_text(answers):
+            return places, [(text or "").strip() for text in spelled]
+        return places, [answer_of(value) or "" for value in spelled]
 
     def _flags(self, parts: dict[str, Any], count: int) -> NDArray[np.int8]:
         correct = _there(parts.get("correct"))
