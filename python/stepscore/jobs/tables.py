@@ -100,7 +100,8 @@ def score(
 
     Examples:
         >>> from stepscore import jobs
-        >>> rows = [{"problem": "85+95-16=?", "candidates": ["85+95=180\\n180-16=164"]}]
+        >>> candidates = ["85+95=180\\n180-16=164"]
+        >>> rows = [{"problem": "85+95-16+20+11-30=?", "candidates": candidates}]
         >>> (row,) = jobs.score(rows, "lab")
         >>> row["stepscore_steps"]
         [['85+95=180', '180-16=164']]
