@@ -306,7 +306,11 @@ def test_rows_of_one_problem_must_agree(fake: FakeModel) -> None:
             "table: row 0: answer: expected finite numbers; got infinity",
         ),
         ([{"candidates": [{1, 2}], "problem": "p"}], {}, "row 0: candidates: expected texts, nu"),
-        ([{"candidates": ["a"], "stepscore_steps": 0}], {}, "no such column yet.*fields.result"),
+        (
+            [{"candidates": ["a"], "stepscore_min": 0, "stepscore_rank": 1}],
+            {},
+            "no columns yet .*got a table with 'stepscore_min', 'stepscore_rank'; .*fields.result",
+        ),
         ([{"candidates": ["a"], "problem": "p"}], {"devices": ["cpu"]}, "name or the folder of a"),
         ([{"candidates": ["a"], "problem": "p"}], {"dtype": "float32"}, "stepscore.load"),
     ],

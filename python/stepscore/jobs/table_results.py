@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,9 @@ from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.table_kinds import REPEATED, Column
 from stepscore.jobs.table_rows import Rows
 from stepscore.jobs.votes import VotedRecords
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.result_lines import CandidateResults, VoteResults
+from stepscore.voting.columns import GIVEN
 
 # Of a candidate -> the kind of its value.
 _KINDS: dict[str, Any] = {
@@ -25,6 +28,8 @@ _KINDS: dict[str, Any] = {
     "answer": "text",
     "answer_class": "int",
 }
+# All that is written behind the name of the result.
+RESULTS = (*_KINDS, *AGGREGATIONS, GIVEN, "chosen", "votes", "provenance", "error")
 _OF_A_VOTE: dict[str, Any] = {
     "winner": "int",
     "answer": "text",
@@ -92,13 +97,17 @@ class ResultColumns:
         """Whether any record has results."""
         return bool(self._values)
 
-    def columns(self) -> dict[str, Column]:
-        """Give the columns by their names, behind that of the result."""
+    def columns(self, there: Collection[str]) -> dict[str, Column]:
+        """Give the columns by their names, behind that of the result.
+
+        Args:
+            there: the names that the table has already: no errors of an earlier call stay.
+        """
         reasons = self._rows.faults.reasons
-        if reasons:
+        prefix = prefix_of(self._rows.fields.result)
+        if reasons or f"{prefix}error" in there:
             self._kinds["error"] = "text"
             self._values["error"] = [reasons.get(row) for row in range(self._length)]
-        prefix = prefix_of(self._rows.fields.result)
         return {
             f"{prefix}{name}": Column(self._kinds[name], values)
             for name, values in self._values.items()

@@ -24,13 +24,15 @@ from stepscore.jobs.scorers import ModelSource, Scoring, scorer_of
 from stepscore.jobs.skips import OnError
 from stepscore.jobs.stream import Chunk, read_lines, score_lines
 from stepscore.jobs.table_kinds import Table, table_of
-from stepscore.jobs.table_results import ResultColumns, prefix_of
+from stepscore.jobs.table_results import RESULTS, ResultColumns, prefix_of
 from stepscore.jobs.table_rows import EARLIER, Rows
 from stepscore.jobs.votes import vote_on
 from stepscore.jobs.workers import Workers
+from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.progress import Progress
 from stepscore.records import Fields, line_blocks
 from stepscore.voting import DEFAULT_SETTINGS, VoteSettings
+from stepscore.voting.columns import GIVEN
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -224,8 +226,14 @@ def vote(
     named = fields or Fields()
     known = table_of(table, "vote")
     prefix = prefix_of(named.result)
-    written = {part: f"{prefix}{part}" for part in EARLIER if f"{prefix}{part}" in known.names}
-    earlier = written if f"{prefix}truncated" in known.names else {}
+    parts = {part for part in RESULTS if f"{prefix}{part}" in known.names}
+    # Every result has the first; of what scores have come to, nothing may stay without them.
+    is_result = "truncated" in parts and (
+        not parts.isdisjoint(("step_scores", GIVEN)) or parts.isdisjoint(("rank", *AGGREGATIONS))
+    )
+    if not is_result:
+        _refuse_results("vote", known, named.result)
+    earlier = {part: f"{prefix}{part}" for part in EARLIER if part in parts}
     rows = Rows(known, named, group_by, "vote", on_error, earlier)
     check = LayoutCheck(bounded)
     chunks = read_lines(
@@ -296,18 +304,19 @@ def _worked_through(
                 progress.update(int(scored.scores.offsets[-1]), rows.read)
     if columns is None or not columns.filled:
         raise nothing_processed("table", rows.faults, "an empty table")
-    return table.with_columns(columns.columns())
+    return table.with_columns(columns.columns(table.names))
 
 
 def _refuse_results(call: str, table: Table, result: str) -> None:
     """Refuse a table that has columns of results, which would be lost."""
     prefix = prefix_of(result)
-    there = [name for name in table.names if name in {f"{prefix}{part}" for part in EARLIER}]
+    written = {f"{prefix}{part}" for part in RESULTS}
+    there = [name for name in table.names if name in written]
     if there:
         raise InputError(
-            "no such column yet, because results are written to it",
-            got=f"a table with {there[0]!r}",
-            advice=("drop it, or name another with ", Argument("fields.result")),
+            "no columns yet that results are written to",
+            got=f"a table with {', '.join(map(repr, there))}",
+            advice=("drop them, or name the results otherwise with ", Argument("fields.result")),
             argument="table",
             where=call,
         )
