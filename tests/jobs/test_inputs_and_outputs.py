@@ -208,7 +208,60 @@ def test_a_folder_of_parts(
     assert "got one that holds notes.txt" in capsys.readouterr().err
     (parts / "manifest.json").unlink()
     assert main(["vote", str(parts)]) == 2
-    assert "got a folder, which holds notes.txt, part-00000.jsonl" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "got a folder, which holds notes.txt, part-00000.jsonl" in told
+    assert f"a pattern in quotes: '{parts}/*.txt'" in told
+    (parts / "notes.txt").unlink()
+    assert main(["vote", str(parts)]) == 2
+    assert f"a pattern in quotes: '{parts}/*.jsonl'" in capsys.readouterr().err
+    (parts / ".shards").mkdir()
+    assert main(["vote", str(parts)]) == 2
+    assert "got one that a run is writing, or had not finished" in capsys.readouterr().err
+
+
+def test_a_folder_that_lacks_a_part_is_no_input(
+    plain: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, table = plain
+    monkeypatch.setattr(folder, "PART_BYTES", len(out.read_bytes()) // 3)
+    parts = tmp_path / "parts"
+    command = ["vote", str(tmp_path / "in.jsonl"), "-o", f"{parts}/", "--chunk-size", "4"]
+    assert main(command) == 0
+    part = parts / "part-00001.jsonl"
+    lines = part.read_bytes().splitlines(keepends=True)
+    size = sum(map(len, lines))
+    for there in (lines[:-1], None):
+        part.unlink()
+        if there is not None:
+            part.write_bytes(b"".join(there))
+        got = "none" if there is None else f"{len(b''.join(there)):,} bytes"
+        assert main(["vote", str(parts)]) == 2
+        told = capsys.readouterr().err
+        assert f"{part}: expected a part of {size:,} bytes, as manifest.json" in told
+        assert f"says; got {got}; copy the folder again" in told
+    # Written again, it is whole; one that is there beside those of the manifest is none of them.
+    assert main([*command, "--overwrite"]) == 0
+    capsys.readouterr()
+    (parts / "part-00009.jsonl").write_bytes(b"".join(lines))
+    assert main(["vote", str(parts)]) == 0
+    assert capsys.readouterr().out == table
+
+
+def test_a_folder_is_not_written_over_while_it_is_read(
+    plain: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = tmp_path / "parts"
+    assert main(["vote", str(tmp_path / "in.jsonl"), "-o", f"{parts}/"]) == 0
+    capsys.readouterr()
+    (tmp_path / "link").symlink_to(parts)
+    for source in (str(parts), str(parts / "part-00000.jsonl"), str(tmp_path / "link")):
+        assert main(["vote", source, "-o", str(parts), "--overwrite"]) == 2
+        told = capsys.readouterr().err
+        assert f"-o: expected another folder than that of the input; got {parts}" in told
+    assert sorted(path.name for path in parts.iterdir()) == ["manifest.json", "part-00000.jsonl"]
 
 
 def test_a_folder_that_is_stopped_goes_on(

@@ -32,7 +32,8 @@ read from the solution) and "correct" (true or false). Chat messages work too: a
 one of the user), and as a candidate (the one of the assistant, also inside of "message").
 
 output: the same objects with one more field, "stepscore"; compressed, or a table, where the name
-ends in .gz, .zst or .parquet. It appears whole or not at all.
+ends in .gz, .zst or .parquet. It appears whole or not at all. OUT/ is a folder of parts of 256 MB
+and a manifest, which is an input as it stands.
 """
     + RESUME_HELP
 )
@@ -70,7 +71,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="IN",
         nargs="+",
         help="JSONL (also .gz or .zst) or Parquet files, read as one; a pattern in quotes, such as "
-        '"in-*.jsonl"; or "-" for standard input',
+        '"in-*.jsonl"; a folder of parts that -o OUT/ has written; or "-" for standard input',
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from stepscore.errors import Argument, InputError
 from stepscore.files.shards import Shards
+from stepscore.files.signatures import SHARDS
 from stepscore.files.whole import WholeFile
 
 MANIFEST = "manifest.json"
@@ -29,12 +30,30 @@ def names_folder(path: str) -> bool:
 
 
 def parts_in(folder: str) -> list[str] | None:
-    """Give the parts of a folder that is whole, in order; None for any other folder."""
-    if not os.path.isfile(os.path.join(folder, MANIFEST)):
+    """Give the parts of a folder that is whole, in order; None for any other folder.
+
+    Raises:
+        InputError: a part that the manifest names and that is not there, or of another size.
+    """
+    manifest = os.path.join(folder, MANIFEST)
+    try:
+        content = json.loads(Path(manifest).read_bytes())
+        sizes = {str(part["name"]): part["bytes"] for part in content["parts"]}
+    except (OSError, ValueError, TypeError, KeyError):  # none, or that of another program
         return None
-    found = (_PART.fullmatch(name) for name in os.listdir(folder))
-    numbers = sorted(int(name[1]) for name in found if name is not None)
-    return [os.path.join(folder, _name(number)) for number in numbers] or None
+    if not sizes or not all(map(_PART.fullmatch, sizes)):
+        return None
+    for name, size in sizes.items():
+        path = os.path.join(folder, name)
+        there = os.path.getsize(path) if os.path.isfile(path) else None
+        if there != size:
+            raise InputError(
+                f"a part of {size:,} bytes, as {MANIFEST} says",
+                got="none" if there is None else f"{there:,} bytes",
+                advice="copy the folder again, or write it again with the command of its run",
+                where=path,
+            )
+    return [os.path.join(folder, name) for name in sizes]
 
 
 class PartFolder:
@@ -65,7 +84,7 @@ class PartFolder:
                 where=path,
             )
         known = overwrite or shards.has_delivered(self._manifest)
-        if parts_in(path) is not None and not known:
+        if os.path.isfile(self._manifest) and not known:
             raise InputError(
                 "a folder without an output yet",
                 got=f"one with a {MANIFEST}",
@@ -110,7 +129,7 @@ class PartFolder:
 
 
 def _is_own(name: str) -> bool:
-    return name in (MANIFEST, ".shards") or _OWN.fullmatch(name) is not None
+    return name in (MANIFEST, SHARDS) or _OWN.fullmatch(name) is not None
 
 
 def _name(number: int) -> str:

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from stepscore.errors import Argument, InputError
 from stepscore.files import parts
+from stepscore.files.signatures import SHARDS
 
 _SHARD = re.compile("([0-9]{5,})[.]chunks")
 _EARLIER = re.compile("[0-9]{5,}[.]shard")  # of one chunk each: a form that is not read any more
@@ -86,7 +87,7 @@ class Shards:
     """
 
     def __init__(self, target: str, *, is_folder: bool = False, restart: bool = False) -> None:
-        self.name = os.path.join(target, ".shards") if is_folder else f"{target}.shards"
+        self.name = os.path.join(target, SHARDS) if is_folder else f"{target}.shards"
         self.folder = Path(self.name)
         self.content: dict[str, Any] = {}
         self._lock: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import PurePath
@@ -11,6 +12,7 @@ from stepscore.errors import InputError
 
 STDIN = "<stdin>"
 GZIP = b"\x1f\x8b"
+SHARDS = ".shards"  # the folder in a folder of parts that is not whole yet
 
 # (the file, the JSONL that is made of it) -> what to type.
 _Command = Callable[[str, str], str]
@@ -98,11 +100,24 @@ def not_installed(package: str, extra: str, name: str) -> InputError:
 
 def folder_fault(path: str, files: list[str]) -> InputError:
     """Give the error of a folder where a file was meant."""
-    shown = ", ".join(sorted(files)[:4]) + (", ..." if len(files) > 4 else "")
+    if SHARDS in files:
+        return InputError(
+            "a folder whose parts are all there",
+            got="one that a run is writing, or had not finished",
+            advice="type the command of that run again, and wait for its end",
+            where=path,
+        )
+    seen = sorted(file for file in files if not file.startswith("."))
+    shown = ", ".join(seen[:4]) + (", ..." if len(seen) > 4 else "")
+    endings = [ending for file in seen for ending in _ENDINGS if file.endswith(ending)]
+    pattern = os.path.join(path, f"*{max(endings, key=endings.count)}" if endings else "*")
     return InputError(
         "a readable file",
         got="a folder" + (f", which holds {shown}" if shown else " without files"),
-        advice="pass one of its files",
+        advice=f"pass one of its files, or where several are read a pattern in quotes: "
+        f"{shlex.quote(pattern)}"
+        if shown
+        else "check the path",
         where=path,
     )
 

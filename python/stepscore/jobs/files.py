@@ -233,6 +233,7 @@ def _check_paths(lines: Inputs, files: Files, pages: Mapping[str, str]) -> None:
     outputs |= {f"trees.{name}": path for name, path in pages.items()}
     for source in lines.paths:
         check_different({"source": source, **outputs})
+        _check_folder(source, files.target)
     names: dict[tuple[int, int] | str, str] = {}
     for source in lines.paths:
         found = None if source == "-" else os.stat(source)
@@ -243,6 +244,19 @@ def _check_paths(lines: Inputs, files: Files, pages: Mapping[str, str]) -> None:
             )
             raise InputError("every file once", got=got, advice="leave it out", argument="source")
         names[file] = source
+
+
+def _check_folder(source: str, target: str | None) -> None:
+    """Refuse an output whose parts replace, one after the other, those that are read."""
+    if source == "-" or target is None or not names_folder(target):
+        return
+    if os.path.dirname(os.path.realpath(source)) == os.path.realpath(target):
+        raise InputError(
+            "another folder than that of the input",
+            got=f"{target}, which holds {os.path.basename(source)}",
+            advice="pass another name",
+            argument="target",
+        )
 
 
 def _described(lines: Inputs, files: Files) -> dict[str, Any]:
