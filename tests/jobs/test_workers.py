@@ -179,6 +179,13 @@ def test_the_lab_model_on_two_devices(sums: str, tmp_path: Path) -> None:
     assert [row["stepscore_rank"] for row in found] == expected
 
 
+def test_several_devices_end_without_a_complaint(sums: str, tmp_path: Path) -> None:
+    options = ["--model", "lab", "--device", "cpu,cpu", "-q"]
+    command = [sys.executable, "-m", "stepscore.cli", "score", sums, "-o", str(tmp_path / "out")]
+    told = subprocess.run([*command, *options], capture_output=True, text=True, check=True).stderr
+    assert "Warning" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import resource_tracker
@@ -238,6 +238,7 @@ def _serve(
     os.environ.update(environment)
     try:
         model = load(device)
+        _lock_bars_alone()
         _share_threads(processes)  # now: what is measured while loading is so as of one process
         connection.send(ModelFacts.of(model, version))
     except Exception as error:
@@ -259,6 +260,14 @@ def _events(records: list[Record], model: ProcessRewardModel, scoring: Scoring) 
     for scored in scoring.score(records, model, events.append):
         events.append(scored)
     return events
+
+
+def _lock_bars_alone() -> None:
+    """Keep tqdm from a lock between processes, of which Python complains when they are killed."""
+    with suppress(ImportError):
+        from tqdm import tqdm
+
+        tqdm.set_lock(threading.RLock())
 
 
 def _share_threads(processes: int) -> None:
