@@ -11,7 +11,16 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from stepscore.server.routes import scores, sessions, status, votes
+from stepscore.server.routes import (
+    rerank,
+    scores,
+    sessions,
+    sglang,
+    status,
+    trainers,
+    vllm,
+    votes,
+)
 from stepscore.server.service import Service
 
 FAMILIES: tuple[Callable[[Service], APIRouter], ...] = (
@@ -19,4 +28,8 @@ FAMILIES: tuple[Callable[[Service], APIRouter], ...] = (
     scores.routes,
     votes.routes,
     sessions.routes,
+    vllm.routes,
+    rerank.routes,
+    sglang.routes,
+    trainers.routes,
 )
