@@ -12,6 +12,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from stepscore.server.routes import (
+    page,
     rerank,
     scores,
     sessions,
@@ -24,6 +25,7 @@ from stepscore.server.routes import (
 from stepscore.server.service import Service
 
 FAMILIES: tuple[Callable[[Service], APIRouter], ...] = (
+    page.routes,
     status.routes,
     scores.routes,
     votes.routes,
