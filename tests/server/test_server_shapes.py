@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -399,3 +400,44 @@ def test_an_aggregation_that_there_is_not(lab, client):
     with TestClient(create_app(lab, settings)) as least:
         body = {"queries": PROBLEM, "documents": [TEXT]}
         assert ok(least.post("/score", json=body))["data"][0]["score"] == total(lab, how="min")
+
+
+# --- no room ----------------------------------------------------------------------------------
+
+WAITING = [
+    ("/get_reward", {"query": [PROMPT + TEXT], "prompts": [PROMPT]}),
+    ("/slime/reward", {"prompt": PROMPT, "response": TEXT}),
+    ("/classify", {"input": WHOLE}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), WAITING)
+def test_clients_that_take_a_refusal_for_a_reward_wait_for_room(path, body, lab):
+    settings = Settings(latency=0.0, template=TEMPLATE, max_requests=1, hold_timeout=60.0)
+    app = create_app(lab, settings)
+    with TestClient(app) as client, ThreadPoolExecutor(1) as others:
+        room = app.state.service.batcher.requests
+        taken = room.taken_for(1, None, ValueError)
+        client.portal.call(taken.__aenter__)
+        refused = client.post("/score", json={"queries": PROBLEM, "documents": TEXT})
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        asked = others.submit(client.post, path, json=body)
+        while not room.waiting:
+            assert not asked.done()
+        client.portal.call(taken.__aexit__, None, None, None)
+        assert ok(asked.result(60))
+
+
+@pytest.mark.parametrize(("path", "body"), WAITING[:2])
+def test_a_wait_for_room_has_an_end(path, body, lab):
+    settings = Settings(latency=0.0, template=TEMPLATE, max_requests=1, hold_timeout=0.1)
+    app = create_app(lab, settings)
+    with TestClient(app) as client:
+        taken = app.state.service.batcher.requests.taken_for(1, None, ValueError)
+        client.portal.call(taken.__aenter__)
+        answer = client.post(path, json=body)
+        client.portal.call(taken.__aexit__, None, None, None)
+    assert answer.status_code == 503
+    assert "room within 1 s" in answer.json()["error"]["message"]
+    assert int(answer.headers["retry-after"]) >= 1
