@@ -154,3 +154,9 @@ def test_a_row_of_labels():
     assert row(trl_prm(), 0.25) == [0.75, 0.25]
     assert row(qwen_math_prm(), 0.25) == [0.75, 0.25]
     assert row(skywork_o1_prm(), 0.25) == [0.25]
+
+
+def test_a_template_as_it_is_typed():
+    from stepscore.cli.serve import lines
+
+    assert lines(r"<|user|>\n{problem}\n\nÄ") == "<|user|>\n{problem}\n\nÄ"
