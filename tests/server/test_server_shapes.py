@@ -429,7 +429,7 @@ def test_clients_that_take_a_refusal_for_a_reward_wait_for_room(path, body, lab)
         assert ok(asked.result(60))
 
 
-@pytest.mark.parametrize(("path", "body"), WAITING[:2])
+@pytest.mark.parametrize(("path", "body"), WAITING)
 def test_a_wait_for_room_has_an_end(path, body, lab):
     settings = Settings(latency=0.0, template=TEMPLATE, max_requests=1, hold_timeout=0.1)
     app = create_app(lab, settings)

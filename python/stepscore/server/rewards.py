@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from stepscore.scoring.scores import (
     default_aggregate,
 )
 from stepscore.server.batching import Answer
-from stepscore.server.errors import InvalidError
+from stepscore.server.errors import InvalidError, OverloadedError, UnavailableError
 from stepscore.server.service import Service
 from stepscore.server.templates import check_unmarked_solution
 
@@ -82,12 +83,7 @@ async def scored(
 
 
 async def rewarded(
-    service: Service,
-    pairs: Sequence[Pair],
-    how: str | None,
-    *,
-    route: str,
-    held: bool = False,
+    service: Service, pairs: Sequence[Pair], how: str | None, *, route: str, held: bool = False
 ) -> Rewards:
     """Score the solutions of pairs, and make one number of each.
 
@@ -114,6 +110,25 @@ async def rewarded(
             argument=pairs[pair].solution_field,
         )
     return Rewards(given.scores, totals.tolist(), chosen, given.tokens)
+
+
+async def rewarded_later(
+    service: Service, pairs: Sequence[Pair], how: str | None, *, route: str
+) -> Rewards:
+    """As `rewarded`, after a wait for room, for clients that take a refusal for the end.
+
+    Raises:
+        UnavailableError: no room within `Settings.hold_timeout`. Its status is one after which all
+            of these clients try again.
+    """
+    try:
+        return await rewarded(service, pairs, how, route=route, held=True)
+    except OverloadedError as error:
+        raise UnavailableError(
+            f"room within {math.ceil(service.settings.hold_timeout)} s",
+            got=error.got,
+            advice="let fewer clients ask at once, or start more servers",
+        ) from error
 
 
 def rows(scores: StepScores, pair: int) -> list[list[float]]:

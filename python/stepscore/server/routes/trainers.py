@@ -6,20 +6,18 @@ None where all of its tries have failed; slime's ends the run.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from stepscore.errors import Argument
-from stepscore.server.errors import InvalidError, OverloadedError, UnavailableError
+from stepscore.server.errors import InvalidError
 from stepscore.server.json_answers import answer
 from stepscore.server.rewards import (
     Pair,
-    Rewards,
     check_some,
-    rewarded,
+    rewarded_later,
     written_solution,
 )
 from stepscore.server.routes.bodies import Body
@@ -52,7 +50,7 @@ def routes(service: Service) -> APIRouter:
         """Give one reward for every query, and for its logs what else there is to say."""
         check_some(body.query, "query")
         pairs = [_queried(service, body, index) for index in range(len(body.query))]
-        given = await _rewarded_later(service, pairs, how, "get_reward")
+        given = await rewarded_later(service, pairs, how, route="get_reward")
         steps = [len(values) for values in given.scores]
         logs = {
             "step_score_min": [float(values.min()) for values in given.scores],
@@ -77,27 +75,13 @@ def routes(service: Service) -> APIRouter:
             problem = dividing.asked(turns, "prompt")
         solution = written_solution(service, body.response, field)
         pairs = [Pair(problem, solution, written, field)]
-        given = await _rewarded_later(service, pairs, how, "remote_reward")
+        given = await rewarded_later(service, pairs, how, route="remote_reward")
         [total] = given.totals
         if reward_key is None:
             return answer(total)
         return answer({"step_scores": given.scores[0].tolist(), reward_key: total})
 
     return router
-
-
-async def _rewarded_later(
-    service: Service, pairs: list[Pair], how: str | None, route: str
-) -> Rewards:
-    """Score pairs, after a wait for room where there is none."""
-    try:
-        return await rewarded(service, pairs, how, route=route, held=True)
-    except OverloadedError as error:
-        raise UnavailableError(
-            f"room within {math.ceil(service.settings.hold_timeout)} s",
-            got=error.got,
-            advice="let fewer clients ask at once, or start more servers",
-        ) from error
 
 
 def _queried(service: Service, body: GetRewardBody, index: int) -> Pair:

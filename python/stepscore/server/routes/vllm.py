@@ -22,6 +22,7 @@ from stepscore.server.rewards import (
     check_some,
     check_unused,
     rewarded,
+    rewarded_later,
     rows,
     scored,
     written_solution,
@@ -116,7 +117,7 @@ def routes(service: Service) -> APIRouter:
         service.check_model(body.model)
         # use_activation is what verl always sends as false; a score is read as its recipe says.
         pairs = _pairs(service, body)
-        given = await rewarded(service, pairs, how, route="classify", held=True)
+        given = await rewarded_later(service, pairs, how, route="classify")
         data = [
             {"index": index, "label": given.how, "probs": [total], "num_classes": 1}
             for index, total in enumerate(given.totals)
