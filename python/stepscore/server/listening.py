@@ -78,6 +78,8 @@ def serve(app: FastAPI, sockets: Sequence[socket.socket], on_start: Callable[[],
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.drain_timeout) + 1,
     )
+    # One thread tokenises; what a tokenizer hands to others for a few texts takes longer.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL)
     try:
