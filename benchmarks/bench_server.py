@@ -1,7 +1,8 @@
 """A server under load: real connections, every answer checked against a direct call, bit for bit.
 
-``python benchmarks/bench_server.py`` lets 500 clients ask for 60 seconds, each for one group of
-candidates after the other, over a connection that it keeps. Then the same clients ask in turns a
+``python benchmarks/bench_server.py`` lets 500 clients ask for 60 seconds, over connections that
+they keep. They ask as trainers do: 16 of them at a time for samples of one problem, each in a
+request of its own with one to three candidates. Then the same clients ask in turns a
 server that forwards every request by itself, and one with a small queue. The server runs in a
 process of its own, on the loopback of this machine; the clients share the machine with it.
 
@@ -29,6 +30,8 @@ from typing import Any
 import numpy as np
 
 ROUTE = "/v1/step_scores"
+# Samples of a problem, each a request of its own.
+GROUP = 16
 # What a server says of the requests that it has counted.
 COUNTED = re.compile(r'stepscore_requests_total\{route="([^"]+)",status="(\d+)"\} ([\d.e+]+)')
 # Runs a server with settings that the command line has no options for.
@@ -105,16 +108,23 @@ def questions(count: int, seed: int = 0) -> list[Question]:
 
     torch.set_num_threads(1)
     prm, draw = stepscore.load("lab"), random.Random(seed)
-    problems = lab.generate(max(1, count // 16), seed=seed, split="eval")
     made = []
-    for number in range(count):
-        problem = problems[number % len(problems)]
-        candidates = [_candidate(problem, draw) for _ in range(draw.randrange(1, 5))]
-        scores = prm.score(problem, candidates).to_list()
-        body = json.dumps({"problems": problem, "solutions": candidates}).encode()
-        head = f"POST {ROUTE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        made.append(Question(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body, scores))
+    for number, problem in enumerate(lab.generate(count // GROUP, seed=seed, split="eval")):
+        for _ in range(GROUP):
+            candidates = [_candidate(problem, draw) for _ in range(1 + number % 3)]
+            scores = prm.score(problem, candidates).to_list()
+            body = json.dumps({"problems": problem, "solutions": candidates}).encode()
+            head = f"POST {ROUTE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            head += f"Content-Length: {len(body)}\r\n\r\n"
+            made.append(Question(head.encode() + body, scores))
     return made
+
+
+def group_order(group: int, problems: int) -> Iterator[int]:
+    """The problems that a group of clients asks about, one after the other."""
+    draw = random.Random(group)
+    while True:
+        yield draw.randrange(problems)
 
 
 def _candidate(problem: str, draw: random.Random) -> list[str]:
@@ -152,9 +162,10 @@ async def ask(port: int, asked: Sequence[Question], clients: int, seconds: float
 
     async def client(number: int) -> None:
         draw = random.Random(number)
+        order = group_order(number // GROUP, len(asked) // GROUP)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while loop.time() < until:
-            question = draw.choice(asked)
+            question = asked[GROUP * next(order) + number % GROUP]
             sent = time.perf_counter()
             writer.write(question.request)
             try:
@@ -244,9 +255,10 @@ def told(name: str, load: Load) -> str:
     figures = load.figures
     batches = figures.get("stepscore_forward_seconds_count", 0) or 1
     return (
-        f"{name}: {load.rate:,.0f} answers/s, {load.cost:.2f} ms of a processor each; p50 {load.percentile(50):,.0f} ms, "
-        f"p99 {load.percentile(99):,.0f} ms; statuses {dict(load.statuses)}; wrong {load.wrong}, "
-        f"lost {load.lost}; metrics agree: {load.counted == load.statuses}; "
+        f"{name}: {load.rate:,.0f} answers/s, {load.cost:.2f} ms of a processor each; "
+        f"p50 {load.percentile(50):,.0f} ms, p99 {load.percentile(99):,.0f} ms; "
+        f"statuses {dict(load.statuses)}; wrong {load.wrong}, lost {load.lost}; "
+        f"metrics agree: {load.counted == load.statuses}; "
         f"{figures['stepscore_batch_requests_sum'] / batches:.1f} requests a forward pass of "
         f"{1e3 * figures['stepscore_forward_seconds_sum'] / batches:.1f} ms; "
         f"{load.memory[-1] / 2**20:,.0f} MB, grown by {100 * growth(load):.2f} %"
