@@ -40,6 +40,7 @@ class PreparedScores:
     _call: ReadTraces
     _rendered: Rendered | None
     _number_format: str
+    _whole: bool  # whether each trace is forwarded whole
     _read: list[NDArray[np.float32]] = field(default_factory=list)
 
     @classmethod
@@ -69,12 +70,33 @@ class PreparedScores:
         number_format = prm.engine.number_format
         if not len(call.good):
             nothing = np.zeros(0, dtype=np.int64)
-            return cls(nothing, nothing, call, None, number_format)
+            return cls(nothing, nothing, call, None, number_format, True)
         rendered = call.render(prm.renderer, call.good)
         packed, sequences = rendered.traces, rendered.sequence_offsets
         lengths = np.diff(packed.offsets[sequences])
-        new = lengths if prm.costs is None else np.diff(_distinct(packed)[sequences])
-        return cls(lengths, new, call, rendered, number_format)
+        whole = prm.costs is None
+        new = lengths if whole else np.diff(_distinct(packed)[sequences])
+        return cls(lengths, new, call, rendered, number_format, whole)
+
+    def shares_with(self, other: PreparedScores) -> int:
+        """Count the tokens that the first traces of two calls begin with together.
+
+        Where the model shares prefixes they are forwarded once, with all that is in the same pass.
+        """
+        if self._rendered is None or other._rendered is None or self._whole:
+            return 0
+        mine, its = (
+            call._rendered.traces.token_ids[: call.lengths[0]]  # type: ignore[union-attr]
+            for call in (self, other)
+        )
+        shorter = min(len(mine), len(its))
+        apart = np.flatnonzero(mine[:shorter] != its[:shorter])
+        return int(apart[0]) if len(apart) else shorter
+
+    @property
+    def problem(self) -> str:
+        """The problem of the first trace."""
+        return self._call.traces.problems[self._call.good[0]] if len(self._call.good) else ""
 
     @property
     def tokens(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -83,12 +84,17 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
+    paths: list[str] = []
     for routes in FAMILIES:
-        app.include_router(routes(service))
+        router = routes(service)
+        app.include_router(router)
+        paths += [route.path for route in router.routes if isinstance(route, APIRoute)]
     app.add_exception_handler(InputError, _library_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_middleware(Gate, settings=settings, keys=Keys(keys), metrics=service.metrics)
+    app.add_middleware(
+        Gate, settings=settings, keys=Keys(keys), metrics=service.metrics, paths=paths
+    )
     return app
 
 

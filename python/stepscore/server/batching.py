@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -22,12 +21,11 @@ from stepscore.server.limits import check_prepared, check_texts
 from stepscore.server.line import Alone, Line, Scoring, Taken, Waiting
 from stepscore.server.room import Room
 from stepscore.server.settings import Settings
+from stepscore.server.side_thread import Outcome, SideThread, outcomes
 
 State = Literal["loading", "ready", "draining"]
 # Of the rates of past forward passes, which tell when to come again; the last one counts so much.
 _LATEST = 0.2
-# What work gives, or why it gives nothing.
-_Outcome = tuple[Any, Exception | None]
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Batcher:
             self._engine = self._own.engine
 
     async def __aenter__(self) -> Batcher:
-        self._tokeniser = ThreadPoolExecutor(1, thread_name_prefix="stepscore-tokenise")
+        self._tokeniser = SideThread("stepscore-tokenise")
         self._serving = asyncio.create_task(self._serve())
         self.state = "ready"
         return self
@@ -112,7 +110,7 @@ class Batcher:
         self._serving.cancel()
         with suppress(asyncio.CancelledError):
             await self._serving
-        self._tokeniser.shutdown(wait=False, cancel_futures=True)
+        self._tokeniser.close()
 
     async def score(
         self,
@@ -146,7 +144,7 @@ class Batcher:
                 return await self._score_alone(arguments, problems, solutions, options, until)
             prepare = partial(PreparedScores.of, self._own, arguments, problems, solutions, options)
             loop = asyncio.get_running_loop()
-            call = await loop.run_in_executor(self._tokeniser, prepare)
+            call: PreparedScores = await self._tokeniser.do(prepare)
             check_prepared(self.settings, arguments, call)
             if not len(call.lengths):
                 return Answer(call.scores(), 0)
@@ -261,15 +259,15 @@ class Batcher:
         """Forward a batch in its thread, and give the answers that are complete."""
         first = batch[0].waiting
         work = (
-            partial(_outcomes, first.work)
+            partial(outcomes, [first.work])
             if isinstance(first, Alone)
             else partial(self._read, [taken.part for taken in batch if taken.part is not None])
         )
         try:
-            outcomes = await in_turn(self.prm.backbone, work)
+            given = await in_turn(self.prm.backbone, work)
         except Exception as error:
-            outcomes = [(None, error)] * len(batch)
-        for taken, (answer, fault) in zip(batch, outcomes, strict=True):
+            given = [(None, error)] * len(batch)
+        for taken, (answer, fault) in zip(batch, given, strict=True):
             waiting = taken.waiting
             if waiting.future.done():  # its client has gone
                 continue
@@ -279,7 +277,7 @@ class Batcher:
             elif taken.is_last:
                 waiting.future.set_result(answer)
 
-    def _read(self, parts: list[Part]) -> list[_Outcome]:
+    def _read(self, parts: list[Part]) -> list[Outcome]:
         """Forward parts, and give the scores of those whose last part this was, or the fault."""
         given = forwarded = 0
 
@@ -295,13 +293,13 @@ class Batcher:
         before = self._tokens_a_second or rate
         self._tokens_a_second = (1 - _LATEST) * before + _LATEST * rate
         self.on_batch(Batch(len(parts), tokens, given, forwarded, seconds))
-        outcomes: list[_Outcome] = []
+        given_back: list[Outcome] = []
         for part, fault in zip(parts, faults, strict=True):
             if fault is not None or not part.is_last:
-                outcomes.append((None, fault))
+                given_back.append((None, fault))
             else:
-                outcomes += _outcomes(part.call.scores)
-        return outcomes
+                given_back += outcomes([part.call.scores])
+        return given_back
 
     def _overloaded(self) -> OverloadedError:
         """Say that there is no room, and when there will be: once half of what is there is done."""
@@ -313,11 +311,3 @@ class Batcher:
             got=f"{self.requests.taken} requests with {self.tokens.taken} tokens",
             retry_after=self.tokens.taken / 2 / rate,
         )
-
-
-def _outcomes(work: Callable[[], Any]) -> list[_Outcome]:
-    """Give what work gives, or raises."""
-    try:
-        return [(work(), None)]
-    except Exception as error:
-        return [(None, error)]

@@ -116,24 +116,30 @@ class Line:
         """Take from the front what goes into one forward pass.
 
         A request goes into it whole, or waits for the next one; only one that is over the budget by
-        itself is cut.
+        itself is cut. What it begins with as another request of its problem takes no room again.
         """
         batch: list[Taken] = []
         room = self._token_budget
-        while self._queue and room > 0 and len(batch) < self._batch_requests:
+        of_problem: dict[str, PreparedScores] = {}
+        while self._queue and len(batch) < self._batch_requests:
             waiting, before = self._queue[0], self._queue[0].tokens
             part: Part | None = None
+            takes = before
             if isinstance(waiting, Alone):
                 if batch:
                     break
-            elif before <= room:
-                part = Part(waiting.call, waiting.begin, len(waiting.call.lengths))
-            elif batch and before <= self._token_budget:
-                break
             else:
-                part = waiting.cut(room, at_least=0 if batch else 1)
-                if part is None:
+                other = of_problem.setdefault(waiting.call.problem, waiting.call)
+                if other is not waiting.call:
+                    takes -= waiting.call.shares_with(other)
+                if takes <= room:
+                    part = Part(waiting.call, waiting.begin, len(waiting.call.lengths))
+                elif batch and before <= self._token_budget:
                     break
+                else:
+                    part = waiting.cut(room, at_least=0 if batch else 1)
+                    if part is None:
+                        break
             batch.append(Taken(waiting, part))
             if part is not None and not part.is_last:
                 self._count(waiting.tokens - before)
@@ -142,7 +148,7 @@ class Line:
             self._count(-before)
             if part is None:
                 break
-            room -= before
+            room -= takes
         return batch
 
     def _count(self, tokens: int) -> None:

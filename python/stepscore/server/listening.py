@@ -67,7 +67,7 @@ def serve(app: FastAPI, sockets: Sequence[socket.socket], on_start: Callable[[],
     settings = service.settings
     config = uvicorn.Config(
         app,
-        http=_impatient(settings.body_timeout),
+        http=impatient(settings.body_timeout),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -78,6 +78,8 @@ def serve(app: FastAPI, sockets: Sequence[socket.socket], on_start: Callable[[],
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.drain_timeout) + 1,
     )
+    # One thread tokenises; what a tokenizer hands to others for a few texts takes longer.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL)
     try:
@@ -110,7 +112,7 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()
 
 
-def _impatient(seconds: float) -> type[asyncio.Protocol]:
+def impatient(seconds: float) -> type[asyncio.Protocol]:
     """Give uvicorn's protocol of HTTP, which closes a connection whose request does not come."""
 
     class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
