@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stepscore.server import Settings, create_app
 
-REQUESTS = 10_000 if os.environ.get("STEPSCORE_HYPOTHESIS") == "explore" else 250
+REQUESTS = 10_000 if os.environ.get("STEPSCORE_HYPOTHESIS") == "explore" else 150
 TEMPLATE = "U:{problem}A:{solution}"
 PROBLEM = "85+95-16+20+11-30=?"
 SECRET = "85+95=180"  # of every good body: no log may have it
