@@ -145,27 +145,6 @@ class Dividing:
             raise self._not_divided("a problem, and nothing that calls for its solution", argument)
         return self._unmarked(text, argument)
 
-    def response(self, query: str, prompt: str, argument: Argument, beginning: str) -> str:
-        """Give what a query has behind its prompt.
-
-        Args:
-            query: a prompt and what a model wrote behind it.
-            prompt: of it.
-            argument: the field of the query.
-            beginning: the field of the prompt, as a message spells it.
-
-        Raises:
-            InvalidError: the query does not begin with the prompt.
-        """
-        if not query.startswith(prompt):
-            raise InvalidError(
-                f"a text that begins with {beginning}, sign for sign",
-                got="another beginning",
-                advice="send the prompt as the model saw it: special tokens kept, nothing cut",
-                argument=argument,
-            )
-        return query[len(prompt) :]
-
     def messages(self, turns: Sequence[Mapping[str, str]]) -> tuple[str, str]:
         """Give the problem and the solution of a chat: one turn of a user, one of an assistant.
 
@@ -240,3 +219,25 @@ def check_unmarked_solution(solution: str, argument: Argument) -> None:
             advice="send what the model wrote in one turn",
             argument=argument,
         )
+
+
+def behind(prompt: str, query: str, argument: Argument, beginning: str) -> str:
+    """Give what a query has behind its prompt: what a model wrote.
+
+    Args:
+        prompt: with which the query begins.
+        query: as the model saw and continued it.
+        argument: the field of the query.
+        beginning: the field of the prompt, as a message spells it.
+
+    Raises:
+        InvalidError: the query does not begin with the prompt.
+    """
+    if not query.startswith(prompt):
+        raise InvalidError(
+            f"a text that begins with {beginning}, sign for sign",
+            got="another beginning",
+            advice="send the prompt as the model saw it: special tokens kept, nothing cut",
+            argument=argument,
+        )
+    return query[len(prompt) :]

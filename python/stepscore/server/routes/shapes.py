@@ -6,7 +6,6 @@ import secrets
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import ConfigDict
 
 from stepscore.errors import Argument
 from stepscore.scoring.arguments import Solution
@@ -21,8 +20,6 @@ How = Annotated[str | None, Query(description="the aggregation; none takes the s
 
 class ShapeBody(Body):
     """A body in another server's shape: fields that are not in it are errors here, too."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str | None = None
     user: str | None = None

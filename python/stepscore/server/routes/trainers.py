@@ -23,6 +23,7 @@ from stepscore.server.rewards import (
 from stepscore.server.routes.bodies import Body
 from stepscore.server.routes.shapes import How, Message
 from stepscore.server.service import Service
+from stepscore.server.templates import behind
 
 
 class GetRewardBody(Body):
@@ -98,6 +99,6 @@ def _queried(service: Service, body: GetRewardBody, index: int) -> Pair:
             argument="prompts",
         )
     prompt, written = body.prompts[index], Argument("prompts", index=(index,))
-    solution = dividing.response(query, prompt, field, f"prompts[{index}]")
+    solution = behind(prompt, query, field, f"prompts[{index}]")
     problem = dividing.prompt(prompt, written)
     return Pair(problem, written_solution(service, solution, field), written, field)
