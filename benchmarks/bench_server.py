@@ -142,16 +142,15 @@ def _candidate(problem: str, draw: random.Random) -> list[str]:
 @contextmanager
 def server(settings: dict[str, Any]) -> Iterator[tuple[int, int]]:
     """Run a server; gives its port and its process."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, json.dumps(settings)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline()), process.pid
-    finally:
-        process.terminate()
-        if process.wait(60) != 0:
-            raise RuntimeError(f"the server ended with {process.returncode}")
+    command = [sys.executable, "-c", SERVER, json.dumps(settings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline()), process.pid
+        finally:
+            process.terminate()
+            if process.wait(60) != 0:
+                raise RuntimeError(f"the server ended with {process.returncode}")
 
 
 async def ask(port: int, asked: Sequence[Question], clients: int, seconds: float, pid: int) -> Load:
