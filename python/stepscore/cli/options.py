@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RESUME_HELP = """
 What is finished is kept in the folder OUT.shards until the output is there: when a run is stopped
 or killed, the same command goes on where it was. Of standard input, and into a pipe, nothing is.
+Records that were left out are tried again; candidates that were kept without scores stay so.
 """
 INPUT_HELP = (
     """\
@@ -27,7 +28,8 @@ file with the same fields; files of data sets and of other tools: stepscore conv
   {"id": 1, "problem": "...", "candidates": ["a solution", {"steps": ["...", "..."]}],
    "answer": "the known answer, if there is one"}
 A candidate is a text, or an object with "text" or "steps", and optionally "answer" (else it is
-read from the solution) and "correct" (true or false).
+read from the solution) and "correct" (true or false). Chat messages work too: as the problem (the
+one of the user), and as a candidate (the one of the assistant, also inside of "message").
 
 output: the same objects with one more field, "stepscore"; compressed, or a table, where the name
 ends in .gz, .zst or .parquet. It appears whole or not at all.
@@ -274,8 +276,8 @@ def files_of(arguments: argparse.Namespace) -> Files:
         spell=flag_of,
         group_by=getattr(arguments, "group_by", None),  # a search has no samples yet
         restart=arguments.restart,
-        share=getattr(arguments, "shard", None),  # and takes whole files
-        summary=getattr(arguments, "summary", None),
+        share=arguments.shard,
+        summary=arguments.summary,
         say=complain,
     )
 
