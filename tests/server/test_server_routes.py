@@ -186,6 +186,7 @@ WRONG = [
     ("/v1/rank", {"problem": PROBLEM, "candidates": []}, 422, "candidates", "at least one"),
     ("/v1/rank", {"problem": PROBLEM, "candidates": ["1"], "top_k": 0}, 422, "top_k", "at least 1"),
     ("/v1/rank", {"problem": PROBLEM, "candidates": ["1"], "how": "x"}, 422, "how", "got 'x'"),
+    ("/v1/vote", {"answers": ["1", "\ud800"]}, 422, "answers[1]", "UTF-8"),
     ("/v1/vote", {}, 422, "answers", "either answers or texts; got none"),
     ("/v1/vote", {"answers": []}, 422, "answers", "at least one candidate"),
     ("/v1/vote", {"answers": ["1"], "scores": [1, 2]}, 422, "scores", "one score for each"),

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from stepscore.errors import Argument, InputError
 from stepscore.ops import extract_answers, group_answers
 from stepscore.scoring.arguments import TraceArguments
+from stepscore.scoring.solution_reader import fault_in_characters
 from stepscore.server.errors import InvalidError
 from stepscore.server.json_answers import answer, number
 from stepscore.server.limits import check_texts
@@ -58,6 +59,10 @@ def routes(service: Service) -> APIRouter:
             "vote", lambda _: Argument(field), lambda trace, *_: Argument(field, index=(trace,))
         )
         texts = [text or "" for text in getattr(body, field)]
+        for place, text in enumerate(texts):
+            fault = fault_in_characters(text)
+            if fault is not None:
+                raise fault.at(argument=Argument(field, index=(place,)))
         check_texts(service.settings, arguments, [""] * len(texts), texts)
         return answer(await asyncio.to_thread(_voted, body))
 
