@@ -12,7 +12,7 @@ import pytest
 from stepscore import extract_answers, reference
 from stepscore.reference.answer_key_extraction import alone, stated_answer
 
-COUNT = int(os.environ.get("STEPSCORE_ANSWER_PAIRS", "20000"))
+COUNT = int(os.environ.get("STEPSCORE_ANSWER_PAIRS", "5000"))
 
 REASONING = [
     ("<think>first \\boxed{9}, no</think> The answer is 12.", "12"),
