@@ -169,7 +169,7 @@ def test_scores_equal_the_plain_path(kind):
         spread.append(np.std(expected))
         forks.append(len(np.unique(made.parent[made.parent >= 0])))
     assert np.median(spread) > 0.05, "the tiny model must tell its inputs apart"
-    assert max(forks) >= 25, "some tries must have many forks"
+    assert max(forks) >= (25 if SWEEP else 20), "some tries must have many forks"
 
 
 def test_the_tries_are_of_every_shape():
