@@ -100,39 +100,47 @@ std::string_view without_unit(std::string_view key) {
   return key.substr(0, key.find(" ["));
 }
 
+// The key of a text, and of a percentage that of the number before the sign.
+struct Key {
+  std::string key, bare;
+};
+
 // The classes of one problem.
 class Classes {
  public:
-  // bare: of a percentage the key of the number before the sign.
-  void group(const std::string* keys, const std::string* bare, int64_t count, int64_t* ids,
+  // keys: of the different texts of the problem, in the order of their first candidates.
+  // text_of: of each candidate its place among them.
+  void group(const std::vector<const Key*>& keys, const std::vector<int64_t>& text_of, int64_t* ids,
              Decided* decided) {
-    number_.clear();
-    first_.clear();
-    bare_.clear();
-    percent_.clear();
-    for (int64_t i = 0; i < count; ++i) {
-      if (keys[i].empty()) {
-        ids[i] = kNone;
-        decided[i] = Decided::kNoAnswer;
-        continue;
-      }
-      const int64_t next = static_cast<int64_t>(first_.size());
-      const auto [found, added] = number_.try_emplace(keys[i], next);
-      if (added) {
-        first_.push_back(keys[i]);
-        bare_.push_back(bare[i]);
-        percent_.push_back(!bare[i].empty());
-      } else if (bare[i].empty()) {
-        bare_[static_cast<size_t>(found->second)] = {};  // 0.5 stands beside 50%
+    clear();
+    class_of_.resize(keys.size());
+    opens_.resize(keys.size());
+    for (size_t t = 0; t < keys.size(); ++t) {
+      const auto& [key, bare] = *keys[t];
+      opens_[t] = false;
+      class_of_[t] = key.empty() ? kNone : find(key);
+      if (key.empty()) continue;
+      if (class_of_[t] == kNone) {
+        class_of_[t] = open(key, bare);
+        opens_[t] = true;
+      } else if (bare.empty()) {
+        bare_[at(class_of_[t])] = {};  // 0.5 stands beside 50%
       } else {
-        percent_[static_cast<size_t>(found->second)] = true;
+        percent_[at(class_of_[t])] = true;
       }
-      ids[i] = found->second;
-      decided[i] = added                              ? Decided::kFirst
-                   : keys[i].starts_with(kUnresolved) ? Decided::kSameText
-                                                      : Decided::kSameKey;
     }
-    join_units(count, ids, decided);
+    const bool joined = join_units();
+    for (size_t i = 0; i < text_of.size(); ++i) {
+      const size_t t = at(text_of[i]);
+      const int64_t c = class_of_[t];
+      ids[i] = c == kNone || !joined ? c : renumbered_[at(c)];
+      decided[i] = c == kNone                              ? Decided::kNoAnswer
+                   : joined && target_[at(c)] != kNone     ? Decided::kUnit
+                   : opens_[t]                             ? Decided::kFirst
+                   : keys[t]->key.starts_with(kUnresolved) ? Decided::kSameText
+                                                           : Decided::kSameKey;
+      opens_[t] = false;  // the further candidates with that text
+    }
   }
 
  private:
@@ -142,50 +150,82 @@ class Classes {
     return bare.size() < first_[c].size() ? bare : bare_[c];
   }
 
+  static size_t at(int64_t i) { return static_cast<size_t>(i); }
+
+  void clear() {
+    first_.clear();
+    bare_.clear();
+    percent_.clear();
+    if (!number_.empty()) number_.clear();
+    may_join_ = false;
+  }
+
+  // The class of a key; kNone where there is none yet.
+  int64_t find(std::string_view key) const {
+    const size_t few = std::min(first_.size(), kFew);
+    for (size_t c = 0; c < few; ++c) {
+      if (first_[c] == key) return static_cast<int64_t>(c);
+    }
+    if (first_.size() <= kFew) return kNone;
+    const auto found = number_.find(key);
+    return found == number_.end() ? kNone : found->second;
+  }
+
+  int64_t open(std::string_view key, std::string_view bare) {
+    const int64_t c = static_cast<int64_t>(first_.size());
+    if (first_.size() >= kFew) number_.emplace(key, c);
+    first_.push_back(key);
+    bare_.push_back(bare);
+    percent_.push_back(!bare.empty());
+    may_join_ |= !bare.empty() || key.ends_with(']');
+    return c;
+  }
+
   // A number joins the same number with a unit or percent sign, if there is just one such class; a
-  // choice joins that with a text.
-  void join_units(int64_t count, int64_t* ids, Decided* decided) {
+  // choice joins that with a text. Leaves the class that each is joined into, and the new numbers.
+  bool join_units() {
+    if (!may_join_) return false;
     const int64_t classes = static_cast<int64_t>(first_.size());
     into_.assign(first_.size(), kNone);
     bool joined = false;
     for (int64_t c = 0; c < classes; ++c) {
-      const std::string_view bare = bare_key(static_cast<size_t>(c));
+      const std::string_view bare = bare_key(at(c));
       if (bare.empty()) continue;
-      const auto found = number_.find(bare);
+      const int64_t found = find(bare);
       // Whoever writes 5000% means 50, and not 50%.
-      if (found == number_.end() || percent_[static_cast<size_t>(found->second)]) continue;
-      int64_t& other = into_[static_cast<size_t>(found->second)];
+      if (found == kNone || percent_[at(found)]) continue;
+      int64_t& other = into_[at(found)];
       other = other == kNone ? c : kSeveral;
       joined = true;
     }
-    if (!joined) return;
+    if (!joined) return false;
     // From pairs (number, its unit's class) to new numbers, first seen first.
-    std::vector<int64_t> target(first_.size(), kNone), renumbered(first_.size(), kNone);
+    target_.assign(first_.size(), kNone);
+    renumbered_.assign(first_.size(), kNone);
     for (int64_t c = 0; c < classes; ++c) {
-      const int64_t unit = into_[static_cast<size_t>(c)];
+      const int64_t unit = into_[at(c)];
       if (unit < 0) continue;
-      target[static_cast<size_t>(std::max(c, unit))] = std::min(c, unit);
+      target_[at(std::max(c, unit))] = std::min(c, unit);
     }
     int64_t next = 0;
     for (int64_t c = 0; c < classes; ++c) {
-      const int64_t earlier = target[static_cast<size_t>(c)];
-      renumbered[static_cast<size_t>(c)] =
-          earlier == kNone ? next++ : renumbered[static_cast<size_t>(earlier)];
+      const int64_t earlier = target_[at(c)];
+      renumbered_[at(c)] = earlier == kNone ? next++ : renumbered_[at(earlier)];
     }
-    for (int64_t i = 0; i < count; ++i) {
-      if (ids[i] == kNone) continue;
-      const size_t c = static_cast<size_t>(ids[i]);
-      if (target[c] != kNone) decided[i] = Decided::kUnit;
-      ids[i] = renumbered[c];
-    }
+    return true;
   }
 
   static constexpr int64_t kSeveral = -2;
-  std::unordered_map<std::string_view, int64_t> number_;
+  static constexpr size_t kFew = 16;     // up to here comparing all is faster than hashing
   std::vector<std::string_view> first_;  // key of each class
   std::vector<std::string_view> bare_;   // of a class that is written as a percentage throughout
   std::vector<bool> percent_;            // of a class: somebody writes it as a percentage
-  std::vector<int64_t> into_;            // of a class: the one class that adds a unit to it
+  std::unordered_map<std::string_view, int64_t> number_;  // of the classes from kFew on
+  bool may_join_ = false;      // whether a class has an addition that another may lack
+  std::vector<int64_t> into_;  // of a class: the one class that adds a unit to it
+  std::vector<int64_t> target_, renumbered_;  // of a class, where some are joined
+  std::vector<int64_t> class_of_;             // of a text
+  std::vector<char> opens_;                   // of a text, whether it opens its class
 };
 
 Work work_of(const std::string_view* texts, int64_t count) {
@@ -234,27 +274,57 @@ void answer_keys(const std::string_view* texts, int64_t count, Holds holds, std:
   });
 }
 
-void group_answers(const std::string_view* texts, const int64_t* offsets, int64_t problems,
-                   Holds holds, int64_t* ids, Decided* decided) {
-  const int64_t count = offsets[problems];
-  parallel_for(problems, work_of(texts, count), [&](int64_t begin, int64_t end) {
+void group_answers(const std::string_view* texts, int64_t count, const int64_t* places,
+                   const int64_t* offsets, int64_t problems, Holds holds, int64_t* ids,
+                   Decided* decided) {
+  // Texts that candidates share are read once for all problems, others where they stand.
+  std::vector<Key> shared(places == nullptr ? 0 : static_cast<size_t>(count));
+  parallel_for(static_cast<int64_t>(shared.size()), work_of(texts, count),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t t = begin; t < end; ++t) {
+                   Key& key = shared[static_cast<size_t>(t)];
+                   key_of(texts[t], holds, key.key, key.bare);
+                 }
+               });
+  const Key none;
+  const double each = 20.0 * static_cast<double>(offsets[problems]);
+  const Work work = places == nullptr ? work_of(texts, count) : Work{each};
+  parallel_for(problems, work, [&](int64_t begin, int64_t end) {
     Classes classes;
-    std::vector<std::string> keys, bare;
+    std::vector<const Key*> keys;                         // of the different texts of a problem
+    std::vector<int64_t> text_of;                         // of each candidate its place in `keys`
+    std::vector<Key> own;                                 // those that are not shared
+    std::vector<int64_t> seen(shared.size() + 1, kNone);  // of a shared text its place in `keys`
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = offsets[p], size = offsets[p + 1] - first;
-      keys.resize(static_cast<size_t>(size));
-      bare.resize(static_cast<size_t>(size));
+      keys.clear();
+      text_of.resize(static_cast<size_t>(size));
+      if (own.size() < static_cast<size_t>(size) && places == nullptr) {
+        own.resize(static_cast<size_t>(size));
+      }
       for (int64_t i = 0; i < size; ++i) {
-        const auto here = static_cast<size_t>(i);
-        const int64_t same = same_place(texts + first, i);
-        if (same < i) {
-          keys[here] = keys[static_cast<size_t>(same)];
-          bare[here] = bare[static_cast<size_t>(same)];
+        int64_t& text = text_of[static_cast<size_t>(i)];
+        const auto next = static_cast<int64_t>(keys.size());
+        if (places != nullptr) {
+          const int64_t place = places[first + i];
+          int64_t& earlier = seen[static_cast<size_t>(place + 1)];  // the first is that of no text
+          text = earlier == kNone ? next : earlier;
+          if (earlier != kNone) continue;
+          earlier = next;
+          keys.push_back(place < 0 ? &none : &shared[static_cast<size_t>(place)]);
         } else {
-          key_of(texts[first + i], holds, keys[here], bare[here]);
+          const int64_t same = same_place(texts + first, i);
+          text = same == i ? next : text_of[static_cast<size_t>(same)];
+          if (same != i) continue;
+          Key& key = own[static_cast<size_t>(next)];
+          key_of(texts[first + i], holds, key.key, key.bare);
+          keys.push_back(&key);
         }
       }
-      classes.group(keys.data(), bare.data(), size, ids + first, decided + first);
+      classes.group(keys, text_of, ids + first, decided + first);
+      for (int64_t i = 0; places != nullptr && i < size; ++i) {
+        seen[static_cast<size_t>(places[first + i] + 1)] = kNone;
+      }
     }
   });
 }

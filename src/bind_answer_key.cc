@@ -48,19 +48,33 @@ StringList bound_extract_answers(const Strings& texts) {
   return out;
 }
 
-void bound_group_answers(const Strings& texts, const TensorView& offsets, bool extract,
-                         const TensorView& ids, const TensorView& decided) {
+// places: None where every candidate has a text of its own.
+void bound_group_answers(const Strings& texts, const std::optional<TensorView>& places,
+                         const TensorView& offsets, bool extract, const TensorView& ids,
+                         const TensorView& decided) {
   const Texts views("group_answers", texts);
-  const int64_t problems = check_offsets("group_answers", offsets, "texts", views.size());
+  const int64_t* text_of = nullptr;
+  int64_t n = views.size();
+  if (places.has_value()) {
+    check_view("group_answers", "places", *places, 1, {DType::kInt64});
+    text_of = pointer<const int64_t>(*places);
+    n = places->shape[0];
+    for (int64_t i = 0; i < n; ++i) {
+      check(text_of[i] >= -1 && text_of[i] < views.size(), "group_answers", "places", "[", i,
+            "] must lie in [-1, ", views.size(), "), for the places in texts; got ", text_of[i]);
+    }
+  }
+  const char* const what = places.has_value() ? "places" : "texts";
+  const int64_t problems = check_offsets("group_answers", offsets, what, n);
   for (const auto& [argument, view] : {std::pair{"ids", &ids}, std::pair{"decided", &decided}}) {
     check_view("group_answers", argument, *view, 1, {DType::kInt64});
-    check(view->shape[0] == views.size(), "group_answers", argument, " must have shape [",
-          views.size(), "]; got ", shape_of(*view));
+    check(view->shape[0] == n, "group_answers", argument, " must have shape [", n, "]; got ",
+          shape_of(*view));
   }
   // Only raw pointers below; the tuple and the arrays outlive the scope.
   py::gil_scoped_release unlocked;
-  group_answers(views.data(), pointer<const int64_t>(offsets), problems, holds(extract),
-                pointer<int64_t>(ids), pointer<Decided>(decided));
+  group_answers(views.data(), views.size(), text_of, pointer<const int64_t>(offsets), problems,
+                holds(extract), pointer<int64_t>(ids), pointer<Decided>(decided));
 }
 
 }  // namespace
@@ -68,8 +82,8 @@ void bound_group_answers(const Strings& texts, const TensorView& offsets, bool e
 void bind_answer_key(py::module_& module) {
   module.def("answer_keys", bound_answer_keys, py::arg("texts"), py::arg("extract"));
   module.def("extract_answers", bound_extract_answers, py::arg("texts"));
-  module.def("group_answers", bound_group_answers, py::arg("texts"), py::arg("offsets"),
-             py::arg("extract"), py::arg("ids"), py::arg("decided"));
+  module.def("group_answers", bound_group_answers, py::arg("texts"), py::arg("places").none(true),
+             py::arg("offsets"), py::arg("extract"), py::arg("ids"), py::arg("decided"));
 }
 
 }  // namespace stepscore

@@ -310,6 +310,26 @@ def test_a_batch_is_its_segments():
         assert bits(alone) == bits(whole[s : s + 1])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_segments_whose_weights_are_held_together(levels, dtype):
+    """Softmin takes the weights of up to 1024 scores at once; a longer segment stands alone."""
+    rng = np.random.default_rng(6)
+    sizes = [1023, 1, 1024, 1, 0, 1025, 7, 1016, 1, 3000, *[8] * 200, 500, 524, 1, 1024]
+    offsets = ragged(sizes)
+    values = (1 - rng.random(offsets[-1]) * 0.98).astype(dtype)
+
+    def whole():
+        return stepscore.aggregate(values, offsets, ALL)
+
+    bits_everywhere(levels, whole)
+    together = whole()
+    for s, (begin, end) in enumerate(pairwise(offsets.tolist())):
+        alone = stepscore.aggregate(values[begin:end].copy(), [0, end - begin], ALL)
+        assert bits(alone) == bits(together[s : s + 1])
+    expected = reference.aggregate(values, offsets, ["softmin"])
+    assert np.allclose(together[:, -1:], expected, rtol=1e-6, equal_nan=True)
+
+
 def test_shuffled_segments_give_shuffled_results():
     rng = np.random.default_rng(3)
     parts = [scores(n, seed) for seed, n in enumerate(rng.integers(0, 60, 500))]

@@ -721,6 +721,14 @@ def test_groups_are_the_reference(problems, verify):
     assert got.decided.tolist() == expected.decided.tolist()
     plain = group_answers(texts, offsets, extract=False, verify=verify)
     assert plain.tolist() == got.ids.tolist()
+    # Candidates that share texts are as those that have their own.
+    shared = [text for text in dict.fromkeys(texts) if text is not None]
+    places = [-1 if text is None else shared.index(text) for text in texts]
+    options: dict[str, Any] = {"places": places, "extract": False, "explain": True}
+    for of in (group_answers, reference.group_answers):
+        again = of(shared, offsets, verify=verify, **options)
+        assert again.ids.tolist() == got.ids.tolist()
+        assert again.decided.tolist() == got.decided.tolist()
     # First seen first.
     for begin, end in pairwise(offsets.tolist()):
         seen = dict.fromkeys(i for i in got.ids[begin:end].tolist() if i >= 0)
@@ -825,6 +833,10 @@ def test_an_error_of_the_function_is_raised():
     [
         ({"offsets": [0, 1]}, ValueError, "offsets must end at 2 (the number of texts); got 1"),
         ({"offsets": [0.0, 2.0]}, TypeError, "offsets must hold integers that fit int64"),
+        ({"places": [0]}, ValueError, "offsets must end at 1 (the number of places); got 2"),
+        ({"places": [0, 2]}, ValueError, "places[1] must lie in [-1, 2), for the places in texts"),
+        ({"places": [-2, 0]}, ValueError, "places[0] must lie in [-1, 2)"),
+        ({"places": [0.0, 1.0]}, TypeError, "places must hold integers that fit int64"),
         (
             {"verify": "sympy"},
             ValueError,

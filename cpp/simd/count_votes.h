@@ -131,8 +131,8 @@ inline bool survey_scores(const double* scores, int64_t count, double* low, doub
     highs = larger(highs, some);
     numbers = numbers & equal(some, some);
   }
-  double lowest = fold_lanes(lows, [](double a, double b) { return b < a ? b : a; });
-  double highest = fold_lanes(highs, [](double a, double b) { return b > a ? b : a; });
+  double lowest = fold_lanes(lows, [](auto a, auto b) { return b < a ? b : a; });
+  double highest = fold_lanes(highs, [](auto a, auto b) { return b > a ? b : a; });
   bool missing = mask_of(numbers) != (1u << kReduceLanes) - 1;
   for (; i < count; ++i) {
     lowest = scores[i] < lowest ? scores[i] : lowest;

@@ -78,7 +78,7 @@ void dot_one_row(const T* row, const T* next, int64_t width, const float* weight
     }
   }
   for (int c = 0; c < kOutputs; ++c) {
-    z[c] = fold_lanes(sum[c], [](float a, float b) { return a + b; });
+    z[c] = fold_lanes(sum[c], [](auto a, auto b) { return a + b; });
   }
 }
 

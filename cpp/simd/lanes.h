@@ -65,13 +65,22 @@ STEPSCORE_LANES_OPERATOR(|)
 STEPSCORE_LANES_OPERATOR(&)
 #undef STEPSCORE_LANES_OPERATOR
 
-// The lanes folded in halves, by `fold(a, b)`.
+// The lanes folded in halves, by `fold(a, b)`, which takes registers.
 template <class T, int N, class Fold>
-static inline __attribute__((always_inline)) T fold_lanes(const Lanes<T, N>& lanes, Fold fold) {
-  T lane[N];
-  lanes.store(lane);
-  for (int half = N / 2; half >= 1; half /= 2) {
-    for (int j = 0; j < half; ++j) lane[j] = fold(lane[j], lane[j + half]);
+static inline __attribute__((always_inline)) T fold_lanes(Lanes<T, N> lanes, Fold fold) {
+  constexpr int kWidth = Lanes<T, N>::kWidth;
+  for (int half = Lanes<T, N>::kParts / 2; half >= 1; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes.part[i] = fold(lanes.part[i], lanes.part[i + half]);
   }
-  return lane[0];
+  auto folded = lanes.part[0];
+  using Places = decltype(folded < folded);
+  // What stands behind the half that is folded is of no use any more.
+  const auto fold_in = [&](Places upper) {
+    folded = fold(folded, shuffled(folded, folded, upper));
+  };
+  if constexpr (kWidth >= 16) fold_in(Places{8, 9, 10, 11, 12, 13, 14, 15});
+  if constexpr (kWidth >= 8) fold_in(Places{4, 5, 6, 7});
+  if constexpr (kWidth >= 4) fold_in(Places{2, 3});
+  if constexpr (kWidth >= 2) fold_in(Places{1});
+  return folded[0];
 }

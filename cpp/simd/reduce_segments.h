@@ -64,8 +64,8 @@ struct LaneProducts {
   }
   inline __attribute__((always_inline)) ScaledProduct fold() const {
     ScaledProduct out;
-    out.mantissa = fold_lanes(mantissa, [](double a, double b) { return a * b; });
-    out.exponent = fold_lanes(exponent, [](int64_t a, int64_t b) { return a + b; });
+    out.mantissa = fold_lanes(mantissa, [](auto a, auto b) { return a * b; });
+    out.exponent = fold_lanes(exponent, [](auto a, auto b) { return a + b; });
     stepscore::normalise(out);
     return out;
   }
@@ -93,7 +93,7 @@ inline __attribute__((always_inline)) void for_each_chunk(const T* values, int64
   }
 }
 
-template <bool kProduct, bool kOdds, bool kSoftmin, class T>
+template <bool kProduct, bool kOdds, class T>
 inline __attribute__((always_inline)) void reduce_one(const T* values, int64_t size, int64_t begin,
                                                       int64_t end, const Needs& needs,
                                                       Statistics& out) {
@@ -128,33 +128,76 @@ inline __attribute__((always_inline)) void reduce_one(const T* values, int64_t s
       }
     }
   });
-  const auto add = [](double a, double b) { return a + b; };
+  const auto add = [](auto a, auto b) { return a + b; };
   out.size = end - begin;
   out.first = begin < end ? static_cast<double>(values[begin]) : kNaN;
   out.last = begin < end ? static_cast<double>(values[end - 1]) : kNaN;
-  out.min = fold_lanes(low, [](double a, double b) { return b < a ? b : a; });
-  out.max = fold_lanes(high, [](double a, double b) { return b > a ? b : a; });
+  out.min = fold_lanes(low, [](auto a, auto b) { return b < a ? b : a; });
+  out.max = fold_lanes(high, [](auto a, auto b) { return b > a ? b : a; });
   out.sum = fold_lanes(sum, add);
-  out.has_nan = fold_lanes(nan, [](int64_t a, int64_t b) { return a | b; }) != 0;
+  out.has_nan = fold_lanes(nan, [](auto a, auto b) { return a | b; }) != 0;
   if constexpr (kProduct) out.product = product.fold();
   if constexpr (kOdds) {
     out.right = right.fold();
     out.wrong = wrong.fold();
     out.odds = fold_lanes(odds, add);
   }
-  if constexpr (kSoftmin) {
-    Reals weight = Reals::all(0.0), weighted = Reals::all(0.0);
-    const double inverse = 1.0 / needs.temperature;
-    for_each_chunk(values, size, begin, end, [&](Reals x, Integers present) {
-      double lane[kReduceLanes];
-      ((Reals::all(out.min) - x) * Reals::all(inverse)).store(lane);
-      for (int j = 0; j < kReduceLanes; ++j) lane[j] = exponential(lane[j]);
-      const Reals w = select(present, Reals::load(lane), Reals::all(0.0));
-      weight = weight + w;
-      weighted = weighted + select(present, w * x, Reals::all(0.0));
-    });
-    out.weight = fold_lanes(weight, add);
-    out.weighted = fold_lanes(weighted, add);
+}
+
+// weights_of(x, i) gives the weights of the values from i on, which are x.
+template <class T, class WeightsOf>
+inline __attribute__((always_inline)) void add_weights(const T* values, int64_t size, int64_t begin,
+                                                       int64_t end, WeightsOf weights_of,
+                                                       Statistics& out) {
+  Reals weight = Reals::all(0.0), weighted = Reals::all(0.0);
+  int64_t i = begin;
+  for_each_chunk(values, size, begin, end, [&](Reals x, Integers present) {
+    const Reals w = select(present, weights_of(x, i), Reals::all(0.0));
+    weight = weight + w;
+    weighted = weighted + select(present, w * x, Reals::all(0.0));
+    i += kReduceLanes;
+  });
+  const auto add = [](auto a, auto b) { return a + b; };
+  out.weight = fold_lanes(weight, add);
+  out.weighted = fold_lanes(weighted, add);
+}
+
+constexpr int64_t kWeighed = 1024;  // values whose weights are held at once, on the stack
+
+// The weights of softmin. One exponential waits for nothing but its own score, so that those of
+// many short segments are taken in one loop; the steps of one after the other would wait.
+template <class T>
+void weigh_range(const T* values, int64_t size, const int64_t* offsets, int64_t begin, int64_t end,
+                 const Needs& needs, Statistics* out) {
+  const double inverse = 1.0 / needs.temperature;
+  double weights[kWeighed + kReduceLanes] = {};
+  for (int64_t s = begin; s < end;) {
+    const int64_t first = offsets[s];
+    int64_t stop = s;
+    while (stop < end && offsets[stop + 1] - first <= kWeighed) ++stop;
+    if (stop == s) {  // a segment that is too long
+      Statistics& alone = out[s - begin];
+      const auto weights_of = [&](Reals x, int64_t) {
+        ((Reals::all(alone.min) - x) * Reals::all(inverse)).store(weights);
+        for (int j = 0; j < kReduceLanes; ++j) weights[j] = exponential(weights[j]);
+        return Reals::load(weights);
+      };
+      add_weights(values, size, first, offsets[s + 1], weights_of, alone);
+      ++s;
+      continue;
+    }
+    for (int64_t q = s; q < stop; ++q) {
+      const double low = out[q - begin].min;
+      for (int64_t i = offsets[q]; i < offsets[q + 1]; ++i) {
+        weights[i - first] = (low - static_cast<double>(values[i])) * inverse;
+      }
+    }
+    const int64_t count = offsets[stop] - first;
+    for (int64_t i = 0; i < count; ++i) weights[i] = exponential(weights[i]);
+    const auto weights_of = [&](Reals, int64_t i) { return Reals::load(weights + (i - first)); };
+    for (; s < stop; ++s) {
+      add_weights(values, size, offsets[s], offsets[s + 1], weights_of, out[s - begin]);
+    }
   }
 }
 
@@ -162,9 +205,9 @@ template <bool kProduct, bool kOdds, bool kSoftmin, class T>
 void reduce_range(const T* values, int64_t size, const int64_t* offsets, int64_t begin, int64_t end,
                   const Needs& needs, Statistics* out) {
   for (int64_t s = begin; s < end; ++s) {
-    reduce_one<kProduct, kOdds, kSoftmin>(values, size, offsets[s], offsets[s + 1], needs,
-                                          out[s - begin]);
+    reduce_one<kProduct, kOdds>(values, size, offsets[s], offsets[s + 1], needs, out[s - begin]);
   }
+  if constexpr (kSoftmin) weigh_range(values, size, offsets, begin, end, needs, out);
 }
 
 template <class T>
@@ -187,8 +230,8 @@ void reduce_segments(const T* values, int64_t size, const int64_t* offsets, int6
 
 constexpr int64_t kFinishBlock = 64;
 
-// The logarithm and the exponential cost more than all other reductions together: in a loop of
-// their own, without branches, they run in vector registers.
+// Logarithms and exponentials cost more than all other reductions together: in loops of their own,
+// without branches, they run in vector registers.
 inline void finish_geometric_means(const Statistics* statistics, int64_t count, double* out) {
   double mantissa[kFinishBlock], exponent[kFinishBlock], size[kFinishBlock];
   for (int64_t i = 0; i < count; ++i) {
@@ -204,6 +247,27 @@ inline void finish_geometric_means(const Statistics* statistics, int64_t count, 
     const Statistics& s = statistics[i];
     if (s.has_nan || s.min < kSmallestNormal) out[i] = finish(Reduction::kGeometricMean, s);
   }
+}
+
+inline void finish_logit_means(const Statistics* statistics, int64_t count, double* out) {
+  double right[kFinishBlock], right_exponent[kFinishBlock], size[kFinishBlock];
+  double wrong[kFinishBlock], wrong_exponent[kFinishBlock];
+  for (int64_t i = 0; i < count; ++i) {
+    const Statistics& s = statistics[i];
+    right[i] = s.right.mantissa;
+    right_exponent[i] = static_cast<double>(s.right.exponent);
+    wrong[i] = s.wrong.mantissa;
+    wrong_exponent[i] = static_cast<double>(s.wrong.exponent);
+    size[i] = static_cast<double>(s.size);
+  }
+  for (int64_t i = count; i < kFinishBlock; ++i) {
+    right[i] = right_exponent[i] = wrong[i] = wrong_exponent[i] = size[i] = 1.0;
+  }
+  for (int64_t i = 0; i < kFinishBlock; ++i) {
+    out[i] = logit_mean(logarithm(right[i], right_exponent[i]),
+                        logarithm(wrong[i], wrong_exponent[i]), size[i]);
+  }
+  for (int64_t i = 0; i < count; ++i) out[i] = statistics[i].has_nan ? kNaN : out[i];
 }
 
 template <Reduction kReduction>
@@ -231,6 +295,12 @@ inline void finish_block(Reduction reduction, const Statistics* statistics, int6
       return finish_each<Reduction::kFirst>(statistics, count, out);
     case Reduction::kGeometricMean:
       return finish_geometric_means(statistics, count, out);
+    case Reduction::kLogitMean:
+      return finish_logit_means(statistics, count, out);
+    case Reduction::kOddsMean:
+      return finish_each<Reduction::kOddsMean>(statistics, count, out);
+    case Reduction::kSoftmin:
+      return finish_each<Reduction::kSoftmin>(statistics, count, out);
     default:
       for (int64_t i = 0; i < count; ++i) out[i] = finish(reduction, statistics[i]);
   }

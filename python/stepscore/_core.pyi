@@ -57,6 +57,7 @@ def answer_keys(texts: tuple[str | None, ...], extract: bool) -> list[str | None
 def extract_answers(texts: tuple[str | None, ...]) -> list[str | None]: ...
 def group_answers(
     texts: tuple[str | None, ...],
+    places: TensorView | None,
     offsets: TensorView,
     extract: bool,
     ids: TensorView,

@@ -377,12 +377,48 @@ TEST(groups_by_hand) {
   const std::vector<int64_t> offsets{0, 8, 8, 12, 14};
   std::vector<int64_t> ids(texts.size());
   std::vector<Decided> decided(texts.size());
-  group_answers(texts.data(), offsets.data(), 4, Holds::kAnswer, ids.data(), decided.data());
+  group_answers(texts.data(), 14, nullptr, offsets.data(), 4, Holds::kAnswer, ids.data(),
+                decided.data());
   EXPECT((ids == std::vector<int64_t>{0, 1, 0, -1, 1, 2, 2, 1, 0, 1, 2, -1, 0, 0}));
   using enum Decided;
   EXPECT((decided == std::vector<Decided>{kFirst, kFirst, kSameKey, kNoAnswer, kUnit, kFirst,
                                           kSameText, kSameKey, kFirst, kFirst, kFirst, kNoAnswer,
                                           kFirst, kUnit}));
+}
+
+// Whether candidates share texts makes no difference, not even beyond what is compared one by one.
+TEST(shared_texts_are_those_of_their_candidates) {
+  Fuzzer fuzzer;
+  std::vector<std::string> spelled{"12", "12 hours", "50%", "50", "0.5", "B", "(B) 12", "x+1", ""};
+  for (int i = 0; i < 91; ++i) spelled.push_back(i % 2 == 0 ? fuzzer.next() : std::to_string(i));
+  const std::vector<std::string_view> texts(spelled.begin(), spelled.end());
+  std::mt19937_64 draw(7);
+  std::vector<int64_t> places, offsets{0};
+  for (int64_t problem = 0; problem < 300; ++problem) {
+    const int64_t size = static_cast<int64_t>(draw() % (problem % 10 == 0 ? 90 : 12));
+    const uint64_t least = draw() % 90, width = 1 + draw() % (problem % 2 == 0 ? 10 : 90);
+    for (int64_t i = 0; i < size; ++i) {
+      const uint64_t place = (least + draw() % width) % (texts.size() + 1);
+      places.push_back(static_cast<int64_t>(place) - 1);
+    }
+    offsets.push_back(static_cast<int64_t>(places.size()));
+  }
+  std::vector<std::string_view> own;
+  for (const int64_t place : places) {
+    own.push_back(place < 0 ? std::string_view() : texts[static_cast<size_t>(place)]);
+  }
+  const auto count = static_cast<int64_t>(places.size());
+  std::vector<int64_t> expected(places.size()), ids(places.size());
+  std::vector<Decided> expected_decided(places.size()), decided(places.size());
+  group_answers(own.data(), count, nullptr, offsets.data(), 300, Holds::kAnswer, expected.data(),
+                expected_decided.data());
+  testing::for_each_setting([&](const std::string& setting) {
+    std::fill(ids.begin(), ids.end(), -7);
+    group_answers(texts.data(), static_cast<int64_t>(texts.size()), places.data(), offsets.data(),
+                  300, Holds::kAnswer, ids.data(), decided.data());
+    EXPECT(ids == expected, setting);
+    EXPECT(decided == expected_decided, setting);
+  });
 }
 
 TEST(from_several_threads) {

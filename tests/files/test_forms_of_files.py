@@ -116,6 +116,30 @@ def test_columns_of_arrow_that_json_has_no_form_for(tmp_path: Path) -> None:
         lines_of(path)
 
 
+def test_values_that_python_has_no_form_for_are_named(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = str(tmp_path / "a.parquet")
+    late = pa.array([1, 2**62], pa.timestamp("us"))  # the year 148,108, which no datetime has
+    parquet.write_table(pa.table({"id": [1, 2], "late": late}), path)
+    told = r"a\.parquet: row 2: late: expected values that Python has a form for; got "
+    with pytest.raises(InputError, match=told):
+        lines_of(path)
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = str(tmp_path / "a.parquet")
+    ids = pa.array([1, 2])
+    structs = pa.StructArray.from_arrays([ids, ids], ["a", "a"])
+    for table, name in (
+        (pa.Table.from_arrays([ids, ids], ["id", "id"]), "id"),
+        (pa.table({"id": pa.ListArray.from_arrays([0, 1, 2], structs)}), "a"),
+    ):
+        parquet.write_table(table, path)
+        with pytest.raises(InputError, match=f"every column once.*; got '{name}' twice"):
+            lines_of(path)
+
+
 def test_a_damaged_parquet_file_is_an_input_error(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "a.parquet"
@@ -173,14 +197,13 @@ def test_many_files_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert list(inputs) == [("in-[3]:1", b"e\n")]
 
 
-def test_a_file_that_is_cut_while_it_is_written_is_not_a_shard(tmp_path: Path) -> None:
+def test_what_a_run_leaves_beside_its_shards_goes(tmp_path: Path) -> None:
     target = str(tmp_path / "out")
     shards = Shards(target)
     shards.agree({"a": 1})
     shards.write(0, {"records": 2}, b"x\n")
     shards.write(1, {"records": 1}, b"y\n")
-    (shards.folder / "00002.shard").write_bytes(b'{"records": 1, "blake2b": ')
-    (shards.folder / "00003.shard.01234567.part").write_bytes(b"z")
+    (shards.folder / "manifest.json.01234567.part").write_bytes(b"z")
     shards.leave()
     shards = Shards(target)
     with pytest.raises(UnfitShardsError, match="a 2, and there 1"):
@@ -190,12 +213,8 @@ def test_a_file_that_is_cut_while_it_is_written_is_not_a_shard(tmp_path: Path) -
         shards.agree({"a": 1})
         kept = shards.kept()
         assert kept is not None
-        assert (kept.shards, kept.counts["records"]) == (2, 3)
-        assert shards.read(0) is not None
-        assert shards.read(2) is None
-        assert shards.read(3) is None
-        assert b"".join(shards.blocks([0, 1])) == b"x\ny\n"
-        assert not (shards.folder / "00003.shard.01234567.part").exists()
+        assert (kept.chunks, kept.counts["records"]) == (2, 3)
+        assert not (shards.folder / "manifest.json.01234567.part").exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,22 @@ def test_many_files_are_one(
     assert f"got that of {last}:1" in told
     assert main(["vote", last, last]) == 2
     assert f"IN: expected every file once; got {last} twice" in capsys.readouterr().err
+
+
+def test_a_file_under_two_names_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gathered rows have no ids that would tell."""
+    lines = [{"q": "a", "answer": "1", "score": 0.5}, {"q": "a", "answer": "2", "score": 0.25}]
+    source = put(tmp_path / "in.jsonl", lines)
+    (tmp_path / "link.jsonl").symlink_to("in.jsonl")
+    os.link(source, tmp_path / "hard.jsonl")
+    for other in ("link.jsonl", "hard.jsonl", "../" + tmp_path.name + "/in.jsonl"):
+        name = f"{tmp_path}/{other}"
+        assert main(["vote", source, name, "--group-by", "q"]) == 2
+        told = capsys.readouterr().err
+        assert f"IN: expected every file once; got {name}, which is {source}" in told
+    assert main(["vote", f"{tmp_path}/*.jsonl", "--group-by", "q"]) == 2
 
 
 @pytest.mark.parametrize("parts", [1, 3, 7, 30])

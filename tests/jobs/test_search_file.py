@@ -21,6 +21,7 @@ import stepscore
 from stepscore.cli import models as cli_models
 from stepscore.cli.main import main
 from stepscore.errors import InputError
+from stepscore.files import shards
 from stepscore.jobs.search import Models, judge_of
 from stepscore.jobs.search_parameters import parse_parameters
 from stepscore.policies.requests import Continuation, ExpandRequest
@@ -527,10 +528,10 @@ def test_the_lab_from_the_shell_killed_and_taken_up_again(tmp_path: Path) -> Non
     assert float(printed.split("accuracy ")[1].split("%")[0]) > 80  # a single sample has about 55
 
     killed = lab(str(source), "-o", str(out), *rest)
-    shard = tmp_path / "out.jsonl.shards" / "00000.shard"
+    shard = tmp_path / "out.jsonl.shards" / "00000.chunks"
     deadline = time.monotonic() + 240  # of a machine that others use too
     try:
-        while not shard.is_file():
+        while not (shard.is_file() and list(shards._chunks_in(shard))):
             assert time.monotonic() < deadline
             assert killed.poll() is None
             time.sleep(0.01)
@@ -585,6 +586,45 @@ def test_finished_problems_are_kept_with_their_trees(
     assert {path.name for path in tmp_path.iterdir()} == {
         "in.jsonl", "out.jsonl", "whole.jsonl", "a.html"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_equal_parts_with_their_figures(
+    parts: int, adder: Adder, write: Write, tmp_path: Path
+) -> None:
+    whole, figures = tmp_path / "whole.jsonl", tmp_path / "figures.json"
+    command = ["search", write(*RECORDS), "--policy", "p", "--model", "m", "--strategy", "beam"]
+    assert main([*command, "-o", str(whole), "--summary", str(figures)]) == 0
+    of_all = json.loads(figures.read_text())
+    assert (of_all["command"], of_all["output"], of_all["problems"]) == (
+        "search", str(whole), 3
+    )  # fmt: skip
+    assert of_all["with_known_answer"] == 2
+    assert of_all["problems_in_these_seconds"] == 3
+    assert of_all["provenance"]["strategy"] == "beam"
+    joined, problems = [], 0
+    for part in range(1, parts + 1):
+        out, figures = tmp_path / f"{part}.jsonl", tmp_path / f"{part}.json"
+        more = ["-o", str(out), "--summary", str(figures), "--shard", f"{part}/{parts}"]
+        assert main([*command, *more]) == 0
+        joined += read(out)
+        problems += json.loads(figures.read_text())["problems"]
+    assert problems == 3
+    expected = read(whole)
+    for line in (*joined, *expected):
+        del line["stepscore"]["costs"]["seconds"]
+    assert joined == expected
+
+
+def test_a_part_of_more_than_there_is(
+    adder: Adder, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["search", write(*RECORDS), "--policy", "p", "--model", "m", "--strategy", "beam"]
+    assert main([*command, "-o", str(tmp_path / "out.jsonl"), "--shard", "1/4"]) == 2
+    assert "--shard: expected no more parts than records; got 4 parts of 3" in (
+        capsys.readouterr().err
+    )
+    assert adder.calls == []
 
 
 def test_no_retries_are_none(adder: Adder, write: Write, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from fake_model import read
 
 from stepscore.cli.main import main
 from stepscore.errors import InputError
+from stepscore.files import LineReader
 from stepscore.records.convert import LAYOUTS, convert
 
 Write = Callable[..., str]
@@ -286,3 +287,76 @@ def test_the_layouts_are_told_apart() -> None:
     samples = [GSM8K, QWEN, REWARDMATH, PAIRS, RECORDS[0]]
     found = [[name for name, layout in LAYOUTS.items() if layout.matches(s)] for s in samples]
     assert found == [["gsm8k"], ["qwen_rm_maj"], ["rewardmath"], ["rewardmath"], ["records"]]
+
+
+def prm800k(number: int) -> dict[str, Any]:
+    """A labelling with the nulls that its files hold, which a table has in every row."""
+    chosen = number % 2
+    return {
+        "question": {
+            "problem": f"{number}+1?",
+            "ground_truth_answer": str(number + 1),
+            "pre_generated_steps": None if number else ["so", "it is 1"],
+        },
+        "label": {
+            "steps": [
+                {
+                    "completions": [
+                        {"text": "so", "rating": 1, "flagged": None},
+                        {"text": "hm", "rating": None, "flagged": False},
+                    ],
+                    "human_completion": None,
+                    "chosen_completion": chosen,
+                },
+                {
+                    "completions": [{"text": "it is 1", "rating": -1, "flagged": None}],
+                    "human_completion": {"text": "it is 2", "rating": None} if number else None,
+                    "chosen_completion": None,
+                },
+            ],
+            "finish_reason": "found_error",
+        },
+    }
+
+
+def objects_of(path: Path) -> Iterator[Any]:
+    with LineReader(str(path)) as lines:
+        yield from (json.loads(line) for _, line in lines)
+
+
+@pytest.mark.parametrize("layout", ["prm800k", "gsm8k", "qwen_rm_maj"])
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_a_table_is_read_and_written_as_lines_are(
+    layout: str, ending: str, write: Write, tmp_path: Path
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    rows = [prm800k(number) for number in range(3)]
+    if layout != "prm800k":
+        rows = [dict(GSM8K if layout == "gsm8k" else QWEN) for _ in range(3)]
+        for number, row in enumerate(rows):
+            row["idx"] = number
+    table = tmp_path / "in.parquet"
+    pytest.importorskip("pyarrow.parquet").write_table(
+        pyarrow.Table.from_pylist(rows), table, row_group_size=2
+    )
+    source, outs = write(*rows), [tmp_path / f"{n}.{ending}" for n in range(2)]
+    for name, out in zip((source, str(table)), outs, strict=True):
+        assert main(["convert", name, str(out)]) == 0
+    of_lines, of_rows = (list(objects_of(out)) for out in outs)
+    assert of_rows == of_lines
+    assert len(of_rows) == 3
+    assert of_rows[0]["candidates"]
+
+
+def test_a_row_that_is_no_layout_is_named(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "in.parquet"
+    rows = [prm800k(0), {**prm800k(1), "label": None}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), table)
+    with pytest.raises(InputError, match=r"in\.parquet: row 2: label: expected an object"):
+        convert(str(table), str(tmp_path / "out.jsonl"))
+    rows = [{"problem": "?", "candidates": ["a"], "id": 1, "score": float("inf")}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), table)
+    with pytest.raises(InputError, match=r"in\.parquet: row 1: expected .*Infinity"):
+        convert(str(table), str(tmp_path / "out.jsonl"))

@@ -110,6 +110,11 @@ STEPSCORE_HD double geometric_mean(double mantissa, double exponent, double coun
   return exponential(logarithm(mantissa, exponent) / count);
 }
 
+// Of the logarithms of the products of p and of 1 - p.
+STEPSCORE_HD double logit_mean(double right, double wrong, double count) {
+  return sigmoid((right - wrong) / count);
+}
+
 // What the options make a fault, and what they ask to know.
 struct Rules {
   Needs needs;
@@ -174,7 +179,7 @@ STEPSCORE_HD double finish(Reduction reduction, const Statistics& s) {
       if (s.min < kSmallestNormal) return 0.0;
       return geometric_mean(s.product.mantissa, static_cast<double>(s.product.exponent), n);
     case Reduction::kLogitMean:
-      return sigmoid((logarithm(s.right) - logarithm(s.wrong)) / n);
+      return logit_mean(logarithm(s.right), logarithm(s.wrong), n);
     case Reduction::kOddsMean:
       return s.odds / n;
     case Reduction::kSoftmin:

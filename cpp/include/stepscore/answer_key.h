@@ -41,8 +41,11 @@ void answer_keys(const std::string_view* texts,  // [n]; data() may be null: no 
                  int64_t count, Holds holds,
                  std::string* keys);  // [n], empty where there is no answer
 
-void group_answers(const std::string_view* texts,  // [n]
-                   const int64_t* offsets,         // [problems + 1]
+void group_answers(const std::string_view* texts,  // [count]
+                   int64_t count,
+                   const int64_t* places,  // [n]: that of a candidate's text, -1 = none; null: each
+                                           // candidate has its own, and count is n
+                   const int64_t* offsets,  // [problems + 1]
                    int64_t problems, Holds holds,
                    int64_t* ids,       // [n], first seen = 0 within a problem, -1 = no answer
                    Decided* decided);  // [n]

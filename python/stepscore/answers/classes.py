@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -25,13 +26,16 @@ class Answers:
     """What the candidates of some problems answer.
 
     Attributes:
-        texts: the answer of each candidate; None where it gives none.
+        spellings: answers as they were given; one may stand here several times.
+        places: the answer of each candidate, int64 ``[candidates]``: a place in `spellings`, or -1
+            where it gives none.
         groups: their classes, first seen = 0 within a problem, -1 = no answer.
         has_answers: whether a problem's candidates hold solutions or answers at all, bool
             ``[problems]``. Without, nothing can be counted.
     """
 
-    texts: list[str | None]
+    spellings: Sequence[str | None]
+    places: NDArray[np.int64]
     groups: AnswerGroups
     has_answers: NDArray[np.bool_]
 
@@ -40,10 +44,17 @@ class Answers:
         """The class of each candidate, ``[candidates]``."""
         return self.groups.ids
 
+    @cached_property
+    def texts(self) -> list[str | None]:
+        """The answer of each candidate; None where it gives none."""
+        said: list[str | None] = [*self.spellings, None]  # at -1
+        return list(map(said.__getitem__, self.places.tolist()))
+
 
 def read_answers(
-    stated: Sequence[str | None],
-    solutions: Sequence[str | None],
+    spellings: Sequence[str | None],
+    places: NDArray[np.int64],
+    solutions: Mapping[int, str],
     offsets: NDArray[np.int64],
     *,
     verify: Verifier | None = None,
@@ -51,33 +62,39 @@ def read_answers(
     """Read the answer of every candidate, and group equal ones.
 
     Args:
-        stated: the answer that each candidate is given with, empty for one that has none; None
-            where it has to be read from the solution.
-        solutions: the text of each candidate; None where there is none, or where it is not needed.
+        spellings: answers that are given; an empty one says that there is none.
+        places: that of each candidate among them, int64 ``[candidates]``; -1 where it has to be
+            read from the solution.
+        solutions: candidate -> its solution, where there is one.
         offsets: where the candidates of each problem begin and end, ``[problems + 1]``.
         verify: what decides on answers whose keys differ.
 
     Raises:
         InputError: a verifier that does not start.
     """
-    texts = [answer or None for answer in stated]
     has_answers = np.ones(len(offsets) - 1, np.bool_)
-    if None in stated:
-        unread = [place for place, answer in enumerate(stated) if answer is None]
-        read = [solutions[place] for place in unread]
-        can_answer = np.ones(len(texts), np.bool_)
-        can_answer[unread] = [solution is not None for solution in read]
+    unread = np.flatnonzero(places < 0)
+    if len(unread):
+        texts = [solutions.get(candidate) for candidate in unread.tolist()]
+        can_answer = np.ones(len(places), np.bool_)
+        can_answer[unread] = [text is not None for text in texts]
         has_answers = first_true(can_answer, offsets) >= 0
-        for place, answer in zip(unread, extract_answers(read), strict=True):
-            texts[place] = answer
-    groups = group_equal(texts, offsets, verify=verify)
-    for place in np.flatnonzero(groups.ids < 0).tolist():
-        texts[place] = None  # what says that there is no answer, such as N/A, is none
-    return Answers(texts, groups, has_answers)
+        read: dict[str | None, int] = {}
+        numbers = [read.setdefault(answer, len(read)) for answer in extract_answers(texts)]
+        places = places.copy()
+        places[unread] = len(spellings) + np.array(numbers)
+        spellings = [*spellings, *(answer or "" for answer in read)]
+    groups = group_equal(spellings, offsets, places=places, verify=verify)
+    # What says that there is no answer, such as N/A, is none.
+    return Answers(spellings, np.where(groups.ids < 0, -1, places), groups, has_answers)
 
 
 def group_equal(
-    answers: Sequence[str | None], offsets: NDArray[np.int64], *, verify: Verifier | None = None
+    answers: Sequence[str | None],
+    offsets: NDArray[np.int64],
+    *,
+    places: NDArray[np.int64],
+    verify: Verifier | None = None,
 ) -> AnswerGroups:
     """Group equal answers within each problem, as `stepscore.group_answers` does.
 
@@ -89,7 +106,9 @@ def group_equal(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="group_answers: math-verify gave no verdict")
         try:
-            return group_answers(answers, offsets, extract=False, verify=verify, explain=True)
+            return group_answers(
+                answers, offsets, places=places, extract=False, verify=verify, explain=True
+            )
         except RuntimeError as error:
             raise InputError(
                 "it to compare answers",

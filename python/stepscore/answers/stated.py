@@ -7,10 +7,7 @@ Data sets keep a known answer as ``18``, ``\boxed{18}``, ``$18$`` or a whole sol
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Sequence
 
 from stepscore.ops import answer_keys, extract_answers
 
@@ -52,6 +49,8 @@ def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
     answers = list(texts)
     # Most answers of candidates are given more than once, or are whole numbers.
     solutions = {text for text in {*texts} if text is not None and _looks_like_solution(text)}
+    if not solutions:
+        return answers
     places = [place for place, text in enumerate(texts) if text in solutions]
     unread = [texts[place] for place in places]
     known = answer_keys(unread, extract=False)
@@ -62,7 +61,7 @@ def stated_answers(texts: Sequence[str | None]) -> list[str | None]:
 
 
 def not_understood(
-    known: Sequence[str | None], answers: Sequence[str | None], offsets: NDArray[np.int64]
+    known: Sequence[str | None], answers_of: Callable[[int], Sequence[str | None]]
 ) -> list[int]:
     """Give the problems whose known answer cannot be understood as one.
 
@@ -71,19 +70,22 @@ def not_understood(
 
     Args:
         known: as `stated_answers` gives them, ``[problems]``.
-        answers: of the candidates.
-        offsets: where the candidates of each problem begin and end, ``[problems + 1]``.
+        answers_of: gives those of the candidates of a problem.
     """
-    problems = []
-    for problem, (text, key) in enumerate(
-        zip(known, answer_keys(known, extract=False), strict=True)
-    ):
-        if text is None:
-            continue
+    texts = [text for text in {*known} if text is not None]
+    keys = answer_keys(texts, extract=False)
+    none, prose = set(), set()
+    for text, key in zip(texts, keys, strict=True):
         if key is None:
-            problems.append(problem)
+            none.add(text)
         elif key.startswith("text:") and _is_prose(text):
-            others = answers[offsets[problem] : offsets[problem + 1]]
-            if not any(answer is not None and _is_prose(answer) for answer in others):
-                problems.append(problem)
-    return problems
+            prose.add(text)
+    return [
+        problem
+        for problem, text in enumerate(known)
+        if text in none or (text in prose and not any(map(_answers_in_prose, answers_of(problem))))
+    ]
+
+
+def _answers_in_prose(answer: str | None) -> bool:
+    return answer is not None and _is_prose(answer) is not None

@@ -19,6 +19,7 @@ is wrong), "step_labels", "correct", "generator".
 
 examples:
   stepscore convert math_cot_100.jsonl qwen.jsonl
+  stepscore convert test-00000-of-00001.parquet records.jsonl
   stepscore convert Math_Shepherd_reward.json rewardmath.jsonl --from rewardmath
   stepscore vote qwen.jsonl
 """
@@ -27,9 +28,16 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "input", metavar="IN", help='a JSON or JSONL file, also .gz, or "-" for standard input'
+        "input",
+        metavar="IN",
+        help='a JSON or JSONL file, also .gz or .zst, a Parquet file, or "-" for standard input',
     )
-    parser.add_argument("output", metavar="OUT", nargs="?", help="the JSONL file to write")
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        nargs="?",
+        help="the JSONL file to write; a table where it ends in .parquet",
+    )
     options.add_output(parser, "the same as OUT", required=False, dest="target")
     parser.add_argument(
         "--from",

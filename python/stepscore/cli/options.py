@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RESUME_HELP = """
 What is finished is kept in the folder OUT.shards until the output is there: when a run is stopped
 or killed, the same command goes on where it was. Of standard input, and into a pipe, nothing is.
+Records that were left out are tried again; candidates that were kept without scores stay so.
 """
 INPUT_HELP = (
     """\
@@ -274,8 +275,8 @@ def files_of(arguments: argparse.Namespace) -> Files:
         spell=flag_of,
         group_by=getattr(arguments, "group_by", None),  # a search has no samples yet
         restart=arguments.restart,
-        share=getattr(arguments, "shard", None),  # and takes whole files
-        summary=getattr(arguments, "summary", None),
+        share=arguments.shard,
+        summary=arguments.summary,
         say=complain,
     )
 

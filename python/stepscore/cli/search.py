@@ -78,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_output(parser)
     parser.add_argument("--config", metavar="FILE", help="YAML with any of these options")
     options.add_overwrite(parser)
-    options.add_restart(parser)
+    options.add_resume(parser)
     options.add_quiet(parser)
     parser.add_argument(
         "--tree",

@@ -3,7 +3,7 @@
 from stepscore.files.folder import PartFolder, names_folder
 from stepscore.files.inputs import Inputs
 from stepscore.files.lines import LineReader, number_in
-from stepscore.files.parquet import batches, place_of, row_as_line
+from stepscore.files.parquet import batches, place_of, row_as_line, values_of
 from stepscore.files.parts import discard_parts
 from stepscore.files.shards import Shards, UnfitShardsError
 from stepscore.files.signatures import command_for, convert_command
@@ -29,4 +29,5 @@ __all__ = [
     "number_in",
     "place_of",
     "row_as_line",
+    "values_of",
 ]

@@ -58,9 +58,32 @@ def open_parquet(raw: IO[bytes], name: str) -> Any:
     """
     pyarrow = package(name)
     try:
-        return pyarrow.parquet.ParquetFile(raw, buffer_size=_BUFFER, pre_buffer=False)
+        file = pyarrow.parquet.ParquetFile(raw, buffer_size=_BUFFER, pre_buffer=False)
+        twice = _twice(file.schema_arrow)
     except (pyarrow.ArrowException, OSError) as error:
         raise unreadable(name, error) from error
+    if twice is not None:
+        raise InputError(
+            "every column once, and every field of a struct",
+            got=f"{twice!r} twice",
+            advice="leave one of them out of the file, or give it another name",
+            where=name,
+        )
+    return file
+
+
+def _twice(fields: Any) -> str | None:
+    """Give a name that stands twice among some fields, or within one of them; None without one."""
+    seen: set[str] = set()
+    for field in fields:
+        if field.name in seen:
+            return str(field.name)
+        seen.add(field.name)
+        within = [field.type.field(place) for place in range(field.type.num_fields)]
+        found = _twice(within)
+        if found is not None:
+            return found
+    return None
 
 
 def place_of(name: str, row: int) -> str:
@@ -82,10 +105,41 @@ def rows_as_lines(file: Any, name: str) -> Iterator[tuple[str, bytes]]:
     """
     row = 0
     for batch in batches(file, name):
-        for content in batch.to_pylist():
+        for content in values_of(batch, name, row + 1):
             row += 1
             place = place_of(name, row)
             yield place, row_as_line(content, place)
+
+
+def values_of(rows: Any, name: str, first: int) -> list[dict[str, Any]]:
+    """Give rows as objects of Python.
+
+    Args:
+        rows: a batch of Arrow.
+        name: of the file, for messages.
+        first: the number of the first row, from 1.
+
+    Raises:
+        InputError: a value that Python has no form for, such as a part of a microsecond; the
+            message names the row and the column.
+    """
+    try:
+        content: list[dict[str, Any]] = rows.to_pylist()
+        return content
+    except (ValueError, OverflowError):
+        pass  # which of them?
+    for number in range(len(rows)):
+        for column in rows.schema.names:
+            try:
+                rows.column(column)[number].as_py()
+            except (ValueError, OverflowError) as error:
+                raise InputError(
+                    "values that Python has a form for",
+                    got=str(error).split(". ")[0],
+                    advice="leave the column out of the file, or write it as text",
+                    where=f"{place_of(name, first + number)}: {column}",
+                ) from error
+    raise AssertionError("no value is at fault")
 
 
 def batches(file: Any, name: str) -> Iterator[Any]:

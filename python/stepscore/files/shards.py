@@ -12,15 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from stepscore.errors import Argument, InputError
 from stepscore.files import parts
 
-_SHARD = re.compile("([0-9]{5,})[.]shard")
+_SHARD = re.compile("([0-9]{5,})[.]chunks")
+_EARLIER = re.compile("[0-9]{5,}[.]shard")  # of one chunk each: a form that is not read any more
+# Number, bytes of facts and of text, checksum.
+_LINE = re.compile(rb"(([0-9]+) ([0-9]+) ([0-9]+)) ([0-9a-f]{32})\n")
+_LONGEST_LINE = 128
 _LEFT = re.compile(".*[.][0-9a-f]{8}[.]part")
 _MANIFEST, _DELIVERED, _LOCK = "manifest.json", "delivered.json", "lock"
-_BLOCK = 1 << 20
+_FULL = 1 << 28  # bytes, after which a shard gets no further chunk
+_BLOCK, _DIGEST = 1 << 20, 16
 _SHOWN = 3
 
 
@@ -33,25 +38,39 @@ class Kept:
     """What runs that were ended have kept.
 
     Attributes:
-        shards: how many pieces.
+        chunks: how many pieces.
         facts: of the last of them.
         counts: the sums of the facts that are whole numbers.
         ended: when the last was finished, in seconds since 1970.
     """
 
-    shards: int
+    chunks: int
     facts: Mapping[str, Any]
     counts: Mapping[str, int]
     ended: float
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where the facts of a chunk begin, how many bytes they and the text behind them have."""
+
+    path: Path
+    begin: int
+    facts: int
+    text: int
+    numbers: bytes
+    checksum: str
+
+
 class Shards:
     """The finished pieces of an output, in the folder ``TARGET.shards`` until it is delivered.
 
-    A shard is a file with a line of JSON, its facts, and the text behind it. It is written under
-    another name, brought to the disk, and renamed: a run that is killed leaves it whole or not at
-    all. The checksum of its text is among the facts, and one that is damaged is as one that is not
-    there. The manifest says what the shards depend on.
+    What a chunk of the input comes to is a line with its number, the bytes of its facts (JSON) and
+    of its text, and a checksum of all these; then facts and text. Chunks stand one behind the other
+    in few files, the shards, and each is brought to the disk before the next begins: a run that is
+    killed leaves it whole, or a tail that is none. A run begins shards of its own, and of two
+    chunks of one number the later counts. One that is damaged is as one that is not there. The
+    manifest says what they depend on.
 
     Args:
         target: the output.
@@ -71,19 +90,22 @@ class Shards:
         self.folder = Path(self.name)
         self.content: dict[str, Any] = {}
         self._lock: int | None = None
+        self._growing: IO[bytes] | None = None
+        self._places: dict[int, _Place] = {}
         try:
             if is_folder:
                 self.folder.parent.mkdir(exist_ok=True)
             self.folder.mkdir(exist_ok=True)
             self._take()
-            for path in self.folder.iterdir():
-                if _LEFT.fullmatch(path.name) or (restart and _SHARD.fullmatch(path.name)):
-                    path.unlink()
+            left = (_LEFT, _SHARD, _EARLIER) if restart else (_LEFT,)
+            for path in self._named(*left):
+                path.unlink()
             if restart:
                 (self.folder / _MANIFEST).unlink(missing_ok=True)
+            for path in self._named(_SHARD):
+                self._places.update(_chunks_in(path))
         except OSError as error:
             raise self._unwritable(error) from error
-        self._numbers = set(self._listed())
 
     def __enter__(self) -> Shards:
         return self
@@ -105,7 +127,11 @@ class Shards:
         """
         new: dict[str, Any] = json.loads(json.dumps(content))
         self.content |= new
-        if not self._numbers:
+        earlier_form = self._named(_EARLIER)
+        if earlier_form:
+            got = f"{earlier_form[0].name}, which an earlier version has written"
+            raise self.fault("shards as this version writes them", got)
+        if not self._places:
             return
         try:
             earlier = json.loads((self.folder / _MANIFEST).read_bytes())
@@ -125,32 +151,32 @@ class Shards:
         """Say what earlier runs have kept; None where they have kept nothing."""
         counts: dict[str, int] = {}
         facts: Mapping[str, Any] = {}
-        ended, shards = 0.0, 0
-        for number in sorted(self._numbers):
-            path = self._path(number)
-            with suppress(OSError, ValueError), path.open("rb") as file:
-                facts = json.loads(file.readline())
+        ended, chunks = 0.0, 0
+        for number in sorted(self._places):
+            with suppress(OSError, ValueError):
+                facts = self.facts(number)
                 for name, value in facts.items():
                     if isinstance(value, int):
                         counts[name] = counts.get(name, 0) + value
+                chunks += 1
+        for path in {place.path for place in self._places.values()}:
+            with suppress(OSError):
                 ended = max(ended, path.stat().st_mtime)
-                shards += 1
-        return Kept(shards, facts, counts, ended) if shards else None
+        return Kept(chunks, facts, counts, ended) if chunks else None
 
     def read(self, number: int) -> Mapping[str, Any] | None:
-        """Give the facts of a shard; None where there is none that is whole."""
-        if number not in self._numbers:
+        """Give the facts of a chunk; None where there is none that is whole."""
+        if number not in self._places:
             return None
         try:
-            facts = self.facts(number)
             for _ in self._blocks(number):
                 pass
-        except (OSError, ValueError, KeyError):
+            return self.facts(number)
+        except (OSError, ValueError):
             return None
-        return facts
 
     def write(self, number: int, facts: Mapping[str, Any], text: bytes) -> None:
-        """Keep a shard.
+        """Keep a chunk.
 
         Args:
             number: its place among all.
@@ -160,25 +186,32 @@ class Shards:
         Raises:
             InputError: a full disk, or a folder that cannot be written to.
         """
-        checksum = hashlib.blake2b(text, digest_size=16).hexdigest()
-        line = json.dumps({**facts, "bytes": len(text), "blake2b": checksum}) + "\n"
+        told = json.dumps({**facts, "bytes": len(text)}).encode()
+        numbers = f"{number} {len(told)} {len(text)}".encode()
+        hashed = hashlib.blake2b(numbers, digest_size=_DIGEST)
+        hashed.update(told)
+        hashed.update(text)
+        checksum = hashed.hexdigest()
         try:
-            if not self._numbers:
+            if not self._places:
                 begun = {**self.content, "begun": time.strftime("%Y-%m-%d %H:%M:%S %z")}
                 self._put(_MANIFEST, json.dumps(begun, indent=1).encode())
-            self._put(self._path(number).name, line.encode(), text)
+            path, behind = self._append(b"%b %b\n" % (numbers, checksum.encode()), told, text)
         except OSError as error:
             raise self._unwritable(error) from error
-        self._numbers.add(number)
+        begin = behind - len(text) - len(told)
+        self._places[number] = _Place(path, begin, len(told), len(text), numbers, checksum)
 
     def facts(self, number: int) -> dict[str, Any]:
-        """Give the facts of a shard that there is."""
-        with self._path(number).open("rb") as file:
-            facts: dict[str, Any] = json.loads(file.readline())
+        """Give the facts of a chunk that there is."""
+        place = self._places[number]
+        with place.path.open("rb") as file:
+            file.seek(place.begin)
+            facts: dict[str, Any] = json.loads(file.read(place.facts))
         return facts
 
     def blocks(self, numbers: Iterable[int]) -> Iterator[bytes]:
-        """Give the text of some shards, one after the other, in blocks.
+        """Give the text of some chunks, one after the other, in blocks.
 
         Raises:
             UnfitShardsError: one that is damaged meanwhile.
@@ -187,8 +220,8 @@ class Shards:
             try:
                 yield from self._blocks(number)
             except (OSError, ValueError, KeyError) as error:
-                got = f"{self._path(number).name}: {error}"
-                raise self.fault("a shard as it was written", got) from error
+                got = f"chunk {number}: {error}"
+                raise self.fault("chunks as they were written", got) from error
 
     def announce(self, path: str, found: os.stat_result) -> None:
         """Remember a file that is about to get its name, so that it is known if a run ends then."""
@@ -203,10 +236,7 @@ class Shards:
 
     def remove(self) -> None:
         """Forget all: the output is there, or nothing is worth keeping. Files of others stay."""
-        with suppress(OSError):
-            for number in self._listed():
-                self._path(number).unlink()
-        self._numbers = set()
+        self._places = {}
         self.leave()
 
     def leave(self) -> None:
@@ -214,7 +244,11 @@ class Shards:
         if self._lock is None:
             return
         with suppress(OSError):
-            if not self._listed():
+            self._seal()
+            if not self._places:
+                for path in self._named(_SHARD):
+                    path.unlink()
+            if not self._named(_SHARD, _EARLIER):
                 # Killed before the last, another run still knows the output for one of its own.
                 for name in (_MANIFEST, _LOCK, _DELIVERED):
                     (self.folder / name).unlink(missing_ok=True)
@@ -234,22 +268,55 @@ class Shards:
                 where=self.name,
             )
 
-    def _listed(self) -> list[int]:
-        names = (_SHARD.fullmatch(name) for name in os.listdir(self.folder))
-        return sorted(int(found[1]) for found in names if found is not None)
+    def _named(self, *patterns: re.Pattern[str]) -> list[Path]:
+        """Give the files of the folder whose names are of one of the patterns, in their order."""
+        names = (
+            name for name in os.listdir(self.folder) if any(p.fullmatch(name) for p in patterns)
+        )
+        return [self.folder / name for name in sorted(names, key=lambda name: (len(name), name))]
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:05}.shard"
+    def _append(self, *contents: bytes) -> tuple[Path, int]:
+        """Write behind what the growing shard holds; give its path, and its size then."""
+        if self._growing is None:
+            number = 1 + max((int(path.stem) for path in self._named(_SHARD)), default=-1)
+            self._growing = (self.folder / f"{number:05}.chunks").open("xb")
+            parts.sync_folder(self.folder)
+        file, path = self._growing, Path(self._growing.name)
+        begin = file.tell()
+        try:
+            file.writelines(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:  # also of a signal: nothing may be written behind half a chunk
+            self._seal()
+            with suppress(OSError):
+                os.truncate(path, begin)
+            raise
+        size = file.tell()
+        if size >= _FULL:
+            self._seal()
+        return path, size
+
+    def _seal(self) -> None:
+        """Let the next chunk begin a shard."""
+        file, self._growing = self._growing, None
+        if file is not None:
+            with suppress(OSError):  # a full disk: what was buffered is not wanted any more
+                file.close()
 
     def _blocks(self, number: int) -> Iterator[bytes]:
-        """Give the text of a shard, and raise ValueError at its end where it is not as written."""
-        with self._path(number).open("rb") as file:
-            facts = json.loads(file.readline())
-            hashed = hashlib.blake2b(digest_size=16)
-            while block := file.read(_BLOCK):
+        """Give the text of a chunk, and raise ValueError at its end where it is not as written."""
+        place = self._places[number]
+        with place.path.open("rb") as file:
+            file.seek(place.begin)
+            hashed = hashlib.blake2b(place.numbers, digest_size=_DIGEST)
+            hashed.update(file.read(place.facts))
+            left = place.text
+            while left and (block := file.read(min(left, _BLOCK))):
                 hashed.update(block)
+                left -= len(block)
                 yield block
-        if hashed.hexdigest() != facts["blake2b"]:
+        if hashed.hexdigest() != place.checksum:
             raise ValueError("another checksum than its own")
 
     def _delivered(self) -> dict[str, Any]:
@@ -259,12 +326,12 @@ class Shards:
             return {}
         return content if isinstance(content, dict) else {}
 
-    def _put(self, name: str, *contents: bytes) -> None:
+    def _put(self, name: str, content: bytes) -> None:
         """Write a file whole, or not at all."""
         path = self.folder / f"{name}.{secrets.token_hex(4)}.part"
         try:
             with open(path, "xb") as file:
-                file.writelines(contents)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(path, self.folder / name)
@@ -292,6 +359,20 @@ class Shards:
             advice="check the folder's permissions and free space",
             where=self.name,
         )
+
+
+def _chunks_in(path: Path) -> Iterator[tuple[int, _Place]]:
+    """Give (number, place) of the chunks of a shard, up to a tail that is none."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while found := _LINE.fullmatch(file.readline(_LONGEST_LINE)):
+            number, facts, text = map(int, found.groups()[1:4])
+            place = _Place(path, file.tell(), facts, text, found[1], found[5].decode())
+            behind = place.begin + facts + text
+            if behind > size:
+                return
+            yield number, place
+            file.seek(behind)
 
 
 def _identity(found: os.stat_result) -> list[int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -107,17 +108,21 @@ class WhatWasRead:
             self._ahead.append(line)
             yield line
 
-    def facts(self, last: str) -> dict[str, str]:
-        """Give the checksum of all records up to a place, however far the reader is ahead of it.
+    def facts(self, places: Sequence[str]) -> dict[str, str]:
+        """Give checksums of all records up to some, and of the places of those.
 
         Args:
-            last: the place of a record behind those of the call before.
+            places: of the records that are worked on together, behind those of the call before.
+                Others between them were left out, and the reader may be ahead of them.
         """
         place = None
-        while place != last:
+        while place != places[-1]:
             place, line = self._ahead.popleft()
             self._checksum.update(line)
-        return {"read": self._checksum.hexdigest(), "place": last}
+        taken = hashlib.blake2b(
+            "\n".join(places).encode("utf-8", "surrogatepass"), digest_size=16
+        ).hexdigest()
+        return {"read": self._checksum.hexdigest(), "place": places[-1], "taken": taken}
 
 
 @dataclass(frozen=True)
@@ -151,9 +156,9 @@ class OpenFiles:
         """Give (place, bytes) of records, of which `facts` is asked where there are shards."""
         return iter(lines) if self.shards is None else self.read.of(lines)
 
-    def facts(self, last: str) -> dict[str, str]:
-        """Give what was read up to a record; nothing where nobody needs to know."""
-        return {} if self.shards is None else self.read.facts(last)
+    def facts(self, places: Sequence[str]) -> dict[str, str]:
+        """Give what was read up to some records; nothing where nobody needs to know."""
+        return {} if self.shards is None else self.read.facts(places)
 
     def agree(self, content: Mapping[str, Any]) -> None:
         """Refuse to go on with what a run has kept that depended on something else.
@@ -224,11 +229,16 @@ def _check_paths(lines: Inputs, files: Files, pages: Mapping[str, str]) -> None:
     outputs |= {f"trees.{name}": path for name, path in pages.items()}
     for source in lines.paths:
         check_different({"source": source, **outputs})
-    for place, source in enumerate(lines.paths):
-        if source in lines.paths[:place]:
-            raise InputError(
-                "every file once", got=f"{source} twice", advice="leave it out", argument="source"
+    names: dict[tuple[int, int] | str, str] = {}
+    for source in lines.paths:
+        found = None if source == "-" else os.stat(source)
+        file = source if found is None else (found.st_dev, found.st_ino)
+        if file in names:
+            got = (
+                f"{source} twice" if names[file] == source else f"{source}, which is {names[file]}"
             )
+            raise InputError("every file once", got=got, advice="leave it out", argument="source")
+        names[file] = source
 
 
 def _described(lines: Inputs, files: Files) -> dict[str, Any]:
@@ -250,16 +260,32 @@ def record_lines(opened: OpenFiles, files: Files) -> Iterator[tuple[str, bytes]]
     lines = iter(opened.lines)
     if files.group_by is not None:
         lines = gather_rows(lines, files.group_by, files.fields, opened.skips.take)
-    if files.share is not None:
-        lines = _share(lines, files.share, opened, gathered=files.group_by is not None)
-    return opened.watched(lines)
+    return opened.watched(
+        share_of(lines, files.share, opened.lines, gathered=files.group_by is not None)
+    )
 
 
-def _share(
-    lines: Iterator[tuple[str, bytes]], share: tuple[int, int], opened: OpenFiles, *, gathered: bool
+def share_of(
+    lines: Iterator[tuple[str, bytes]],
+    share: tuple[int, int] | None,
+    inputs: Inputs,
+    *,
+    gathered: bool = False,
 ) -> Iterator[tuple[str, bytes]]:
-    """Give a part of the records: the outputs of all parts, in their order, are that of all."""
-    if not opened.lines.can_be_read_again:
+    """Give a part of the records: the outputs of all parts, in their order, are that of all.
+
+    Args:
+        lines: (place, bytes) of all records.
+        share: see `Files`; None gives all.
+        inputs: where they stand.
+        gathered: whether a record is more than a line there.
+
+    Raises:
+        InputError: a part of what can be read only once, or more parts than records.
+    """
+    if share is None:
+        return lines
+    if not inputs.can_be_read_again:
         raise InputError(
             "files on a disk, whose records can be counted first",
             got="standard input or a pipe",
@@ -270,7 +296,7 @@ def _share(
         every = list(lines)
         lines, count = iter(every), len(every)
     else:
-        count = opened.lines.count()
+        count = inputs.count()
     part, parts = share
     if count < parts:
         raise InputError(

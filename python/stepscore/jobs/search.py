@@ -14,13 +14,21 @@ from stepscore.answers import same_answer
 from stepscore.credentials import text_of
 from stepscore.errors import Argument, InputError
 from stepscore.files import Inputs, encoded, is_stream
-from stepscore.jobs.files import Files, OpenFiles, Report, nothing_processed, open_files
+from stepscore.jobs.files import (
+    Files,
+    OpenFiles,
+    Report,
+    nothing_processed,
+    open_files,
+    record_lines,
+    share_of,
+)
 from stepscore.jobs.provenance import what_scores
 from stepscore.jobs.search_journals import Journals
 from stepscore.jobs.search_parameters import parse_parameters
 from stepscore.jobs.search_results import results_of
 from stepscore.jobs.skips import Skips
-from stepscore.jobs.work import from_before, keep, kept_behind, put_together
+from stepscore.jobs.work import from_before, keep, kept_behind, put_together, write_summary
 from stepscore.ops import extract_answers
 from stepscore.policies.requests import Policy
 from stepscore.progress import Progress
@@ -129,7 +137,7 @@ def search_file(
         with Progress("search", count, unit="requests") as progress:
             number = -1
             for number, records in enumerate(_chunks(opened, files)):
-                read = opened.facts(records[-1].place)
+                read = opened.facts([record.place for record in records])
                 facts = from_before(opened, number, read)
                 if facts is None:
                     journal = journals.of_chunk(number)
@@ -148,12 +156,15 @@ def search_file(
             raise nothing_processed(opened.lines.name, opened.skips)
         trees.check()
         put_together(opened, number + 1)
-        skipped = opened.skips.report()
+        heading = f"{plan.strategy}({', '.join(f'{k}={v}' for k, v in parameters.items())})"
+        table = [heading, *summary.lines()]
+        report = Report(
+            table, opened.skips.report(), summary.problems, progress.seconds, unit="problems"
+        )
+        write_summary("search", opened, report, {"table": summary}, provenance)
     # Only now: the output is there.
     journals.remove()
-    heading = f"{plan.strategy}({', '.join(f'{k}={v}' for k, v in parameters.items())})"
-    table = [heading, *summary.lines()]
-    return Report(table, skipped, summary.problems, progress.seconds, unit="problems")
+    return report
 
 
 def _target_of(files: Files) -> str:
@@ -230,7 +241,7 @@ def _look_ahead(opened: OpenFiles, files: Files, trees: _Trees) -> int | None:
         return None
     skips = Skips(files.on_error, spell=files.spell)
     with Inputs(opened.lines.paths) as lines:
-        records = _records(lines, files, skips)
+        records = _records(share_of(iter(lines), files.share, opened.lines), files, skips)
         first = next(records, None)
         if first is None:
             raise nothing_processed(lines.name, skips)
@@ -243,12 +254,12 @@ def _look_ahead(opened: OpenFiles, files: Files, trees: _Trees) -> int | None:
     return count
 
 
-def _records(lines: Iterable[tuple[str, bytes]], files: Files, skips: Skips) -> Iterator[Record]:
-    return parse_records(iter(lines), files.fields, "problems", skips.take, UniqueIds().check)
+def _records(lines: Iterator[tuple[str, bytes]], files: Files, skips: Skips) -> Iterator[Record]:
+    return parse_records(lines, files.fields, "problems", skips.take, UniqueIds().check)
 
 
 def _chunks(opened: OpenFiles, files: Files) -> Iterator[list[Record]]:
-    records = _records(opened.watched(opened.lines), files, opened.skips)
+    records = _records(record_lines(opened, files), files, opened.skips)
     while chunk := list(islice(records, files.chunk_size or PROBLEMS_TOGETHER)):
         opened.skips.write_down()
         yield chunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,11 +35,11 @@ class Chunk(NamedTuple):
     """Some whole problems of a file.
 
     Attributes:
-        last: the place of the last of them.
+        places: of their records.
         score: scores those of the records at some places, or all.
     """
 
-    last: str
+    places: Sequence[str]
     score: Callable[[Collection[str] | None], Iterable[ScoredRecords]]
 
 
@@ -93,7 +93,7 @@ def score_lines(
         )
 
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield Chunk(chunk[-1].place, partial(score, chunk))
+        yield Chunk([record.place for record in chunk], partial(score, chunk))
         skips.write_down()
 
 
@@ -128,7 +128,7 @@ def judge_lines(
             yield judged
 
     for chunk in _chunks(records, chunk_size, unique, skips):
-        yield Chunk(chunk[-1].place, partial(score, chunk))
+        yield Chunk([record.place for record in chunk], partial(score, chunk))
         skips.write_down()
 
 
@@ -157,7 +157,7 @@ def read_lines(
             yield read_scores(columns, check.layout)
 
     for columns in ScoredLines(fields, check, skips.take).chunks(blocks, chunk_size):
-        yield Chunk(columns.places[-1], partial(score, columns))
+        yield Chunk(columns.places, partial(score, columns))
         skips.write_down()
 
 

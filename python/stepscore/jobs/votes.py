@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from stepscore.answers import Answers, Grades, grade, read_answers, stated_answers
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.voting import DEFAULT_SETTINGS, Elections, VoteSettings, elect
@@ -54,7 +56,7 @@ def vote_on(
     )
     grades = grade(
         scored.records.known,
-        answers.texts,
+        answers,
         scores.offsets,
         flags=scored.records.correct,
         verify=settings.verify,
@@ -65,15 +67,14 @@ def vote_on(
 def answers_of(scored: ScoredRecords, settings: VoteSettings) -> Answers:
     """Read the answer of every candidate: the file's, else an earlier run's, else the text's."""
     records = scored.records
-    answers = [*stated_answers(records.answers), None]  # -1 is none of them
-    stated = list(map(answers.__getitem__, records.stated.tolist()))
-    for candidate, answer in records.read_before.items():
-        stated[candidate] = answer
-    for candidate in scored.skipped:  # whatever it says, it takes no part
-        stated[candidate] = ""
-    if None not in stated:
-        return read_answers(stated, (), scored.scores.offsets, verify=settings.verify)
-    solutions = list(map(records.solutions.get, range(len(stated))))
+    answers, stated = stated_answers(records.answers), records.stated
+    if records.read_before or scored.skipped:
+        stated = stated.copy()
+        stated[list(records.read_before)] = np.arange(len(records.read_before)) + len(answers)
+        answers += records.read_before.values()
+        stated[list(scored.skipped)] = len(answers)  # whatever it says, it takes no part
+        answers.append("")
+    solutions = dict(records.solutions)
     for candidate, steps in scored.split.items():  # they are free of step tags
         solutions[candidate] = "\n".join(steps)
-    return read_answers(stated, solutions, scored.scores.offsets, verify=settings.verify)
+    return read_answers(answers, stated, solutions, scored.scores.offsets, verify=settings.verify)

@@ -56,15 +56,17 @@ def work(
     writer: ResultWriter | None = None
     totals: dict[str, Tally] = {}
     number = 0
+    moved = False  # what goes well now frees or takes ids, and so moves records of later chunks
     with kept_behind(opened):
         with Progress(what, opened.lines.size) as progress:
             for number, chunk in enumerate(chunks, 1):
                 if writer is None:
                     writer, new_tallies = start()
                     totals = new_tallies()
-                read = opened.facts(chunk.last)
-                facts = from_before(opened, number - 1, read, chunk)
+                read = opened.facts(chunk.places)
+                facts = from_before(opened, number - 1, read, chunk, moved=moved)
                 if facts is None:
+                    moved = True
                     tallies = new_tallies()
                     lines, facts = _work_on(chunk, opened, writer, tallies, sizes)
                     states = {name: tally.state() for name, tally in tallies.items()}
@@ -80,21 +82,21 @@ def work(
         put_together(opened, number)
         table = [line for tally in totals.values() for line in tally.lines()]
         report = Report(table, opened.skips.report(), progress.count, progress.seconds)
-        if opened.summary is not None:
-            content = _summary(what, opened, report, totals, writer.provenance)
-            opened.summary.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_summary(what, opened, report, totals, writer.provenance)
     return report
 
 
-def _summary(
+def write_summary(
     what: str,
     opened: OpenFiles,
     report: Report,
     totals: Mapping[str, Tally],
     provenance: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Give what the table says, and what it comes from, as JSON."""
-    return {
+) -> None:
+    """Write what the table says, and what it comes from, as JSON, where that is asked for."""
+    if opened.summary is None:
+        return
+    content = {
         "command": what,
         "input": list(opened.lines.paths),
         "output": None if opened.out is None else opened.out.name,
@@ -102,9 +104,10 @@ def _summary(
         "skipped_records": opened.skips.count,
         "seconds": round(report.seconds, 3),
         "seconds_with_loading": round(time.monotonic() - opened.begun, 3),
-        "candidates_in_these_seconds": report.count,
+        f"{report.unit}_in_these_seconds": report.count,
         "provenance": provenance,
     }
+    opened.summary.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _work_on(
@@ -163,15 +166,23 @@ def put_together(opened: OpenFiles, count: int) -> None:
 
 
 def from_before(
-    opened: OpenFiles, number: int, read: Mapping[str, Any], chunk: Chunk | None = None
+    opened: OpenFiles,
+    number: int,
+    read: Mapping[str, Any],
+    chunk: Chunk | None = None,
+    *,
+    moved: bool = False,
 ) -> Mapping[str, Any] | None:
     """Give what an earlier run has kept of a chunk, if it holds good now.
+
+    A candidate that was kept without scores stays so: what it lacks is its own.
 
     Args:
         opened: the files.
         number: of the chunk.
         read: what was read up to its last record.
         chunk: tries records again that the model refused; None where it refuses none.
+        moved: whether other records than then may stand in the chunk.
 
     Raises:
         UnfitShardsError: that run has read something else.
@@ -180,7 +191,10 @@ def from_before(
     facts = None if shards is None else shards.read(number)
     if shards is None or facts is None:
         return None
-    if any(facts[name] != value for name, value in read.items()):
+    others = any(facts[name] != read[name] for name in ("place", "taken"))
+    if others and moved:
+        return None
+    if others or facts["read"] != read["read"]:
         raise shards.fault(
             f"the input that was read when shard {number} was kept",
             f"something else up to {read['place']}",

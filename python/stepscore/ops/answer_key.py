@@ -94,7 +94,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepscore import _core
-from stepscore.arrays import Call, DeviceError
+from stepscore.arrays import Call, DeviceError, length
 from stepscore.lists import as_list
 from stepscore.ops.answer_key_verify import OpenClasses, Verify, ask_math_verify
 
@@ -179,6 +179,7 @@ def group_answers(
     texts: Iterable[str | None],
     offsets: Any,
     *,
+    places: Any = ...,
     extract: bool = ...,
     verify: Literal["auto", "math-verify", "none"] | Verify | None = ...,
     timeout: float = ...,
@@ -192,6 +193,7 @@ def group_answers(
     texts: Iterable[str | None],
     offsets: Any,
     *,
+    places: Any = ...,
     extract: bool = ...,
     verify: Literal["auto", "math-verify", "none"] | Verify | None = ...,
     timeout: float = ...,
@@ -204,6 +206,7 @@ def group_answers(
     texts: Iterable[str | None],
     offsets: Any,
     *,
+    places: Any = None,
     extract: bool = True,
     verify: Literal["auto", "math-verify", "none"] | Verify | None = "auto",
     timeout: float = 5.0,
@@ -230,8 +233,11 @@ def group_answers(
     Of numbers below 1 it has to find the first six digits equal, of others six places.
 
     Args:
-        texts: solutions, or answers, of all candidates ``[n]``; None has no answer.
+        texts: solutions, or answers, of all candidates ``[n]``, or with `places` any number; None
+            has no answer.
         offsets: where the candidates of each problem begin and end, int64 ``[problems + 1]``.
+        places: of candidates that share texts, the place in `texts` of each, int64 ``[n]``; -1 = no
+            answer. Each text is then read once. None: `texts` has one for each candidate.
         extract: whether the texts are solutions, whose answers have to be found first.
         verify: ``"math-verify"``; ``"auto"``, the same where it is installed (``[math]``) and
             nothing where it is not; None or ``"none"`` for keys alone; or ``verify(a, b) -> bool``,
@@ -251,7 +257,7 @@ def group_answers(
         With `explain` an `AnswerGroups`.
 
     Raises:
-        ValueError: offsets that do not fit; an unknown `verify`; a `timeout`, `budget` or
+        ValueError: offsets or places that do not fit; an unknown `verify`; a `timeout`, `budget` or
             `workers` not above 0; a `cache` without math-verify, or that is no such file.
         TypeError: something else than str or None; the message names the first.
         ImportError: ``verify="math-verify"`` where it is not installed.
@@ -260,21 +266,33 @@ def group_answers(
         >>> answers = ["1/2", "0.5", "12 hours", "12", r"\{2,1\}", None]
         >>> group_answers(answers, [0, 6], extract=False, verify=None).tolist()
         [0, 0, 1, 1, 2, -1]
+        >>> group_answers(["1/2", "0.5"], [0, 3], places=[1, 0, 1], extract=False).tolist()
+        [0, 0, 0]
         >>> group_answers(answers, [0, 6], extract=False, verify=None, explain=True).decided
         array(['first', 'key', 'first', 'unit', 'first', 'none'], dtype='<U6')
     """
     call = Call("group_answers")
-    candidates = _texts("group_answers", texts)
+    given = _texts("group_answers", texts)
     offsets = call.integers("offsets", offsets)
+    places = None if places is None else call.integers("places", places)
     if call.on_cuda:
         raise DeviceError("group_answers: offsets is on a GPU; pass it on the CPU")
     verify = None if verify == "none" else verify
     _check_verifier(verify, timeout, budget, workers, cache)
-    ids, decided = np.empty(len(candidates), np.int64), np.empty(len(candidates), np.int64)
-    views = (_core.TensorView.of_numpy(ids), _core.TensorView.of_numpy(decided))
-    _core.group_answers(candidates, call.view("offsets", offsets), extract, *views)
+    count = len(given) if places is None else length(places)
+    ids, decided = np.empty(count, np.int64), np.empty(count, np.int64)
+    _core.group_answers(
+        given,
+        call.optional_view("places", places),
+        call.view("offsets", offsets),
+        extract,
+        _core.TensorView.of_numpy(ids),
+        _core.TensorView.of_numpy(decided),
+    )
     undecided: tuple[str, ...] = ()
     if verify is not None:
+        said = (*given, None)  # at -1
+        candidates = given if places is None else tuple(said[place] for place in places.tolist())
         apart = OpenClasses(candidates, np.asarray(offsets), extract, ids, decided)
         if callable(verify):
             equal = verify

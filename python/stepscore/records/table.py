@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.files import batches, place_of, row_as_line
+from stepscore.files import batches, place_of, row_as_line, values_of
 from stepscore.ops.record_scan import WantedScores
 from stepscore.ragged import offsets_of
 from stepscore.records.columns import RecordColumns
@@ -33,7 +33,7 @@ class TableBlock:
 
     def __init__(self, rows: Any, name: str, first: int) -> None:
         self._rows = rows
-        self._first = first
+        self._name, self._first = name, first
         self._not_plain = 0  # rows up to there are read one by one
         self.places = [place_of(name, first + number) for number in range(len(rows))]
 
@@ -44,9 +44,9 @@ class TableBlock:
         """Give the JSON of one record.
 
         Raises:
-            InputError: a value that JSON has no form for.
+            InputError: a value that Python or JSON has no form for.
         """
-        (row,) = self._rows.slice(number, 1).to_pylist()
+        (row,) = values_of(self._rows.slice(number, 1), self._name, self._first + number)
         return row_as_line(row, self.places[number])
 
     def scan(
@@ -104,14 +104,13 @@ class _Rows:
         self, places: list[str], first: int, fields: Fields, wanted: WantedScores
     ) -> RecordColumns:
         """Read all of them; `first` is the number of the first row."""
-        _demand(len(set(self._names)) == len(self._names) and fields.result not in self._names)
+        _demand(fields.result not in self._names)
         problem = self._column(fields.problem)
         _demand(problem is None or self._is_text(problem))
         sizes = self.sizes(fields)
         structs = self._column(fields.candidates).flatten()
         _demand(self._types.is_struct(structs.type) and structs.null_count == 0)
         names = [structs.type.field(i).name for i in range(structs.type.num_fields)]
-        _demand(len(set(names)) == len(names))
         parts = dict(zip(names, structs.flatten(), strict=True))
         values, counts, given = self._scores(parts, len(structs), wanted)
         stated, answers = self._answers(parts, len(structs))
@@ -119,7 +118,7 @@ class _Rows:
             places,
             [b""] * len(places),
             self._ids(fields, first),
-            [answer_of(value) or None for value in self._known(fields)],
+            self._known(fields),
             offsets_of(sizes),
             values,
             offsets_of(counts),
@@ -163,13 +162,13 @@ class _Rows:
         _demand(ids.null_count == 0 and "" not in found)
         return found
 
-    def _known(self, fields: Fields) -> list[Any]:
-        known = self._column(fields.answer)
+    def _known(self, fields: Fields) -> list[str | None]:
+        known = _there(self._column(fields.answer))
         if known is None:
             return [None] * len(self._rows)
-        _demand(self._is_text(known) or self._is_number(known))
-        values: list[Any] = known.to_pylist()
-        return values
+        places, answers = self._spelled(known)
+        said = [*(answer or None for answer in answers), None]  # at -1
+        return list(map(said.__getitem__, places.tolist()))
 
     def _scores(
         self, parts: dict[str, Any], count: int, wanted: WantedScores
@@ -190,13 +189,16 @@ class _Rows:
             _demand(self._is_list(steps))
             flat = steps.flatten()
             _demand(self._is_number(flat) and flat.null_count == 0)
-            read = flat.to_numpy(zero_copy_only=False).astype(np.float64)
+            read = flat.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+            low, high = (read.min(), read.max()) if len(read) else (0.0, 1.0)  # NaN, of one with it
+            _demand(np.isfinite(low) and np.isfinite(high))
             lengths = steps.value_lengths()
-            _demand(bool(np.isfinite(read).all()) and 0 not in lengths.unique().to_pylist())
+            there = lengths.drop_null().to_numpy().astype(np.int64)
+            _demand((there > 0).all())
             self._check_counts(parts, lengths)
             if wanted.steps:
-                values, counts = read, lengths.to_numpy().astype(np.int64)
-                _demand(not wanted.bounded or bool(((read >= 0) & (read <= 1)).all()))
+                values, counts = read, there
+                _demand(not wanted.bounded or (low >= 0 and high <= 1))
         return values, counts, given
 
     def _check_counts(self, parts: dict[str, Any], scores: Any) -> None:
@@ -212,14 +214,19 @@ class _Rows:
 
     def _answers(self, parts: dict[str, Any], count: int) -> tuple[NDArray[np.int64], list[str]]:
         answers = _there(parts.get("answer"))
-        if answers is None:
-            return np.full(count, -1), []
+        return (np.full(count, -1), []) if answers is None else self._spelled(answers)
+
+    def _spelled(self, answers: Any) -> tuple[NDArray[np.int64], list[str]]:
+        """Give the place of each answer, -1 for null, among all spellings, each read once."""
         _demand(self._is_text(answers) or self._is_number(answers))
         coded = answers
         if not self._types.is_dictionary(answers.type):
             coded = answers.dictionary_encode()
         places = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return places, [answer_of(value) or "" for value in coded.dictionary.to_pylist()]
+        spelled = coded.dictionary.to_pylist()
+        if self._is_text(answers):
+            return places, [(text or "").strip() for text in spelled]
+        return places, [answer_of(value) or "" for value in spelled]
 
     def _flags(self, parts: dict[str, Any], count: int) -> NDArray[np.int8]:
         correct = _there(parts.get("correct"))

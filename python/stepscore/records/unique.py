@@ -93,10 +93,12 @@ class UniqueIds:
             return
         run = np.empty(len(self._recent), _KEPT)
         run["key"], run["check"] = _hashes(self._recent)
-        for entry, place in zip(run, self._recent.values(), strict=True):
-            prefix = place.rstrip(_DIGITS)
-            entry["file"] = self._files.setdefault(prefix, len(self._files))
-            entry["number"] = int(place[len(prefix) :])
+        prefixes = [place.rstrip(_DIGITS) for place in self._recent.values()]
+        run["file"] = [self._files.setdefault(prefix, len(self._files)) for prefix in prefixes]
+        run["number"] = [
+            int(place[len(prefix) :])
+            for prefix, place in zip(prefixes, self._recent.values(), strict=True)
+        ]
         self._recent.clear()
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
             run = np.concatenate([self._runs.pop(), run])

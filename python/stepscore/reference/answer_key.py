@@ -39,11 +39,15 @@ def group_answers(
     texts: Iterable[str | None],
     offsets: Any,
     *,
+    places: Any = None,
     extract: bool = True,
     verify: Callable[[str, str], bool] | None = None,
     explain: bool = False,
 ) -> NDArray[np.int64] | AnswerGroups:
     """See `stepscore.group_answers`; with a function as the only verifier."""
+    if places is not None:
+        said = [*texts, None]  # at -1
+        texts = [said[place] for place in places]
     answers = extract_answers(texts) if extract else list(texts)
     read = [(None, None) if answer is None else _key(answer) for answer in answers]
     ids = np.full(len(read), -1)

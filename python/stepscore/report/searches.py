@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from stepscore.answers import not_understood, same_answer, stated_answers
 from stepscore.records import Record, quote
 from stepscore.report.table import counted
@@ -42,7 +40,7 @@ class SearchSummary(Tally):
         self.problems += len(records)
         self._answered += sum(answer is not None for answer in result.answers)
         known = stated_answers([record.answer for record in records])
-        for place in not_understood(known, result.answers, np.arange(len(known) + 1)):
+        for place in not_understood(known, lambda place: [result.answers[place]]):
             known[place] = None
             self._unread += 1
         self._known += sum(answer is not None for answer in known)

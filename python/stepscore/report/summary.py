@@ -160,7 +160,7 @@ class Summary(Tally):
         answerable = np.repeat(answers.has_answers, sizes)
         votes = answerable & (classes >= 0)
         self._unanswered += int(np.count_nonzero(answerable & ~votes))
-        self._count_scores(scores.totals[votes])
+        self._count_scores(scores.totals if votes.all() else scores.totals[votes])
         self._unread += len(grades.unread)
         self._first_unread = self._first_unread or "".join(grades.unread[:1])
         self._undecided.update(answers.groups.undecided, grades.undecided)
@@ -168,7 +168,9 @@ class Summary(Tally):
         self._known += int(np.count_nonzero(known))
         self._mean += float((count / sizes[known]).sum())
         self._any += int(np.count_nonzero(count))
-        has_scores = np.asarray((~np.isnan(scores.totals)).any(axis=0))
+        has_scores = ~np.isnan(scores.totals[0])
+        if not has_scores.all():
+            has_scores = np.asarray((~np.isnan(scores.totals)).any(axis=0))
         credit = credits_of(scores, elections, grades.right, known, self._ties)
         self._counts.add(credit[..., -1], elections.exists, elections.unfit, has_scores, known)
         agreed = None
@@ -181,11 +183,12 @@ class Summary(Tally):
 
     def _count_scores(self, totals: NDArray[np.float64]) -> None:
         """Count the scores of candidates that vote, all and negative, in each column."""
-        finite, negative = np.isfinite(totals), totals < 0
         # The sums of columns are what takes time, and most files have no exceptions.
-        self._voting += len(totals) if finite.all() else finite.sum(axis=0)
-        if negative.any():
-            self._negative += negative.sum(axis=0)
+        if totals.size and totals.min() >= 0 and totals.max() < np.inf:
+            self._voting += len(totals)
+            return
+        self._voting += np.isfinite(totals).sum(axis=0)
+        self._negative += (totals < 0).sum(axis=0)
 
     def lines(self) -> list[str]:
         """Write counts, tables and notes, at most 100 columns wide."""

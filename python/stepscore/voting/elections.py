@@ -39,7 +39,8 @@ class Elections:
         size_at: where each of the sizes that were asked for stands on the last axis.
         sizes: of the last axis, ascending.
         ids: the answer of each candidate as it was voted on, int64 ``[candidates]``: its class, or
-            where nothing can be counted an answer of its own.
+            where nothing can be counted an answer of its own; -1 = none. Below the number of its
+            problem's candidates.
         rules: as they were voted by, each with the columns that it reads together.
     """
 
@@ -73,7 +74,7 @@ def elect(
     Args:
         scores: of the candidates.
         classes: the answer of each candidate, int64 ``[candidates]``: equal within a problem where
-            the answers are; -1 = none, it takes no part.
+            the answers are, and below the number of its candidates; -1 = none, it takes no part.
         has_answers: whether there is anything to count, bool ``[problems]``. Without, each
             candidate stands for itself under a rule that chooses one, as ``best_of_n``, and the
             other rules have no vote.
@@ -93,8 +94,9 @@ def elect(
     exists = _exists(scores, has_answers, settings.rules) & ~unfit
     ids = classes
     if not has_answers.all():
-        alone = ~has_answers[segment_of(scores.offsets)]
-        ids = np.where(alone, np.arange(len(classes)), classes)
+        problem = segment_of(scores.offsets)
+        own = np.arange(len(classes)) - scores.offsets[problem]
+        ids = np.where(has_answers[problem], classes, own)
     rules = tuple(rule.over(read) for rule in settings.rules)
     result = vote(
         ids,
@@ -184,9 +186,14 @@ def _unfit(
     return unfit
 
 
+def _lie_within(values: NDArray[np.float64], low: float, high: float) -> bool:
+    """Tell whether all do; NaN does not."""
+    return not values.size or bool(values.min() >= low and values.max() <= high)
+
+
 def _outside(totals: NDArray[np.float64], needs: ScoreNeeds) -> dict[int, NDArray[np.bool_]]:
     """Tell which scores are not what a rule needs, ``[candidates]`` for columns that have some."""
-    if needs.kind == "any":
+    if needs.kind == "any" or _lie_within(totals, needs.low, needs.high):
         return {}
     outside = (totals < needs.low) | (totals > needs.high)
     return {c: outside[:, c] for c in np.flatnonzero(outside.any(axis=0)).tolist()}

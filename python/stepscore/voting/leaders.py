@@ -135,7 +135,7 @@ class Part:
         """Give what the answer of each candidate reaches, ``[n, columns, sizes]``; NaN: no part."""
         by = self.elections.rules[rule]
         read = self._totals if totals is None else totals
-        if by.info.reads == "column":
+        if by.info.reads != "columns":
             read = read[:, self.columns]
         result = vote(
             self.answers,

@@ -60,10 +60,10 @@ class CandidateScores:
 
 def _left_out(values: NDArray[np.float64], step_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count the steps of each candidate that have no score, ``[candidates]``."""
-    missing = np.isnan(values)
-    if not missing.any():  # as in most files, and the sums take longer than the look
+    # As in most files, and sums take longer than the look; the least is NaN where there is one.
+    if not len(values) or not np.isnan(values.min()):
         return np.zeros(len(step_offsets) - 1, np.int64)
-    return np.diff(offsets_of(missing)[step_offsets])
+    return np.diff(offsets_of(np.isnan(values))[step_offsets])
 
 
 def candidate_scores(

@@ -65,7 +65,10 @@ def credits_of(
     unclear = level(elections, scores.offsets) | _mixed(elections, right, scores)
     unclear &= known[:, None, None, None] & (elections.winner >= 0)
     for r in range(len(elections.rules)):
-        for part in parts(scores, elections, unclear[:, r]):
+        # A rule that reads no single column has the same in each.
+        by_column = elections.rules[r].info.reads == "column"
+        wanted = unclear[:, r] if by_column else unclear[:, r, :1]
+        for part in parts(scores, elections, wanted):
             leads, weight = part.leaders(r)
             verdict = right[part.rows, None, None]
             if tie_credit == "share":
@@ -74,6 +77,8 @@ def credits_of(
             else:
                 value = np.asarray(~part.any(leads & (weight > 0) & ~verdict), np.float64)
             _put(credit[:, r], value, part, unclear[:, r])
+        if not by_column:
+            credit[:, r] = credit[:, r, :1]
     return credit
 
 
@@ -134,13 +139,12 @@ def _agreement(part: Part, first: Bool, second: Bool, *, certain: bool) -> Float
 
 def _mixed(elections: Elections, right: Bool, scores: CandidateScores) -> Bool:
     """Tell which problems have an answer with right and wrong candidates, with axes behind them."""
-    problem = segment_of(scores.offsets)
-    votes = np.flatnonzero(elections.ids >= 0)
-    key = problem[votes] * (1 + int(elections.ids.max(initial=0))) + elections.ids[votes]
-    _, first, answer = np.unique(key, return_index=True, return_inverse=True)
-    verdict = right[votes]
+    problem, votes = segment_of(scores.offsets), np.flatnonzero(elections.ids >= 0)
+    answer = scores.offsets[problem[votes]] + elections.ids[votes]
+    verdict, of_answer = right[votes], np.zeros(len(right), np.bool_)
+    of_answer[answer] = verdict  # that of one of its candidates
     mixed = np.zeros(scores.problems, np.bool_)
-    mixed[problem[votes[verdict != verdict[first][answer.reshape(-1)]]]] = True
+    mixed[problem[votes[verdict != of_answer[answer]]]] = True
     return mixed[:, None, None, None]
 
 

@@ -75,8 +75,10 @@ def convert(
 
     Args:
         source: the file, ``-`` for standard input: one JSON value per line, values over several
-            lines, or one list of them; may be compressed with gzip.
-        target: where the records are written, as JSONL.
+            lines, or one list of them, which may be compressed with gzip or Zstandard; or a Parquet
+            file, whose rows are the values.
+        target: where the records are written, as JSONL, or as a table where it ends in
+            ``.parquet``.
         layout: one of `LAYOUTS`; None recognises it by the fields of the first object.
         overwrite: whether an existing file may be replaced.
 

@@ -11,7 +11,7 @@ from typing import Any
 from stepscore.files import LineReader
 from stepscore.records.faults import RecordError
 from stepscore.records.forms import fault_of_form
-from stepscore.records.json_text import DECODER, quote
+from stepscore.records.json_text import DECODER, load_json, quote
 
 _CHUNK = 1 << 18
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -20,11 +20,15 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def json_values(lines: LineReader) -> Iterator[tuple[str, Any]]:
     """Give (place, value) of every JSON value of a file, without holding more than a few of them.
 
-    One value per line, values over several lines, and one list, whose items are the values.
+    One value per line, values over several lines, and one list, whose items are the values; of a
+    table the rows.
 
     Raises:
         RecordError: what is no JSON; the message names the line.
     """
+    if lines.is_table:
+        yield from _rows(lines)
+        return
     text = _Text(lines)
     begins = text.skip_space()
     # A table or a text in another form has no JSON at its beginning.
@@ -48,6 +52,16 @@ def json_values(lines: LineReader) -> Iterator[tuple[str, Any]]:
     text.drop(1)
     if text.skip_space():
         raise text.fault("more text after the list")
+
+
+def _rows(lines: LineReader) -> Iterator[tuple[str, Any]]:
+    for place, line in lines:
+        try:
+            yield place, load_json(line.decode())
+        except ValueError as error:
+            raise RecordError(
+                "values that JSON can hold", got=str(error), advice="repair the file", place=place
+            ) from None
 
 
 class _Text:
