@@ -152,7 +152,7 @@ print(prm.score("What is 1?", [["We add 3.", "The sum is 7."]]).to_list())
     environment.pop("HF_HUB_CACHE", None)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
-        env=environment, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "loading must stay quiet"
