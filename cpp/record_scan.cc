@@ -19,6 +19,7 @@ struct Candidate {
   std::optional<int64_t> answer;
   int64_t step_scores = 0;
   int8_t correct = -1;
+  bool may_be_message = false;  // a chat message, or an object that holds one
 };
 
 class Scan {
@@ -90,6 +91,7 @@ class Scan {
       return read_answer(line, &*candidate.answer);
     }
     if (key == "correct") return read_flag(line, &candidate.correct);
+    if (key == "message" || key == "content" || key == "value") candidate.may_be_message = true;
     if (key != "score" && key != "text" && key != "steps") return line.skip_value();
     if (line.peek() == 'n') return line.take_word("null");
     if (key == "score") {
@@ -163,6 +165,7 @@ class Scan {
 
   bool put(const Candidate& candidate) {
     const int64_t steps = candidate.step_scores;
+    if (candidate.may_be_message && !candidate.text && !candidate.steps) return false;
     if (wanted_.steps && steps == 0) return false;
     if (wanted_.given && !candidate.score.has_value()) return false;
     if (!wanted_.steps && !wanted_.given && (steps > 0 || candidate.score.has_value())) {

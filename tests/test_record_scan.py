@@ -63,6 +63,24 @@ def test_a_record_becomes_columns() -> None:
 
 
 @pytest.mark.parametrize(
+    ("candidate", "plain"),
+    [
+        ({"message": {"role": "assistant", "content": "42"}}, False),
+        ({"role": "assistant", "content": "42"}, False),
+        ({"from": "gpt", "value": "42", "text": None}, False),
+        ({"message": "mine", "text": "42"}, True),
+        ({"value": 42, "steps": ["42"]}, True),
+        ({"role": "assistant", "answer": "42"}, True),
+    ],
+)
+def test_a_candidate_that_may_be_a_message_is_not_plain(
+    candidate: dict[str, Any], plain: bool
+) -> None:
+    assert is_plain(line_of(candidates=[candidate]), NEITHER) == plain
+    assert is_plain(line_of(candidates=[{**candidate, "step_scores": [0.5]}]), STEPS) == plain
+
+
+@pytest.mark.parametrize(
     "value",
     [
         *(0, 1, 0.1, 1e-7, 0.30000000000000004, 2.5e-8, 5e-324, 1e-320, 0.9999999999999999),

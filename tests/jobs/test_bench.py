@@ -166,7 +166,12 @@ def test_what_is_kept_is_what_the_segments_hold(
 def test_tokenising_that_keeps_the_model_waiting_is_told(write: Write, lab: Any) -> None:
     cost = bench_forward(write(*RECORDS), lambda: lab)
     cost.seconds |= {"tokenise": 1.0, "plan": 0.1, "forward": 0.8, "read": 0.0}
-    assert cost.starved
-    assert any("Tokenising takes longer than the model" in line for line in cost.lines())
-    cost.seconds["forward"] = 1.0
-    assert not any("Tokenising takes longer" in line for line in cost.lines())
+    assert cost.tokenise_share == pytest.approx(1 / 1.9)
+    assert any("Tokenising takes 52.6% of the time" in line for line in cost.lines())
+    (row,) = (line for line in cost.lines() if line.startswith("tokenise "))
+    assert "52.6%, " in row
+    assert " texts and " in row
+    cost.seconds["forward"] = 19.0  # 5 in 100 are worth nothing
+    assert not any("Tokenising takes" in line for line in cost.lines())
+    cost.seconds["forward"] = 18.0
+    assert any("Tokenising takes 5.2% of the time" in line for line in cost.lines())

@@ -223,3 +223,28 @@ def test_rows_of_parquet(both_ways: Callable[..., Any], tmp_path: Path, seed: in
     # What is written is read as lines, and says the same.
     assert both_ways(path, block=LineBlock, reads=None)[0] == together[0]
     both_ways(path, block=TableBlock, target=None, on_error="stop", reads=None)
+
+
+def test_messages_are_read_in_every_form_of_file(write: Callable[..., str], tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    # The first record is always read one by one: it tells which scores there are.
+    rows = [
+        {
+            "candidates": [
+                {"message": {"role": "assistant", "content": f"\\boxed{{{at % 3}}}"}, "score": 0.5},
+                {"message": {"role": "assistant", "content": "\\boxed{1}"}, "score": 0.25},
+            ],
+            "answer": "1",
+        }
+        for at in range(40)
+    ]
+    path = tmp_path / "in.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    one, other = (
+        vote_file(Files(source), version="0").table for source in (write(*rows), str(path))
+    )
+    assert one == other
+    # Every text was read: one of two is right in each, and the better one in 13 of 40.
+    assert any(line.split()[:2] == ["pass@2", "100.0"] for line in one)
+    assert any(line.split()[0] == "score" and "32.5" in line for line in one if line.split())

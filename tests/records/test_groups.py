@@ -11,9 +11,13 @@ import pytest
 from fake_model import FakeModel, read
 
 from stepscore.cli.main import main
-from stepscore.records import Fields, RecordError, gather_rows
+from stepscore.records import Fields, RecordError, gather_rows, parse_record
 
 Write = Callable[..., str]
+
+
+def stop(fault: RecordError) -> None:
+    raise fault
 
 
 def gathered(
@@ -106,9 +110,6 @@ def test_rows_that_contradict_each_other_are_named(field: str) -> None:
 
 
 def test_what_a_fault_raises_stops() -> None:
-    def stop(fault: RecordError) -> None:
-        raise fault
-
     with pytest.raises(RecordError, match="in:1"):
         list(gather_rows(iter([("in:1", b"{")]), "id", Fields(), stop))
 
@@ -147,3 +148,37 @@ def test_rows_with_one_id_are_told_how_they_are_gathered(
     assert advice in capsys.readouterr().err
     assert main(["vote", write(*rows), "--group-by", "id"]) == 0
     assert capsys.readouterr().out.startswith("1 problem, 2 candidates (2 each)\n")
+
+
+def test_fields_inside_of_others_gather_rows() -> None:
+    rows = [
+        {"meta": {"key": "a", "question": "p", "number": 0}, "response": {"text": "x"}},
+        {"meta": {"key": "b", "question": "q", "number": 1}, "response": {"text": "y"}},
+        {"meta": {"key": "a", "question": "p", "number": 2}, "response": {"text": "z"}},
+    ]
+    lines = ((f"in:{at}", json.dumps(row).encode()) for at, row in enumerate(rows, 1))
+    fields = Fields(problem="meta.question", candidates="response.text")
+    records = [
+        parse_record(line, place, fields, "solutions")
+        for place, line in gather_rows(lines, "meta.key", fields, stop)
+    ]
+    assert [record.problem for record in records] == ["p", "q"]
+    assert [[c.text for c in record.candidates] for record in records] == [["x", "z"], ["y"]]
+    rows[2]["meta"]["question"] = "another"
+    lines = ((f"in:{at}", json.dumps(row).encode()) for at, row in enumerate(rows, 1))
+    with pytest.raises(RecordError, match=r'in:3: meta.question: expected what in:1 has, "p"'):
+        list(gather_rows(lines, "meta.key", fields, stop))
+
+
+def test_samples_keep_what_a_way_leads_through() -> None:
+    rows = [
+        {"meta": {"key": 1, "question": "p", "number": number}, "text": f"x{number}"}
+        for number in range(2)
+    ]
+    lines = ((f"in:{at}", json.dumps(row).encode()) for at, row in enumerate(rows, 1))
+    fields = Fields(problem="meta.question")
+    ((_, line),) = gather_rows(lines, "meta.key", fields, stop)
+    record = json.loads(line)
+    assert record["id"] == 1
+    assert [each["meta"]["number"] for each in record["candidates"]] == [0, 1]
+    assert parse_record(line, "in:1", fields, "solutions").problem == "p"

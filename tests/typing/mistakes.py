@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import stepscore
+from stepscore import jobs
 from stepscore.evaluation import mean_interval, pass_at_k, prm_at_k, vote_at_k
 
 Ids = NDArray[np.int64]
@@ -54,6 +55,7 @@ def arrays_that_are_something_else(scores: F32, offsets: Ids) -> list[float]:
     stepscore.extract_answers([12])  # E: list-item
     stepscore.find_steps([5, 9], [0, 2], "\n\n")  # E: arg-type
     stepscore.aggregate(scores, offsets, "min").clip_to(1)  # E: attr-defined
+    jobs.vote([{"candidates": []}], on_error="ignore")  # E: arg-type
     return stepscore.aggregate(scores, offsets, "min")  # E: return-value
 
 

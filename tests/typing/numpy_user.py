@@ -9,12 +9,19 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import stepscore
+from stepscore import jobs
 from stepscore.evaluation import AtK, Interval, mean_interval, pass_at_k, prm_at_k, vote_at_k
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
 
 Ids = NDArray[np.int64]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+
+
+def tables(rows: list[dict[str, Any]], columns: dict[str, list[str]]) -> list[dict[str, Any]]:
+    assert_type(jobs.score(columns, "lab", group_by="problem"), dict[str, list[str]])
+    assert_type(jobs.vote(rows, how="min"), list[dict[str, Any]])
+    return jobs.rerank(rows, "lab", devices=["cpu", "cpu"], on_error="skip")
 
 
 def heads(hidden: F32, weight: F32, half: NDArray[np.float16], ends: Ids) -> F32:

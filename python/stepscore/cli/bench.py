@@ -18,7 +18,8 @@ input: that of stepscore score. Nothing is written.
 Tokenising, planning, the forward passes and reading the head are timed one after the other, warm,
 and compared with the bare forward: the same backbone over as many random tokens as the traces have
 unique ones, in rows of one length, without padding, repeats or a head. Tokenising is given for a
-core, too: beside a GPU it takes cores of its own, and the table says when the model would wait.
+core, too, for beside a GPU it takes cores of its own; where its share of the time is above 5 %, the
+table says what helps.
 
 examples:
   stepscore bench forward in.jsonl --model Qwen/Qwen2.5-Math-PRM-7B --limit 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import stepscore
@@ -26,6 +27,7 @@ from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
 from stepscore.jobs.search import Models
+from stepscore.jobs.workers import Workers
 from stepscore.progress import named_when_long
 
 if TYPE_CHECKING:
@@ -38,8 +40,10 @@ _ENDPOINT_OPTIONS = {"url": "policy", "model": "policy_model"}
 _GIVEN = ("base", "adapter", "device_map", "offload_folder", "reference_device")
 
 
-def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """The PRM, and how it is run."""
+def add_model(
+    parser: argparse.ArgumentParser, *, required: bool = True, several_devices: bool = False
+) -> None:
+    """The PRM, and how it is run; on one device, or on several at once."""
     model = parser.add_argument_group("model")
     add_model_name(
         model,
@@ -47,7 +51,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "the sums of stepscore demo and nothing else",
         required=required,
     )
-    add_loading(model)
+    add_loading(model, several_devices=several_devices)
     model.add_argument(
         "--device-map",
         choices=("auto", "balanced", "balanced_low_0", "sequential"),
@@ -79,7 +83,7 @@ def add_model_name(
     parser.add_argument("--model", required=required, help=what)
 
 
-def add_loading(parser: argparse._ActionsContainer) -> None:
+def add_loading(parser: argparse._ActionsContainer, *, several_devices: bool = False) -> None:
     """How the weights of a model are read, and where they run."""
     add_recipe(parser)
     add_base(parser)
@@ -88,16 +92,21 @@ def add_loading(parser: argparse._ActionsContainer) -> None:
         choices=("merge", "ignore"),
         help="of a folder with an adapter and full weights: merge it, or load the weights alone",
     )
-    add_placement(parser)
+    add_placement(parser, several_devices=several_devices)
     add_revision(parser)
     parser.add_argument(
         "--max-length", type=positive, metavar="L", help="the most tokens of a trace"
     )
 
 
-def add_placement(parser: argparse._ActionsContainer) -> None:
+def add_placement(parser: argparse._ActionsContainer, *, several_devices: bool = False) -> None:
     """Where weights run, and in which number format."""
-    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cuda where it is usable)")
+    one = "such as cpu or cuda:0 (default: cuda where it is usable)"
+    several = (
+        "; or several, as cuda:0,cuda:1: a process with the model on each, and the output that the "
+        "first alone would give (on cpu,cpu the processes share the cores)"
+    )
+    parser.add_argument("--device", help=one + several if several_devices else one)
     parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
 
 
@@ -122,6 +131,13 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
     refuse_judges(arguments.recipe)
+    if "," in (arguments.device or ""):
+        raise InputError(
+            "one device; stepscore score and stepscore rerank take several",
+            got=arguments.device,
+            advice="name one of them",
+            argument="device",
+        )
     if writes_verdicts(arguments.recipe):
         generative: ProcessRewardModel = _load_verdict_prm(arguments)
         return generative
@@ -144,6 +160,37 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         token_budget=arguments.token_budget,
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def load_prm_on_devices(arguments: argparse.Namespace) -> ProcessRewardModel | Workers:
+    """Load what the options of `add_model` describe, or say how processes load it.
+
+    Raises:
+        InputError: as `load_prm`, or several devices for what runs on none of them.
+    """
+    devices = (arguments.device or "").split(",")
+    if len(devices) == 1:
+        return load_prm(arguments)
+    refused = {
+        "a device map beside it, which places one model": arguments.device_map is not None,
+        "a model that writes its verdicts, at a server or on one device": writes_verdicts(
+            arguments.recipe
+        ),
+        "an empty name among them": not all(devices),
+    }
+    for got, is_so in refused.items():
+        if is_so:
+            raise InputError(
+                "one device, or several with a model that a process can load on each",
+                got=got,
+                advice="name one device, or leave that out",
+                argument=Argument("device", arguments.device),
+            )
+    return Workers(partial(_load_on, arguments), tuple(devices))
+
+
+def _load_on(arguments: argparse.Namespace, device: str) -> ProcessRewardModel:
+    return load_prm(argparse.Namespace(**{**vars(arguments), "device": device}))
 
 
 def _load_verdict_prm(arguments: argparse.Namespace) -> Any:

@@ -28,7 +28,8 @@ file with the same fields; files of data sets and of other tools: stepscore conv
   {"id": 1, "problem": "...", "candidates": ["a solution", {"steps": ["...", "..."]}],
    "answer": "the known answer, if there is one"}
 A candidate is a text, or an object with "text" or "steps", and optionally "answer" (else it is
-read from the solution) and "correct" (true or false).
+read from the solution) and "correct" (true or false). Chat messages work too: as the problem (the
+one of the user), and as a candidate (the one of the assistant, also inside of "message").
 
 output: the same objects with one more field, "stepscore"; compressed, or a table, where the name
 ends in .gz, .zst or .parquet. It appears whole or not at all.

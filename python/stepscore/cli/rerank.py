@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 import stepscore
 from stepscore.cli import options, vote_options
-from stepscore.cli.models import add_model, load_prm
+from stepscore.cli.models import add_model, load_prm, load_prm_on_devices
 from stepscore.cli.terminal import say, tell
 from stepscore.errors import InputError
 from stepscore.jobs.explain import explain_rerank
 from stepscore.jobs.run import CHUNK_WITH_MODEL, rerank_file
 from stepscore.ops.aggregate import AGGREGATIONS
-
-if TYPE_CHECKING:
-    from stepscore.scoring import ProcessRewardModel
 
 SUMMARY = "score, rank, group answers and vote; then a table"
 HELP = (
@@ -29,6 +25,7 @@ examples:
   stepscore rerank lab.jsonl -o out.jsonl --model lab --rule majority --rule borda
   stepscore rerank lab.jsonl --model lab --explain lab-7     why, of one problem
   stepscore rerank samples.jsonl -o out.jsonl --model lab --group-by problem     a line per sample
+  stepscore rerank in.jsonl -o out.jsonl --model ./my-prm --device cuda:0,cuda:1   a process each
   stepscore rerank found.jsonl -o out.jsonl --model lab      what stepscore search has found
 """
 )
@@ -49,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "the aggregation that ranks (default: the model author's, else last)",
     )
     vote_options.add_explain(vote_options.add_votes(parser))
-    add_model(parser)
+    add_model(parser, several_devices=True)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -57,15 +54,12 @@ def run(arguments: argparse.Namespace) -> None:
     settings = vote_options.votes_of(arguments)
     truncation = options.truncation_of(arguments)
 
-    def load() -> ProcessRewardModel:
-        return load_prm(arguments)
-
     if arguments.explain is not None:
         say(
             explain_rerank(
                 options.files_to_explain(arguments),
                 arguments.explain,
-                load,
+                lambda: load_prm(arguments),
                 how=arguments.how,
                 truncation=truncation,
                 on_bad=arguments.on_bad_candidate,
@@ -80,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     report = rerank_file(
         options.files_of(arguments),
-        load,
+        lambda: load_prm_on_devices(arguments),
         how=arguments.how,
         settings=settings,
         prefixes=vote_options.prefixes_of(arguments),

@@ -160,6 +160,10 @@ class OpenFiles:
         """Give what was read up to some records; nothing where nobody needs to know."""
         return {} if self.shards is None else self.read.facts(places)
 
+    def has_kept(self, number: int) -> bool:
+        """Say whether an earlier run has kept what a chunk comes to."""
+        return self.shards is not None and self.shards.read(number) is not None
+
     def agree(self, content: Mapping[str, Any]) -> None:
         """Refuse to go on with what a run has kept that depended on something else.
 
@@ -308,12 +312,10 @@ def share_of(
     return islice(lines, count * (part - 1) // parts, count * part // parts)
 
 
-def nothing_processed(name: str, skips: Skips) -> InputError:
+def nothing_processed(name: str, skips: Skips, empty: str = "an empty file") -> InputError:
     """Give the error of a job that came through a file without a record that it could work on."""
     if not skips.count:
-        return InputError(
-            "at least one record", got="an empty file", advice="check the path", where=name
-        )
+        return InputError("at least one record", got=empty, advice="check the path", where=name)
     reasons = "\n".join(skips.report())
     return InputError(
         "at least one record that can be processed",

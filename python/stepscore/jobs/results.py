@@ -31,16 +31,14 @@ class ResultWriter:
     how: str
     settings: VoteSettings = DEFAULT_SETTINGS
 
-    def lines(self, scored: ScoredRecords, voted: VotedRecords | None) -> bytes:
-        """Give the lines of the records; without votes also without ranks and answers.
-
-        Raises:
-            RecordError: an earlier provenance that JSON cannot hold.
-        """
-        scores, places = scored.scores, scored.records.places
+    def results(
+        self, scored: ScoredRecords, voted: VotedRecords | None
+    ) -> tuple[CandidateResults, VoteResults | None]:
+        """Give the results of the records as arrays; without votes also without ranks, answers."""
+        scores = scored.scores
         skipped = np.zeros(int(scores.offsets[-1]), np.bool_)
         skipped[list(scored.skipped)] = True
-        candidates = CandidateResults(scores.offsets, scores.truncated, skipped, _heads(scored))
+        candidates = CandidateResults(scores.offsets, scores.truncated, skipped)
         if scores.has_steps:
             candidates = candidates._replace(
                 step_scores=scores.values, step_offsets=scores.step_offsets
@@ -60,6 +58,16 @@ class ResultWriter:
                 elections.tied[..., -1],
                 elections.margin[..., -1],
             )
+        return candidates, votes
+
+    def lines(self, scored: ScoredRecords, voted: VotedRecords | None) -> bytes:
+        """Give the lines of the records; without votes also without ranks and answers.
+
+        Raises:
+            RecordError: an earlier provenance that JSON cannot hold.
+        """
+        scores, places = scored.scores, scored.records.places
+        candidates, votes = self.results(scored, voted)
         provenance = [_encode(self.provenance)] * len(places)
         for record, scored_by in scored.records.scored_by.items():
             try:
@@ -74,7 +82,7 @@ class ResultWriter:
         return result_lines(
             scored.records.lines,
             provenance,
-            candidates,
+            candidates._replace(heads=_heads(scored)),
             votes,
             result=self.fields.result,
             columns=scores.columns,

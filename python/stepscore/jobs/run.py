@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from stepscore.errors import InputError
 from stepscore.jobs.file_scores import LayoutCheck
 from stepscore.jobs.files import Files, Report, open_files, record_lines
 from stepscore.jobs.judged import JudgedCounts, describe_judge
-from stepscore.jobs.provenance import describe, describe_votes, what_scores
+from stepscore.jobs.provenance import describe_votes, what_scores
 from stepscore.jobs.ranking import choose_how, choose_how_again, settings_for
 from stepscore.jobs.results import ResultWriter
 from stepscore.jobs.scored_lines import blocks_of
-from stepscore.jobs.stream import judge_lines, read_lines, score_lines
+from stepscore.jobs.scorers import ModelFacts, ModelSource, OwnJudge, Scoring, scorer_of
+from stepscore.jobs.stream import read_lines, score_lines
 from stepscore.jobs.work import tallies_of, work
 from stepscore.ops.aggregate import AGGREGATIONS
+from stepscore.records import Fields
 from stepscore.report.prefixes import PrefixTable
 from stepscore.report.summary import Counts, Summary
 from stepscore.tallies import Tally
@@ -36,9 +38,35 @@ CHUNK_WITH_MODEL = 512
 CHUNK_OF_SCORES = 32768
 
 
+@dataclass(frozen=True)
+class Ballot:
+    """How candidates are ranked, and vote.
+
+    Attributes:
+        how: the aggregation that ranks; None takes the one that the model's author states, else
+            ``last``.
+        settings: how the candidates vote.
+        prefixes: sizes of a second table, of the first so many candidates; none leaves it out.
+    """
+
+    how: str | None = None
+    settings: VoteSettings = DEFAULT_SETTINGS
+    prefixes: tuple[int, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what the votes, and the table, depend on, but for `how`."""
+        return {
+            "rules": [rule.label for rule in self.settings.rules],
+            "objectives": self.settings.objectives,
+            "verify": self.settings.verify,
+            "tie_credit": self.settings.tie_credit,
+            "prefixes": list(self.prefixes),
+        }
+
+
 def score_file(
     files: Files,
-    load: Callable[[], ProcessRewardModel],
+    load: Callable[[], ProcessRewardModel | ModelSource],
     *,
     truncation: Truncation = "error",
     on_bad: OnBad = "keep",
@@ -49,47 +77,20 @@ def score_file(
 
     Args:
         files: what is read and written.
-        load: makes the model, after the files have been opened.
-        truncation, special_tokens: see the model's ``score``.
-        on_bad: ``keep`` keeps a candidate that cannot be scored in its place, without scores, and
-            counts it; ``error`` makes it the fault of its record.
+        load: makes the model, or `Workers` with one each, after the files have been opened.
+        truncation, on_bad, special_tokens: see `Scoring`.
         version: of the package, for the provenance.
 
     Raises:
         InputError: a file or a record at fault; no output is left.
     """
-    with ExitStack() as stack:
-        chunk_size = files.chunk_size or CHUNK_WITH_MODEL
-        job = {
-            "command": "score",
-            "stepscore": version,
-            "chunk_size": chunk_size,
-            "truncation": truncation,
-            "on_bad": on_bad,
-            "special_tokens": special_tokens,
-        }
-        opened = open_files(stack, files, job=job)
-        model = load()
-        provenance = describe(model, version)
-        opened.agree({"model": what_scores(provenance)})
-        writer = ResultWriter(files.fields, provenance, how="")
-        chunks = score_lines(
-            record_lines(opened, files),
-            model,
-            fields=files.fields,
-            truncation=truncation,
-            chunk_size=chunk_size,
-            skips=opened.skips,
-            on_bad=on_bad,
-            special_tokens=special_tokens,
-            spell=files.spell,
-        )
-        return work("score", opened, chunks, lambda: (writer, partial(tallies_of, Counts)))
+    scoring = Scoring(truncation, on_bad, special_tokens, files.fields, files.spell)
+    return _with_model("score", files, load, scoring, None, version)
 
 
 def rerank_file(
     files: Files,
-    load: Callable[[], ProcessRewardModel],
+    load: Callable[[], ProcessRewardModel | ModelSource],
     *,
     how: str | None = None,
     settings: VoteSettings = DEFAULT_SETTINGS,
@@ -103,53 +104,97 @@ def rerank_file(
 
     Args:
         files, load, truncation, on_bad, special_tokens, version: as in `score_file`.
-        how: the aggregation that ranks; None takes the one that the model's author states, else
-            ``last``.
-        settings: how the candidates vote.
-        prefixes: sizes of a second table, of the first so many candidates; none leaves it out.
+        how, settings, prefixes: see `Ballot`.
 
     Raises:
         InputError: a file or a record at fault; no output is left.
     """
+    scoring = Scoring(truncation, on_bad, special_tokens, files.fields, files.spell)
+    ballot = Ballot(how, settings, prefixes)
+    return _with_model("rerank", files, load, scoring, ballot, version)
+
+
+def _with_model(
+    what: str,
+    files: Files,
+    load: Callable[[], ProcessRewardModel | ModelSource],
+    scoring: Scoring,
+    ballot: Ballot | None,
+    version: str,
+) -> Report:
     with ExitStack() as stack:
         chunk_size = files.chunk_size or CHUNK_WITH_MODEL
         job = {
-            "command": "rerank",
+            "command": what,
             "stepscore": version,
             "chunk_size": chunk_size,
-            "truncation": truncation,
-            "on_bad": on_bad,
-            "special_tokens": special_tokens,
-            **_votes(settings, prefixes),
+            **scoring.as_json(),
+            **({} if ballot is None else ballot.as_json()),
         }
         opened = open_files(stack, files, job=job)
-        model = load()
-        _check_direction(model)
-        low, high = model.recipe.score_range
-        bounded = low >= 0 and high <= 1
-        stated = model.recipe.default_aggregate
-        chosen = choose_how(how, AGGREGATIONS, bounded=bounded, stated=stated)
-        provenance = {
-            **describe(model, version),
-            "how": chosen,
-            **describe_votes(settings, AGGREGATIONS, bounded=bounded),
-        }
-        opened.agree({"model": what_scores(provenance)})
-        writer = ResultWriter(files.fields, provenance, chosen, settings)
-        table = _table(files, AGGREGATIONS, settings, chosen, prefixes, bounded=bounded)
+        scorer = stack.enter_context(scorer_of(load(), scoring, version))
+        writer = writer_for_model(scorer.facts, files.fields, ballot)
+        opened.agree({"model": what_scores(writer.provenance)})
+        table: Callable[[], Summary | Counts] = Counts
+        if ballot is not None:
+            table = _table(files, AGGREGATIONS, ballot, writer, bounded=scorer.facts.bounded)
         chunks = score_lines(
             record_lines(opened, files),
-            model,
+            scorer,
             fields=files.fields,
-            truncation=truncation,
             chunk_size=chunk_size,
             skips=opened.skips,
-            on_bad=on_bad,
-            special_tokens=special_tokens,
-            spell=files.spell,
+            is_kept=opened.has_kept,
         )
-        new_tallies = partial(tallies_of, table)
-        return work("rerank", opened, chunks, lambda: (writer, new_tallies), prefixes)
+        prefixes = () if ballot is None else ballot.prefixes
+        return work(what, opened, chunks, lambda: (writer, partial(tallies_of, table)), prefixes)
+
+
+def writer_for_model(facts: ModelFacts, fields: Fields, ballot: Ballot | None) -> ResultWriter:
+    """Give what writes the results of a model; without a ballot its scores alone.
+
+    Raises:
+        InputError: an aggregation that these scores do not have, or scores of which the lower are
+            the better.
+    """
+    if ballot is None:
+        return ResultWriter(fields, facts.provenance, how="")
+    facts.check_direction()
+    chosen = choose_how(ballot.how, AGGREGATIONS, bounded=facts.bounded, stated=facts.stated)
+    provenance = {
+        **facts.provenance,
+        "how": chosen,
+        **describe_votes(ballot.settings, AGGREGATIONS, bounded=facts.bounded),
+    }
+    return ResultWriter(fields, provenance, chosen, ballot.settings)
+
+
+def writer_for_scores(
+    check: LayoutCheck, fields: Fields, ballot: Ballot, version: str
+) -> ResultWriter:
+    """Give what writes the votes on scores that the candidates carry.
+
+    Args:
+        check: a record has come through it.
+        fields: the names of the fields.
+        ballot: how they vote.
+        version: of the package, for the provenance.
+
+    Raises:
+        InputError: an aggregation, or a rule, that these scores have nothing for.
+    """
+    layout = check.layout
+    assert layout is not None
+    chosen = choose_how_again(ballot.how, check, layout)
+    fitting = settings_for(ballot.settings, layout)
+    provenance = {
+        "model": None,
+        "stepscore": version,
+        "aggregation": dict(AGGREGATION_PARAMETERS),
+        "how": chosen,
+        **describe_votes(fitting, layout.columns, bounded=layout.bounded),
+    }
+    return ResultWriter(fields, provenance, chosen, fitting)
 
 
 def judge_file(
@@ -173,13 +218,14 @@ def judge_file(
     Raises:
         InputError: a file or a record at fault; no output is left.
     """
+    ballot = Ballot(GIVEN, settings, prefixes)
     with ExitStack() as stack:
         chunk_size = files.chunk_size or CHUNK_WITH_MODEL
         job = {
             "command": "judge",
             "stepscore": version,
             "chunk_size": chunk_size,
-            **_votes(settings, prefixes),
+            **ballot.as_json(),
         }
         opened = open_files(stack, files, job=job)
         judge = load()
@@ -190,32 +236,16 @@ def judge_file(
         }
         opened.agree({"model": what_scores(provenance)})
         writer = ResultWriter(files.fields, provenance, GIVEN, settings)
-        table = _table(files, (GIVEN,), settings, GIVEN, prefixes, bounded=False)
+        table = _table(files, (GIVEN,), ballot, writer, bounded=False)
         new_tallies = partial(tallies_of, table, judged=JudgedCounts)
-        chunks = judge_lines(
+        chunks = score_lines(
             record_lines(opened, files),
-            judge,
+            OwnJudge(judge, files.fields),
             fields=files.fields,
             chunk_size=chunk_size,
             skips=opened.skips,
         )
         return work("judge", opened, chunks, lambda: (writer, new_tallies), prefixes)
-
-
-def _check_direction(model: ProcessRewardModel) -> None:
-    """Refuse a model whose scores are better the lower they are: ranks and votes take the highest.
-
-    Raises:
-        InputError: they are.
-    """
-    if not model.recipe.readings[0].higher_is_better:
-        raise InputError(
-            "a model whose scores are better the higher they are, because the highest are ranked "
-            "first",
-            got=f"the recipe {model.recipe.name!r}, of which the lower are the better",
-            advice="score the file, turn the scores round, and vote on them",
-            argument="recipe",
-        )
 
 
 def vote_file(
@@ -238,6 +268,7 @@ def vote_file(
     Raises:
         InputError: a file or a record at fault; no output is left.
     """
+    ballot = Ballot(how, settings, prefixes)
     with ExitStack() as stack:
         chunk_size = files.chunk_size or CHUNK_OF_SCORES
         job = {
@@ -246,25 +277,16 @@ def vote_file(
             "chunk_size": chunk_size,
             "how": how,
             "bounded": bounded,
-            **_votes(settings, prefixes),
+            **ballot.as_json(),
         }
         opened = open_files(stack, files, job=job)
         check = LayoutCheck(bounded)
 
         def start() -> tuple[ResultWriter, Callable[[], dict[str, Tally]]]:
+            writer = writer_for_scores(check, files.fields, ballot, version)
             layout = check.layout
             assert layout is not None  # a chunk has come through the check
-            chosen = choose_how_again(how, check, layout)
-            fitting = settings_for(settings, layout)
-            provenance = {
-                "model": None,
-                "stepscore": version,
-                "aggregation": dict(AGGREGATION_PARAMETERS),
-                "how": chosen,
-                **describe_votes(fitting, layout.columns, bounded=layout.bounded),
-            }
-            writer = ResultWriter(files.fields, provenance, chosen, fitting)
-            table = _table(files, layout.columns, fitting, chosen, prefixes, bounded=layout.bounded)
+            table = _table(files, layout.columns, ballot, writer, bounded=layout.bounded)
             return writer, partial(tallies_of, table)
 
         chunks = read_lines(
@@ -278,29 +300,13 @@ def vote_file(
 
 
 def _table(
-    files: Files,
-    columns: tuple[str, ...],
-    settings: VoteSettings,
-    how: str,
-    prefixes: tuple[int, ...],
-    *,
-    bounded: bool,
+    files: Files, columns: tuple[str, ...], ballot: Ballot, writer: ResultWriter, *, bounded: bool
 ) -> Callable[[], Summary]:
     """Give what makes the table of some problems."""
+    settings, how, prefixes = writer.settings, writer.how, ballot.prefixes
 
     def table() -> Summary:
         more = PrefixTable(settings, how, prefixes) if prefixes else None
         return Summary(columns, settings, bounded=bounded, prefixes=more, spell=files.spell)
 
     return table
-
-
-def _votes(settings: VoteSettings, prefixes: tuple[int, ...]) -> dict[str, Any]:
-    """Give what the votes, and the table, depend on."""
-    return {
-        "rules": [rule.label for rule in settings.rules],
-        "objectives": settings.objectives,
-        "verify": settings.verify,
-        "tie_credit": settings.tie_credit,
-        "prefixes": list(prefixes),
-    }

@@ -38,13 +38,18 @@ class Skips:
         self._first: list[RecordError] = []
         self._new: list[RecordError] = []
 
+    @property
+    def stops(self) -> bool:
+        """Whether the first error ends the job."""
+        return self._on_error == "stop"
+
     def take(self, error: RecordError) -> None:
         """Take the error of one record.
 
         Raises:
             RecordError: that very error, under ``stop``.
         """
-        if self._on_error == "stop":
+        if self.stops:
             raise error
         self.count += 1
         self._new.append(error)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from stepscore.errors import Spell, as_argument
 from stepscore.jobs.file_scores import LayoutCheck, read_scores
-from stepscore.jobs.judged import judge_records
-from stepscore.jobs.model_scores import score_with_model
 from stepscore.jobs.scored import ScoredRecords
 from stepscore.jobs.scored_lines import ScoredLines
+from stepscore.jobs.scorers import Begun, Scorer
 from stepscore.jobs.skips import Skips
 from stepscore.records import (
     Fields,
@@ -23,12 +22,6 @@ from stepscore.records import (
     UniqueIds,
     parse_records,
 )
-
-if TYPE_CHECKING:
-    from stepscore.scoring import ProcessRewardModel
-    from stepscore.scoring.pairs import PairwiseJudge
-    from stepscore.scoring.score_options import OnBad, SpecialTokens
-    from stepscore.scoring.truncation import Truncation
 
 
 class Chunk(NamedTuple):
@@ -45,26 +38,26 @@ class Chunk(NamedTuple):
 
 def score_lines(
     lines: Iterator[tuple[str, bytes]],
-    model: ProcessRewardModel,
+    scorer: Scorer,
     *,
     fields: Fields,
-    truncation: Truncation,
     chunk_size: int,
     skips: Skips,
-    on_bad: OnBad = "keep",
-    special_tokens: SpecialTokens = "strip_end",
-    spell: Spell = as_argument,
+    is_kept: Callable[[int], bool] = lambda number: False,
 ) -> Iterator[Chunk]:
-    """Score the candidates of a file with a model, some problems at a time.
+    """Score the candidates of a file, some problems at a time.
+
+    Chunks, faults and what a file that cannot be read raises come in the order of the file, however
+    many chunks the scorer works on at once.
 
     Args:
         lines: (place, bytes) of every line.
-        model: a process reward model.
+        scorer: a model or a judge.
         fields: the names of the fields.
-        truncation: see the model's ``score``.
         chunk_size: how many candidates are scored together, up to whole problems.
         skips: takes the records that cannot be processed.
-        on_bad, special_tokens, spell: see `score_with_model`.
+        is_kept: tells of the number of a chunk whether its scores are likely known already, so
+            that it is not begun before it is asked for.
 
     Returns:
         Chunks to be scored one after the other, each before the next is asked for.
@@ -73,63 +66,37 @@ def score_lines(
         InputError: a record at fault that `skips` does not take, or a model that fails.
     """
     unique = UniqueIds()
+    faults: list[RecordError] = []  # of the records that were read since the last chunk
 
     def leave_out(error: RecordError) -> None:
         skips.take(error)
         unique.forget(error)
 
-    records = parse_records(lines, fields, "solutions", skips.take)
+    def score(
+        records: list[Record], begun: Begun | None, places: Collection[str] | None
+    ) -> Iterable[ScoredRecords]:
+        if places is not None:
+            begun = scorer.begin([record for record in records if record.place in places])
+        return (begun or scorer.begin(records))(leave_out)
 
-    def score(chunk: list[Record], places: Collection[str] | None) -> Iterator[ScoredRecords]:
-        return score_with_model(
-            _at(chunk, places),
-            model,
-            truncation,
-            leave_out,
-            fields,
-            on_bad=on_bad,
-            special_tokens=special_tokens,
-            spell=spell,
-        )
+    def begin(records: list[Record], number: int) -> tuple[Chunk, list[RecordError]]:
+        begun = scorer.begin(records) if scorer.ahead and not is_kept(number) else None
+        read, faults[:] = faults[:], []
+        places = [record.place for record in records]
+        return Chunk(places, partial(score, records, begun)), read
 
-    for chunk in _chunks(records, chunk_size, unique, skips):
-        yield Chunk([record.place for record in chunk], partial(score, chunk))
+    # One that ends the job is raised where it stands, else it is listed in its turn.
+    take = skips.take if skips.stops else faults.append
+    records = parse_records(lines, fields, "solutions", take)
+    chunks = _chunks(records, chunk_size, unique, take)
+    for chunk, found in _in_turn(chunks, begin, scorer.ahead):
+        for fault in found:
+            skips.take(fault)
+        yield chunk
         skips.write_down()
-
-
-def judge_lines(
-    lines: Iterator[tuple[str, bytes]],
-    judge: PairwiseJudge,
-    *,
-    fields: Fields,
-    chunk_size: int,
-    skips: Skips,
-) -> Iterator[Chunk]:
-    """Let the candidates of a file meet two by two, some problems at a time.
-
-    Args:
-        lines, fields, chunk_size, skips: as in `score_lines`.
-        judge: compares two solutions.
-
-    Raises:
-        InputError: a record at fault that `skips` does not take, or a policy that fails.
-    """
-    unique = UniqueIds()
-
-    def leave_out(error: RecordError) -> None:
-        skips.take(error)
-        unique.forget(error)
-
-    records = parse_records(lines, fields, "solutions", skips.take)
-
-    def score(chunk: list[Record], places: Collection[str] | None) -> Iterator[ScoredRecords]:
-        judged = judge_records(_at(chunk, places), judge, leave_out, fields)
-        if judged is not None:
-            yield judged
-
-    for chunk in _chunks(records, chunk_size, unique, skips):
-        yield Chunk([record.place for record in chunk], partial(score, chunk))
-        skips.write_down()
+    for fault in faults:
+        skips.take(fault)
+    skips.write_down()
 
 
 def read_lines(
@@ -161,26 +128,29 @@ def read_lines(
         skips.write_down()
 
 
-def _at(records: list[Record], places: Collection[str] | None) -> list[Record]:
-    """Give the records that stand at some places; all without."""
-    return [record for record in records if places is None or record.place in places]
-
-
 def _chunks(
-    records: Iterable[Record], chunk_size: int, unique: UniqueIds, skips: Skips
+    records: Iterable[Record],
+    chunk_size: int,
+    unique: UniqueIds,
+    take: Callable[[RecordError], None],
 ) -> Iterator[list[Record]]:
-    """Group whole problems until a group has `chunk_size` candidates; leave out known ids."""
+    """Group whole problems until a group has `chunk_size` candidates; leave out known ids.
+
+    An empty group asks for all before it to be scored: whether an earlier record that has the id of
+    the next one is good is known after its chunk.
+    """
     chunk: list[Record] = []
     candidates = 0
     for record in records:
-        # Whether the earlier record with that id is good is known after its chunk.
-        if unique.has(record.id) and any(earlier.id == record.id for earlier in chunk):
-            yield chunk
-            chunk, candidates = [], 0
+        if unique.has(record.id):
+            if any(earlier.id == record.id for earlier in chunk):
+                yield chunk
+                chunk, candidates = [], 0
+            yield []
         try:
             unique.check(record)
         except RecordError as error:
-            skips.take(error)
+            take(error)
             continue
         chunk.append(record)
         candidates += len(record.candidates)
@@ -189,3 +159,27 @@ def _chunks(
             chunk, candidates = [], 0
     if chunk:
         yield chunk
+
+
+def _in_turn(
+    groups: Iterable[list[Record]],
+    begin: Callable[[list[Record], int], tuple[Chunk, list[RecordError]]],
+    ahead: int,
+) -> Iterator[tuple[Chunk, list[RecordError]]]:
+    """Begin some chunks ahead of the one that is given; an error comes behind those before it."""
+    waiting: deque[tuple[Chunk, list[RecordError]]] = deque()
+    number = 0
+    failure: Exception | None = None
+    try:
+        for group in groups:
+            if group:
+                waiting.append(begin(group, number))
+                number += 1
+            while len(waiting) > (ahead if group else 0):
+                yield waiting.popleft()
+    except Exception as error:
+        failure = error
+    while waiting:
+        yield waiting.popleft()
+    if failure is not None:
+        raise failure

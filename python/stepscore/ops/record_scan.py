@@ -73,11 +73,13 @@ def scan_records(
     maybe a ``problem`` (a text) and an ``answer`` (a text, a number or null), and any further
     fields but ``stepscore``. A candidate is a text, or an object with some of ``text``, ``steps``
     (texts), ``answer``, ``score``, ``step_scores`` (numbers) and ``correct`` (true or false); null
-    is as good as none, but for ``answer``: it says that there is no answer. There are as many steps
-    as step scores. No key stands twice in an object, and none has more than 64; what is read as a
-    number is finite and no whole ``-0``, and whole ids and answers fit int64; texts are UTF-8
-    without half a surrogate pair; further fields are nested less than 64 deep, and their numbers
-    have at most 1000 characters. What is not plain need not be wrong: read it with another parser.
+    is as good as none, but for ``answer``: it says that there is no answer. One without text and
+    steps has no ``content``, ``value`` or ``message``, as a chat message or what holds one does.
+    There are as many steps as step scores. No key stands twice in an object, and none has more than
+    64; what is read as a number is finite and no whole ``-0``, and whole ids and answers fit int64;
+    texts are UTF-8 without half a surrogate pair; further fields are nested less than 64 deep, and
+    their numbers have at most 1000 characters. What is not plain need not be wrong: read it with
+    another parser.
 
     A number is the float64 nearest to its decimal, as ``float`` gives it.
 

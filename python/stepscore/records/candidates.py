@@ -8,6 +8,7 @@ from typing import Any
 
 from stepscore.records.faults import FieldPath, RecordError
 from stepscore.records.json_text import kind_of, quote
+from stepscore.records.messages import are_messages, is_message, solution_of
 from stepscore.records.record import Candidate, Fields
 
 
@@ -15,7 +16,8 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
     """Read a candidate.
 
     Args:
-        value: a text, or an object.
+        value: a text, an object or messages. An object without text and steps may be a message, or
+            a choice of an OpenAI-compatible server, which holds one.
         field: the way to it.
         to_score: whether it must have a text or steps for a model to score; the model says whether
             it can score them.
@@ -27,9 +29,14 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
         candidate = Candidate(text="")
     elif isinstance(value, str):
         candidate = Candidate(text=value)
+    elif are_messages(value):
+        candidate = Candidate(text=_said(solution_of(value, field), to_score=to_score))
     elif isinstance(value, dict):
+        said = _message(value, field)
         candidate = Candidate(
-            text=_text(value.get("text"), field),
+            text=_text(value.get("text"), field)
+            if said is None
+            else _said(solution_of(*said), to_score=to_score),
             steps=read_steps(value.get("steps"), field),
             answer=_stated_answer(value, field),
             score=read_score(value.get("score"), field),
@@ -40,7 +47,8 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
         raise RecordError(
             "a text or an object",
             got=kind_of(value),
-            advice='write the solution as a string, or as {"steps": [...]}',
+            advice='write the solution as a string, as {"steps": [...]}, or as a message with a '
+            "role and content",
             field=field,
             of_shape=True,
         )
@@ -50,6 +58,21 @@ def read_candidate(value: object, field: FieldPath, *, to_score: bool) -> Candid
     elif candidate.steps and candidate.step_scores:
         check_step_count(len(candidate.steps), candidate.step_scores, field)
     return candidate
+
+
+def _message(value: dict[str, Any], field: FieldPath) -> tuple[list[Any], FieldPath] | None:
+    """Give the message that an object is or holds, as a list, and the way to it; else None."""
+    if value.get("text") is not None or value.get("steps") is not None:
+        return None
+    if is_message(value):
+        return [value], field
+    message = value.get("message")
+    return ([message], (*field, "message")) if is_message(message) else None
+
+
+def _said(text: str | None, *, to_score: bool) -> str | None:
+    """Give what a message says; one that is null is a generation that failed, as any other."""
+    return "" if text is None and to_score else text
 
 
 def check_scored(candidates: list[Candidate], fields: Fields) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 from stepscore.errors import Argument
 from stepscore.records.faults import RecordError
 from stepscore.records.json_text import kind_of, load_json, quote
-from stepscore.records.record import Fields, RecordId
+from stepscore.records.record import Fields, RecordId, field_in
 
 # What a row says of its sample, where it holds no list of candidates.
 _OF_A_SAMPLE = ("text", "steps", "score", "step_scores", "correct")
 
 
 @dataclass
-class _Group:
+class Group:
     """A problem, and the samples of it that were seen.
 
     Attributes:
@@ -26,6 +26,7 @@ class _Group:
         first: what its record has beside the candidates.
         ids: of its rows, as JSON.
         candidates: of all its rows, in the order of the file.
+        rows: the place of each row, and where its candidates begin.
     """
 
     place: str
@@ -33,6 +34,14 @@ class _Group:
     first: dict[str, Any]
     ids: set[Any] = field(default_factory=set)
     candidates: list[Any] = field(default_factory=list)
+    rows: list[tuple[str, int]] = field(default_factory=list)
+
+    def line(self, fields: Fields) -> bytes:
+        """Give the record."""
+        content = {**self.first, fields.candidates: self.candidates}
+        if len(self.ids) > 1 or field_in(self.first, fields.id)[1] is None:
+            content[fields.id] = self.key
+        return json.dumps(content, ensure_ascii=False).encode()
 
 
 def gather_rows(
@@ -43,11 +52,33 @@ def gather_rows(
 ) -> Iterator[tuple[str, bytes]]:
     """Give a line for every problem, with the candidates of all rows that belong to it.
 
+    Args:
+        lines, group_by, fields, on_fault: as in `groups_of`.
+
+    Returns:
+        The place of the first row, and the bytes of a record.
+
+    Raises:
+        RecordError: as in `groups_of`.
+    """
+    for group in groups_of(lines, group_by, fields, on_fault):
+        yield group.place, group.line(fields)
+
+
+def groups_of(
+    lines: Iterator[tuple[str, bytes]],
+    group_by: str,
+    fields: Fields,
+    on_fault: Callable[[RecordError], None],
+) -> list[Group]:
+    """Gather the rows of each problem.
+
     Rows belong together if they have the same value of a field, wherever they stand: the whole
     input is read first. Candidates and problems keep the order of the file. A row holds its sample
     as a list of candidates, as one candidate, or in fields of its own (text, steps, score, ...):
     then all that the rows do not share becomes the candidate. Else a problem has the further fields
-    of its first row.
+    of its first row. A name with dots leads into objects, as `Fields` says; what it leads into
+    stands in the problem as its first row has it, and in every sample.
 
     Args:
         lines: (place, bytes) of every row.
@@ -56,31 +87,25 @@ def gather_rows(
             have none or several.
         on_fault: gets the error of a row that cannot be read.
 
-    Returns:
-        The place of the first row, and the bytes of a record.
-
     Raises:
         RecordError: rows of one problem that differ in its text or its known answer; both are
             named. Or whatever `on_fault` raises.
     """
-    groups: dict[RecordId, _Group] = {}
+    groups: dict[RecordId, Group] = {}
     for place, line in lines:
         try:
             content = _row(line)
             key = _key(content, group_by)
             shared, candidates = _split(content, group_by, fields)
-            same = groups.setdefault(key, _Group(place, key, shared))
+            same = groups.setdefault(key, Group(place, key, shared))
             _check_same(same, content, fields)
         except RecordError as fault:
             on_fault(fault.of_record(place, None))
             continue
-        same.ids.add(json.dumps(content.get(fields.id)))
+        same.ids.add(json.dumps(field_in(content, fields.id)[1]))
+        same.rows.append((place, len(same.candidates)))
         same.candidates += candidates
-    for group in groups.values():
-        content = {**group.first, fields.candidates: group.candidates}
-        if len(group.ids) > 1 or group.first.get(fields.id) is None:
-            content[fields.id] = group.key
-        yield group.place, json.dumps(content, ensure_ascii=False).encode()
+    return list(groups.values())
 
 
 def _row(line: bytes) -> dict[str, Any]:
@@ -101,11 +126,11 @@ def _row(line: bytes) -> dict[str, Any]:
 
 
 def _key(content: dict[str, Any], group_by: str) -> RecordId:
-    value = content.get(group_by)
+    there, value = field_in(content, group_by)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise RecordError(
             "a text or a whole number that the rows of a problem share",
-            got="no such field" if group_by not in content else quote(value),
+            got=quote(value) if there else "no such field",
             advice=("name a field that every row has with ", Argument("group_by")),
             field=(group_by,),
         )
@@ -116,8 +141,8 @@ def _split(
     content: dict[str, Any], group_by: str, fields: Fields
 ) -> tuple[dict[str, Any], list[Any]]:
     """Give what a row says of its problem, and its candidates."""
-    if fields.candidates in content:
-        value = content[fields.candidates]
+    there, value = field_in(content, fields.candidates)
+    if there:
         return content, value if isinstance(value, list) else [value]
     if all(content.get(name) is None for name in _OF_A_SAMPLE):
         raise RecordError(
@@ -128,16 +153,20 @@ def _split(
         )
     of_problem = (fields.problem, fields.answer, group_by)
     shared = {name: content[name] for name in (fields.id, *of_problem) if name in content}
+    for name in (fields.id, *of_problem):  # what a way leads into
+        first = name.partition(".")[0]
+        if name not in content and first in content:
+            shared.setdefault(first, content[first])
     return shared, [{name: value for name, value in content.items() if name not in of_problem}]
 
 
-def _check_same(group: _Group, content: dict[str, Any], fields: Fields) -> None:
+def _check_same(group: Group, content: dict[str, Any], fields: Fields) -> None:
     for name in (fields.problem, fields.answer):
-        if content.get(name) != group.first.get(name):
+        first, value = field_in(group.first, name)[1], field_in(content, name)[1]
+        if value != first:
             raise RecordError(
-                f"what {group.place} has, {quote(group.first.get(name))}, as both have the same "
-                f"{quote(group.key)}",
-                got=quote(content.get(name)),
+                f"what {group.place} has, {quote(first)}, as both have the same {quote(group.key)}",
+                got=quote(value),
                 advice=("repair one of them, or name another field with ", Argument("group_by")),
                 field=(name,),
             )

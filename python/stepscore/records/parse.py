@@ -15,6 +15,7 @@ from stepscore.records.faults import RecordError
 from stepscore.records.forms import fault_of_form
 from stepscore.records.found import was_searched, with_traces
 from stepscore.records.json_text import kind_of, load_json, quote, without_nan
+from stepscore.records.messages import are_messages, problem_of
 from stepscore.records.record import Candidate, Fields, Record, RecordId, field_in
 
 Wanted = Literal["solutions", "scores", "problems"]
@@ -234,11 +235,13 @@ def _problem(content: dict[str, Any], fields: Fields, *, required: bool) -> str 
     if not required and not field_in(content, fields.problem)[0]:
         return None
     value = _required(content, fields, "problem")
+    if are_messages(value):
+        return problem_of(value, (fields.problem,))
     if not isinstance(value, str):
         raise RecordError(
             "a text",
             got=quote(value),
-            advice="write it as a string",
+            advice="write it as a string, or as chat messages with a role and content each",
             field=(fields.problem,),
             of_shape=True,
         )

@@ -15,6 +15,7 @@ from stepscore.records.columns import RecordColumns
 from stepscore.records.record import Fields, RecordId
 from stepscore.records.scan import answer_of
 
+_MESSAGES = frozenset(("message", "content", "value"))  # of a chat, which are read one by one
 _LEAST_ROWS = 32  # of fewer it is not worth finding out which are plain
 
 
@@ -111,6 +112,7 @@ class _Rows:
         structs = self._column(fields.candidates).flatten()
         _demand(self._types.is_struct(structs.type) and structs.null_count == 0)
         names = [structs.type.field(i).name for i in range(structs.type.num_fields)]
+        _demand(_MESSAGES.isdisjoint(names))
         parts = dict(zip(names, structs.flatten(), strict=True))
         values, counts, given = self._scores(parts, len(structs), wanted)
         stated, answers = self._answers(parts, len(structs))

@@ -132,6 +132,9 @@ def _candidate(value: object, wanted: WantedScores) -> dict[str, Any]:
         _check(key)
         _check(field)
     text, steps = content.get("text"), content.get("steps")
+    # A chat message, or an object that holds one.
+    may_be_message = not content.keys().isdisjoint(("message", "content", "value"))
+    _demand(not may_be_message or text is not None or steps is not None)
     _demand(text is None or isinstance(text, str))
     _demand(steps is None or (isinstance(steps, list) and all(isinstance(s, str) for s in steps)))
     score = None if content.get("score") is None else _real(content["score"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+# From this share on tokenising is worth doing beside the model.
+_MUCH = 0.05
 Stage = Literal["tokenise", "plan", "forward", "read"]
 
 
@@ -83,9 +85,9 @@ class ForwardCost:
         return self.traces / seconds, self.given / seconds
 
     @property
-    def starved(self) -> bool:
-        """Whether the model would wait for its tokens: tokenising takes longer than the rest."""
-        return 2 * self.seconds["tokenise"] > self.total
+    def tokenise_share(self) -> float:
+        """The part of the time that tokenising takes where nothing runs beside it."""
+        return self.seconds["tokenise"] / max(self.total, 1e-9)
 
     @property
     def whole_ratio(self) -> float:
@@ -107,7 +109,7 @@ class ForwardCost:
         content["given_tokens_per_second"] = self.given / self.total
         content["given_over_forwarded"] = self.whole_ratio
         content["bare"]["tokens_per_second"] = self.bare.rate
-        content["tokenise_share"] = self.seconds["tokenise"] / self.total
+        content["tokenise_share"] = self.tokenise_share
         texts, tokens = self.tokenise_rates
         content["texts_tokenised_per_core_second"] = texts
         content["tokens_tokenised_per_core_second"] = tokens
@@ -148,11 +150,11 @@ class ForwardCost:
             ("given/forwarded", f"{self.whole_ratio:.2f}", "what forwarding every trace costs"),
         ]
         notes = ["The stages were timed one after the other; scoring tokenises beside the model."]
-        if self.starved:
+        if self.tokenise_share > _MUCH:
             notes.append(
-                "Tokenising takes longer than the model: give it more cores "
-                "(TOKENIZERS_PARALLELISM must not be false), or score files in processes of "
-                "their own."
+                f"Tokenising takes {self.tokenise_share:.1%} of the time where nothing runs beside "
+                "it: score larger chunks, in each of which the next tokens are made beside the "
+                "model, or name a GPU twice, so that one process tokenises while another forwards."
             )
         if not self.shared:
             notes.append("This model shares nothing: every trace is forwarded whole, padded.")

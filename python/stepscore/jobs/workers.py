@@ -1,0 +1,291 @@
+"""Several devices: a process for each, which loads the model there and scores chunks."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from stepscore.arrays import num_threads, set_num_threads
+from stepscore.credentials import described
+from stepscore.errors import Argument, InputError
+from stepscore.jobs.scored import ScoredRecords
+from stepscore.jobs.scorers import Begun, ModelFacts, ModelScorer, OnFault, Scoring
+from stepscore.records import Record, RecordError
+
+if TYPE_CHECKING:
+    from stepscore.scoring import ProcessRewardModel
+
+# By device, from anywhere: it is pickled.
+Load = Callable[[str], "ProcessRewardModel"]
+# What a process gives for a chunk, in the order of the records.
+Events = list["ScoredRecords | RecordError"]
+
+# By which the processes plan as the first of them has measured.
+_RATES = "STEPSCORE_MACHINE_RATES"
+# How many threads the tokenizers library takes.
+_TOKENIZERS = "RAYON_NUM_THREADS"
+# Chunks for each process: one that it scores, and one that is ready when it has done that.
+_CHUNKS = 2
+
+
+@dataclass(frozen=True)
+class Workers:
+    """A model on several devices, loaded in a process for each.
+
+    The processes are started, and ended, with the context of `scorer`. What the chunks of a file
+    come to does not depend on which of them a process takes. A process that ends before its time
+    ends the job, with the chunks before it done.
+
+    Attributes:
+        load: loads the model on a device; it is sent to the processes.
+        devices: such as ``("cuda:0", "cuda:1")``; one may be named more than once.
+    """
+
+    load: Load
+    devices: tuple[str, ...]
+
+    @contextmanager
+    def scorer(self, scoring: Scoring, version: str) -> Iterator[ModelScorer]:
+        """Start the processes, and load the model in each.
+
+        The first loads it alone, so that what is downloaded, or measured, is so once.
+
+        Args:
+            scoring: how it scores.
+            version: of the package, for the provenance.
+
+        Raises:
+            InputError: a model that cannot be loaded.
+        """
+        workers: list[_Worker] = []
+        pool: _Pool | None = None
+        start = partial(_Worker, self.load, scoring, version, len(self.devices))
+        try:
+            threads = str(max(1, _cores() // len(self.devices)))
+            environment = {_TOKENIZERS: os.environ.get(_TOKENIZERS, threads)}
+            workers.append(start(self.devices[0], environment))
+            facts = workers[0].facts()
+            if "machine_rates" in facts.provenance:
+                environment[_RATES] = json.dumps(facts.provenance["machine_rates"])
+            workers += [start(device, environment) for device in self.devices[1:]]
+            for worker in workers[1:]:
+                worker.facts()
+            pool = _Pool(workers, facts)
+            yield pool
+        finally:
+            for worker in workers:
+                worker.end()
+            if pool is not None:
+                pool.close()
+
+
+class _Worker:
+    """A process with a model on its device."""
+
+    def __init__(
+        self,
+        load: Load,
+        scoring: Scoring,
+        version: str,
+        processes: int,
+        device: str,
+        environment: dict[str, str],
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.device = device
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve,
+            args=(theirs, load, device, scoring, version, processes, environment),
+            name=f"stepscore on {device}",
+            daemon=True,
+        )
+        with _signals_of_the_terminal_blocked():
+            self._process.start()
+        theirs.close()
+
+    def facts(self) -> ModelFacts:
+        """Wait until it has loaded its model, and say which that is."""
+        facts: ModelFacts = self._answer("while it loaded the model", "")
+        return facts
+
+    def ask(self, records: list[Record]) -> Events:
+        """Score some records.
+
+        Raises:
+            InputError: the process has ended.
+        """
+        first, last = records[0].place, records[-1].place
+        deed = "while it scored " + (first if first == last else f"{first} to {last}")
+        try:
+            self._connection.send(records)
+        except OSError as error:
+            raise self._ended(deed, first) from error
+        events: Events = self._answer(deed, first)
+        return events
+
+    def end(self) -> None:
+        """End the process, whatever it does; it holds nothing that is not in the parent, too."""
+        self._process.kill()
+        self._process.join()
+
+    def _answer(self, deed: str, place: str) -> Any:
+        try:
+            answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise self._ended(deed, place) from error
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _ended(self, deed: str, place: str) -> InputError:
+        self._process.join()
+        code = self._process.exitcode or 0
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return InputError(
+            f"a process that scores on {self.device} until the end",
+            got=f"one that was ended by {how} {deed}",
+            advice=(
+                "if memory ran out, pass a smaller ",
+                Argument("token_budget"),
+                ", or fewer of ",
+                Argument("device"),
+            ),
+            where=place,
+        )
+
+
+class _Pool:
+    """Gives every chunk to a process that is free."""
+
+    def __init__(self, workers: list[_Worker], facts: ModelFacts) -> None:
+        self.facts = facts
+        self.ahead = _CHUNKS * len(workers) - 1
+        self._free: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
+        for worker in workers:
+            self._free.put(worker)
+        # A thread waits for each of them, so that none waits for the votes of the chunks before.
+        self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="stepscore-device")
+        self._count = len(workers)
+
+    def begin(self, records: list[Record]) -> Begun:
+        """Begin to score records as soon as a process is free."""
+        return partial(_in_order, self._threads.submit(self._score, records))
+
+    def close(self) -> None:
+        """Wait for the threads, once the processes have ended."""
+        for _ in range(self._count):
+            self._free.put(None)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _score(self, records: list[Record]) -> Events:
+        worker = self._free.get()
+        if worker is None:
+            raise CancelledError
+        events = worker.ask(records)
+        self._free.put(worker)
+        return events
+
+
+def _in_order(future: Future[Events], on_fault: OnFault) -> Iterator[ScoredRecords]:
+    for event in future.result():
+        if isinstance(event, RecordError):
+            on_fault(event)
+        else:
+            yield event
+
+
+@contextmanager
+def _signals_of_the_terminal_blocked() -> Iterator[None]:
+    """Start processes that the terminal's signals do not reach: the parent hears and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # whose start with a process would unblock them again
+    names = ("SIGINT", "SIGQUIT", "SIGHUP")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [getattr(signal, name) for name in names])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(
+    connection: Connection,
+    load: Load,
+    device: str,
+    scoring: Scoring,
+    version: str,
+    processes: int,
+    environment: dict[str, str],
+) -> None:
+    """Do what the process of a device does: load the model, and score what comes."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(environment)
+    try:
+        model = load(device)
+        _share_threads(processes)  # now: what is measured while loading is so as of one process
+        connection.send(ModelFacts.of(model, version))
+    except Exception as error:
+        connection.send(_sendable(error))
+        return
+    while True:
+        try:
+            records = connection.recv()
+        except EOFError:
+            return
+        try:
+            connection.send(_events(records, model, scoring))
+        except Exception as error:
+            connection.send(_sendable(error))
+
+
+def _events(records: list[Record], model: ProcessRewardModel, scoring: Scoring) -> Events:
+    events: Events = []
+    for scored in scoring.score(records, model, events.append):
+        events.append(scored)
+    return events
+
+
+def _share_threads(processes: int) -> None:
+    """Take a part of the threads that this process would have alone."""
+    set_num_threads(max(1, num_threads() // processes))
+    torch = sys.modules.get("torch")  # which the model has imported
+    if torch is not None:
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _sendable(error: Exception) -> Exception:
+    """Give an error that can be read elsewhere."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(described(error))
+    return error
+
+
+def _end_with_parent() -> None:
+    """End where the parent has ended without a word, as after SIGKILL."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
