@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from stepscore.cli.models import add_device_map, add_loading, load_prm
+from stepscore.cli.models import add_device_map, add_loading, add_token_budget, load_prm
 from stepscore.cli.options import add_how, positive
 from stepscore.cli.terminal import say
 from stepscore.cli.verdict_models import add_served_as
@@ -83,11 +83,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "a newline (default: the chat template of the model's tokenizer)",
     )
     limits = parser.add_argument_group("limits")
-    limits.add_argument(
-        "--token-budget",
-        type=positive,
-        metavar="B",
-        help="the most tokens that go through the model together (default: as the model's batches, "
+    add_token_budget(
+        limits,
+        "the most tokens that go through the model together (default: as the model's batches, "
         "four of them at a time)",
     )
     limits.add_argument(
