@@ -13,7 +13,12 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 WHEEL_TOOLS := build/wheel-tools
 NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
 
-.PHONY: build demo test test-python test-cpp lint sanitize sweep bench wheel wheels test-wheel clean
+# With the C++ tests configured, so that they link the objects that are built for Python.
+DEVELOPMENT := -C build-dir=build/tests -C cmake.define.STEPSCORE_BUILD_TESTS=ON \
+  -C cmake.define.STEPSCORE_WERROR=ON
+
+.PHONY: build demo test test-python test-cpp lint sanitize sanitize-address sanitize-threads sweep \
+  bench wheel wheels test-wheel clean
 
 build: .venv/built
 
@@ -34,7 +39,7 @@ build: .venv/built
 
 .venv/built: .venv/tools $(NATIVE)
 	@echo "Building stepscore ..."
-	$(PIP) --no-build-isolation --editable ".[all]"
+	$(PIP) --no-build-isolation $(DEVELOPMENT) --editable ".[all]"
 	@touch $@
 
 demo: build
@@ -45,10 +50,9 @@ test: test-cpp test-python
 test-python: build
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=50
 
-test-cpp: .venv/compilers
-	$(CMAKE) --preset tests --log-level=WARNING
-	$(CMAKE) --build --preset tests
-	$(CTEST) --preset tests -j $(WORKERS)
+test-cpp: build
+	$(CMAKE) --build build/tests --target cpp_tests
+	$(CTEST) --test-dir build/tests --output-on-failure -j $(WORKERS)
 
 lint: build
 	$(BIN)/ruff check .
@@ -56,19 +60,21 @@ lint: build
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(shell find cpp cuda src tests/cpp -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh')
 
-# The C++ tests under address, undefined-behaviour and thread sanitizers.
-sanitize: .venv/compilers
-	for preset in sanitize sanitize-threads; do \
-	  $(CMAKE) --preset $$preset --log-level=WARNING && $(CMAKE) --build --preset $$preset && \
-	  $(CTEST) --preset $$preset -j $(WORKERS) || exit 1; done
+# The C++ tests under address and undefined-behaviour sanitizers, and under that of threads.
+sanitize: sanitize-address sanitize-threads
+
+sanitize-address sanitize-threads: .venv/compilers
+	$(CMAKE) --preset $@ --log-level=WARNING
+	$(CMAKE) --build --preset $@
+	$(CTEST) --preset $@ -j $(WORKERS)
 
 # The random tests at their full size, of which `make test` runs a fixed small part. Takes an hour.
 sweep: build
 	STEPSCORE_HYPOTHESIS=explore STEPSCORE_ANSWER_PAIRS=100000 STEPSCORE_KILLS=50 \
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-	$(CMAKE) --preset sanitize --log-level=WARNING -D "STEPSCORE_EMULATION_SEEDS=1;2;3;5;6;7;8;9"
-	$(CMAKE) --build --preset sanitize
-	STEPSCORE_FUZZ=1000000 $(CTEST) --preset sanitize -j $(WORKERS)
+	$(CMAKE) --preset sanitize-address --log-level=WARNING -D "STEPSCORE_EMULATION_SEEDS=1;2;3;5;6;7;8;9"
+	$(CMAKE) --build --preset sanitize-address
+	STEPSCORE_FUZZ=1000000 $(CTEST) --preset sanitize-address -j $(WORKERS)
 
 # Quiet machine, please: every figure is a ratio within one run.
 bench: build

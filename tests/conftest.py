@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -41,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-gpu", action="store_true", help="fail where a test would skip for want of a GPU"
     )
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests and the imported libraries, which stay, out of every later collection."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """answer_keys, extract_answers and group_answers against the reference and generated values.
 
-STEPSCORE_ANSWER_PAIRS sets how many answers of each kind are generated (20,000).
+STEPSCORE_ANSWER_PAIRS sets how many answers of each kind are generated (5,000).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import stepscore
 from stepscore import AnswerGroups, answer_keys, extract_answers, group_answers, reference
 from stepscore.ops import answer_key as op
 
-COUNT = int(os.environ.get("STEPSCORE_ANSWER_PAIRS", "20000"))
+COUNT = int(os.environ.get("STEPSCORE_ANSWER_PAIRS", "5000"))
 
 
 def key(answer: str) -> str | None:

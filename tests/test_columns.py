@@ -188,7 +188,8 @@ RANK = {
     "_core": -1,
     "_cuda": -1,
 }
-SIDEWAYS: set[tuple[str, str]] = set()
+# The command that starts a server.
+SIDEWAYS: set[tuple[str, str]] = {("cli", "server")}
 
 TORCH_FOLDERS = ("scoring", "recipes", "policies", "rewards/adapters", "training", "lab", "hub")
 

@@ -197,9 +197,9 @@ def test_threads_change_nothing(dtype):
 def test_many_first_tokens_take_bounded_time():
     # Ids whose low bits are all zero, and neighbours: neither may crowd the table.
     for ids in (np.arange(100_000) << 32, np.arange(100_000), -np.arange(100_000) * 2**20):
-        begin = time.perf_counter()
+        begin = time.process_time()
         trie = PrefixTrie(np.repeat(ids, 2), np.arange(0, 200_001, 2))
-        assert time.perf_counter() - begin < 2  # about 0.02
+        assert time.process_time() - begin < 2  # about 0.02
         assert len(trie) == 200_000
         assert np.count_nonzero(trie.parent < 0) == 100_000
         assert len(trie.forks) == 0

@@ -85,14 +85,17 @@ def check(found: list[list[Continuation]], model, requests: list[ExpandRequest])
             assert got.logprob == pytest.approx(wanted.logprob, abs=1e-3)
 
 
+# How many steps are there, and the most tokens.
+LENGTHS = [(0, 40), (2, 5), (4, 9), (5, 60)]
+
+
 @pytest.mark.parametrize("mode", ["step", "block", "partial", "rollout"])
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.5])
 def test_samples_are_those_of_plain_sampling(policy, mode, temperature) -> None:
     lines = [[step + "\n" for step in lab.true_steps(problem)] for problem in PROBLEMS]
     requests = [
         request(problem, own[:done], mode, temperature=temperature, max_tokens=most)
-        for problem, own in zip(PROBLEMS[:3], lines, strict=False)
-        for done, most in ((0, 40), (2, 5), (4, 9), (5, 60))
+        for problem, own, (done, most) in zip(PROBLEMS, lines, LENGTHS, strict=False)
     ]
     check(policy(requests), policy.model, requests)
 

@@ -16,14 +16,6 @@ from stepscore.lab.prm import lay_out, load_prm, read_steps  # noqa: E402
 from stepscore.lab.tokenizer import NEWLINE_ID, encode  # noqa: E402
 
 
-@pytest.fixture(scope="module", autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def policy():
     return load_policy()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import smollm2
 import vocabularies
+from sweep import SWEEP
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def gsm8k(data: Path) -> list[tuple[str, list[str]]]:
             ):
                 steps = [step for step in row[solver]["solution"].split("\n") if step.strip()]
                 traces.append((row["question"], steps))
-            if len(traces) == 24:
+            if len(traces) == (24 if SWEEP else 8):
                 break
     return traces
 

@@ -63,10 +63,10 @@ def test_what_splits_a_text(text, steps):
 
 
 def test_a_long_line_of_marks_takes_no_time():
-    begin = time.perf_counter()
+    begin = time.process_time()
     for text in ("-" * 100_000, "step " * 20_000, "* " * 50_000 + "step", "Step 1: " * 20_000):
         SHEPHERD.split(text)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_numbering_can_be_turned_off():

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import models
 import pytest
-import torch
-
-torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sweep import SWEEP
 from transformers import (
     Gemma2Config,
     Gemma2Model,
@@ -82,7 +83,7 @@ MODELS = {
         )
     ),
 }
-TRIES = 80  # of each model: 1,040
+TRIES = 80 if SWEEP else 20  # of each model: 1,040 or 260
 
 
 def random_traces(rng: np.random.Generator) -> list[np.ndarray]:
@@ -168,7 +169,7 @@ def test_scores_equal_the_plain_path(kind):
         spread.append(np.std(expected))
         forks.append(len(np.unique(made.parent[made.parent >= 0])))
     assert np.median(spread) > 0.05, "the tiny model must tell its inputs apart"
-    assert max(forks) >= 25, "some tries must have many forks"
+    assert max(forks) >= (25 if SWEEP else 20), "some tries must have many forks"
 
 
 def test_the_tries_are_of_every_shape():
@@ -176,7 +177,7 @@ def test_the_tries_are_of_every_shape():
     for seed in range(len(MODELS)):
         rng = np.random.default_rng(seed)
         tries += [random_traces(rng) for _ in range(TRIES)]
-    assert len(tries) >= 1000
+    assert len(tries) >= 260
     lengths = [len(trace) for traces in tries for trace in traces]
     assert min(lengths) == 1
     assert 1500 < max(lengths) <= 2000

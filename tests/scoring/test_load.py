@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.utils import logging
 
 import stepscore
+from stepscore.scoring.checkpoint import backbone
 from stepscore.scoring.checkpoint.folder import LAB
 
 REPOSITORY = "someone/tiny-prm"
@@ -151,12 +152,25 @@ print(prm.score("What is 1?", [["We add 3.", "The sum is 7."]]).to_list())
     environment.pop("HF_HUB_CACHE", None)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
-        env=environment, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "loading must stay quiet"
     expected = tiny("trl-llama").read("What is 1?", ["We add 3.", "The sum is 7."])
     np.testing.assert_allclose(json.loads(done.stdout), [expected], rtol=0, atol=1e-5)
+
+
+def test_config_json_is_tried_once(copy, monkeypatch):
+    built, right = [], backbone._empty_model
+    monkeypatch.setattr(backbone, "_empty_model", lambda config: built.append(1) or right(config))
+    folder = copy("shepherd")  # its recipe asks for the configuration several times
+    rewrite_config(folder, initializer_range=0.125)  # one that no test before this one has read
+    for _ in range(2):
+        stepscore.load(folder, recipe="math-shepherd")
+    assert len(built) == 1
+    rewrite_config(folder, hidden_act="nothing")
+    with pytest.raises(ValueError, match="nothing"):
+        stepscore.load(folder, recipe="math-shepherd")
 
 
 def test_loading_restores_the_verbosity_of_transformers(tiny, capfd):

@@ -26,6 +26,7 @@ from stepscore.cli import (
     rerank,
     score,
     search,
+    serve,
     vote,
 )
 from stepscore.cli.config import with_config
@@ -90,6 +91,7 @@ COMMANDS: dict[str, Command] = {
     "judge": judge,
     "vote": vote,
     "search": search,
+    "serve": serve,
     "convert": convert,
     "convert-checkpoint": convert_checkpoint,
     "bench": bench,

@@ -56,19 +56,7 @@ def add_model(
     add_loading(model, several_devices=several_devices)
     if several_devices:
         add_engine(parser)
-    model.add_argument(
-        "--device-map",
-        choices=("auto", "balanced", "balanced_low_0", "sequential"),
-        help="place the model on all GPUs, the memory and a disk, as accelerate does",
-    )
-    model.add_argument(
-        "--offload-folder", metavar="DIR", help="with --device-map: for weights that wait on a disk"
-    )
-    model.add_argument(
-        "--reference-device",
-        metavar="DEVICE",
-        help="with --reference: where that model runs (default: as --device)",
-    )
+    add_device_map(model)
     add_served_as(model)
     model.add_argument(
         "--token-budget", type=positive, metavar="B", help="the most tokens of a batch"
@@ -112,6 +100,23 @@ def add_placement(parser: argparse._ActionsContainer, *, several_devices: bool =
     )
     parser.add_argument("--device", help=one + several if several_devices else one)
     parser.add_argument("--dtype", help="float32, float16, bfloat16, or auto for its own")
+
+
+def add_device_map(parser: argparse._ActionsContainer) -> None:
+    """Where the parts of a model run that are not in one place."""
+    parser.add_argument(
+        "--device-map",
+        choices=("auto", "balanced", "balanced_low_0", "sequential"),
+        help="place the model on all GPUs, the memory and a disk, as accelerate does",
+    )
+    parser.add_argument(
+        "--offload-folder", metavar="DIR", help="with --device-map: for weights that wait on a disk"
+    )
+    parser.add_argument(
+        "--reference-device",
+        metavar="DEVICE",
+        help="with --reference: where that model runs (default: as --device)",
+    )
 
 
 def add_base(parser: argparse._ActionsContainer) -> None:

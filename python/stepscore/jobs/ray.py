@@ -12,9 +12,10 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
@@ -377,7 +378,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
             argument=Argument("ray_address", address),
         ) from error
     try:
-        yield ray
+        # Ray prints there what befalls workers, between the lines of an output that is a pipe.
+        with redirect_stdout(sys.stderr):
+            yield ray
     finally:
         ray.shutdown()
 

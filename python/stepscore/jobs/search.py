@@ -108,15 +108,7 @@ def search_file(
     begun: list[Journals] = []
     with ExitStack() as stack:
         stack.push(partial(_tell_kept, begun, kept))  # first, and so called last
-        depends_on = {
-            "command": "search",
-            "stepscore": version,
-            "chunk_size": files.chunk_size or PROBLEMS_TOGETHER,
-            "strategy": plan.strategy,
-            "parameters": parameters,
-            "settings": settings,
-            "trees": sorted(plan.trees),
-        }
+        depends_on = _depends_on(files, plan, parameters, settings, version)
         opened = open_files(stack, files, plan.trees, depends_on)
         assert opened.out is not None
         count = _look_ahead(opened, files, trees)
@@ -189,6 +181,25 @@ def _arguments_of(plan: SearchPlan) -> tuple[dict[str, Any], dict[str, Any], dic
     if "rule" in settings:
         arguments["rule"] = parse_rule(settings["rule"]).rule
     return parameters, settings, arguments
+
+
+def _depends_on(
+    files: Files,
+    plan: SearchPlan,
+    parameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    version: str,
+) -> dict[str, Any]:
+    """Give what the output depends on, beside the input and the models."""
+    return {
+        "command": "search",
+        "stepscore": version,
+        "chunk_size": files.chunk_size or PROBLEMS_TOGETHER,
+        "strategy": plan.strategy,
+        "parameters": parameters,
+        "settings": settings,
+        "trees": sorted(plan.trees),
+    }
 
 
 def _tell_kept(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from stepscore.errors import Argument, InputError
 from stepscore.hub import stderr_is_terminal
 from stepscore.ragged import offsets_of, segment_of
-from stepscore.scoring.arguments import Solution, TraceArguments, check_traces
+from stepscore.scoring.arguments import Solution, TraceArguments, Traces, check_traces
 from stepscore.scoring.chunks import chunk_traces, prefetched
 from stepscore.scoring.forward.packed_traces import concatenated_ranges
 from stepscore.scoring.render import Rendered, Renderer
@@ -29,6 +31,111 @@ if TYPE_CHECKING:
 _WORTH_A_BAR = 1.0
 # Gives a progress bar over so many steps.
 Progress = Callable[[int], AbstractContextManager[Any]]
+
+
+@dataclass(eq=False)
+class ReadTraces:
+    """The traces of one call, and what has been read of them so far.
+
+    Attributes:
+        arguments: whom the messages speak to.
+        reader: of the model.
+        options: what is refused, left out or passed on.
+        traces: checked problems and steps.
+        good: those that can be read, int64 ``[good]``.
+        values: the readings of every step ``[steps, readings]``; NaN where none was read.
+        step_offsets: those of each trace ``[traces + 1]``.
+        truncated: the steps of each trace that were left out ``[traces]``.
+        skipped: trace -> why it cannot be scored.
+    """
+
+    arguments: TraceArguments
+    reader: SolutionReader
+    options: ScoreOptions
+    traces: Traces
+    good: NDArray[np.int64]
+    values: NDArray[np.float32]
+    step_offsets: NDArray[np.int64]
+    truncated: NDArray[np.int64]
+    skipped: dict[int, InputError]
+
+    @classmethod
+    def checked(
+        cls,
+        arguments: TraceArguments,
+        reader: SolutionReader,
+        problems: Sequence[str],
+        solutions: Sequence[Solution],
+        options: ScoreOptions,
+    ) -> ReadTraces:
+        """Check problems and solutions; see `check_traces`."""
+        traces = check_traces(arguments, reader, problems, solutions, options.on_bad)
+        counts = np.fromiter(map(len, traces.steps), np.int64, len(traces.steps))
+        step_offsets = offsets_of(counts)
+        values = np.full((step_offsets[-1], len(reader.recipe.readings)), np.nan, dtype=np.float32)
+        return cls(
+            arguments,
+            reader,
+            options,
+            traces,
+            np.flatnonzero(counts),
+            values,
+            step_offsets,
+            np.zeros(len(counts), dtype=np.int64),
+            dict(traces.skipped),
+        )
+
+    def chunks(self) -> list[NDArray[np.int64]]:
+        """What is rendered together: some of `good` each."""
+        if not len(self.good):
+            return []
+        return [self.good[chunk] for chunk in chunk_traces(self.traces.take(self.good))]
+
+    def render(self, renderer: Renderer, chunk: NDArray[np.int64]) -> Rendered:
+        """Turn some of `good` into tokens."""
+        given, places = self.traces.take(chunk), self.arguments.take(chunk)
+        return renderer.render(places, given, self.options.truncation, self.options.on_bad)
+
+    def place(
+        self, chunk: NDArray[np.int64], rendered: Rendered, read: NDArray[np.float32]
+    ) -> None:
+        """Note what was read at the positions of a chunk, ``[positions, outputs]``."""
+        self.skipped |= {int(chunk[trace]): fault for trace, fault in rendered.skipped.items()}
+        self.truncated[chunk] = rendered.truncated
+        # A trace's steps are left out from its end only: the read ones are its first ones.
+        steps = concatenated_ranges(self.step_offsets[chunk], rendered.read())
+        self.values[steps] = self.reader.recipe.of_steps(read)
+
+    def scores(self, number_format: str) -> StepScores:
+        """Give the scores, once every chunk is in its place.
+
+        Args:
+            number_format: that of the hidden states, which an advice depends on.
+
+        Raises:
+            ValueError: a score that is no number, unless that is passed on.
+        """
+        recipe, counts = self.reader.recipe, np.diff(self.step_offsets)
+        bad = np.zeros(len(counts), dtype=np.bool_)
+        bad[list(self.skipped)] = True
+        values = self.values[~bad[segment_of(self.step_offsets)]]
+        counts[bad] = 0
+        step_offsets = offsets_of(counts)
+        values = with_running(recipe, values, step_offsets)
+        if self.options.nan == "error":
+            check_finite(
+                self.arguments, values, step_offsets, self.truncated, number_format=number_format
+            )
+        stripped = self.traces.stripped.items()
+        return StepScores(
+            values[:, 0].copy(),
+            step_offsets,
+            recipe,
+            self.truncated,
+            {trace: self.skipped[trace] for trace in sorted(self.skipped)},
+            {trace: count for trace, count in stripped if trace not in self.skipped},
+            further_readings(recipe.readings, values),
+        )
 
 
 def score_traces(
@@ -54,57 +161,21 @@ def score_traces(
     Raises:
         TypeError, ValueError: as `ProcessRewardModel.score`.
     """
-    traces = check_traces(arguments, reader, problems, solutions, options.on_bad)
-    skipped = dict(traces.skipped)
-    counts = np.fromiter(map(len, traces.steps), np.int64, len(traces.steps))
-    step_offsets = offsets_of(counts)
-    readings = reader.recipe.readings
-    values = np.full((step_offsets[-1], len(readings)), np.nan, dtype=np.float32)
-    truncated = np.zeros(len(counts), dtype=np.int64)
-    good = np.flatnonzero(counts)
-    present, places = traces.take(good), arguments.take(good)
-
-    def render(chunk: NDArray[np.int64]) -> Rendered:
-        given = present.take(chunk)
-        return renderer.render(places.take(chunk), given, options.truncation, options.on_bad)
-
-    chunks = chunk_traces(present) if len(good) else []
-    with progress(len(values)) as bar:
-        for chunk, rendered in prefetched(render, chunks):
-            here = good[chunk]
-            skipped |= {int(here[trace]): fault for trace, fault in rendered.skipped.items()}
-            truncated[here] = rendered.truncated
-            # A trace's steps are left out from its end only: the read ones are its first ones.
-            steps = concatenated_ranges(step_offsets[here], rendered.read())
+    call = ReadTraces.checked(arguments, reader, problems, solutions, options)
+    with progress(len(call.values)) as bar:
+        for chunk, rendered in prefetched(partial(call.render, renderer), call.chunks()):
             on_steps = _whole_steps(bar.update, rendered.positions_per_step)
             read = engine.read(arguments.call, rendered.traces, on_steps)
-            values[steps] = reader.recipe.of_steps(read)
-    bad = np.zeros(len(counts), dtype=np.bool_)
-    bad[list(skipped)] = True
-    values = values[~bad[segment_of(step_offsets)]]
-    counts[bad] = 0
-    step_offsets = offsets_of(counts)
-    values = with_running(reader.recipe, values, step_offsets)
-    if options.nan == "error":
-        check_finite(arguments, values, step_offsets, truncated, number_format=engine.number_format)
-    if truncated.any():
+            call.place(chunk, rendered, read)
+    scores = call.scores(engine.number_format)
+    if call.truncated.any():
         warnings.warn(
-            f"{arguments.call}: {truncated.sum()} steps of {np.count_nonzero(truncated)} "
-            f"solutions end past the model's {renderer.max_length} positions and were not scored "
-            "(NaN)",
+            f"{arguments.call}: {call.truncated.sum()} steps of "
+            f"{np.count_nonzero(call.truncated)} solutions end past the model's "
+            f"{renderer.max_length} positions and were not scored (NaN)",
             stacklevel=4,
         )
-    places_of_skipped = {trace: skipped[trace] for trace in sorted(skipped)}
-    stripped = {trace: n for trace, n in traces.stripped.items() if trace not in skipped}
-    return StepScores(
-        values[:, 0].copy(),
-        step_offsets,
-        reader.recipe,
-        truncated,
-        places_of_skipped,
-        stripped,
-        further_readings(readings, values),
-    )
+    return scores
 
 
 def _whole_steps(update: Callable[[int], object], per_step: int) -> Callable[[int], object]:

@@ -106,6 +106,9 @@ class Session:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def __contains__(self, node: object) -> bool:
+        return node in self._nodes
+
     def __repr__(self) -> str:
         kept = f"{len(self)} nodes, {self.stats.kept_bytes / 1e6:.1f} MB"
         return f"Session({self._name!r}, {kept if self._nodes.is_open else 'closed'})"

@@ -56,6 +56,9 @@ class TraceForest:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def __contains__(self, number: object) -> bool:
+        return number in self._nodes
+
     def check_open(self) -> None:
         """Refuse a session that was closed."""
         if not self.is_open:

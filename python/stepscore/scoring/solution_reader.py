@@ -31,7 +31,7 @@ class SolutionReader:
         if not isinstance(problem, str):
             return InputTypeError("a text", got=type(problem).__name__, advice="pass a str")
         fault = self.recipe.fault_in_problem(problem) or self.reserved.fault_in(problem, "problem")
-        return fault or _fault_in_characters(problem)
+        return fault or fault_in_characters(problem)
 
     def fault_in_step(self, step: object) -> InputError | None:
         """Say why a step cannot be laid out, or give None."""
@@ -43,7 +43,7 @@ class SolutionReader:
         advice: Words = "remove it"
         if self.special_tokens == "error" and self.reserved.without_end(step)[1]:
             advice = _PASS_STRIP_END
-        return self.reserved.fault_in(step, "step", advice) or _fault_in_characters(step)
+        return self.reserved.fault_in(step, "step", advice) or fault_in_characters(step)
 
     def split(self, text: str) -> list[str]:
         """Split a solution given as one text into its steps, without the tokens that end it."""
@@ -111,7 +111,7 @@ class SolutionReader:
         return [*steps[:-1], last], removed
 
 
-def _fault_in_characters(text: str) -> InputError | None:
+def fault_in_characters(text: str) -> InputError | None:
     """Say that a text holds half of a surrogate pair, which no tokenizer takes; or give None."""
     try:
         text.encode()

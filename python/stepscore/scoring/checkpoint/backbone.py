@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -131,15 +133,25 @@ def _empty_model(config: Any) -> Any:
 def stock_config(checkpoint: Checkpoint) -> Any:
     """Give the configuration that transformers makes of a config.json.
 
+    It is made once of a checkpoint that is loaded; every caller may change the copy that it gets.
+
     Raises:
         ValueError: a model type that transformers does not know, attention that is not causal, a
             config.json of which no model can be built.
     """
     _check_config(checkpoint)
+    config = copy.deepcopy(_built_config(checkpoint.folder, json.dumps(checkpoint.config)))
+    refuse_encoder(config, checkpoint.name)
+    return config
+
+
+@lru_cache(maxsize=4)
+def _built_config(folder: Path, _content: str) -> Any:
+    """Make a configuration, and a model of it: as long as config.json has this content."""
     try:
         with silenced_hub():
             config = AutoConfig.from_pretrained(
-                checkpoint.folder, trust_remote_code=False, local_files_only=True
+                folder, trust_remote_code=False, local_files_only=True
             )
         config.__dict__.pop("auto_map", None)
         # It would name other weights than those that the head is read from.
@@ -149,8 +161,7 @@ def stock_config(checkpoint: Checkpoint) -> Any:
         _empty_model(copy.deepcopy(config))
     # An unknown name is a KeyError of one family and an AttributeError of another.
     except Exception as error:
-        raise unbuildable(checkpoint.folder / "config.json", error) from error
-    refuse_encoder(config, checkpoint.name)
+        raise unbuildable(folder / "config.json", error) from error
     return config
 
 

@@ -91,7 +91,11 @@ class Engine:
         )
 
     def read(
-        self, call: str, traces: PackedTraces, on_steps: Callable[[int], object] = int
+        self,
+        call: str,
+        traces: PackedTraces,
+        on_steps: Callable[[int], object] = int,
+        on_plan: Callable[[Plan], object] = len,
     ) -> NDArray[np.float32]:
         """Score every step: float32 ``[steps, readings]``.
 
@@ -102,6 +106,7 @@ class Engine:
             call: the public call that is served, for messages.
             traces: the traces.
             on_steps: is told how many steps each batch has read.
+            on_plan: is told every plan before it is forwarded.
         """
         values = np.empty((len(traces.positions), self.head.width), dtype=np.float32)
         unread = np.arange(len(values))
@@ -111,6 +116,7 @@ class Engine:
             part = traces.take(unfinished)
             steps = traces.steps_of(unfinished)
             planned = self.plan(part, budget)
+            on_plan(planned)
             scores = DeviceScores()
             try:
                 read_plan(self.backbone, self.head, planned, part, scores, on_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,20 @@ class PackedTraces:
             self.positions[_values_of(self.step_offsets, traces)],
             offsets_of(np.diff(self.step_offsets)[traces]),
             None if self.first_tokens is None else self.first_tokens[traces],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[PackedTraces]) -> PackedTraces:
+        """The traces of several, at least one, one behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        first = [part.first_tokens for part in parts if part.first_tokens is not None]
+        return cls(
+            np.concatenate([part.token_ids for part in parts]),
+            offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
+            np.concatenate([part.positions for part in parts]),
+            offsets_of(np.concatenate([np.diff(part.step_offsets) for part in parts])),
+            np.concatenate(first) if first else None,
         )
 
     def tokens_after(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:

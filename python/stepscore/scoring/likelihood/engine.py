@@ -13,6 +13,7 @@ from stepscore.ragged import offsets_of
 from stepscore.recipes import Likelihood, Recipe
 from stepscore.scoring.forward.engine import Engine
 from stepscore.scoring.forward.packed_traces import PackedTraces, concatenated_ranges
+from stepscore.scoring.forward.plan import Plan
 from stepscore.scoring.forward.sharing import Sharing
 
 
@@ -51,7 +52,11 @@ class LikelihoodEngine(Engine):
     reference: Engine | None = field(kw_only=True)
 
     def read(
-        self, call: str, traces: PackedTraces, on_steps: Callable[[int], object] = int
+        self,
+        call: str,
+        traces: PackedTraces,
+        on_steps: Callable[[int], object] = int,
+        on_plan: Callable[[Plan], object] = len,
     ) -> NDArray[np.float32]:
         """Give the sums of every step, float32 ``[steps, sums]``; see `Engine.read`.
 
@@ -63,9 +68,9 @@ class LikelihoodEngine(Engine):
         def alive(_: int) -> None:
             on_steps(0)  # a call that was cancelled ends here
 
-        ratios = super().read(call, tokens, alive)[:, 0].astype(np.float64)
+        ratios = super().read(call, tokens, alive, on_plan)[:, 0].astype(np.float64)
         if self.reference is not None:
-            ratios -= self.reference.read(call, tokens, alive)[:, 0]
+            ratios -= self.reference.read(call, tokens, alive, on_plan)[:, 0]
         values = step_sums(self.likelihood, ratios, traces, lengths)
         on_steps(len(values))
         return values
