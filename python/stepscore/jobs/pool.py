@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # What a process gives for a chunk, in the order of the records.
 Events = list["ScoredRecords | RecordError"]
 
+# How many threads the tokenizers library takes.
+TOKENIZERS = "RAYON_NUM_THREADS"
 # By which the processes plan as the first of them has measured.
 _RATES = "STEPSCORE_MACHINE_RATES"
 # Chunks for each process: one that it scores, and one that is ready when it has done that.

@@ -26,12 +26,9 @@ from stepscore.jobs.pool import (
     Events,
     Pool,
     as_measured,
-    events_of,
     place_of,
-    sendable,
-    take_threads,
 )
-from stepscore.jobs.provenance import what_scores
+from stepscore.jobs.ray_actor import Actor, Job
 from stepscore.jobs.scorers import ModelFacts, ModelScorer, Scoring
 from stepscore.records import Record
 
@@ -90,7 +87,7 @@ class RayWorkers:
         with _cluster(self.address) as ray:
             gpus = self._gpus(ray)
             count = self.actors or self._room(ray, gpus)
-            job = _Job(self.load, scoring, version, os.getcwd(), self.paths, self.cpus, gpus)
+            job = Job(self.load, scoring, version, os.getcwd(), self.paths, self.cpus, gpus)
             workers: list[_Worker] = []
             pool: Pool | None = None
             try:
@@ -138,98 +135,14 @@ class RayWorkers:
         return room
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What an actor is told when it is started.
-
-    Attributes:
-        folder: the working directory of the first process.
-    """
-
-    load: Callable[[str], ProcessRewardModel]
-    scoring: Scoring
-    version: str
-    folder: str
-    paths: Mapping[str, str]
-    cpus: float
-    gpus: float
-
-
-class _Actor:
-    """What runs on the cluster. It answers in bytes: arrays of Ray's own store are read-only."""
-
-    def __init__(self, job: bytes) -> None:
-        self._job = job
-        self._loaded: tuple[_Job, ProcessRewardModel] | None = None
-
-    def place(self) -> tuple[str, str]:
-        """Say on which machine it runs, and with which version of the package."""
-        return _address(), installed("stepscore")
-
-    def facts(self, environment: dict[str, str]) -> bytes:
-        """Load the model, and say which that is: what a job asks, and what its scores come from."""
-
-        def told() -> tuple[ModelFacts, dict[str, Any]]:
-            job, model = self._load(environment)
-            facts = ModelFacts.of(model, job.version)
-            return facts, what_scores(facts.provenance)
-
-        return _answered(told)
-
-    def score(self, records: bytes, environment: dict[str, str]) -> bytes:
-        """Score some records."""
-
-        def scored() -> Events:
-            job, model = self._load(environment)
-            return events_of(pickle.loads(records), model, job.scoring)
-
-        return _answered(scored)
-
-    def _load(self, environment: dict[str, str]) -> tuple[_Job, ProcessRewardModel]:
-        if self._loaded is None:
-            job: _Job = pickle.loads(self._job)
-            os.environ.update(environment)
-            if os.path.isdir(job.folder):  # where names without a folder in front begin
-                os.chdir(job.folder)
-            for argument, path in job.paths.items():
-                if not os.path.exists(path):
-                    raise InputError(
-                        "a file or folder that every worker can read",
-                        got=f"no such file or folder on {_address()}",
-                        advice="put it where all machines find it under this name, or name a "
-                        "Hugging Face repository",
-                        argument=Argument(argument, path),
-                    )
-            model = job.load("cuda" if job.gpus else "cpu")
-            if not job.gpus:
-                take_threads(lambda alone: min(alone, int(job.cpus)))
-            self._loaded = job, model
-        return self._loaded
-
-
-def _address() -> str:
-    """Say on which machine of the cluster this process runs."""
-    import ray
-
-    address: str = ray.util.get_node_ip_address()
-    return address
-
-
-def _answered(give: Callable[[], Any]) -> bytes:
-    try:
-        return pickle.dumps(give())
-    except Exception as error:
-        return pickle.dumps(sendable(error))
-
-
 class _Worker:
     """An actor, as the first process sees it."""
 
-    def __init__(self, ray: Any, job: _Job) -> None:
+    def __init__(self, ray: Any, job: Job) -> None:
         self._ray = ray
         # Started again as often as it ends: how often a chunk is tried is counted in `ask`.
         options = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_restarts": -1}
-        self._actor = ray.remote(_Actor).options(**options).remote(pickle.dumps(job))
+        self._actor = ray.remote(Actor).options(**options).remote(pickle.dumps(job))
         self._environment: dict[str, str] = {}
         self._model: dict[str, Any] = {}
         self._machine = "a machine of the cluster"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.pool import (
+    TOKENIZERS,
     Events,
     Pool,
     as_measured,
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 # By device, from anywhere: it is pickled.
 Load = Callable[[str], "ProcessRewardModel"]
-
-# How many threads the tokenizers library takes.
-_TOKENIZERS = "RAYON_NUM_THREADS"
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Workers:
         start = partial(_Worker, self.load, scoring, version, len(self.devices))
         try:
             threads = str(max(1, _cores() // len(self.devices)))
-            environment = {_TOKENIZERS: os.environ.get(_TOKENIZERS, threads)}
+            environment = {TOKENIZERS: os.environ.get(TOKENIZERS, threads)}
             workers.append(start(self.devices[0], environment))
             facts = workers[0].facts()
             environment |= as_measured(facts)
