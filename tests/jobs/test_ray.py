@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,7 +151,7 @@ def test_a_cluster_without_room(
     write: Write, workers: RayWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Files(write(*records(2)), str(tmp_path / "out.jsonl"))
-    with pytest.raises(InputError, match=r"room for a worker of 64 CPU and 0 GPU; got a cluster w"):
+    with pytest.raises(InputError, match=r"room for a worker of 64 CPU and 0 GPU; got machines w"):
         score_file(files, lambda: RayWorkers(workers.load, cpus=64), version="0")
     monkeypatch.setattr(cluster, "_SECONDS_FOR_A_PLACE", 1.0)
     with pytest.raises(InputError, match=r"a place on the cluster for every worker within 1 sec"):
@@ -209,6 +210,27 @@ def test_an_explanation_is_of_this_machine(
     arguments = ["rerank", write(*records(1)), "--model", "lab", "--explain", "0"]
     assert main([*arguments, "--engine", "ray"]) == 2
     assert "--engine: expected local for what one model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "room"),
+    [(1, 0, 11), (4, 0, 2), (1, 1, 4), (1, 2, 1), (1, 0.4, 8), (0, 0.1, 50), (0.1, 0, 110)],
+)
+def test_as_many_as_the_machines_hold(cpus: float, gpus: float, room: int) -> None:
+    machines = [{"CPU": 8.0, "GPU": 3.0}, {"CPU": 3.0, "GPU": 1.0}, {"GPU": 1.0}]
+    nodes = [{"Alive": True, "Resources": machine} for machine in machines]
+    nodes.append({"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}})
+    workers = RayWorkers(partial(load_mortal, ""), cpus=cpus)
+    assert workers._room(SimpleNamespace(nodes=lambda: nodes), gpus) == room
+
+
+def test_what_no_worker_can_have() -> None:
+    load = partial(load_mortal, "")
+    with pytest.raises(InputError, match=r"ray_gpus: expected whole GPUs .*; got 1.5"):
+        RayWorkers(load, gpus=1.5)
+    nothing = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    with pytest.raises(InputError, match=r"0 CPU and 0 GPU; got machines with 2 CPU and 0 GPU; .*"):
+        RayWorkers(load, cpus=0)._room(nothing, 0)
 
 
 @pytest.mark.parametrize("option", ["--ray-cpus", "--ray-gpus"])

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _SECONDS_FOR_A_PLACE = 900.0
 # So long a machine may take to say that somebody listens there.
 _SECONDS_FOR_A_KNOCK = 10.0
+# 0.3 / 0.1 is a little less than 3.
+_ROUNDING = 1e-9
 # How often a chunk is given to a worker: once more after one that has ended.
 _TRIES = 2
 
@@ -59,7 +61,7 @@ class RayWorkers:
         actors: how many; None takes as many as the machines of the cluster hold, other jobs not
             counted.
         cpus: of an actor, which takes so many threads where it has no GPU.
-        gpus: of an actor, or a part of one; None is 1 in a cluster with GPUs, else 0.
+        gpus: of an actor, whole ones or a part of one; None is 1 in a cluster with GPUs, else 0.
         paths: argument -> a file or folder that the actors read, by the name that it has here.
     """
 
@@ -69,6 +71,15 @@ class RayWorkers:
     cpus: float = 1.0
     gpus: float | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
+            raise InputError(
+                "whole GPUs of a worker, or a part of one",
+                got=f"{self.gpus:g}",
+                advice="pass a whole number, or one below 1",
+                argument="ray_gpus",
+            )
 
     @contextmanager
     def scorer(self, scoring: Scoring, version: str) -> Iterator[ModelScorer]:
@@ -94,7 +105,7 @@ class RayWorkers:
                 workers += [_Worker(ray, job) for _ in range(count)]
                 first, *others = workers
                 facts = first.begin({}, None)
-                environment = as_measured(facts)
+                environment = first.environment = as_measured(facts)
                 for worker in others:
                     worker.load_meanwhile(environment)
                 for worker in others:
@@ -114,14 +125,13 @@ class RayWorkers:
 
     def _room(self, ray: Any, gpus: float) -> int:
         """Say how many actors the cluster can hold while nothing else runs there."""
-        holds = ray.cluster_resources()
-        needs = {"CPU": self.cpus, "GPU": gpus}
-        room = min(int(holds.get(name, 0) // need) for name, need in needs.items() if need)
+        machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
+        room = sum(_fits(machine, self.cpus, gpus) for machine in machines)
         if room < 1:
-            has = ", ".join(f"{holds.get(name, 0):g} {name}" for name in needs)
+            has = [f"{m.get('CPU', 0):g} CPU and {m.get('GPU', 0):g} GPU" for m in machines]
             raise InputError(
                 f"room for a worker of {self.cpus:g} CPU and {gpus:g} GPU",
-                got=f"a cluster with {has}",
+                got=f"machines with {', '.join(has)}",
                 advice=(
                     "ask for less with ",
                     Argument("ray_cpus"),
@@ -135,6 +145,16 @@ class RayWorkers:
         return room
 
 
+def _fits(machine: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """Say how many actors a machine holds; parts of a GPU are all parts of one."""
+    rooms = [machine.get("CPU", 0) / cpus] if cpus else []
+    if gpus >= 1:
+        rooms.append(machine.get("GPU", 0) / gpus)
+    elif gpus:
+        rooms.append(machine.get("GPU", 0) * int(1 / gpus + _ROUNDING))
+    return int(min(rooms, default=0) + _ROUNDING)
+
+
 class _Worker:
     """An actor, as the first process sees it."""
 
@@ -143,7 +163,7 @@ class _Worker:
         # Started again as often as it ends: how often a chunk is tried is counted in `ask`.
         options = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_restarts": -1}
         self._actor = ray.remote(Actor).options(**options).remote(pickle.dumps(job))
-        self._environment: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
         self._model: dict[str, Any] = {}
         self._machine = "a machine of the cluster"
 
@@ -161,7 +181,7 @@ class _Worker:
         Raises:
             InputError: it finds no place, or its package or its model is another.
         """
-        self._environment = environment
+        self.environment = environment
         facts, model = self._load()
         if first is None:
             self._model = model
@@ -179,7 +199,7 @@ class _Worker:
         sent = pickle.dumps(records)
         for tried in range(1, _TRIES + 1):
             try:
-                events: Events = self._get(self._actor.score.remote(sent, self._environment))
+                events: Events = self._get(self._actor.score.remote(sent, self.environment))
             except self._ray.exceptions.RayError as error:
                 if tried == _TRIES:
                     raise InputError(
@@ -213,7 +233,7 @@ class _Worker:
                     got=f"stepscore {theirs} on {self._machine}",
                     advice=f"type there: pip install stepscore=={ours}",
                 )
-            facts = self._actor.facts.remote(self._environment)
+            facts = self._actor.facts.remote(self.environment)
             loaded: tuple[ModelFacts, dict[str, Any]] = self._get(facts)
         except errors.GetTimeoutError as error:
             raise InputError(
