@@ -14,7 +14,7 @@ WHEEL_TOOLS := build/wheel-tools
 NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
 
 # With the C++ tests configured, so that they link the objects that are built for Python.
-DEVELOPMENT := -C build-dir=build/tests -C cmake.define.STEPSCORE_BUILD_TESTS=ON \
+DEVELOPMENT := -C build-dir=build/dev -C cmake.define.STEPSCORE_BUILD_TESTS=ON \
   -C cmake.define.STEPSCORE_WERROR=ON
 
 .PHONY: build demo test test-python test-cpp lint sanitize sanitize-address sanitize-threads sweep \
@@ -51,8 +51,8 @@ test-python: build
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=50
 
 test-cpp: build
-	$(CMAKE) --build build/tests --target cpp_tests
-	$(CTEST) --test-dir build/tests --output-on-failure -j $(WORKERS)
+	$(CMAKE) --build build/dev --target cpp_tests
+	$(CTEST) --test-dir build/dev --output-on-failure -j $(WORKERS)
 
 lint: build
 	$(BIN)/ruff check .

@@ -58,9 +58,7 @@ def add_model(
         add_engine(parser)
     add_device_map(model)
     add_served_as(model)
-    model.add_argument(
-        "--token-budget", type=positive, metavar="B", help="the most tokens of a batch"
-    )
+    add_token_budget(model, "the most tokens of a batch")
     model.add_argument(
         "--truncate",
         action="store_true",
@@ -73,6 +71,11 @@ def add_model_name(
 ) -> None:
     """What is loaded."""
     parser.add_argument("--model", required=required, help=what)
+
+
+def add_token_budget(parser: argparse._ActionsContainer, what: str) -> None:
+    """How much goes through the model together."""
+    parser.add_argument("--token-budget", type=positive, metavar="B", help=what)
 
 
 def add_loading(parser: argparse._ActionsContainer, *, several_devices: bool = False) -> None:

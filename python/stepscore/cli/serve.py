@@ -8,15 +8,19 @@ import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from stepscore.cli.models import add_device_map, add_loading, load_prm
-from stepscore.cli.options import positive
+from stepscore.cli.models import add_device_map, add_loading, add_token_budget, load_prm
+from stepscore.cli.options import add_how, positive
 from stepscore.cli.terminal import say
 from stepscore.cli.verdict_models import add_served_as
 from stepscore.errors import Argument, InputError
+from stepscore.ops.aggregate import AGGREGATIONS
 
 SUMMARY = "answer requests for scores over HTTP"
 HELP = """\
-Routes: POST /v1/step_scores, /v1/rank, /v1/vote, /v1/sessions; GET /health, /v1/models, /metrics.
+Routes: POST /v1/step_scores, /v1/rank, /v1/vote, /v1/sessions; GET / (a page to look at scores),
+/health, /v1/models, /metrics. In the shapes of other servers: POST /pooling, /classify, /score
+(vLLM), /rerank, /v1/rerank, /v2/rerank (Cohere, LiteLLM), /rerank, /predict (TEI),
+/infinity/rerank, /sglang/v1/score, /get_reward (OpenRLHF), /slime/reward.
 Requests of different clients go through the model together, and what they share once. Ctrl-C and
 SIGTERM finish what was accepted.
 
@@ -64,12 +68,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--no-key", action="store_true", help="with --host: let everybody ask who reaches it"
     )
+    shapes = parser.add_argument_group("in the place of another server")
+    add_how(
+        shapes,
+        AGGREGATIONS,
+        "how a solution gets one number, unless a request says ?how=AGG (default: the "
+        "recipe's own)",
+    )
+    shapes.add_argument(
+        "--template",
+        type=lines,
+        metavar="TEXT",
+        help="what stands around {problem} and {solution} in the texts that trainers send, \\n for "
+        "a newline (default: the chat template of the model's tokenizer)",
+    )
     limits = parser.add_argument_group("limits")
-    limits.add_argument(
-        "--token-budget",
-        type=positive,
-        metavar="B",
-        help="the most tokens that go through the model together (default: as the model's batches, "
+    add_token_budget(
+        limits,
+        "the most tokens that go through the model together (default: as the model's batches, "
         "four of them at a time)",
     )
     limits.add_argument(
@@ -104,6 +120,8 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Settings(
         token_budget=arguments.token_budget,
         latency=arguments.latency_ms / 1e3,
+        how=arguments.how,
+        template=arguments.template,
         **{name: getattr(arguments, name) for name, _, _ in LIMITS},
     )
     keys = keys_of(arguments)
@@ -160,6 +178,11 @@ def milliseconds(text: str) -> float:
     if not 0 <= number <= 60_000:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 60000; got {text!r}")
     return number
+
+
+def lines(text: str) -> str:
+    r"""Read a text in which ``\n`` is a newline, as the type of an option."""
+    return text.replace("\\n", "\n")
 
 
 def _how_to_ask(

@@ -101,3 +101,7 @@ class ReservedTokens:
 
 def _longest_first(tokens: set[str]) -> tuple[str, ...]:
     return tuple(sorted(tokens, key=lambda token: (-len(token), token)))
+
+
+# For texts of models whose vocabulary is not at hand: the marks that end a text in any of them.
+ENDINGS = ReservedTokens((), _longest_first(set(_ENDINGS)))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 
 def answer(
-    content: Mapping[str, Any] | list[Any],
+    content: Mapping[str, Any] | list[Any] | float,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:

@@ -16,8 +16,9 @@ from stepscore.server.errors import ForbiddenError, UnauthorizedError
 
 # What a key is made of: it may stand in a path, and is long enough not to be guessed.
 _KEY = re.compile(r"[A-Za-z0-9._~-]{16,256}")
-# Asked by what watches a server, and telling nothing but whether it is there.
-OPEN_PATHS = frozenset({"/health"})
+# Asked by what watches a server, and telling nothing but whether it is there; and the page, which
+# has nothing of this server in it, and into which the key is typed.
+OPEN_PATHS = frozenset({"/health", "/"})
 PREFIX = "/k/"
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepscore.errors import Argument
+from stepscore.scoring.scores import check_aggregation
 from stepscore.server.batching import Batcher
 from stepscore.server.errors import NotFoundError
 from stepscore.server.metrics import Metrics
 from stepscore.server.sessions import Sessions
 from stepscore.server.settings import Settings
+from stepscore.server.templates import Dividing
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,7 @@ class Service:
         batcher: scores what the routes ask for.
         sessions: traces that clients grow step by step.
         metrics: what Prometheus reads.
+        dividing: how texts that hold a problem and its solution are divided.
         name: what clients call the model.
         since: when it was made, in seconds of Unix time.
     """
@@ -33,17 +36,24 @@ class Service:
     batcher: Batcher
     sessions: Sessions
     metrics: Metrics
+    dividing: Dividing
     name: str
     since: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
     def of(cls, prm: Any, settings: Settings, name: str | None = None) -> Service:
-        """Make what serves a model."""
+        """Make what serves a model.
+
+        Raises:
+            InputError: an aggregation in the settings that does not suit its scores.
+        """
+        check_aggregation("server settings", prm.recipe, settings.how)
         metrics = Metrics()
         batcher = Batcher(prm, settings, metrics.note_batch)
         sessions = Sessions(prm, settings, batcher, metrics.note_tokens)
         metrics.watch(batcher, sessions)
-        return cls(prm, settings, batcher, sessions, metrics, name or prm.name)
+        dividing = Dividing.of(settings.template, getattr(prm, "tokenizer", None))
+        return cls(prm, settings, batcher, sessions, metrics, dividing, name or prm.name)
 
     def check_model(self, asked: str | None) -> None:
         """Refuse the name of another model; a request may also name none.

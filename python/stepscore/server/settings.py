@@ -6,7 +6,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from stepscore.errors import InputError
+from stepscore.ops.aggregate import Aggregation
+from stepscore.scoring.ranking import check_ranking
 from stepscore.scoring.score_options import is_finite
+from stepscore.server.templates import Template
 
 # Of the model's batches in a forward pass: enough to find what requests share, and no long wait.
 BATCHES = 4
@@ -38,6 +41,10 @@ class Settings:
         session_memory: bytes of keys and values of all sessions together.
         max_session_nodes: of one session.
         max_session_characters: of one session's problems and steps.
+        how: the aggregation by which the routes of other servers give one number for a solution;
+            None takes the recipe's own. A request chooses another one with ``?how=NAME``.
+        template: what stands around ``{problem}`` and ``{solution}`` in texts that clients send
+            whole; None takes the chat template of the model's tokenizer, where it has one.
     """
 
     max_body_bytes: int = 8 << 20
@@ -60,11 +67,16 @@ class Settings:
     session_memory: int = 4 << 30
     max_session_nodes: int = 16384
     max_session_characters: int = 16 << 20
+    how: Aggregation | None = None
+    template: str | None = None
 
     def __post_init__(self) -> None:
+        check_ranking("server settings", self.how, None)
+        if self.template is not None:
+            Template.parsed(self.template)
         for each in fields(self):
             value = getattr(self, each.name)
-            if value is None and each.default is None:
+            if each.name in ("how", "template") or (value is None and each.default is None):
                 continue
             if isinstance(each.default, float):
                 expected, fits = "a number of at least 0", is_finite(value) and value >= 0

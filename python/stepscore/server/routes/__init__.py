@@ -11,12 +11,27 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from stepscore.server.routes import scores, sessions, status, votes
+from stepscore.server.routes import (
+    page,
+    rerank,
+    scores,
+    sessions,
+    sglang,
+    status,
+    trainers,
+    vllm,
+    votes,
+)
 from stepscore.server.service import Service
 
 FAMILIES: tuple[Callable[[Service], APIRouter], ...] = (
+    page.routes,
     status.routes,
     scores.routes,
     votes.routes,
     sessions.routes,
+    vllm.routes,
+    rerank.routes,
+    sglang.routes,
+    trainers.routes,
 )

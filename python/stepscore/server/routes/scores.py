@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from stepscore.errors import Argument, InputError
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
-from stepscore.scoring.arguments import score_arguments
+from stepscore.scoring.arguments import Solution, score_arguments
 from stepscore.scoring.ranking import rank_arguments, rank_scores
 from stepscore.scoring.scores import StepScores, check_aggregation, check_direction
 from stepscore.server.errors import described
@@ -27,6 +28,7 @@ class StepScoresBody(ScoringBody):
     problems: str | list[str] = Field(description="one for all solutions, or one each")
     solutions: list[SolutionText] = Field(description="texts, or lists of steps")
     how: str | list[str] = Field(default_factory=list, description="aggregations to give, too")
+    return_steps: bool = Field(False, description="whether to give the steps as they are read")
 
 
 class RankBody(ScoringBody):
@@ -53,11 +55,16 @@ def routes(service: Service) -> APIRouter:
             "step_scores", body.problems, body.solutions
         )
         given = await service.batcher.score(arguments, problems, solutions, body.options())
+        every = results(given.scores, how)
+        if body.return_steps:
+            for result, solution in zip(every, solutions, strict=True):
+                if "skipped" not in result:
+                    result["steps"] = _steps_read(service.prm, solution, body)
         content = {
             "object": "step_scores",
             "model": service.name,
             "recipe": service.prm.recipe.name,
-            "results": results(given.scores, how),
+            "results": every,
             "usage": usage(given.tokens),
         }
         return answer(content)
@@ -92,6 +99,12 @@ def routes(service: Service) -> APIRouter:
         return answer(content)
 
     return router
+
+
+def _steps_read(prm: Any, solution: Solution, body: ScoringBody) -> list[str]:
+    """Give the texts that have a score each."""
+    reader = replace(prm.reader, special_tokens=body.special_tokens)
+    return list(reader.as_read(reader.steps_of(solution)[0]))
 
 
 def results(scores: StepScores, how: list[str]) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from stepscore.server.json_answers import answer
+from stepscore.scoring.scores import default_aggregate
+from stepscore.server.json_answers import answer, numbers
 from stepscore.server.service import Service
 
 
@@ -21,14 +22,18 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/v1/models")
     async def models() -> Response:
-        """Name the model, in OpenAI's shape."""
+        """Name the model, in OpenAI's shape, and say how its scores are read."""
+        recipe = service.prm.recipe
         model = {
             "id": service.name,
             "object": "model",
             "created": service.since,
             "owned_by": "stepscore",
-            "recipe": service.prm.recipe.name,
+            "recipe": recipe.name,
             "max_model_len": service.prm.max_length,
+            "aggregation": service.settings.how or default_aggregate(recipe),
+            "score_range": numbers(recipe.score_range),
+            "higher_is_better": recipe.readings[0].higher_is_better,
         }
         return answer({"object": "list", "data": [model]})
 
