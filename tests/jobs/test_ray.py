@@ -251,6 +251,23 @@ def test_without_ray(
         score_file(files, lambda: workers, version="0")
 
 
+def test_what_ray_prints_is_not_among_the_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shutdown() -> None:
+        print("(raylet) left over")
+
+    fake = SimpleNamespace(
+        is_initialized=lambda: False, init=lambda **options: None, shutdown=shutdown
+    )
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    with cluster._cluster(None):
+        print("(raylet) A worker died")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == "(raylet) A worker died\n(raylet) left over\n"
+
+
 def test_a_cluster_that_does_not_answer(write: Write, log: Path, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     ray.shutdown()

@@ -310,12 +310,12 @@ def _cluster(address: str | None) -> Iterator[Any]:
             advice="see whether it runs there: ray status",
             argument=Argument("ray_address", address),
         ) from error
-    try:
-        # Ray prints there what befalls workers, between the lines of an output that is a pipe.
-        with redirect_stdout(sys.stderr):
+    # Ray prints there what befalls workers, up to its end, amid the lines of an output that is a pipe.
+    with redirect_stdout(sys.stderr):
+        try:
             yield ray
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _knock(address: str | None) -> None:
