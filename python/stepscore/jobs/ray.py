@@ -310,7 +310,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
             advice="see whether it runs there: ray status",
             argument=Argument("ray_address", address),
         ) from error
-    # Ray prints there what befalls workers, up to its end, amid the lines of an output that is a pipe.
+    # Ray prints there what befalls workers, up to its end: in a pipe, amid the lines of the output.
     with redirect_stdout(sys.stderr):
         try:
             yield ray
