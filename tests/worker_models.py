@@ -10,6 +10,8 @@ from typing import Any
 
 from fake_model import FakeModel
 
+import stepscore
+
 
 @dataclass(frozen=True)
 class Mortal(FakeModel):
@@ -24,11 +26,47 @@ class Mortal(FakeModel):
         for solution in solutions:
             if "sleep" in str(solution):
                 time.sleep(60)
-            if "killed" in str(solution):
+            if "killed once" in str(solution):
+                if first_time(f"{self.log}.killed"):
+                    os.kill(os.getpid(), signal.SIGKILL)
+            elif "killed" in str(solution):
                 os.kill(os.getpid(), signal.SIGKILL)
             if "exit" in str(solution):
                 os._exit(7)
         return super().score(problems, solutions, **options)
+
+
+def first_time(mark: str) -> bool:
+    """Say whether nobody has asked before for this mark."""
+    try:
+        open(mark, "x").close()
+    except FileExistsError:
+        return False
+    return True
+
+
+class MortalLab:
+    """The lab model, which ends its process at the second chunk of all that it is given."""
+
+    def __init__(self, log: str, device: str) -> None:
+        self._log = log
+        self._model = stepscore.load("lab", device=device)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def score(self, *inputs: Any, **options: Any) -> Any:
+        """Score, or end."""
+        with open(self._log, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        if not first_time(f"{self._log}.chunk") and first_time(f"{self._log}.killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._model.score(*inputs, **options)
+
+
+def load_mortal_lab(log: str, device: str) -> MortalLab:
+    """Load it on a device."""
+    return MortalLab(log, device)
 
 
 def load_mortal(log: str, device: str) -> Mortal:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import stepscore
 from stepscore.cli.options import positive, unescaped
 from stepscore.cli.policy_options import is_url
+from stepscore.cli.ray_options import add_engine, on_cluster, ray_workers, refuse_cluster
 from stepscore.cli.recipe_options import add_recipe, names_recipe_argument, recipe_of
 from stepscore.cli.spelling import flag_of
 from stepscore.cli.verdict_models import (
@@ -26,6 +27,7 @@ from stepscore.cli.verdict_models import (
 from stepscore.credentials import described, masked, text_of
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.provenance import describe
+from stepscore.jobs.scorers import ModelSource
 from stepscore.jobs.search import Models
 from stepscore.jobs.workers import Workers
 from stepscore.progress import named_when_long
@@ -52,6 +54,8 @@ def add_model(
         required=required,
     )
     add_loading(model, several_devices=several_devices)
+    if several_devices:
+        add_engine(parser)
     add_device_map(model)
     add_served_as(model)
     add_token_budget(model, "the most tokens of a batch")
@@ -139,6 +143,7 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
     refuse_judges(arguments.recipe)
+    refuse_cluster(arguments)
     if "," in (arguments.device or ""):
         raise InputError(
             "one device; stepscore score and stepscore rerank take several",
@@ -170,12 +175,15 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     )
 
 
-def load_prm_on_devices(arguments: argparse.Namespace) -> ProcessRewardModel | Workers:
+def load_prm_on_devices(arguments: argparse.Namespace) -> ProcessRewardModel | ModelSource:
     """Load what the options of `add_model` describe, or say how processes load it.
 
     Raises:
-        InputError: as `load_prm`, or several devices for what runs on none of them.
+        InputError: as `load_prm`, or several devices or a cluster for what runs on none of them.
     """
+    if on_cluster(arguments):
+        generative = writes_verdicts(arguments.recipe)
+        return ray_workers(arguments, partial(_load_on, arguments), generative=generative)
     devices = (arguments.device or "").split(",")
     if len(devices) == 1:
         return load_prm(arguments)
@@ -198,7 +206,8 @@ def load_prm_on_devices(arguments: argparse.Namespace) -> ProcessRewardModel | W
 
 
 def _load_on(arguments: argparse.Namespace, device: str) -> ProcessRewardModel:
-    return load_prm(argparse.Namespace(**{**vars(arguments), "device": device}))
+    alone = {"device": device, "engine": "local"}
+    return load_prm(argparse.Namespace(**{**vars(arguments), **alone}))
 
 
 def _load_verdict_prm(arguments: argparse.Namespace) -> Any:

@@ -26,6 +26,7 @@ examples:
   stepscore rerank lab.jsonl --model lab --explain lab-7     why, of one problem
   stepscore rerank samples.jsonl -o out.jsonl --model lab --group-by problem     a line per sample
   stepscore rerank in.jsonl -o out.jsonl --model ./my-prm --device cuda:0,cuda:1   a process each
+  stepscore rerank in.jsonl -o out.jsonl --model PRM --engine ray   on a Ray cluster
   stepscore rerank found.jsonl -o out.jsonl --model lab      what stepscore search has found
 """
 )

@@ -18,6 +18,7 @@ examples:
   stepscore score in.jsonl -o scored.jsonl --model Qwen/Qwen2.5-Math-PRM-7B
   stepscore score in.jsonl -o scored.jsonl --model ./my-prm --recipe trl-prm --on-error skip
   stepscore score in.jsonl -o scored.jsonl --model ./my-prm --device cuda:0,cuda:1
+  stepscore score in.jsonl -o scored.jsonl --model PRM --engine ray   on a Ray cluster
   stepscore vote scored.jsonl                           votes and table, later, without a model
 """
 )

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-import pickle
-import queue
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,27 +14,25 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from stepscore.arrays import num_threads, set_num_threads
-from stepscore.credentials import described
 from stepscore.errors import Argument, InputError
-from stepscore.jobs.scored import ScoredRecords
-from stepscore.jobs.scorers import Begun, ModelFacts, ModelScorer, OnFault, Scoring
-from stepscore.records import Record, RecordError
+from stepscore.jobs.pool import (
+    TOKENIZERS,
+    Events,
+    Pool,
+    as_measured,
+    events_of,
+    place_of,
+    sendable,
+    take_threads,
+)
+from stepscore.jobs.scorers import ModelFacts, ModelScorer, Scoring
+from stepscore.records import Record
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
 
 # By device, from anywhere: it is pickled.
 Load = Callable[[str], "ProcessRewardModel"]
-# What a process gives for a chunk, in the order of the records.
-Events = list["ScoredRecords | RecordError"]
-
-# By which the processes plan as the first of them has measured.
-_RATES = "STEPSCORE_MACHINE_RATES"
-# How many threads the tokenizers library takes.
-_TOKENIZERS = "RAYON_NUM_THREADS"
-# Chunks for each process: one that it scores, and one that is ready when it has done that.
-_CHUNKS = 2
 
 
 @dataclass(frozen=True)
@@ -72,19 +65,18 @@ class Workers:
             InputError: a model that cannot be loaded.
         """
         workers: list[_Worker] = []
-        pool: _Pool | None = None
+        pool: Pool | None = None
         start = partial(_Worker, self.load, scoring, version, len(self.devices))
         try:
             threads = str(max(1, _cores() // len(self.devices)))
-            environment = {_TOKENIZERS: os.environ.get(_TOKENIZERS, threads)}
+            environment = {TOKENIZERS: os.environ.get(TOKENIZERS, threads)}
             workers.append(start(self.devices[0], environment))
             facts = workers[0].facts()
-            if "machine_rates" in facts.provenance:
-                environment[_RATES] = json.dumps(facts.provenance["machine_rates"])
+            environment |= as_measured(facts)
             workers += [start(device, environment) for device in self.devices[1:]]
             for worker in workers[1:]:
                 worker.facts()
-            pool = _Pool(workers, facts)
+            pool = Pool(workers, facts)
             yield pool
         finally:
             for worker in workers:
@@ -129,8 +121,7 @@ class _Worker:
         Raises:
             InputError: the process has ended.
         """
-        first, last = records[0].place, records[-1].place
-        deed = "while it scored " + (first if first == last else f"{first} to {last}")
+        first, deed = records[0].place, f"while it scored {place_of(records)}"
         try:
             self._connection.send(records)
         except OSError as error:
@@ -169,46 +160,6 @@ class _Worker:
         )
 
 
-class _Pool:
-    """Gives every chunk to a process that is free."""
-
-    def __init__(self, workers: list[_Worker], facts: ModelFacts) -> None:
-        self.facts = facts
-        self.ahead = _CHUNKS * len(workers) - 1
-        self._free: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
-        for worker in workers:
-            self._free.put(worker)
-        # A thread waits for each of them, so that none waits for the votes of the chunks before.
-        self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="stepscore-device")
-        self._count = len(workers)
-
-    def begin(self, records: list[Record]) -> Begun:
-        """Begin to score records as soon as a process is free."""
-        return partial(_in_order, self._threads.submit(self._score, records))
-
-    def close(self) -> None:
-        """Wait for the threads, once the processes have ended."""
-        for _ in range(self._count):
-            self._free.put(None)
-        self._threads.shutdown(wait=True, cancel_futures=True)
-
-    def _score(self, records: list[Record]) -> Events:
-        worker = self._free.get()
-        if worker is None:
-            raise CancelledError
-        events = worker.ask(records)
-        self._free.put(worker)
-        return events
-
-
-def _in_order(future: Future[Events], on_fault: OnFault) -> Iterator[ScoredRecords]:
-    for event in future.result():
-        if isinstance(event, RecordError):
-            on_fault(event)
-        else:
-            yield event
-
-
 @contextmanager
 def _signals_of_the_terminal_blocked() -> Iterator[None]:
     """Start processes that the terminal's signals do not reach: the parent hears and ends them."""
@@ -239,10 +190,10 @@ def _serve(
     try:
         model = load(device)
         _lock_bars_alone()
-        _share_threads(processes)  # now: what is measured while loading is so as of one process
+        take_threads(lambda alone: alone // processes)  # now: it has measured as one process
         connection.send(ModelFacts.of(model, version))
     except Exception as error:
-        connection.send(_sendable(error))
+        connection.send(sendable(error))
         return
     while True:
         try:
@@ -250,16 +201,9 @@ def _serve(
         except EOFError:
             return
         try:
-            connection.send(_events(records, model, scoring))
+            connection.send(events_of(records, model, scoring))
         except Exception as error:
-            connection.send(_sendable(error))
-
-
-def _events(records: list[Record], model: ProcessRewardModel, scoring: Scoring) -> Events:
-    events: Events = []
-    for scored in scoring.score(records, model, events.append):
-        events.append(scored)
-    return events
+            connection.send(sendable(error))
 
 
 def _lock_bars_alone() -> None:
@@ -270,26 +214,9 @@ def _lock_bars_alone() -> None:
         tqdm.set_lock(threading.RLock())
 
 
-def _share_threads(processes: int) -> None:
-    """Take a part of the threads that this process would have alone."""
-    set_num_threads(max(1, num_threads() // processes))
-    torch = sys.modules.get("torch")  # which the model has imported
-    if torch is not None:
-        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-
-
 def _cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _sendable(error: Exception) -> Exception:
-    """Give an error that can be read elsewhere."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(described(error))
-    return error
 
 
 def _end_with_parent() -> None:
