@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from given_answers import read_given
 
 from stepscore.answers import grade, same_answer
 
@@ -11,7 +12,7 @@ def test_flags_count_before_the_known_answer_where_all_have_one() -> None:
     offsets = np.array([0, 2, 4, 6, 8])
     grades = grade(
         ["1", "1", None, None],
-        ["1", "2", "1", "2", "1", "2", "1", "2"],
+        read_given(["1", "2", "1", "2", "1", "2", "1", "2"], offsets),
         offsets,
         flags=np.array([0, 1, -1, 1, 1, 0, -1, 1], np.int8),
     )
@@ -21,7 +22,9 @@ def test_flags_count_before_the_known_answer_where_all_have_one() -> None:
 
 
 def test_without_flags_the_known_answer_decides() -> None:
-    grades = grade(["1/2", None, "7"], ["0.5", None, "7", "7.0", "8"], np.array([0, 2, 3, 5]))
+    offsets = np.array([0, 2, 3, 5])
+    answers = read_given(["0.5", None, "7", "7.0", "8"], offsets)
+    grades = grade(["1/2", None, "7"], answers, offsets)
     assert grades.right.tolist() == [True, False, False, True, False]
     assert grades.known.tolist() == [True, False, True]
 
@@ -36,6 +39,6 @@ def test_a_grade_is_that_of_every_pair() -> None:
         text for text, size in zip(known, np.diff(offsets), strict=True) for _ in range(size)
     ]
     assert (
-        grade(known, answers, offsets).right.tolist()
+        grade(known, read_given(answers, offsets), offsets).right.tolist()
         == same_answer(repeated, answers, verify=None).tolist()
     )
