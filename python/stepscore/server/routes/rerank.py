@@ -88,20 +88,7 @@ def routes(service: Service) -> APIRouter:
 
     async def cohere(body: RerankBody, how: How = None) -> Response:
         """Order documents, best first."""
-        rewards = await reranked(body, how)
-        results = [
-            {"index": index}
-            | ({} if body.return_documents is False else {"document": {"text": _text(body, index)}})
-            | {"relevance_score": rewards.totals[index]}
-            for index in rewards.best_first[: body.top_n or None]
-        ]
-        content = {
-            "id": new_id("rerank"),
-            "model": service.name,
-            "usage": usage(rewards.tokens),
-            "results": results,
-        }
-        return answer(content)
+        return answer(_as_cohere(service, body, await reranked(body, how)))
 
     for path in ("/v1/rerank", "/v2/rerank"):
         router.post(path)(cohere)
@@ -123,32 +110,12 @@ def routes(service: Service) -> APIRouter:
         _check_raw(service, body.raw_scores)
         pairs = pairs_of(service, ("query", body.query), ("texts", body.texts))
         rewards = await rewarded(service, pairs, how, route="rerank")
-        results = [
-            {"index": index}
-            | ({"text": body.texts[index]} if body.return_text else {})
-            | {"score": rewards.totals[index]}
-            for index in rewards.best_first
-        ]
-        return answer(results)
+        return answer(_as_tei(body, rewards))
 
     @router.post("/infinity/rerank")
     async def infinity(body: RerankBody, how: How = None) -> Response:
         """Order documents; in the answer they are texts, where Cohere's are objects."""
-        rewards = await reranked(body, how)
-        results = [
-            {"relevance_score": rewards.totals[index], "index": index}
-            | {"document": _text(body, index) if body.return_documents else None}
-            for index in rewards.best_first[: body.top_n or None]
-        ]
-        content = {
-            "object": "rerank",
-            "results": results,
-            "model": service.name,
-            "usage": usage(rewards.tokens),
-            "id": new_id("rerank"),
-            "created": int(time.time()),
-        }
-        return answer(content)
+        return answer(_as_infinity(service, body, await reranked(body, how)))
 
     @router.post("/predict")
     async def predict(body: PredictBody, how: How = None) -> Response:
@@ -161,6 +128,46 @@ def routes(service: Service) -> APIRouter:
         return answer(results if is_list else results[0])
 
     return router
+
+
+def _as_cohere(service: Service, body: RerankBody, rewards: Rewards) -> dict[str, Any]:
+    results = [
+        {"index": index}
+        | ({} if body.return_documents is False else {"document": {"text": _text(body, index)}})
+        | {"relevance_score": rewards.totals[index]}
+        for index in rewards.best_first[: body.top_n or None]
+    ]
+    return {
+        "id": new_id("rerank"),
+        "model": service.name,
+        "usage": usage(rewards.tokens),
+        "results": results,
+    }
+
+
+def _as_infinity(service: Service, body: RerankBody, rewards: Rewards) -> dict[str, Any]:
+    results = [
+        {"relevance_score": rewards.totals[index], "index": index}
+        | {"document": _text(body, index) if body.return_documents else None}
+        for index in rewards.best_first[: body.top_n or None]
+    ]
+    return {
+        "object": "rerank",
+        "results": results,
+        "model": service.name,
+        "usage": usage(rewards.tokens),
+        "id": new_id("rerank"),
+        "created": int(time.time()),
+    }
+
+
+def _as_tei(body: TeiRerankBody, rewards: Rewards) -> list[dict[str, Any]]:
+    return [
+        {"index": index}
+        | ({"text": body.texts[index]} if body.return_text else {})
+        | {"score": rewards.totals[index]}
+        for index in rewards.best_first
+    ]
 
 
 def _read(kind: type[Any], body: dict[str, Any]) -> Any:
