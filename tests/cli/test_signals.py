@@ -23,8 +23,9 @@ PATIENCE = 600  # seconds of a machine that others use too
 SEARCH = textwrap.dedent(
     """
     import signal, sys
-    # A process started in the background of a shell may inherit an ignored SIGINT.
+    # A process started in the background of a shell may inherit that these are ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     import torch
     from stepscore.cli import main, models
     from stepscore.jobs.search import Models
