@@ -180,7 +180,8 @@ def test_a_bad_record_stops_or_is_skipped(
     place = f"stepscore {command}: error: {tmp_path / 'in.jsonl'}:2: "
     assert code == 2
     assert printed.out == ""
-    *kept, told = printed.err.splitlines()
+    *before, told = printed.err.splitlines()
+    kept = [line for line in before if line != "loading the PRM m ..."]  # on a slow machine
     assert told.startswith(place)
     assert message in told
     # A known id ends the chunk before it, and what is finished is kept.
