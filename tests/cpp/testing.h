@@ -48,8 +48,8 @@ inline std::vector<std::string> levels() {
   return usable;
 }
 
-// Calls body(description) at every level with 1, 2, 3 and 7 threads; under the thread sanitizer with
-// 3 alone, because one thread races with none and a level with no other.
+// Calls body(description) at every level with 1, 2, 3 and 7 threads; under the thread sanitizer
+// with 3 alone, because one thread races with none and a level with no other.
 template <class Body>
 void for_each_setting(Body body) {
 #if defined(__SANITIZE_THREAD__)
