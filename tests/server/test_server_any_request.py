@@ -54,12 +54,17 @@ texts = st.one_of(
     st.text("0123456789+-=?\n ", max_size=12),
     st.text(max_size=8),
     st.sampled_from(["", " ", "\x00", "\ud800", "<eos>", "<pad>", WHOLE, "A:", "#", "1" * 3000]),
+    st.sampled_from(["\n" * 50, "1+2=3" * 300, "\\boxed{" * 500, "NaN", "../../etc/passwd"]),
+    # Words of options, and rules with arguments.
+    st.sampled_from(["prod", "steps", "drop", "keep", "propagate", "pareto", "weighted:a=b"]),
+    st.sampled_from(["softmax_weighted:temperature=0", "softmax_weighted:temperature=nan"]),
 )
+fields_of_others = st.sampled_from(["truncation", "on_bad", "nan", "special_tokens", "how"])
 leaves = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
-    st.sampled_from([0, -1, 1, 2**63, -(2**70), 10**30, 1e308, -0.0, math.nan, math.inf]),
+    st.sampled_from([0, -1, 1, 2**63, -(2**70), 10**400, 1e308, -0.0, math.nan, math.inf]),
     st.floats(),
     texts,
 )
@@ -85,11 +90,11 @@ def spoiled(draw, value):
         if action == 1 and fields:
             del fields[draw(st.sampled_from(sorted(fields)))]
         if action == 2:
-            fields[draw(texts)] = draw(junk)
+            fields[draw(texts | fields_of_others)] = draw(junk)
         return fields
     if isinstance(value, list):
         items = [draw(spoiled(each)) for each in value]
-        return items * draw(st.sampled_from([0, 2, 3])) if action == 1 else items
+        return items * draw(st.sampled_from([0, 2, 3, 70])) if action == 1 else items
     if isinstance(value, str) and action == 1:
         return value + draw(texts)
     return value
