@@ -76,3 +76,15 @@ def load_mortal(log: str, device: str) -> Mortal:
     if device == "gone":
         os.kill(os.getpid(), signal.SIGKILL)
     return Mortal(log=log)
+
+
+def records(count: int, **special: str) -> list[dict[str, Any]]:
+    """Problems of two candidates; some say what a number of theirs is told."""
+    return [
+        {
+            "id": at,
+            "problem": f"problem {at}",
+            "candidates": [special.get(f"at_{at}", f"step {at} @0.{at % 9}"), "A: 1 @0.5"],
+        }
+        for at in range(count)
+    ]

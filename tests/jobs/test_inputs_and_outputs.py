@@ -170,6 +170,15 @@ def test_a_part_of_a_pipe_and_one_that_is_none(
     assert "--shard: expected files on a disk" in capsys.readouterr().err
 
 
+def in_parts(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """Write an output again, as a folder of a few parts; give it, and the command."""
+    monkeypatch.setattr(folder, "PART_BYTES", len(out.read_bytes()) // 3)
+    parts = tmp_path / "parts"
+    command = ["vote", str(tmp_path / "in.jsonl"), "-o", f"{parts}/", "--chunk-size", "4"]
+    assert main(command) == 0
+    return parts, command
+
+
 def test_a_folder_of_parts(
     plain: tuple[Path, str],
     tmp_path: Path,
@@ -177,10 +186,7 @@ def test_a_folder_of_parts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out, table = plain
-    monkeypatch.setattr(folder, "PART_BYTES", len(out.read_bytes()) // 3)
-    parts = tmp_path / "parts"
-    command = ["vote", str(tmp_path / "in.jsonl"), "-o", f"{parts}/", "--chunk-size", "4"]
-    assert main(command) == 0
+    parts, command = in_parts(out, tmp_path, monkeypatch)
     assert capsys.readouterr().out == table
     names = [f"part-{number:05}.jsonl" for number in range(4)]
     assert sorted(path.name for path in parts.iterdir()) == ["manifest.json", *names[:-1]] or (
@@ -226,10 +232,7 @@ def test_a_folder_that_lacks_a_part_is_no_input(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out, table = plain
-    monkeypatch.setattr(folder, "PART_BYTES", len(out.read_bytes()) // 3)
-    parts = tmp_path / "parts"
-    command = ["vote", str(tmp_path / "in.jsonl"), "-o", f"{parts}/", "--chunk-size", "4"]
-    assert main(command) == 0
+    parts, command = in_parts(out, tmp_path, monkeypatch)
     part = parts / "part-00001.jsonl"
     lines = part.read_bytes().splitlines(keepends=True)
     size = sum(map(len, lines))

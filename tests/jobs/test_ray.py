@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from worker_models import load_mortal, load_mortal_lab
+from worker_models import load_mortal, load_mortal_lab, records
 
 from stepscore.cli.main import main
 from stepscore.errors import InputError
@@ -51,18 +51,6 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def workers(here: None, log: Path) -> RayWorkers:
     return RayWorkers(partial(load_mortal, str(log)), actors=2)
-
-
-def records(count: int, **special: str) -> list[dict[str, Any]]:
-    """Problems of two candidates; some say what a number of theirs is told."""
-    return [
-        {
-            "id": at,
-            "problem": f"problem {at}",
-            "candidates": [special.get(f"at_{at}", f"step {at} @0.{at % 9}"), "A: 1 @0.5"],
-        }
-        for at in range(count)
-    ]
 
 
 @pytest.mark.parametrize("deed", ["step @0.4", "killed once @0.4"])

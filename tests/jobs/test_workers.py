@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from fake_model import read
-from worker_models import load_mortal
+from worker_models import load_mortal, records
 
 from stepscore import jobs
 from stepscore.cli.main import main
@@ -25,18 +25,6 @@ from stepscore.jobs.run import rerank_file, score_file
 from stepscore.jobs.workers import Workers
 
 Write = Callable[..., str]
-
-
-def records(count: int, **special: str) -> list[dict[str, Any]]:
-    """Problems of two candidates; some say what a number of theirs is told."""
-    return [
-        {
-            "id": at,
-            "problem": f"problem {at}",
-            "candidates": [special.get(f"at_{at}", f"step {at} @0.{at % 9}"), "A: 1 @0.5"],
-        }
-        for at in range(count)
-    ]
 
 
 @pytest.fixture

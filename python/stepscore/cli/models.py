@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import stepscore
-from stepscore.cli.options import positive, unescaped
+from stepscore.cli.options import positive, refuse_any, unescaped
 from stepscore.cli.policy_options import is_url
 from stepscore.cli.ray_options import add_engine, on_cluster, ray_workers, refuse_cluster
 from stepscore.cli.recipe_options import add_recipe, names_recipe_argument, recipe_of
@@ -194,14 +194,12 @@ def load_prm_on_devices(arguments: argparse.Namespace) -> ProcessRewardModel | M
         ),
         "an empty name among them": not all(devices),
     }
-    for got, is_so in refused.items():
-        if is_so:
-            raise InputError(
-                "one device, or several with a model that a process can load on each",
-                got=got,
-                advice="name one device, or leave that out",
-                argument=Argument("device", arguments.device),
-            )
+    refuse_any(
+        refused,
+        expected="one device, or several with a model that a process can load on each",
+        advice="name one device, or leave that out",
+        argument=Argument("device", arguments.device),
+    )
     return Workers(partial(_load_on, arguments), tuple(devices))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from stepscore.cli.spelling import flag_of
@@ -353,3 +353,20 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}")
     return number
+
+
+def refuse_any(
+    refused: Mapping[str, bool], *, expected: str, advice: str, argument: Argument
+) -> None:
+    """Refuse the first of some things that cannot stand together with an option.
+
+    Args:
+        refused: what was got, and whether it was.
+        expected, advice, argument: of the error.
+
+    Raises:
+        InputError: one of them was.
+    """
+    for got, is_so in refused.items():
+        if is_so:
+            raise InputError(expected, got=got, advice=advice, argument=argument)

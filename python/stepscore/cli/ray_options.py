@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stepscore.cli.options import positive
+from stepscore.cli.options import positive, refuse_any
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.ray import RayWorkers
 
@@ -108,14 +108,12 @@ def ray_workers(
         "a device map, which places one model": arguments.device_map is not None,
         "a model that writes its verdicts, at a server or on one device": generative,
     }
-    for got, is_so in refused.items():
-        if is_so:
-            raise InputError(
-                "a model that a worker can load on what Ray gives it",
-                got=got,
-                advice="leave that out",
-                argument=Argument("engine", arguments.engine),
-            )
+    refuse_any(
+        refused,
+        expected="a model that a worker can load on what Ray gives it",
+        advice="leave that out",
+        argument=Argument("engine", arguments.engine),
+    )
     names = {"model": arguments.model, "base": arguments.base}
     return RayWorkers(
         load,

@@ -8,6 +8,7 @@ import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,31 @@ class Worker(Protocol):
             InputError: it cannot.
         """
         ...
+
+    def end(self) -> None:
+        """End, whatever it does."""
+        ...
+
+
+@contextmanager
+def ending(workers: Sequence[Worker]) -> Iterator[Callable[[ModelFacts], Pool]]:
+    """Let workers be started one by one, and end all that were when the pool of them is done.
+
+    Gives what makes their pool, once all have loaded the model.
+    """
+    pools: list[Pool] = []
+
+    def pool(facts: ModelFacts) -> Pool:
+        pools.append(Pool(workers, facts))
+        return pools[-1]
+
+    try:
+        yield pool
+    finally:
+        for worker in workers:
+            worker.end()
+        for each in pools:
+            each.close()
 
 
 class Pool:

@@ -24,8 +24,8 @@ from stepscore.credentials import described
 from stepscore.errors import Argument, InputError
 from stepscore.jobs.pool import (
     Events,
-    Pool,
     as_measured,
+    ending,
     place_of,
 )
 from stepscore.jobs.ray_actor import Actor, Job
@@ -100,8 +100,7 @@ class RayWorkers:
             count = self.actors or self._room(ray, gpus)
             job = Job(self.load, scoring, version, os.getcwd(), self.paths, self.cpus, gpus)
             workers: list[_Worker] = []
-            pool: Pool | None = None
-            try:
+            with ending(workers) as pool_for:
                 workers += [_Worker(ray, job) for _ in range(count)]
                 first, *others = workers
                 facts = first.begin({}, None)
@@ -110,13 +109,7 @@ class RayWorkers:
                     worker.load_meanwhile(environment)
                 for worker in others:
                     worker.begin(environment, first)
-                pool = Pool(workers, facts)
-                yield pool
-            finally:
-                for worker in workers:
-                    worker.end()
-                if pool is not None:
-                    pool.close()
+                yield pool_for(facts)
 
     def _gpus(self, ray: Any) -> float:
         if self.gpus is not None:

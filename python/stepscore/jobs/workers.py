@@ -18,8 +18,8 @@ from stepscore.errors import Argument, InputError
 from stepscore.jobs.pool import (
     TOKENIZERS,
     Events,
-    Pool,
     as_measured,
+    ending,
     events_of,
     place_of,
     sendable,
@@ -65,9 +65,8 @@ class Workers:
             InputError: a model that cannot be loaded.
         """
         workers: list[_Worker] = []
-        pool: Pool | None = None
         start = partial(_Worker, self.load, scoring, version, len(self.devices))
-        try:
+        with ending(workers) as pool_for:
             threads = str(max(1, _cores() // len(self.devices)))
             environment = {TOKENIZERS: os.environ.get(TOKENIZERS, threads)}
             workers.append(start(self.devices[0], environment))
@@ -76,13 +75,7 @@ class Workers:
             workers += [start(device, environment) for device in self.devices[1:]]
             for worker in workers[1:]:
                 worker.facts()
-            pool = Pool(workers, facts)
-            yield pool
-        finally:
-            for worker in workers:
-                worker.end()
-            if pool is not None:
-                pool.close()
+            yield pool_for(facts)
 
 
 class _Worker:
