@@ -165,12 +165,12 @@ def test_a_signal_keeps_what_is_finished_and_says_so(
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 128 + number
     assert re.fullmatch(
-        r"3,00[0-9] candidates are kept in out.jsonl.shards; type the same command to go on\n"
+        r"1,00[0-9] candidates are kept in out.jsonl.shards; type the same command to go on\n"
         "stepscore vote: stopped; no output was written\n",
         errors,
     )
     done = begin(tmp_path, 0)
-    assert re.match(r"goes on behind 3,00[0-9] candidates \([0-9]+% of the input\)", done.stderr)
+    assert re.match(r"goes on behind 1,00[0-9] candidates \([0-9]+% of the input\)", done.stderr)
     results(tmp_path, done)
 
 
