@@ -127,6 +127,19 @@ def lines(seed: int) -> list[Any]:
     return [stepscore.result_lines(of_records, ["{}"] * len(of_records), candidates)]
 
 
+def scans_of_tokens(seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    offsets = ragged(rng)
+    rewards, values = rng.normal(size=(2, offsets[-1]))
+    rows: dict[str, Any] = {"mask": rng.random(offsets[-1]) < 0.8, "offsets": offsets}
+    return [
+        stepscore.discounted_return(rewards, gamma=0.9, **rows),
+        *stepscore.gae(rewards, values, gamma=0.9, lam=rng.random(300), **rows),
+        stepscore.min_return(rewards, **rows),
+        stepscore.td_targets(rewards, values, n=3, gamma=0.9, **rows),
+    ]
+
+
 def tries(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -188,6 +201,7 @@ CALLS: dict[str, Callable[[int], list[Any]]] = {
     "tree_search": trees,
     "record_scan": scans,
     "result_lines": lines,
+    "returns": scans_of_tokens,
 }
 
 

@@ -19,6 +19,7 @@ ACTIVATIONS: tuple[str, ...]
 AGGREGATIONS: tuple[str, ...]
 GATE_ACTIVATIONS: tuple[str, ...]
 INNER_ACTIVATIONS: tuple[str, ...]
+MASK_POLICIES: tuple[str, ...]
 NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
 SELECTION_DEFAULTS: dict[str, Any]
@@ -190,6 +191,52 @@ def result_lines(
     tied: TensorView | None,
     margin: TensorView | None,
 ) -> bytes: ...
+def discounted_return(
+    rewards: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def min_return(
+    rewards: TensorView,
+    step_mask: TensorView | None,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    empty: float | None,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def gae(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    lam: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    advantages: TensorView,
+    returns: TensorView,
+    queue: Queue,
+) -> None: ...
+def td_targets(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    n: int,
+    gamma: float | TensorView,
+    low: float,
+    high: float,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
 
 class Selection:
     """What tells one Monte Carlo tree search from another."""

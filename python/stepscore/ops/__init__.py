@@ -16,6 +16,7 @@ from stepscore.ops.path_attention import path_attention
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.record_scan import scan_records
 from stepscore.ops.result_lines import result_lines
+from stepscore.ops.returns import discounted_return, gae, min_return, td_targets
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
 from stepscore.ops.value_head import mlp_head, value_head
@@ -29,12 +30,15 @@ __all__ = [
     "VoteResult",
     "aggregate",
     "answer_keys",
+    "discounted_return",
     "drop_duplicates",
     "effective_sample_size",
     "extract_answers",
     "find_steps",
+    "gae",
     "gated_activation",
     "group_answers",
+    "min_return",
     "mlp_head",
     "path_attention",
     "rebase_allotment",
@@ -42,6 +46,7 @@ __all__ = [
     "resample",
     "result_lines",
     "scan_records",
+    "td_targets",
     "tempering",
     "top_k",
     "value_head",

@@ -19,6 +19,7 @@ from stepscore.reference.path_attention import path_attention
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.record_scan import scan_records
 from stepscore.reference.result_lines import result_lines
+from stepscore.reference.returns import discounted_return, gae, min_return, td_targets
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.tree_search import TreeSearch
 from stepscore.reference.value_head import mlp_head, value_head
@@ -31,12 +32,15 @@ __all__ = [
     "VoteResult",
     "aggregate",
     "answer_keys",
+    "discounted_return",
     "drop_duplicates",
     "effective_sample_size",
     "extract_answers",
     "find_steps",
+    "gae",
     "gated_activation",
     "group_answers",
+    "min_return",
     "mlp_head",
     "path_attention",
     "rebase_allotment",
@@ -44,6 +48,7 @@ __all__ = [
     "resample",
     "result_lines",
     "scan_records",
+    "td_targets",
     "tempering",
     "top_k",
     "value_head",
