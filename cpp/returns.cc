@@ -13,17 +13,6 @@ namespace {
 
 constexpr double kOfAToken = 2.5;  // nanoseconds
 
-const char* name_of(ScanKind kind) {
-  switch (kind) {
-    case ScanKind::kDiscounted:
-      return "discounted_return";
-    case ScanKind::kAdvantage:
-      return "gae";
-    default:
-      return "min_return";
-  }
-}
-
 // How the caller finds token t of a row: [row, t], or [index] in packed arrays.
 std::string place(const TokenRows& rows, int64_t row, int64_t t) {
   if (rows.offsets == nullptr) return message("[", row, ", ", t, "]");

@@ -22,6 +22,7 @@ void bind_aggregate(py::module_& module);
 void bind_answer_key(py::module_& module);
 void bind_frontier(py::module_& module);
 void bind_gated_activation(py::module_& module);
+void bind_group_advantage(py::module_& module);
 void bind_path_attention(py::module_& module);
 void bind_prefix_trie(py::module_& module);
 void bind_record_scan(py::module_& module);

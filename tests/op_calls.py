@@ -54,6 +54,10 @@ def inputs() -> dict[str, dict[str, np.ndarray]]:
             "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
             "offsets": offsets,
         },
+        "group_advantage": {
+            "rewards": normal(8),
+            "groups": np.array([0, 1, 0, 2, 1, 1, 0, 2]),
+        },
         "find_steps": {
             "token_ids": np.array([1, 9, 1, 9, 1, 1, 9, 9]),
             "offsets": offsets,

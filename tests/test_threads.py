@@ -140,6 +140,15 @@ def scans_of_tokens(seed: int) -> list[Any]:
     ]
 
 
+def comparisons(seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    rewards, groups = rng.normal(size=2000), rng.integers(0, 300, 2000)
+    return [
+        stepscore.group_advantage(rewards, groups, scale=scale)
+        for scale in ("std", "leave_one_out", "batch", "batch_centred", "none")
+    ]
+
+
 def tries(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -202,6 +211,7 @@ CALLS: dict[str, Callable[[int], list[Any]]] = {
     "record_scan": scans,
     "result_lines": lines,
     "returns": scans_of_tokens,
+    "group_advantage": comparisons,
 }
 
 

@@ -92,30 +92,73 @@ inline void turn_out(const ScanTile<T>& tile, int64_t most, T* const* ends) {
   }
 }
 
-// The mask of the numbers from `first` on, as zeros and ones that end at `end`; whether all of them
-// are that.
-template <class M, class T>
-inline bool read_ones(const void* data, int64_t first, int64_t count, T* end) {
+// Zeros and ones of kScanBlock tokens, the last one first: byte i of a word is that of lane i.
+struct alignas(64) MaskTile {
+  uint64_t at[kScanBlock];
+
+  inline __attribute__((always_inline)) Integers load(int64_t s) const {
+    static constexpr int64_t kByteOfLane[kScanLanes] = {
+        0xffll,       0xffll << 8,  0xffll << 16, 0xffll << 24,
+        0xffll << 32, 0xffll << 40, 0xffll << 48, static_cast<int64_t>(0xffull << 56)};
+    const Integers bytes = Integers::all(static_cast<int64_t>(at[s])) & Integers::load(kByteOfLane);
+    Integers out;
+    for (int i = 0; i < Integers::kParts; ++i) out.part[i] = bytes.part[i] != 0;
+    return out;
+  }
+};
+
+// As the turn of a Square, of bytes: by scalar instructions, for which the scan leaves room.
+inline void turn_in(const uint8_t* const* ends, int64_t most, MaskTile& tile) {
+  constexpr uint64_t kKept[] = {0, 0x00ff00ff00ff00ff, 0x0000ffff0000ffff, 0, 0x00000000ffffffff};
+  for (int64_t s = 0; s < most; s += 8) {
+    uint64_t word[8];
+    for (int i = 0; i < 8; ++i) __builtin_memcpy(&word[i], ends[i] - s - 8, 8);
+    for (int apart = 4; apart >= 1; apart /= 2) {
+      for (int i = 0; i < 8; ++i) {
+        if ((i & apart) != 0) continue;
+        const uint64_t moved = ((word[i] >> (8 * apart)) ^ word[i + apart]) & kKept[apart];
+        word[i + apart] ^= moved;
+        word[i] ^= moved << (8 * apart);
+      }
+    }
+    for (int i = 0; i < 8; ++i) tile.at[s + 7 - i] = word[i];
+  }
+}
+
+// The mask of the numbers from `first` on, as bytes of zeros and ones; whether all of them are
+// that.
+template <class M>
+inline bool read_ones(const void* data, int64_t first, int64_t count, uint8_t* ones) {
   const M* mask = static_cast<const M*>(data) + first;
   int wrong = 0;
   for (int64_t i = 0; i < count; ++i) {
     wrong |= (mask[i] != M(1)) & (mask[i] != M(0));
-    end[i - count] = static_cast<T>(mask[i]);
+    ones[i] = mask[i] == M(1) ? 1 : 0;
   }
   return wrong == 0;
 }
-template <class T>
-inline bool read_mask(const TokenMask& mask, int64_t first, int64_t count, T* end) {
+inline bool read_mask(const TokenMask& mask, int64_t first, int64_t count, uint8_t* ones) {
   switch (mask.dtype) {
     case DType::kBool:
-      return read_ones<uint8_t>(mask.data, first, count, end);
+      return read_ones<uint8_t>(mask.data, first, count, ones);
     case DType::kInt64:
-      return read_ones<int64_t>(mask.data, first, count, end);
+      return read_ones<int64_t>(mask.data, first, count, ones);
     case DType::kFloat32:
-      return read_ones<float>(mask.data, first, count, end);
+      return read_ones<float>(mask.data, first, count, ones);
     default:
-      return read_ones<double>(mask.data, first, count, end);
+      return read_ones<double>(mask.data, first, count, ones);
   }
+}
+
+// Whether all bytes of a block are 0 or 1.
+inline __attribute__((always_inline)) bool are_ones(const uint8_t* block) {
+  uint64_t all = 0;
+  for (int64_t i = 0; i < kScanBlock; i += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, block + i, 8);
+    all |= word;
+  }
+  return (all & ~0x0101010101010101ull) == 0;
 }
 
 // The rows that stand in the lanes, and what they carry.
@@ -149,16 +192,27 @@ struct alignas(64) Blocks {
       for (int64_t i = 1; i <= count; ++i) own[lane][kScanBlock - i] = end[-i];
     }
   }
-  // A row whose mask is neither 0 nor 1 is at fault.
+};
+
+// The same of a mask. A row whose mask is neither 0 nor 1 is at fault.
+struct alignas(64) MaskBlocks {
+  uint8_t own[kScanLanes][kScanBlock];
+  const uint8_t* ends[kScanLanes];
+
   template <class Refuse>
   void take(const TokenMask& mask, const TokenRows& rows, const ScanLanes& lanes, Refuse refuse) {
     for (int lane = 0; lane < kScanLanes; ++lane) {
-      const int64_t count = lanes.count[lane];
-      ends[lane] = own[lane] + kScanBlock;
-      for (int64_t i = lanes.unread; i < kScanBlock - count; ++i) own[lane][i] = T(0);
-      const int64_t row = lanes.row[lane];
+      const int64_t row = lanes.row[lane], count = lanes.count[lane];
       const int64_t first = row_begin(rows, mask.stride, row) + lanes.left[lane] - count;
-      if (!read_mask(mask, first, count, own[lane] + kScanBlock)) refuse(row);
+      if (mask.dtype == DType::kBool && count == kScanBlock) {
+        const uint8_t* block = static_cast<const uint8_t*>(mask.data) + first;
+        ends[lane] = block + kScanBlock;
+        if (!are_ones(block)) refuse(row);
+        continue;
+      }
+      ends[lane] = own[lane] + kScanBlock;
+      for (int64_t i = lanes.unread; i < kScanBlock - count; ++i) own[lane][i] = 0;
+      if (!read_mask(mask, first, count, own[lane] + kScanBlock - count)) refuse(row);
     }
   }
 };
@@ -191,8 +245,10 @@ int64_t scan_range(const ReturnScan<T>& scan, int64_t begin, int64_t end) {
   // Numbers that are not read count as 0.
   constexpr bool kUnread = kPolicy == MaskPolicy::kCarry || kPolicy == MaskPolicy::kZero;
   const Reals zero = Reals::all(0.0), empty = Reals::all(scan.empty);
-  ScanTile<T> rewards, values, ones, ends, out, returns;
+  ScanTile<T> rewards, values, out, returns;
+  MaskTile ones, ends;
   Blocks<T> blocks;
+  MaskBlocks masks;
   ScanLanes lanes{};
   int64_t next = begin, fault = -1;
   const auto refuse = [&](int64_t row) { fault = fault < 0 || row < fault ? row : fault; };
@@ -222,19 +278,19 @@ int64_t scan_range(const ReturnScan<T>& scan, int64_t begin, int64_t end) {
       turn_in(blocks.ends, most, values);
     }
     if (has_mask) {
-      blocks.take(scan.mask, scan.rows, lanes, refuse);
-      turn_in(blocks.ends, most, ones);
+      masks.take(scan.mask, scan.rows, lanes, refuse);
+      turn_in(masks.ends, most, ones);
     }
     if (has_steps) {
-      blocks.take(scan.steps, scan.rows, lanes, refuse);
-      turn_in(blocks.ends, most, ends);
+      masks.take(scan.steps, scan.rows, lanes, refuse);
+      turn_in(masks.ends, most, ends);
     }
     Behind<Reals, Integers> behind{Reals::load(lanes.total), Reals::load(lanes.value),
                                    Integers::load(lanes.step)};
     const Reals gamma = Reals::load(lanes.gamma), decay = Reals::load(lanes.decay);
     Integers bad = Integers::all(0), missing = bad, wrong = bad;
     for (int64_t s = 0; s < most; ++s) {
-      const Integers kept = has_mask ? differ(load_reals(ones.at[s]), zero) : Integers::all(-1);
+      const Integers kept = has_mask ? ones.load(s) : Integers::all(-1);
       Reals reward = load_reals(rewards.at[s]);
       if constexpr (kUnread) reward = select(kept, reward, zero);
       if constexpr (kAdvantage) {
@@ -246,7 +302,7 @@ int64_t scan_range(const ReturnScan<T>& scan, int64_t begin, int64_t end) {
         store_reals(sum, returns.at[s]);
         if constexpr (kPolicy == MaskPolicy::kCarry) bad = bad | differ(sum, sum);
       } else if constexpr (kLeast) {
-        const Integers step = has_steps ? differ(load_reals(ends.at[s]), zero) : kept;
+        const Integers step = has_steps ? ends.load(s) : kept;
         store_reals(least_step(reward, kept, step, empty, zero, behind), out.at[s]);
         wrong = wrong | less(step, kept);
         missing = missing | less(kept, behind.step);

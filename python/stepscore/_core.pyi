@@ -17,12 +17,15 @@ class DeviceError(RuntimeError): ...
 # Names in the order of the core's enumerators, and defaults that Python shares with the core.
 ACTIVATIONS: tuple[str, ...]
 AGGREGATIONS: tuple[str, ...]
+BASELINES: tuple[str, ...]
 GATE_ACTIVATIONS: tuple[str, ...]
 INNER_ACTIVATIONS: tuple[str, ...]
 MASK_POLICIES: tuple[str, ...]
 NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
+SCALES: tuple[str, ...]
 SELECTION_DEFAULTS: dict[str, Any]
+SINGLETONS: tuple[str, ...]
 SOFTMIN_TEMPERATURE: float
 
 class TensorView:
@@ -191,6 +194,20 @@ def result_lines(
     tied: TensorView | None,
     margin: TensorView | None,
 ) -> bytes: ...
+def group_advantage(
+    rewards: TensorView,
+    groups: TensorView,
+    baseline: str,
+    scale: str,
+    ddof: int,
+    eps: float,
+    singleton: str,
+    group_size: int | None,
+    nan: str,
+    differences: TensorView | None,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
 def discounted_return(
     rewards: TensorView,
     mask: TensorView | None,

@@ -4,6 +4,7 @@
 
 #include "queue.h"
 #include "stepscore/aggregate.h"
+#include "stepscore/group_advantage.h"
 #include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
 #include "stepscore/value_head.h"
@@ -38,6 +39,12 @@ void scan_returns(const ReturnScan<T>& scan, const Queue&) {
 template <class T>
 void td_targets(const TargetScan<T>& scan, const Queue&) {
   stepscore::td_targets(scan);
+}
+
+template <class T>
+void group_advantage(const T* rewards, const int64_t* groups, int64_t n,
+                     const GroupOptions& options, double* differences, T* out, const Queue&) {
+  stepscore::group_advantage(rewards, groups, n, options, differences, out);
 }
 
 constexpr int64_t kVoteWorkspace = 0;

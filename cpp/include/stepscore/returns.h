@@ -1,6 +1,5 @@
 // Rewards of tokens -> what follows each of them: the discounted return, the generalised advantage,
 // the least reward to come, the target of n steps.
-// GPU: not yet
 #pragma once
 
 #include <cstdint>
@@ -18,6 +17,13 @@ namespace stepscore {
 enum class MaskPolicy { kCarry, kZero, kNone, kReset };
 
 enum class ScanKind { kDiscounted, kAdvantage, kLeast };
+
+// The op that is called for such a scan.
+constexpr const char* name_of(ScanKind kind) {
+  return kind == ScanKind::kDiscounted  ? "discounted_return"
+         : kind == ScanKind::kAdvantage ? "gae"
+                                        : "min_return";
+}
 
 // All that a scan reads and writes. Everything is accumulated in float64.
 template <class T>  // float or double

@@ -138,6 +138,13 @@ def _td_targets(of: Any, rng: np.random.Generator) -> Any:
     yield of.td_targets(rewards, values, n=3, gamma=0.8, mask=mask, clip=(0, 1))
 
 
+def _group_advantage(of: Any, rng: np.random.Generator) -> Any:
+    rewards, groups = rng.standard_normal(60), rng.integers(0, 20, 60)
+    for baseline in ("mean", "leave_one_out"):
+        for scale in ("std", "leave_one_out", "batch", "batch_centred", "none"):
+            yield of.group_advantage(rewards, groups, baseline=baseline, scale=scale)
+
+
 def _value_head(of: Any, rng: np.random.Generator) -> Any:
     hidden, weight, bias = _normal(rng, 9, 301), _normal(rng, 2, 301) / 16, _normal(rng, 2)
     for activation in ("identity", "sigmoid", "softmax", "difference"):
@@ -294,6 +301,7 @@ CASES: dict[str, Callable[[Any, Any], Iterable[Any]]] = {
     "min_return": _min_return,
     "gae": _gae,
     "td_targets": _td_targets,
+    "group_advantage": _group_advantage,
     "value_head": _value_head,
     "mlp_head": _mlp_head,
     "find_steps": _find_steps,

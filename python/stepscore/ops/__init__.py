@@ -12,6 +12,7 @@ from stepscore.ops.frontier import (
     top_k,
 )
 from stepscore.ops.gated_activation import gated_activation
+from stepscore.ops.group_advantage import group_advantage
 from stepscore.ops.path_attention import path_attention
 from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.record_scan import scan_records
@@ -37,6 +38,7 @@ __all__ = [
     "find_steps",
     "gae",
     "gated_activation",
+    "group_advantage",
     "group_answers",
     "min_return",
     "mlp_head",

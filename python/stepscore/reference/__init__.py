@@ -15,6 +15,7 @@ from stepscore.reference.frontier import (
     top_k,
 )
 from stepscore.reference.gated_activation import gated_activation
+from stepscore.reference.group_advantage import group_advantage
 from stepscore.reference.path_attention import path_attention
 from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.record_scan import scan_records
@@ -39,6 +40,7 @@ __all__ = [
     "find_steps",
     "gae",
     "gated_activation",
+    "group_advantage",
     "group_answers",
     "min_return",
     "mlp_head",
