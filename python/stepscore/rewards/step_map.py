@@ -199,25 +199,29 @@ def step_of_token(places: Int, layout: Layout) -> Int:
     return np.where((step < len(places)) & (end < layout.offsets[1:][layout.row]), step, -1)
 
 
+def read_outside(inputs: Inputs, step: Int, layout: Layout, outside: Outside) -> float:
+    """Read what stands behind the last step; refuse tokens there under ``"error"``."""
+    if outside != "error":
+        return inputs.number("outside", outside)
+    behind: Bool = (step < 0) & layout.mask
+    if behind.any():
+        token = int(np.flatnonzero(behind)[0])
+        row = int(layout.row[token])
+        inputs.fail(
+            "ends",
+            f"a step for every token of rollout {row} with mask 1",
+            got=f"none for token {token - layout.offsets[row]}",
+            advice=("end the last step there, or pass ", Argument("outside", 0.0)),
+        )
+    return 0.0
+
+
 def on_steps(
     inputs: Inputs, advantages: Float, places: Int, layout: Layout, outside: Outside
 ) -> Float:
     """A step advantage on all tokens of its step that the mask leaves."""
     step = step_of_token(places, layout)
-    behind: Bool = (step < 0) & layout.mask
-    if outside == "error":
-        if behind.any():
-            token = int(np.flatnonzero(behind)[0])
-            row = int(layout.row[token])
-            inputs.fail(
-                "ends",
-                f"a step for every token of rollout {row} with mask 1",
-                got=f"none for token {token - layout.offsets[row]}",
-                advice=("end the last step there, or pass ", Argument("outside", 0.0)),
-            )
-        fill = 0.0
-    else:
-        fill = inputs.number("outside", outside)
+    fill = read_outside(inputs, step, layout, outside)
     spread_out = np.append(advantages, fill)[step]
     return np.where(layout.mask, spread_out, 0.0)
 
