@@ -203,9 +203,14 @@ class Inputs:
 
     # --- out --------------------------------------------------------------------------------
 
-    def result(self, array: NDArray[Any]) -> Any:
-        """Give an array of the caller's framework; floats as float64 only if they came so."""
-        if array.dtype == np.float64 and not self._wide:
+    def result(self, array: NDArray[Any], *, wide: bool = False) -> Any:
+        """Give an array of the caller's framework.
+
+        Args:
+            array: the result.
+            wide: keeps float64 also where no float64 was read, such as of counts and verdicts.
+        """
+        if array.dtype == np.float64 and not (wide or self._wide):
             array = array.astype(np.float32)
         array = np.ascontiguousarray(array)
         return array if self._tensor is None else sys.modules["torch"].from_numpy(array)
