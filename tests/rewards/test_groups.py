@@ -16,11 +16,9 @@ from stepscore.rewards.methods.groups import (
     grpo,
     grpo_passk,
     opo,
-    outcome_shares,
     rloo,
-    step_grpo,
-    step_scores_in_group,
 )
+from stepscore.rewards.methods.step_groups import outcome_shares, step_grpo, step_scores_in_group
 
 ONE, FOUR = [1.0, 0.0, 0.0, 1.0], [0, 0, 0, 0]
 STEPS, CUTS = [0.2, 0.8, 0.5, 0.1, 0.9], [0, 2, 5]

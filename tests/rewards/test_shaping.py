@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 from ragged_rollouts import SEEDS, close, rollouts, six
 
+from stepscore.rewards.methods.progress import mrt, mrt_termination, pav, pbrs, progress
 from stepscore.rewards.methods.shaping import (
     clip,
     clip_delta,
     delta,
     math_shepherd,
-    mrt,
-    mrt_termination,
-    pav,
-    pbrs,
-    progress,
     red,
     spa,
 )
