@@ -93,6 +93,11 @@ class Inputs:
         check_shape(self.method, argument, array, n, like)
         return self._as_bools(argument, array)
 
+    def verdicts(self, argument: str, value: Any) -> Bool:
+        """Read what is true or false, in any type, ``[of each, of each]``."""
+        array = self.reals(argument, value, ndim=2)
+        return self._as_bools(argument, array)
+
     def steps(self, values: Any, offsets: Any) -> tuple[Float, Int]:
         """Read one number for each step; without offsets, `StepScores`."""
         if offsets is None:

@@ -32,7 +32,7 @@ def leave_one_out(rewards: Float, groups: Int, singleton: Singleton) -> Float:
 def group_sums(values: Float, groups: Int) -> Float:
     """The sum of each one's group, ``[n]``."""
     _, group = np.unique(groups, return_inverse=True)
-    return np.bincount(group, values)[group] if len(values) else values
+    return np.asarray(np.bincount(group, values), np.float64)[group] if len(values) else values
 
 
 def group_sizes(groups: Int) -> Int:

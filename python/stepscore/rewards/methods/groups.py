@@ -197,7 +197,7 @@ def gpg(rewards: Any, groups: Any, *, f_norm: float = 1.0, singleton: Singleton 
     f_norm = inputs.number("f_norm", f_norm)
     if f_norm <= 0:
         inputs.fail("f_norm", "a number above 0", got=f"{f_norm:g}")
-    alpha = len(outcomes) / max(np.count_nonzero(outcomes), 1)
+    alpha = len(outcomes) / max(int(np.count_nonzero(outcomes)), 1)
     centred = group_advantage(outcomes, members, scale="none", singleton=singleton)
     return inputs.result(alpha * np.asarray(centred) / f_norm)
 

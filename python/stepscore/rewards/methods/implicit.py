@@ -248,7 +248,7 @@ def _of_steps(q: Float, places: Int, layout: Layout) -> Float:
     """The sum of each step's tokens; the mask has made the others 0."""
     step = step_of_token(places, layout)
     inside = step >= 0
-    return np.bincount(step[inside], q[inside], len(places))
+    return np.asarray(np.bincount(step[inside], q[inside], len(places)), np.float64)
 
 
 def _until(of_steps: Float, offsets: Int) -> Float:

@@ -183,5 +183,5 @@ def _of_others(means: Float, groups: Int, singleton: Alone) -> tuple[Float, Floa
 
 
 def _returns(rewards: Float, gamma: float, layout: Layout) -> Float:
-    given = {"gamma": gamma, "mask": layout.mask, "offsets": layout.offsets}
-    return np.asarray(discounted_return(rewards, **given))
+    returns = discounted_return(rewards, gamma=gamma, mask=layout.mask, offsets=layout.offsets)
+    return np.asarray(returns)

@@ -240,7 +240,7 @@ def math_shepherd(
 def _telescoped(rewards: Float, offsets: Int) -> Float:
     counts = np.diff(offsets)
     last = (offsets[1:] - 1)[counts > 0]
-    out = rewards - np.append(rewards[1:], 0.0) if len(rewards) else rewards.copy()
+    out: Float = rewards - np.append(rewards[1:], 0.0) if len(rewards) else rewards.copy()
     before_last = (offsets[1:] - 2)[counts > 1]
     out[before_last] = rewards[before_last]
     out[last] = 0.0
