@@ -31,7 +31,7 @@ enum class Shaping {
 struct ShapingOptions {
   double eta = 0.0;
   double gamma = 1.0;
-  RowNumbers boundary;
+  RowNumbers boundary{0.0, nullptr};
   bool propagate_nan = false;
 };
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stepscore.arrays import Call, DeviceError
 from stepscore.arrays.types import HostArray, Real, Tensor, TensorLike
-from stepscore.ops.group_advantage import Baseline, Singleton
+from stepscore.ops.group_advantage_arguments import Baseline, Singleton
 from stepscore.ops.returns_arguments import NanPolicy, Reals, shares_of, view_of_shares
 from stepscore.ops.reward_shaping_arguments import (
     GateOptions,

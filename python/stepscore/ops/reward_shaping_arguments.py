@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 from stepscore import _core
-from stepscore.ops.group_advantage import Baseline, Singleton
+from stepscore.ops.group_advantage_arguments import Baseline, Singleton
 from stepscore.ops.returns_arguments import NanPolicy
 
 Shaping: TypeAlias = Literal["clip", "delta", "potential", "progress"]
