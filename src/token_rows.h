@@ -56,27 +56,33 @@ inline TokenMask check_mask(const char* op, const char* argument,
   return {mask->data, mask->dtype, row_stride(*mask)};
 }
 
-// A number in [0, 1] for all rows, or one for each. Those of a GPU are checked there.
+// A number for all rows, or one for each.
 using NumberOrRows = std::variant<double, TensorView>;
 
-inline RowNumbers check_shares(const char* op, const char* argument, const NumberOrRows& given,
-                               int64_t rows) {
-  const auto lies_within = [&](double share, const std::string& which) {
-    check(share >= 0.0 && share <= 1.0, op, argument, which, " must lie in [0, 1]; got ", share);
-  };
-  if (const double* share = std::get_if<double>(&given)) {
-    lies_within(*share, "");
-    return {*share, nullptr};
-  }
+inline RowNumbers check_row_numbers(const char* op, const char* argument, const NumberOrRows& given,
+                                    int64_t rows, const char* item) {
+  if (const double* number = std::get_if<double>(&given)) return {*number, nullptr};
   const TensorView& view = std::get<TensorView>(given);
   check_view(op, argument, view, 1, {DType::kFloat64});
   check(view.shape[0] == rows, op, argument, " must be a number, or have shape [", rows,
-        "], one for each row; got ", shape_of(view));
-  const double* each = pointer<const double>(view);
+        "], one for each ", item, "; got ", shape_of(view));
+  return {1.0, pointer<const double>(view)};
+}
+
+// The same, of numbers in [0, 1]. Those of a GPU are checked there.
+inline RowNumbers check_shares(const char* op, const char* argument, const NumberOrRows& given,
+                               int64_t rows) {
+  const RowNumbers shares = check_row_numbers(op, argument, given, rows, "row");
+  const auto lies_within = [&](double share, const std::string& which) {
+    check(share >= 0.0 && share <= 1.0, op, argument, which, " must lie in [0, 1]; got ", share);
+  };
+  if (shares.each == nullptr) lies_within(shares.value, "");
   if constexpr (backend::kOnHost) {
-    for (int64_t row = 0; row < rows; ++row) lies_within(each[row], message("[", row, "]"));
+    for (int64_t row = 0; shares.each != nullptr && row < rows; ++row) {
+      lies_within(shares.each[row], message("[", row, "]"));
+    }
   }
-  return {1.0, each};
+  return shares;
 }
 
 using Optional = std::optional<TensorView>;

@@ -16,7 +16,7 @@ from same_bits import bits, bits_everywhere
 
 import stepscore
 from stepscore import reference
-from stepscore.ops.group_advantage import BASELINES, SCALES, SINGLETONS
+from stepscore.ops.group_advantage_arguments import BASELINES, SCALES, SINGLETONS
 
 NAN = float("nan")
 ONE, FOUR = [1.0, 0.0, 0.0, 1.0], [0, 0, 0, 0]

@@ -149,6 +149,19 @@ def comparisons(seed: int) -> list[Any]:
     ]
 
 
+def shapes(seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    offsets = ragged(rng)
+    rewards, groups = rng.normal(size=offsets[-1]), rng.integers(0, 40, 300)
+    return [
+        stepscore.softmin_weights(rewards, offsets),
+        stepscore.shape_rewards(rewards, offsets, ["clip", "delta"], eta=0.5),
+        stepscore.gate_rewards(rewards[:600].reshape(300, 2), [0.5]),
+        stepscore.step_group_advantage(rewards, offsets, groups),
+        stepscore.whiten(rewards, offsets=offsets),
+    ]
+
+
 def tries(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -211,6 +224,7 @@ CALLS: dict[str, Callable[[int], list[Any]]] = {
     "record_scan": scans,
     "result_lines": lines,
     "returns": scans_of_tokens,
+    "reward_shaping": shapes,
     "group_advantage": comparisons,
 }
 

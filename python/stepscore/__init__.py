@@ -30,6 +30,7 @@ from stepscore.ops import (
     extract_answers,
     find_steps,
     gae,
+    gate_rewards,
     gated_activation,
     group_advantage,
     group_answers,
@@ -41,11 +42,15 @@ from stepscore.ops import (
     resample,
     result_lines,
     scan_records,
+    shape_rewards,
+    softmin_weights,
+    step_group_advantage,
     td_targets,
     tempering,
     top_k,
     value_head,
     vote,
+    whiten,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +99,7 @@ __all__ = [
     "extract_answers",
     "find_steps",
     "gae",
+    "gate_rewards",
     "gated_activation",
     "group_advantage",
     "group_answers",
@@ -112,11 +118,15 @@ __all__ = [
     "same_answer",
     "scan_records",
     "set_num_threads",
+    "shape_rewards",
+    "softmin_weights",
+    "step_group_advantage",
     "td_targets",
     "tempering",
     "top_k",
     "value_head",
     "vote",
+    "whiten",
 ]
 
 # Scoring needs torch and transformers, which cost seconds to import: only on first use.

@@ -25,8 +25,10 @@ NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
 SCALES: tuple[str, ...]
 SELECTION_DEFAULTS: dict[str, Any]
+SHAPINGS: tuple[str, ...]
 SINGLETONS: tuple[str, ...]
 SOFTMIN_TEMPERATURE: float
+WEIGHTINGS: tuple[str, ...]
 
 class TensorView:
     """A pointer with dtype, shape and strides; whoever makes it keeps the array alive."""
@@ -253,6 +255,52 @@ def td_targets(
     propagate_nan: bool,
     out: TensorView,
     queue: Queue,
+) -> None: ...
+def softmin_weights(
+    rewards: TensorView,
+    offsets: TensorView,
+    temperature: float,
+    propagate_nan: bool,
+    out: TensorView,
+) -> None: ...
+def shape_rewards(
+    rewards: TensorView,
+    offsets: TensorView,
+    how: Sequence[str],
+    eta: float | None,
+    gamma: float,
+    boundary: float | TensorView,
+    propagate_nan: bool,
+    out: TensorView,
+) -> None: ...
+def gate_rewards(
+    rewards: TensorView,
+    thresholds: Sequence[float],
+    strict: bool,
+    propagate_nan: bool,
+    out: TensorView,
+) -> None: ...
+def step_group_advantage(
+    rewards: TensorView,
+    offsets: TensorView,
+    groups: TensorView,
+    weighting: str,
+    baseline: str,
+    scaled: bool,
+    ddof: int | None,
+    eps: float,
+    singleton: str,
+    out: TensorView,
+) -> None: ...
+def whiten(
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    ddof: int,
+    eps: float,
+    keep_mean: bool,
+    statistics: tuple[float, float, float] | None,
+    out: TensorView,
 ) -> None: ...
 
 class Selection:

@@ -34,6 +34,7 @@ def rewards(token_ids: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
 
 
 def advantages(rewards: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    assert_type(stepscore.whiten(rewards, mask), Tensor)
     assert_type(stepscore.group_advantage(rewards[:, 0], [0, 0, 1, 1]), Tensor)
     assert_type(stepscore.discounted_return(rewards, gamma=1.0, mask=mask), Tensor)
     return stepscore.gae(rewards, values, gamma=1.0, lam=torch.ones(len(rewards)), mask=mask)

@@ -145,6 +145,32 @@ def _group_advantage(of: Any, rng: np.random.Generator) -> Any:
             yield of.group_advantage(rewards, groups, baseline=baseline, scale=scale)
 
 
+def _softmin_weights(of: Any, rng: np.random.Generator) -> Any:
+    return [of.softmin_weights(*_segments(rng))]
+
+
+def _shape_rewards(of: Any, rng: np.random.Generator) -> Any:
+    rewards, offsets = _segments(rng)
+    yield of.shape_rewards(rewards, offsets, ["clip", "delta"], eta=0.5)
+    yield of.shape_rewards(rewards, offsets, ["progress", "potential"], gamma=0.9, boundary=0.5)
+
+
+def _gate_rewards(of: Any, rng: np.random.Generator) -> Any:
+    return [of.gate_rewards(_normal(rng, 20, 3), [-0.5, 0.0])]
+
+
+def _step_group_advantage(of: Any, rng: np.random.Generator) -> Any:
+    rewards, offsets = _segments(rng)
+    groups = rng.integers(0, 9, len(offsets) - 1)
+    for weighting in ("step", "trace"):
+        yield of.step_group_advantage(rewards, offsets, groups, weighting=weighting)
+
+
+def _whiten(of: Any, rng: np.random.Generator) -> Any:
+    values, _, mask = _padded(rng)
+    return [of.whiten(values, mask)]
+
+
 def _value_head(of: Any, rng: np.random.Generator) -> Any:
     hidden, weight, bias = _normal(rng, 9, 301), _normal(rng, 2, 301) / 16, _normal(rng, 2)
     for activation in ("identity", "sigmoid", "softmax", "difference"):
@@ -302,6 +328,11 @@ CASES: dict[str, Callable[[Any, Any], Iterable[Any]]] = {
     "gae": _gae,
     "td_targets": _td_targets,
     "group_advantage": _group_advantage,
+    "softmin_weights": _softmin_weights,
+    "shape_rewards": _shape_rewards,
+    "gate_rewards": _gate_rewards,
+    "step_group_advantage": _step_group_advantage,
+    "whiten": _whiten,
     "value_head": _value_head,
     "mlp_head": _mlp_head,
     "find_steps": _find_steps,

@@ -18,6 +18,13 @@ from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.record_scan import scan_records
 from stepscore.ops.result_lines import result_lines
 from stepscore.ops.returns import discounted_return, gae, min_return, td_targets
+from stepscore.ops.reward_shaping import (
+    gate_rewards,
+    shape_rewards,
+    softmin_weights,
+    step_group_advantage,
+    whiten,
+)
 from stepscore.ops.step_boundary import find_steps
 from stepscore.ops.tree_search import TreeSearch
 from stepscore.ops.value_head import mlp_head, value_head
@@ -37,6 +44,7 @@ __all__ = [
     "extract_answers",
     "find_steps",
     "gae",
+    "gate_rewards",
     "gated_activation",
     "group_advantage",
     "group_answers",
@@ -48,9 +56,13 @@ __all__ = [
     "resample",
     "result_lines",
     "scan_records",
+    "shape_rewards",
+    "softmin_weights",
+    "step_group_advantage",
     "td_targets",
     "tempering",
     "top_k",
     "value_head",
     "vote",
+    "whiten",
 ]

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import NDArray
 
-from stepscore import _core
 from stepscore.arrays import Call
 from stepscore.arrays.types import ForeignArray, HostArray, Real, Tensor, TensorLike
+from stepscore.ops.group_advantage_arguments import (
+    Baseline,
+    GroupOptions,
+    NanRewards,
+    Scale,
+    Singleton,
+)
 from stepscore.ops.returns_arguments import Reals
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-Baseline: TypeAlias = Literal["mean", "leave_one_out", "none"]
-BASELINES = cast("tuple[Baseline, ...]", _core.BASELINES)
-
-Scale: TypeAlias = Literal["std", "leave_one_out", "batch", "batch_centred", "none"]
-SCALES = cast("tuple[Scale, ...]", _core.SCALES)
-
-Singleton: TypeAlias = Literal["zero", "reward", "nan", "error"]
-SINGLETONS = cast("tuple[Singleton, ...]", _core.SINGLETONS)
-
-NanRewards: TypeAlias = Literal["error", "propagate", "drop"]
-
-
-class GroupOptions(TypedDict, total=False):
-    """Of `group_advantage`."""
-
-    baseline: Baseline
-    scale: Scale
-    ddof: int
-    eps: float
-    singleton: Singleton
-    group_size: int | None
-    nan: NanRewards
-    stream: Any
 
 
 @overload

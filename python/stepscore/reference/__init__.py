@@ -21,6 +21,13 @@ from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.record_scan import scan_records
 from stepscore.reference.result_lines import result_lines
 from stepscore.reference.returns import discounted_return, gae, min_return, td_targets
+from stepscore.reference.reward_shaping import (
+    gate_rewards,
+    shape_rewards,
+    softmin_weights,
+    step_group_advantage,
+    whiten,
+)
 from stepscore.reference.step_boundary import find_steps
 from stepscore.reference.tree_search import TreeSearch
 from stepscore.reference.value_head import mlp_head, value_head
@@ -39,6 +46,7 @@ __all__ = [
     "extract_answers",
     "find_steps",
     "gae",
+    "gate_rewards",
     "gated_activation",
     "group_advantage",
     "group_answers",
@@ -50,9 +58,13 @@ __all__ = [
     "resample",
     "result_lines",
     "scan_records",
+    "shape_rewards",
+    "softmin_weights",
+    "step_group_advantage",
     "td_targets",
     "tempering",
     "top_k",
     "value_head",
     "vote",
+    "whiten",
 ]
