@@ -89,7 +89,7 @@ def test_steps_against_loops(seed: int, std: str) -> None:
         if std == "equal_trajectory" and len(pool):
             mu = np.mean([np.mean(steps) for steps in group if steps])
             var = np.mean([np.mean((np.array(steps) - mu) ** 2) for steps in group if steps])
-            sigma = np.sqrt(var + 1e-8) + 1e-12
+            sigma = np.sqrt(var) + 1e-12
         elif len(pool) > 1:
             mu, sigma = pool.mean(), pool.std(ddof=1 if std == "sample" else 0) + 1e-12
         own = [(r - mu) / sigma if len(pool) > 1 else 0.0 for r in row]

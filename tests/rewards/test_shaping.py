@@ -27,7 +27,7 @@ def test_published_values() -> None:
     six(clip(PR, ONE, eta=0.5), [0, -0.1, 0])
     six(delta(PR, ONE), [0.5, 0.4, 0])
     six(clip_delta(PR, ONE, eta=0.5), [0.1, -0.1, 0])
-    shaped = pbrs([0.5, 0.8, 0.0], ONE, start=[0.3], gamma=0.9)
+    shaped = pbrs([0.3, 0.5, 0.8], ONE, gamma=0.9)
     six(shaped, [0.15, 0.22, -0.8])
     six((shaped * 0.9 ** np.arange(3)).sum(), -0.3)
 
@@ -79,14 +79,13 @@ def test_differences_of_values(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_potentials(seed: int) -> None:
     case = rollouts(seed)
-    potentials = [[*row[:-1], 0.0] if row else [] for row in case.steps]
-    got = pbrs(flat(potentials), case.offsets, start=case.outcomes, gamma=0.9)
-    for i, row in enumerate(potentials):
+    got = pbrs(case.values, case.offsets, gamma=0.9)
+    for i, row in enumerate(case.steps):
         part = got[case.offsets[i] : case.offsets[i + 1]]
-        states = [case.outcomes[i], *row]
+        states = [*row, 0.0]
         close(part, [0.9 * states[k + 1] - states[k] for k in range(len(row))])
         if row:  # which policy is best does not change
-            assert abs(sum(0.9**k * f for k, f in enumerate(part)) + case.outcomes[i]) < 1e-12
+            assert abs(sum(0.9**k * f for k, f in enumerate(part)) + row[0]) < 1e-12
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -148,8 +147,8 @@ def test_math_shepherd(seed: int) -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"pbrs: values\[1\]: expected potential 0 in the last"):
-        pbrs([0.5, 0.8], [0, 2], start=[0.3], gamma=0.9)
+    with pytest.raises(ValueError, match=r"pbrs: gamma: expected a number of \[0, 1\]; got 2"):
+        pbrs([0.5, 0.8], [0, 2], gamma=2)
     with pytest.raises(ValueError, match=r"start must have shape .1. to match the rollouts"):
         progress([0.5], [0, 1], start=[0.3, 0.3], alpha=1.0)
     with pytest.raises(ValueError, match=r"beta: expected a number of \[0, 1\]; got 2"):

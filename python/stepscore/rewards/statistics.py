@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from stepscore.ops import group_advantage
-from stepscore.ops.group_advantage import Singleton
+from stepscore.ops import group_advantage, whiten
+from stepscore.ops.group_advantage_arguments import Singleton
 from stepscore.rewards.inputs import Bool, Float, Inputs, Int
 
-WHITEN_EPS = 1e-8  # of verl, TRL and ROLL
+WHITEN_EPS = 1e-8  # of `whiten`
 
 
 def sums(values: Float, offsets: Int) -> Float:
@@ -42,25 +40,12 @@ def group_sizes(groups: Int) -> Int:
     return sizes
 
 
-def whitened(
-    inputs: Inputs, values: Float, mask: Bool, *, remask: bool = True, ddof: int = 1
-) -> Float:
-    r"""Whiten tokens over the whole batch: :math:`(x - \mu) / \sqrt{\sigma^2 + 10^{-8}}`."""
+def whitened(inputs: Inputs, values: Float, mask: Bool, *, remask: bool = True) -> Float:
+    r"""Whiten tokens over the whole batch; without `remask` those with mask 0 likewise."""
     known = values[mask]
-    if len(known) <= ddof:
-        inputs.fail("mask", f"at least {ddof + 1} tokens with mask 1, of which to take the spread")
-    scale = np.sqrt(known.var(ddof=ddof) + WHITEN_EPS)
-    white = (values - known.mean()) / scale
-    return np.where(mask, white, 0.0) if remask else white
-
-
-def softmax_weights(logits: Float, offsets: Int) -> Float:
-    """The softmax of every segment; an empty one has no weights."""
-    counts = np.diff(offsets)
-    full = counts > 0
-    if not full.any():
-        return np.zeros(0)
-    begins = offsets[:-1][full]
-    peak = np.repeat(np.maximum.reduceat(logits, begins), counts[full])
-    powers: Any = np.exp(logits - peak)
-    return np.asarray(powers / np.repeat(np.add.reduceat(powers, begins), counts[full]))
+    if len(known) < 2:
+        inputs.fail("mask", "at least 2 tokens with mask 1, of which to take the spread")
+    white = np.asarray(whiten(values, mask, offsets=[0, len(values)]))
+    if remask:
+        return white
+    return np.where(mask, white, (values - known.mean()) / np.sqrt(known.var(ddof=1) + WHITEN_EPS))

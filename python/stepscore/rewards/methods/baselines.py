@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from stepscore.ops import discounted_return, gae, group_advantage
-from stepscore.ops.group_advantage import Singleton
+from stepscore.ops.group_advantage_arguments import Singleton
 from stepscore.ops.returns_arguments import MaskPolicy, Pair
 from stepscore.rewards.inputs import Inputs, Layout
 from stepscore.rewards.statistics import whitened

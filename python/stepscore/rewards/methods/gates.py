@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stepscore.errors import Argument
-from stepscore.ops import aggregate
+from stepscore.ops import aggregate, gate_rewards
 from stepscore.ragged import segment_of
 from stepscore.rewards.inputs import Inputs
 
@@ -39,8 +39,9 @@ def gated_accumulation(values: Any, offsets: Any = None, *, outcomes: Any, thres
     inputs = Inputs("gated_accumulation")
     rewards, bounds = inputs.steps(values, offsets)
     passed = inputs.reals("outcomes", outcomes, len(bounds) - 1, "the rollouts")
-    open_ = passed >= inputs.number("threshold", threshold)
-    return inputs.result(np.where(open_[segment_of(bounds)], rewards, 0.0))
+    both = np.stack([passed[segment_of(bounds)], rewards], axis=1)
+    gated = gate_rewards(both, [inputs.number("threshold", threshold)])
+    return inputs.result(np.asarray(gated)[:, 1])
 
 
 def priority_gates(rewards: Any, *, thresholds: Any) -> Any:
@@ -70,8 +71,7 @@ def priority_gates(rewards: Any, *, thresholds: Any) -> Any:
     if not kinds.shape[1]:
         inputs.fail("rewards", "at least one kind of reward", got=f"shape {list(kinds.shape)}")
     least = inputs.reals("thresholds", thresholds, kinds.shape[1] - 1, "the kinds but the last")
-    gates = np.cumprod(kinds[:, :-1] >= least, axis=1)
-    return inputs.result(kinds[:, 0] + (kinds[:, 1:] * gates).sum(axis=1))
+    return inputs.result(np.asarray(gate_rewards(kinds, least)).sum(axis=1))
 
 
 def posterior_grpo(formats: Any, outcomes: Any, thinking: Any, *, threshold: float) -> Any:
@@ -105,8 +105,9 @@ def posterior_grpo(formats: Any, outcomes: Any, thinking: Any, *, threshold: flo
     base = inputs.reals("formats", formats)
     answers = inputs.reals("outcomes", outcomes, len(base), "formats")
     thoughts = inputs.reals("thinking", thinking, len(base), "formats")
-    passed = answers >= inputs.number("threshold", threshold)
-    return inputs.result(base + answers + np.where(passed, thoughts, 0.0))
+    both = np.stack([answers, thoughts], axis=1)
+    gated = gate_rewards(both, [inputs.number("threshold", threshold)])
+    return inputs.result(base + np.asarray(gated).sum(axis=1))
 
 
 def prof_filter(

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from stepscore.ops import group_advantage
-from stepscore.ops.group_advantage import Singleton
+from stepscore.ops.group_advantage_arguments import Singleton
 from stepscore.rewards.inputs import Float, Inputs, Int
 from stepscore.rewards.statistics import group_sizes, group_sums, leave_one_out
 

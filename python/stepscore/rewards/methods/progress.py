@@ -6,49 +6,39 @@ from typing import Any
 
 import numpy as np
 
-from stepscore.errors import Argument
+from stepscore.ops import shape_rewards
 from stepscore.rewards.inputs import Float, Inputs, Int
 
 
-def pbrs(values: Any, offsets: Any = None, *, start: Any, gamma: float) -> Any:
-    r"""Shape by a potential of states: :math:`F_k = \gamma \Phi(s_k) - \Phi(s_{k-1})`.
+def pbrs(values: Any, offsets: Any = None, *, gamma: float) -> Any:
+    r"""Shape by a potential of states: :math:`F_k = \gamma \Phi(s_{k+1}) - \Phi(s_k)`.
 
-    The last state ends the episode and must have potential 0: then
-    :math:`\sum_k \gamma^{k-1} F_k = -\Phi(s_0)`, and which policy is best does not change.
+    The state behind the last step ends the episode and has potential 0, so that
+    :math:`\sum_k \gamma^k F_k = -\Phi(s_0)`, and which policy is best does not change.
 
     Unverified: the identity of the textbook, with a gamma that a caller must give.
 
     Args:
-        values: the potential behind every step, ``[steps]``, or `StepScores`.
+        values: the potential of the state before every step, ``[steps]``, or `StepScores`.
         offsets: as in `clip`.
-        start: the potential before the first step, ``[rollouts]``.
         gamma: the discount, in [0, 1].
 
     Returns:
         As `clip`.
 
     Raises:
-        ValueError: as `clip`; a last potential that is not 0.
+        ValueError: as `clip`; a gamma outside [0, 1].
 
     Examples:
-        >>> pbrs([0.5, 0.8, 0.0], [0, 3], start=[0.3], gamma=0.9).round(6)
+        >>> pbrs([0.3, 0.5, 0.8], [0, 3], gamma=0.9).round(6)
         array([ 0.15,  0.22, -0.8 ])
 
     Source: Ng, Harada and Russell, "Policy Invariance under Reward Transformations" (1999).
     """
     inputs = Inputs("pbrs")
     potentials, bounds = inputs.steps(values, offsets)
-    before = _before(inputs, potentials, bounds, start)
     gamma = inputs.number("gamma", gamma, 0.0, 1.0)
-    last = (bounds[1:] - 1)[np.diff(bounds) > 0]
-    if (other := last[potentials[last] != 0]).size:
-        inputs.fail(
-            Argument("values", index=(int(other[0]),)),
-            "potential 0 in the last state",
-            got=f"{potentials[other[0]]:g}",
-            advice="set it to 0, or the shaping changes which policy is best",
-        )
-    return inputs.result(gamma * potentials - before)
+    return inputs.result(np.asarray(shape_rewards(potentials, bounds, "potential", gamma=gamma)))
 
 
 def progress(values: Any, offsets: Any = None, *, start: Any, alpha: float) -> Any:
@@ -80,8 +70,8 @@ def progress(values: Any, offsets: Any = None, *, start: Any, alpha: float) -> A
     """
     inputs = Inputs("progress")
     after, bounds = inputs.steps(values, offsets)
-    before = _before(inputs, after, bounds, start)
-    return inputs.result(inputs.number("alpha", alpha) * (after - before))
+    gains = _gains(inputs, after, bounds, start)
+    return inputs.result(inputs.number("alpha", alpha) * gains)
 
 
 def pav(values: Any, offsets: Any = None, *, provers: Any, start: Any, alpha: float) -> Any:
@@ -111,8 +101,8 @@ def pav(values: Any, offsets: Any = None, *, provers: Any, start: Any, alpha: fl
     inputs = Inputs("pav")
     q, bounds = inputs.steps(values, offsets)
     after = inputs.reals("provers", provers, len(q), "values")
-    before = _before(inputs, after, bounds, start)
-    return inputs.result(q + inputs.number("alpha", alpha) * (after - before))
+    gains = _gains(inputs, after, bounds, start)
+    return inputs.result(q + inputs.number("alpha", alpha) * gains)
 
 
 def mrt(values: Any, offsets: Any = None, *, start: Any, outcomes: Any, alpha: float) -> Any:
@@ -142,10 +132,10 @@ def mrt(values: Any, offsets: Any = None, *, start: Any, outcomes: Any, alpha: f
     """
     inputs = Inputs("mrt")
     after, bounds = inputs.steps(values, offsets)
-    before = _before(inputs, after, bounds, start)
+    gains = _gains(inputs, after, bounds, start)
     rewards = inputs.reals("outcomes", outcomes, len(bounds) - 1, "the rollouts")
     each = np.repeat(rewards, np.diff(bounds))
-    return inputs.result(each + inputs.number("alpha", alpha) * (after - before))
+    return inputs.result(each + inputs.number("alpha", alpha) * gains)
 
 
 def mrt_termination(outcomes: Any, termination: Any) -> Any:
@@ -174,10 +164,7 @@ def mrt_termination(outcomes: Any, termination: Any) -> Any:
     )
 
 
-def _before(inputs: Inputs, after: Float, offsets: Int, start: Any) -> Float:
-    """What stood before every step: the step before it, or the start of its rollout."""
+def _gains(inputs: Inputs, after: Float, offsets: Int, start: Any) -> Float:
+    """What every step adds to the value before it."""
     first = inputs.reals("start", start, len(offsets) - 1, "the rollouts")
-    full = np.diff(offsets) > 0
-    before = np.append(0.0, after[:-1]) if len(after) else after.copy()
-    before[offsets[:-1][full]] = first[full]
-    return before
+    return np.asarray(shape_rewards(after, offsets, "progress", boundary=first))

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from stepscore.errors import Argument
-from stepscore.ops import discounted_return, min_return
+from stepscore.ops import discounted_return, min_return, softmin_weights, step_group_advantage
 from stepscore.ops.aggregate import SOFTMIN_TEMPERATURE
 from stepscore.ragged import segment_of
 from stepscore.rewards.inputs import Float, Inputs, Int, Layout
@@ -15,7 +15,6 @@ from stepscore.rewards.statistics import (
     group_sizes,
     group_sums,
     leave_one_out,
-    softmax_weights,
     sums,
     whitened,
 )
@@ -196,7 +195,7 @@ def pure_advantage(
     weighted = _weighted(inputs, rewards, bounds, temperature)
     alone = _alone(inputs, members, np.diff(bounds) > 0, baseline, singleton)
     if baseline != "return":
-        weighted = weighted - _baseline(weighted, bounds, places, layout, members, baseline)
+        weighted = _less_others(weighted, bounds, places, layout, members, baseline)
     placed = on_ends(weighted, places, layout)
     if solved is not None:
         if solved_weight is None:
@@ -225,7 +224,7 @@ def _weighted(inputs: Inputs, rewards: Float, offsets: Int, temperature: float) 
     temperature = inputs.number("temperature", temperature)
     if temperature <= 0:
         inputs.fail("temperature", "a number above 0", got=f"{temperature:g}")
-    return softmax_weights(-rewards / temperature, offsets) * rewards
+    return np.asarray(softmin_weights(rewards, offsets, temperature=temperature)) * rewards
 
 
 def _alone(
@@ -246,24 +245,29 @@ def _alone(
     return alone
 
 
-def _baseline(
+def _less_others(
     weighted: Float, offsets: Int, places: Int, layout: Layout, groups: Int, baseline: Baseline
 ) -> Float:
-    """What is taken off each step; 0 where a rollout is alone."""
-    totals, row = sums(weighted, offsets), segment_of(offsets)
+    """Steps less the baseline; as they are where a rollout is alone."""
     if baseline == "step":
-        counts = np.diff(offsets)
-        means = totals / np.maximum(counts, 1)
-        others = group_sums((counts > 0).astype(np.float64), groups) - (counts > 0)
-        of_others = group_sums(means, groups) - means
-        return np.asarray((of_others / np.maximum(others, 1))[row])
+        others = step_group_advantage(
+            weighted,
+            offsets,
+            groups,
+            weighting="trace",
+            baseline="leave_one_out",
+            scale="none",
+            singleton="reward",
+        )
+        return np.asarray(others)
+    totals, row = sums(weighted, offsets), segment_of(offsets)
     lengths = layout.lengths.astype(np.float64)
     others = group_sums(lengths, groups) - lengths
     rate = (group_sums(totals, groups) - totals) / np.maximum(others, 1)
     before = np.append(0, np.cumsum(layout.mask))
     first = np.append(0, places[:-1] + 1)
     begins = np.where(np.append(-1, row[:-1]) == row, first, layout.offsets[row])
-    return np.asarray(rate[row] * (before[places + 1] - before[begins]))
+    return np.asarray(weighted - rate[row] * (before[places + 1] - before[begins]))
 
 
 def _return_baseline(returns: Float, layout: Layout, groups: Int, width: int | None) -> Float:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from stepscore.ops import gae
+from stepscore.ops import gae, shape_rewards
 from stepscore.ops.returns_arguments import Pair
-from stepscore.rewards.inputs import Float, Inputs, Int
+from stepscore.rewards.inputs import Inputs
 from stepscore.rewards.step_map import add_outcomes, on_ends, read_ends
 
 
@@ -36,9 +36,9 @@ def clip(values: Any, offsets: Any = None, *, eta: float) -> Any:
     Source: "On Designing Effective RL Reward at Training Time for LLM Reasoning", arXiv 2410.15115.
     """
     inputs = Inputs("clip")
-    rewards, _ = inputs.steps(values, offsets)
+    rewards, bounds = inputs.steps(values, offsets)
     eta = inputs.number("eta", eta)
-    return inputs.result(np.minimum(rewards, eta) - eta)
+    return inputs.result(np.asarray(shape_rewards(rewards, bounds, "clip", eta=eta)))
 
 
 def delta(values: Any, offsets: Any = None) -> Any:
@@ -66,7 +66,7 @@ def delta(values: Any, offsets: Any = None) -> Any:
     """
     inputs = Inputs("delta")
     rewards, bounds = inputs.steps(values, offsets)
-    return inputs.result(_telescoped(rewards, bounds))
+    return inputs.result(np.asarray(shape_rewards(rewards, bounds, "delta")))
 
 
 def clip_delta(values: Any, offsets: Any = None, *, eta: float) -> Any:
@@ -94,7 +94,7 @@ def clip_delta(values: Any, offsets: Any = None, *, eta: float) -> Any:
     inputs = Inputs("clip_delta")
     rewards, bounds = inputs.steps(values, offsets)
     eta = inputs.number("eta", eta)
-    return inputs.result(_telescoped(np.minimum(rewards, eta) - eta, bounds))
+    return inputs.result(np.asarray(shape_rewards(rewards, bounds, ["clip", "delta"], eta=eta)))
 
 
 def red(
@@ -235,13 +235,3 @@ def math_shepherd(
         inputs.result(np.where(layout.mask, advantages, 0.0).reshape(shape)),
         inputs.result(np.where(layout.mask, returns, 0.0).reshape(shape)),
     )
-
-
-def _telescoped(rewards: Float, offsets: Int) -> Float:
-    counts = np.diff(offsets)
-    last = (offsets[1:] - 1)[counts > 0]
-    out: Float = rewards - np.append(rewards[1:], 0.0) if len(rewards) else rewards.copy()
-    before_last = (offsets[1:] - 2)[counts > 1]
-    out[before_last] = rewards[before_last]
-    out[last] = 0.0
-    return out

@@ -6,16 +6,15 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from stepscore.ops import discounted_return, group_advantage
-from stepscore.ops.group_advantage import Singleton
+from stepscore.ops import discounted_return, step_group_advantage
+from stepscore.ops.group_advantage_arguments import Singleton
 from stepscore.ragged import segment_of
 from stepscore.rewards.inputs import Float, Inputs, Int
-from stepscore.rewards.statistics import group_sizes, group_sums, sums
+from stepscore.rewards.statistics import sums
 
 Std: TypeAlias = Literal["sample", "population", "equal_trajectory"]
 
 STEP_EPS = 1e-12  # of AgentEvolver
-_EQUAL_VARIANCE_EPS = 1e-8  # likewise
 
 
 def step_scores_in_group(
@@ -36,8 +35,8 @@ def step_scores_in_group(
         std: whose mean and deviation: ``"sample"``, of all steps, dividing squares by n - 1;
             ``"population"``, by n; ``"equal_trajectory"``: every rollout that has steps weighs the
             same, :math:`\mu = \overline{\overline{PR}_i}`,
-            :math:`\sigma^2 = \overline{\overline{(PR - \mu)^2}_i} + 10^{-8}`. No source states
-            which is DeepSeekMath's.
+            :math:`\sigma^2 = \overline{\overline{(PR - \mu)^2}_i}`. No source states which is
+            DeepSeekMath's.
         eps: added to the deviation.
         singleton: what the only step of a group gets, as in `grpo`.
 
@@ -52,7 +51,8 @@ def step_scores_in_group(
         >>> step_scores_in_group(rewards, steps, groups=[0, 0], std="sample").round(4)
         array([-0.8485,  0.8485,  0.    , -1.1314,  1.1314])
 
-    Source: process supervision in DeepSeekMath; equal trajectories in modelscope/AgentEvolver.
+    Source: process supervision in DeepSeekMath; equal trajectories in AgentEvolver, whose code
+    (modelscope/AgentEvolver) adds 1e-8 to the variance.
     """
     inputs = Inputs("step_scores_in_group")
     scores, bounds = inputs.steps(values, offsets)
@@ -161,18 +161,14 @@ def _step_scores(
     singleton: Singleton,
 ) -> Float:
     inputs.choice("std", std, ("sample", "population", "equal_trajectory"))
-    row = segment_of(offsets)
-    if std != "equal_trajectory":
-        ddof = 1 if std == "sample" else 0
-        pooled = group_advantage(scores, groups[row], ddof=ddof, eps=eps, singleton=singleton)
-        return np.asarray(pooled)
-    eps = inputs.number("eps", eps, 0.0)
-    # For the policy of groups with one step.
-    alone = group_advantage(scores, groups[row], singleton=singleton)
-    counts = np.maximum(np.diff(offsets), 1)
-    rollouts = group_sums((np.diff(offsets) > 0).astype(np.float64), groups)
-    mean = (group_sums(sums(scores, offsets) / counts, groups) / np.maximum(rollouts, 1))[row]
-    square = sums((scores - mean) ** 2, offsets) / counts
-    variance = (group_sums(square, groups) / np.maximum(rollouts, 1))[row]
-    z = (scores - mean) / (np.sqrt(variance + _EQUAL_VARIANCE_EPS) + eps)
-    return np.where(group_sizes(groups[row]) == 1, alone, z)
+    return np.asarray(
+        step_group_advantage(
+            scores,
+            offsets,
+            groups,
+            weighting="trace" if std == "equal_trajectory" else "step",
+            ddof=1 if std == "sample" else 0,
+            eps=eps,
+            singleton=singleton,
+        )
+    )

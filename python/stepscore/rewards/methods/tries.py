@@ -41,7 +41,7 @@ def lambda_grpo(token_ids: Any, token_offsets: Any, groups: Any) -> Any:
     members = inputs.groups(groups, len(bounds) - 1)
     trie, order = _trie(ids, bounds, members)
     weights = np.zeros(len(ids))
-    weights[order] = 1 / trie.count[trie.node_of_token]
+    weights[order] = trie.token_weights
     return inputs.result(weights, wide=True)
 
 
