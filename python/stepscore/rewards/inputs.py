@@ -103,7 +103,11 @@ class Inputs:
         if offsets is None:
             values, offsets = ragged_parts(self.method, "values", values)
         numbers = self.reals("values", values)
-        return numbers, read_offsets(self.method, offsets, len(numbers), "steps")
+        return numbers, self.bounds(offsets, len(numbers))
+
+    def bounds(self, offsets: Any, n: int) -> Int:
+        """Read where the steps of each rollout begin and end, of n in all."""
+        return read_offsets(self.method, offsets, n, "steps")
 
     def groups(self, groups: Any, n: int, like: str = "the rollouts") -> Int:
         """Read the number of each rollout's group, at least 0."""

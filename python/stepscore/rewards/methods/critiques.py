@@ -103,7 +103,7 @@ def capo(
     """
     inputs = Inputs("capo")
     share = _votes(inputs, wrong, vote)
-    bounds = inputs.steps(np.zeros(len(share), np.float32), offsets)[1]
+    bounds = inputs.bounds(offsets, len(share))
     layout = inputs.layout(mask, token_offsets)
     rewards = inputs.reals("outcomes", outcomes, len(layout), "the mask")
     places = read_ends(inputs, ends, bounds, layout)
@@ -113,6 +113,8 @@ def capo(
 
 def merged_thoughts(labels: Any, offsets: Any) -> Thoughts:
     r"""Join steps that follow each other with the same label to thoughts.
+
+    Unverified: read from a description of the paper.
 
     Args:
         labels: of every step, int64 ``[steps]``.
@@ -187,7 +189,7 @@ def _votes(inputs: Inputs, wrong: Any, vote: Vote) -> Float:
 
 def _runs(inputs: Inputs, labels: Int, offsets: Any) -> tuple[Int, Int, Int]:
     """The first step of every run, where the runs of each rollout begin, the run of every step."""
-    bounds = inputs.steps(np.zeros(len(labels), np.float32), offsets)[1]
+    bounds = inputs.bounds(offsets, len(labels))
     row = segment_of(bounds)
     begins = np.ones(len(labels), np.bool_)
     begins[1:] = (labels[1:] != labels[:-1]) | (row[1:] != row[:-1])

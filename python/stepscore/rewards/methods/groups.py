@@ -238,7 +238,7 @@ def grpo_passk(rewards: Any, groups: Any, *, eps: float = 1e-6) -> Any:
     return inputs.result(advantages)
 
 
-def read_lengths(inputs: Inputs, lengths: Any, n: int) -> Float:
+def read_lengths(inputs: Inputs, lengths: Any, n: int | None = None) -> Float:
     """Read how many tokens each rollout has, at least 1."""
     tokens = inputs.integers("lengths", lengths, n, "the rollouts")
     if (short := np.flatnonzero(tokens < 1)).size:

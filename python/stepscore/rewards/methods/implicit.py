@@ -64,7 +64,7 @@ def implicit_prm(
     inputs.choice("form", form, ("accumulative", "single"))
     layout = inputs.layout(mask, token_offsets, log_ratios)
     q = inputs.tokens("log_ratios", log_ratios, layout)
-    bounds = inputs.steps(np.zeros(np.size(ends), np.float32), offsets)[1]
+    bounds = inputs.bounds(offsets, len(inputs.integers("ends", ends)))
     places = read_ends(inputs, ends, bounds, layout)
     beta = inputs.number("beta", beta)
     if form == "single":
@@ -124,7 +124,7 @@ def istar(
     inputs = Inputs("istar")
     layout = inputs.layout(mask, token_offsets, log_ratios)
     q = inputs.tokens("log_ratios", log_ratios, layout)
-    bounds = inputs.steps(np.zeros(np.size(ends), np.float32), offsets)[1]
+    bounds = inputs.bounds(offsets, len(inputs.integers("ends", ends)))
     places = read_ends(inputs, ends, bounds, layout)
     rewards = inputs.reals("outcomes", outcomes, len(layout), "the mask")
     members = inputs.groups(groups, len(layout))
@@ -178,7 +178,7 @@ def prl(
     inputs.choice("direction", direction, ("prefix", "suffix"))
     layout = inputs.layout(mask, token_offsets, log_ratios)
     q = inputs.tokens("log_ratios", log_ratios, layout)
-    bounds = inputs.steps(np.zeros(np.size(ends), np.float32), offsets)[1]
+    bounds = inputs.bounds(offsets, len(inputs.integers("ends", ends)))
     places = read_ends(inputs, ends, bounds, layout)
     rewards = inputs.reals("outcomes", outcomes, len(layout), "the mask")
     if inputs.number("eta", eta) == 0:

@@ -263,7 +263,7 @@ def vapo_lambda(lengths: Any, *, alpha: float) -> Any:
     Source: VAPO, as in NVIDIA-NeMo/RL, where an alpha of 0 switches it off.
     """
     inputs = Inputs("vapo_lambda")
-    tokens = read_lengths(inputs, lengths, np.shape(lengths)[0])
+    tokens = read_lengths(inputs, lengths)
     alpha = inputs.number("alpha", alpha)
     if alpha <= 0:
         inputs.fail("alpha", "a number above 0", got=f"{alpha:g}", advice="pass lam itself")

@@ -201,7 +201,7 @@ def agent_prm_targets(
     inputs = Inputs("agent_prm_targets")
     inputs.choice("discount", discount, ("steps_to_go", "step_index"))
     states = inputs.integers("keys", keys)
-    _, bounds = inputs.steps(np.zeros(len(states), np.float32), offsets)
+    bounds = inputs.bounds(offsets, len(states))
     earned = inputs.reals("scores", scores, len(bounds) - 1, "the rollouts")
     if (other := np.flatnonzero((earned < 0) | (earned > 1))).size:
         inputs.fail("scores", "numbers of [0, 1]", got=f"{earned[other[0]]:g}")

@@ -89,7 +89,7 @@ def portool(
     inputs = Inputs("portool")
     inputs.choice("through", through, ("mean", "max"))
     keys = inputs.integers("step_keys", step_keys)
-    bounds = read_offsets("portool", offsets, len(keys), "steps")
+    bounds = inputs.bounds(offsets, len(keys))
     members = inputs.groups(groups, len(bounds) - 1)
     rewards = inputs.reals("outcomes", outcomes, len(bounds) - 1, "the rollouts")
     blend = inputs.number("blend", blend, 0.0, 1.0)
