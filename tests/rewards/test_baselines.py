@@ -10,6 +10,7 @@ from ragged_rollouts import SEEDS, Rollouts, close, rollouts, six
 
 from stepscore.rewards.methods.baselines import (
     gdpo,
+    optimal_token_baseline,
     reinforce_plus_plus,
     reinforce_plus_plus_baseline,
     remax,
@@ -129,6 +130,37 @@ def test_rollouts_whitened_over_tokens(seed: int) -> None:
     given = (kinds, case.groups)
     close(gdpo(*given, weights=[0.5, 2.0], **case.padded), on_tokens(total))
     close(gdpo(*given, weights=[0.5, 2.0], **case.packed), case.pack(on_tokens(total)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_optimal_token_baseline(seed: int) -> None:
+    case = rollouts(seed)
+    rng = np.random.default_rng(seed)
+    r, shape = tokens(case, seed), case.mask.shape
+    probs, squares, rho = rng.random(shape), rng.random(shape), rng.random(shape) + 0.5
+    G, W = [], []
+    for i, mask in enumerate(case.mask):
+        written = np.flatnonzero(mask)
+        G.append([sum(r[i, s] for s in written[t:]) for t in range(len(written))])
+        energy = [rho[i, s] ** 2 * (1 - 2 * probs[i, s] + squares[i, s]) for s in written]
+        W.append([sum(energy[: t + 1]) for t in range(len(written))])
+    ours, theirs = np.zeros(shape), np.zeros(shape)
+    for i, mask in enumerate(case.mask):
+        group = [j for j in range(len(G)) if case.groups[j] == case.groups[i]]
+        for t, place in enumerate(np.flatnonzero(mask)):
+            long = [j for j in group if len(G[j]) > t]
+            baseline = 0.0
+            if len(long) > 1:
+                total = sum(W[j][t] for j in long) + 1e-8
+                baseline = sum(G[j][t] * W[j][t] for j in long) / total
+            theirs[i, place] = G[i][t] - baseline
+            ours[i, place] = G[i][t] - baseline if len(group) > 1 else 0.0
+    given = {"log_probs": np.log(probs), "sum_squares": squares, "ratios": rho}
+    close(optimal_token_baseline(r, case.groups, **given, **case.padded), ours)
+    close(optimal_token_baseline(r, case.groups, **given, **case.padded, compat="verl"), theirs)
+    packed = {key: case.pack(array) for key, array in given.items()}
+    got = optimal_token_baseline(case.pack(r), case.groups, **packed, **case.packed)
+    close(got, case.pack(ours))
 
 
 def test_a_rollout_that_is_alone() -> None:

@@ -112,6 +112,9 @@ def arguments(name: str, case: Rollouts, *, packed: bool = False) -> dict[str, A
         "thinking": case.outcomes * 0.5,
         "log_ratios": per_token,
         "kl": per_token,
+        "log_probs": np.log(np.clip(per_token, 0.1, 1)),
+        "sum_squares": per_token,
+        "step": 100,
         "attention": per_token,
         "state_values": per_token,
         "token_ids": rng.integers(0, 2, sum(case.lengths)),
@@ -143,6 +146,7 @@ def arguments(name: str, case: Rollouts, *, packed: bool = False) -> dict[str, A
     own: dict[str, dict[str, Any]] = {
         "whitened_gae": {"rewards": per_token, "values": per_token * 0.5},
         "remax": {"rewards": per_token},
+        "optimal_token_baseline": {"rewards": per_token},
         "reinforce_plus_plus": {"rewards": per_token},
         "red": {"values": per_token},
         "gdpo": {"rewards": rng.normal(size=(B, 2))},

@@ -11,6 +11,7 @@ from stepscore.rewards.methods.gates import (
     posterior_grpo,
     priority_gates,
     prof_filter,
+    trust_weighted,
 )
 
 
@@ -36,6 +37,31 @@ def test_gates(seed: int) -> None:
     three = kinds[:, :3].T
     expected = [f + o + (t if o >= 0.1 else 0.0) for f, o, t in zip(*three, strict=True)]
     close(posterior_grpo(*three, threshold=0.1), expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_trust(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(np.repeat([4, 0, 7, 2, 5], [1, 2, 4, 3, 3]))
+    R = rng.choice([0.0, 0.15, 0.3, 0.6, 0.95], len(groups))
+    R[groups == 5] = 0.95
+    thinking = rng.random(len(groups))
+    expected = []
+    for i in range(len(R)):
+        own = [j for j in range(len(R)) if groups[j] == groups[i]]
+        if all(R[j] >= 0.9 for j in own) or all(R[j] <= 0.1 for j in own):
+            expected.append(R[i])
+            continue
+        t = {j: thinking[j] if R[j] >= 0.2 else 0.0 for j in own}
+        correct = [t[j] for j in own if R[j] >= 0.5]
+        wrong = [t[j] for j in own if R[j] < 0.5]
+        trust = 1.0
+        if correct and wrong and np.mean(correct) < np.mean(wrong):
+            trust = np.exp(np.mean(correct) - np.mean(wrong))
+        expected.append(R[i] + 0.2 * np.exp(-100 / 250) * trust * t[i])
+    close(trust_weighted(R, thinking, groups, step=100, period=250, weight=0.2), expected)
+    with pytest.raises(ValueError, match="period: expected a number above 0; got 0"):
+        trust_weighted(R, thinking, groups, step=1, period=0)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -164,6 +164,13 @@ def test_a_rollout_that_is_alone() -> None:
         grpo_passk(R, groups)
 
 
+def test_a_group_of_the_wrong_size() -> None:
+    for function in (grpo, rloo, dr_grpo):
+        assert len(function([1.0, 0.0], [0, 0], group_size=2)) == 2
+        with pytest.raises(ValueError, match=r"groups\[2\]: group 7 has 1 of the 2 rollouts"):
+            function([1.0, 0.0, 0.5], [0, 0, 7], group_size=2)
+
+
 def test_epsilon_of_each_trainer() -> None:
     for compat, eps in ((None, 1e-6), ("verl", 1e-6), ("trl", 1e-4), ("openrlhf", 1e-9)):
         expected = 0.5 / (np.std(ONE, ddof=1) + eps)

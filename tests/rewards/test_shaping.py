@@ -12,6 +12,7 @@ from stepscore.rewards.methods.shaping import (
     clip_delta,
     delta,
     math_shepherd,
+    ppr,
     red,
     spa,
 )
@@ -71,6 +72,7 @@ def test_differences_of_values(seed: int) -> None:
     each = np.repeat(outcomes, np.diff(case.offsets))
     close(progress(*given, start=start, alpha=3.0), 3 * gains)
     close(mrt(*given, start=start, outcomes=outcomes, alpha=3.0), each + 3 * gains)
+    close(ppr(*given, outcomes=outcomes), case.values + each - 1)
     q = np.arange(len(gains)) * 0.1
     close(pav(q, case.offsets, provers=case.values, start=start, alpha=3.0), q + 3 * gains)
     close(mrt_termination(outcomes, start), [a - b for a, b in zip(outcomes, start, strict=True)])

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 import stepscore
 from stepscore import jobs
 from stepscore.evaluation import mean_interval, pass_at_k, prm_at_k, vote_at_k
+from stepscore.rewards import broadcast
+from stepscore.rewards.methods.groups import grpo
 
 Ids = NDArray[np.int64]
 F32 = NDArray[np.float32]
@@ -53,6 +55,12 @@ def names_of_searches_and_estimates(scores: F32, ids: Ids, offsets: Ids) -> None
     vote_at_k(ids, ids, scores, offsets, 1, "wieghted")  # E: arg-type
     vote_at_k(ids, ids, scores, offsets, 1, "weighted", method="fast")  # E: arg-type
     mean_interval(scores, "wilsen")  # E: arg-type
+
+
+def names_of_methods(scores: F32, ids: Ids, offsets: Ids) -> None:
+    broadcast(scores, offsets, ends=ids, outside="zero")  # E: arg-type
+    grpo(scores, ids, compat="openrl")  # E: arg-type
+    grpo(scores, ids, singleton="drop")  # E: arg-type
 
 
 def arrays_that_are_something_else(scores: F32, offsets: Ids) -> list[float]:

@@ -12,6 +12,7 @@ import stepscore
 from stepscore import jobs
 from stepscore.evaluation import AtK, Interval, mean_interval, pass_at_k, prm_at_k, vote_at_k
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
+from stepscore.rewards import Method, broadcast, method, place
 
 Ids = NDArray[np.int64]
 F32 = NDArray[np.float32]
@@ -55,6 +56,13 @@ def aggregates(single: F32, double: F64, anything: NDArray[Any], offsets: Ids) -
     stepscore.aggregate(single, offsets, some)
     stepscore.aggregate(single, offsets, AGGREGATIONS)
     return stepscore.aggregate(anything, offsets, "mean")
+
+
+def credit(steps: F64, offsets: Ids, ends: Ids, mask: NDArray[np.bool_]) -> Method:
+    place(steps, offsets, ends=ends, mask=mask, outcomes=[1.0, 0.0])
+    broadcast(steps, offsets, ends=ends, mask=mask, outside=0.0)
+    assert_type(method("rloo").confidence == "author", bool)
+    return method("grpo")
 
 
 def returns(single: F32, double: F64, mask: NDArray[np.bool_], offsets: Ids) -> F32:

@@ -12,6 +12,7 @@ from stepscore.errors import InputError
 from stepscore.rewards.methods.attribution import abc
 from stepscore.rewards.methods.baselines import (
     gdpo,
+    optimal_token_baseline,
     reinforce_plus_plus,
     reinforce_plus_plus_baseline,
     remax,
@@ -23,6 +24,7 @@ from stepscore.rewards.methods.gates import (
     posterior_grpo,
     priority_gates,
     prof_filter,
+    trust_weighted,
 )
 from stepscore.rewards.methods.groups import dr_grpo, gpg, grpo, grpo_passk, opo, rloo
 from stepscore.rewards.methods.implicit import implicit_prm, istar, prl, rto
@@ -44,7 +46,7 @@ from stepscore.rewards.methods.outcome import (
 from stepscore.rewards.methods.prime import prime, prime_returns
 from stepscore.rewards.methods.progress import mrt, mrt_termination, pav, pbrs, progress
 from stepscore.rewards.methods.pure import pure, pure_advantage, pure_min
-from stepscore.rewards.methods.shaping import clip, clip_delta, delta, math_shepherd, red, spa
+from stepscore.rewards.methods.shaping import clip, clip_delta, delta, math_shepherd, ppr, red, spa
 from stepscore.rewards.methods.step_groups import outcome_shares, step_grpo, step_scores_in_group
 from stepscore.rewards.methods.tries import lambda_grpo, portool
 
@@ -105,6 +107,7 @@ _ROWS = (
     Method(clip, "min(PR, eta) - eta", _REWARDS, _STEPS, _2410_15115, _UNSURE),
     Method(delta, "PR_k - PR_{k+1}", _REWARDS, _STEPS, _2410_15115, _UNSURE),
     Method(clip_delta, "delta of clip", _REWARDS, _STEPS, _2410_15115, _UNSURE),
+    Method(ppr, "PR + R - 1", "step rewards, outcomes", _STEPS, "PPR", _UNSURE),
     Method(
         red,
         "beta (RM_t - RM_{t-1}) + (1 - beta) R at the end",
@@ -180,6 +183,13 @@ _ROWS = (
     Method(reinforce_plus_plus_baseline, "whiten(R - mean)", _OUTCOMES, _TOKENS, _VERL),
     Method(gdpo, "whiten(sum of w GRPO)", "outcomes of kinds, groups", _TOKENS, _VERL),
     Method(
+        optimal_token_baseline,
+        "G - sum(G W) / sum(W) of token t",
+        "token rewards, probabilities, groups",
+        _TOKENS,
+        _VERL,
+    ),
+    Method(
         gated_accumulation,
         "PR where R >= delta",
         "step rewards, outcomes",
@@ -202,6 +212,13 @@ _ROWS = (
         _ROLLOUTS,
         "arXiv 2508.05170",
         _UNSURE,
+    ),
+    Method(
+        trust_weighted,
+        "R + w exp(-s/T) trust R_thinking",
+        "outcomes, thinking rewards, groups",
+        _ROLLOUTS,
+        "kxfan2002/SophiaVL-R1",
     ),
     Method(
         prof_filter,

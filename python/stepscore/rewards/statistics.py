@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stepscore.ops import group_advantage, whiten
+from stepscore.ops import discounted_return, group_advantage, whiten
 from stepscore.ops.group_advantage_arguments import Singleton
 from stepscore.rewards.inputs import Bool, Float, Inputs, Int
 
@@ -18,11 +18,18 @@ def sums(values: Float, offsets: Int) -> Float:
     return totals
 
 
-def leave_one_out(rewards: Float, groups: Int, singleton: Singleton) -> Float:
+def leave_one_out(
+    rewards: Float, groups: Int, singleton: Singleton, group_size: int | None = None
+) -> Float:
     """Rewards minus the mean of the others of their group."""
     return np.asarray(
         group_advantage(
-            rewards, groups, baseline="leave_one_out", scale="none", singleton=singleton
+            rewards,
+            groups,
+            baseline="leave_one_out",
+            scale="none",
+            singleton=singleton,
+            group_size=group_size,
         )
     )
 
@@ -49,3 +56,10 @@ def whitened(inputs: Inputs, values: Float, mask: Bool, *, remask: bool = True) 
     if remask:
         return white
     return np.where(mask, white, (values - known.mean()) / np.sqrt(known.var(ddof=1) + WHITEN_EPS))
+
+
+def running_sums(values: Float, offsets: Int) -> Float:
+    """The sum of every segment up to each of its values: a return from behind."""
+    backward = np.ascontiguousarray(offsets[-1] - offsets[::-1])
+    sums_backward = discounted_return(values[::-1].copy(), gamma=1.0, offsets=backward)
+    return np.asarray(sums_backward)[::-1]

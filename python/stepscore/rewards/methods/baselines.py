@@ -10,7 +10,7 @@ from stepscore.ops import discounted_return, gae, group_advantage
 from stepscore.ops.group_advantage_arguments import Singleton
 from stepscore.ops.returns_arguments import MaskPolicy, Pair
 from stepscore.rewards.inputs import Inputs, Layout
-from stepscore.rewards.statistics import whitened
+from stepscore.rewards.statistics import group_sizes, running_sums, whitened
 from stepscore.rewards.step_map import on_rollouts
 
 Trainer: TypeAlias = Literal["verl", "trl", "openrlhf"] | None
@@ -255,3 +255,81 @@ def gdpo(
         total += shares[k] * np.asarray(group_advantage(own, members, eps=eps, singleton=alone))
     white = whitened(inputs, on_rollouts(total, layout), layout.mask)
     return inputs.result(white.reshape(layout.shape))
+
+
+def optimal_token_baseline(
+    rewards: Any,
+    groups: Any,
+    *,
+    log_probs: Any,
+    sum_squares: Any,
+    ratios: Any = None,
+    mask: Any = None,
+    token_offsets: Any = None,
+    singleton: Literal["zero", "reward"] = "zero",
+    compat: Literal["verl"] | None = None,
+) -> Any:
+    r"""Compare each token's return with those of the same token of the group, weighed by variance.
+
+    .. math:: A_t = G_t - \frac{\sum_i G_{i,t} W_{i,t}}{\sum_i W_{i,t} + 10^{-8}}, \qquad
+        W_t = \sum_{s \le t} \rho_s^2 \Big(1 - 2 \pi_s + \sum_v \pi_{s,v}^2\Big)
+
+    Token t is the t-th with mask 1. Where one rollout alone is as long as that, nothing is taken
+    off.
+
+    Args:
+        rewards: one for each token, in the shape of `mask`.
+        groups: the number of each rollout's group, int64 ``[rollouts]``.
+        log_probs: :math:`\log \pi` of every token, likewise.
+        sum_squares: the squared probabilities of the whole vocabulary, added up, likewise.
+        ratios: the importance ratios rho, likewise; None: 1.
+        mask: as in `place`.
+        token_offsets: as in `place`.
+        singleton: what the tokens of a rollout get that is alone: ``"zero"``; or ``"reward"``,
+            their return.
+        compat: ``"verl"``: the return.
+
+    Returns:
+        As `remax`.
+
+    Raises:
+        ValueError: as `remax`; groups that do not fit.
+
+    Examples:
+        >>> even = [[-0.6931, -0.6931], [-0.6931, -0.6931]]
+        >>> squares = [[0.5, 0.5], [0.5, 0.5]]
+        >>> rewards = [[0.0, 1.0], [0.0, 0.0]]
+        >>> optimal_token_baseline(rewards, [0, 0], log_probs=even, sum_squares=squares).round(4)
+        array([[ 0.5,  0.5],
+               [-0.5, -0.5]])
+
+    Source: the estimators of that name in verl, that for several turns where the mask has gaps.
+    """
+    inputs = Inputs("optimal_token_baseline")
+    inputs.choice("compat", compat, (None, "verl"))
+    inputs.choice("singleton", singleton, ("zero", "reward"))
+    layout = inputs.layout(mask, token_offsets, rewards)
+    tokens = inputs.tokens("rewards", rewards, layout)
+    members = inputs.groups(groups, len(layout))
+    chosen = np.exp(inputs.tokens("log_probs", log_probs, layout))
+    energy = 1 - 2 * chosen + inputs.tokens("sum_squares", sum_squares, layout)
+    if ratios is not None:
+        energy *= inputs.tokens("ratios", ratios, layout) ** 2
+    returns = np.asarray(
+        discounted_return(tokens, gamma=1.0, mask=layout.mask, offsets=layout.offsets)
+    )
+    weights = running_sums(np.where(layout.mask, energy, 0.0), layout.offsets)
+    written = np.flatnonzero(layout.mask)
+    row = layout.row[written]
+    number = np.arange(len(written)) - np.append(0, np.cumsum(layout.lengths))[row]
+    pairs = np.stack([members[row], number], axis=1)
+    _, place, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    place = place.ravel()
+    of_returns = np.bincount(place, (returns * weights)[written], len(counts))
+    baseline = of_returns / (np.bincount(place, weights[written], len(counts)) + 1e-8)
+    baseline = np.where(counts == 1, 0.0, baseline)
+    advantages = np.zeros(len(tokens))
+    advantages[written] = returns[written] - baseline[place]
+    if compat is None and singleton == "zero":
+        advantages[(group_sizes(members) == 1)[layout.row]] = 0.0
+    return inputs.result(advantages.reshape(layout.shape))

@@ -10,6 +10,7 @@ from stepscore.errors import Argument
 from stepscore.ops import aggregate, gate_rewards
 from stepscore.ragged import segment_of
 from stepscore.rewards.inputs import Inputs
+from stepscore.rewards.statistics import group_sizes, group_sums
 
 
 def gated_accumulation(values: Any, offsets: Any = None, *, outcomes: Any, threshold: float) -> Any:
@@ -108,6 +109,64 @@ def posterior_grpo(formats: Any, outcomes: Any, thinking: Any, *, threshold: flo
     both = np.stack([answers, thoughts], axis=1)
     gated = gate_rewards(both, [inputs.number("threshold", threshold)])
     return inputs.result(base + np.asarray(gated).sum(axis=1))
+
+
+def trust_weighted(
+    outcomes: Any,
+    thinking: Any,
+    groups: Any,
+    *,
+    step: float,
+    period: float = 500.0,
+    weight: float = 0.3,
+) -> Any:
+    r"""Add a reward for thinking as far as it can be trusted, and less and less.
+
+    .. math:: R_i + w\, e^{-s/T} \gamma_g\, t_i, \qquad
+        \gamma_g = e^{\min(0,\, \overline{t}_{correct} - \overline{t}_{wrong})}
+
+    gamma is 1 where a group has no correct rollout (:math:`R \ge 0.5`), or no wrong one. A rollout
+    with R below 0.2 has no thinking reward, nor has a group whose R are all at least 0.9, or all at
+    most 0.1.
+
+    Args:
+        outcomes: R in [0, 1], ``[rollouts]``.
+        thinking: t in [0, 1], ``[rollouts]``.
+        groups: the number of each rollout's group, int64 ``[rollouts]``.
+        step: s, the optimiser's steps so far.
+        period: T, 500 in the authors' code.
+        weight: w, 0.3 there.
+
+    Returns:
+        As `priority_gates`.
+
+    Raises:
+        ValueError: lengths or groups that do not fit; a NaN; a period of 0 or less.
+
+    Examples:
+        >>> trust_weighted([1.0, 0.25], [0.5, 1.0], [0, 0], step=0).round(4)
+        array([1.091, 0.432])
+
+    Source: Trust-GRPO, kxfan2002/SophiaVL-R1.
+    """
+    inputs = Inputs("trust_weighted")
+    earned = inputs.reals("outcomes", outcomes)
+    thoughts = inputs.reals("thinking", thinking, len(earned), "outcomes")
+    members = inputs.groups(groups, len(earned), "outcomes")
+    period = inputs.number("period", period)
+    if period <= 0:
+        inputs.fail("period", "a number above 0", got=f"{period:g}")
+    share = inputs.number("weight", weight) * np.exp(-inputs.number("step", step, 0.0) / period)
+    counted = np.where(earned < 0.2, 0.0, thoughts)
+    right = (earned >= 0.5).astype(np.float64)
+    sizes, rights = group_sizes(members), group_sums(right, members)
+    mean_right = group_sums(counted * right, members) / np.maximum(rights, 1)
+    mean_wrong = group_sums(counted * (1 - right), members) / np.maximum(sizes - rights, 1)
+    both = (rights > 0) & (rights < sizes)
+    trust = np.where(both, np.exp(np.minimum(0.0, mean_right - mean_wrong)), 1.0)
+    high = group_sums((earned >= 0.9).astype(np.float64), members) == sizes
+    low = group_sums((earned <= 0.1).astype(np.float64), members) == sizes
+    return inputs.result(earned + np.where(high | low, 0.0, share * trust * counted))
 
 
 def prof_filter(

@@ -30,6 +30,7 @@ def grpo(
     ddof: int = 1,
     eps: float = 1e-6,
     singleton: Singleton = "zero",
+    group_size: int | None = None,
     compat: Trainer = None,
 ) -> Any:
     r"""Compare a rollout with its group: :math:`(R_i - \mu_g) / (\sigma_g + \epsilon)`.
@@ -41,6 +42,7 @@ def grpo(
         eps: added to the deviation.
         singleton: what a rollout gets that is alone: ``"zero"``, ``"reward"``, ``"nan"`` or
             ``"error"``.
+        group_size: how many rollouts every group must have; None: any number.
         compat: ``"verl"``: alone, a rollout gets R / (1 + eps). ``"trl"``: eps is 1e-4.
             ``"openrlhf"``: its ``group_norm``, with eps 1e-9, which refuses groups of one.
 
@@ -62,13 +64,19 @@ def grpo(
     """
     inputs = Inputs("grpo")
     inputs.choice("compat", compat, tuple(_GRPO))
-    options = {"ddof": ddof, "eps": eps, "singleton": singleton} | _GRPO[compat]
+    options = {"ddof": ddof, "eps": eps, "singleton": singleton, "group_size": group_size}
+    options |= _GRPO[compat]
     outcomes, members = _read(inputs, rewards, groups)
     return inputs.result(np.asarray(group_advantage(outcomes, members, **options)))
 
 
 def rloo(
-    rewards: Any, groups: Any, *, singleton: Singleton = "zero", compat: Trainer = None
+    rewards: Any,
+    groups: Any,
+    *,
+    singleton: Singleton = "zero",
+    group_size: int | None = None,
+    compat: Trainer = None,
 ) -> Any:
     r"""Compare a rollout with the others of its group: :math:`R_i - \frac1{n-1}\sum_{j\ne i} R_j`.
 
@@ -76,6 +84,7 @@ def rloo(
         rewards: as in `grpo`.
         groups: as in `grpo`.
         singleton: as in `grpo`.
+        group_size: as in `grpo`.
         compat: ``"verl"``: alone, a rollout gets R in ``rloo``; its ``rloo_vectorized`` gives 0, as
             here. ``"trl"``: 0. ``"openrlhf"``: refuses groups of one.
 
@@ -94,11 +103,18 @@ def rloo(
     inputs = Inputs("rloo")
     inputs.choice("compat", compat, (None, *_ALONE))
     outcomes, members = _read(inputs, rewards, groups)
-    return inputs.result(leave_one_out(outcomes, members, _ALONE.get(compat, singleton)))
+    return inputs.result(
+        leave_one_out(outcomes, members, _ALONE.get(compat, singleton), group_size)
+    )
 
 
 def dr_grpo(
-    rewards: Any, groups: Any, *, singleton: Singleton = "zero", compat: Trainer = None
+    rewards: Any,
+    groups: Any,
+    *,
+    singleton: Singleton = "zero",
+    group_size: int | None = None,
+    compat: Trainer = None,
 ) -> Any:
     r"""Compare a rollout with the mean of its group: :math:`R_i - \mu_g`.
 
@@ -106,6 +122,7 @@ def dr_grpo(
         rewards: as in `grpo`.
         groups: as in `grpo`.
         singleton: as in `grpo`.
+        group_size: as in `grpo`.
         compat: ``"verl"``: alone, a rollout gets R. ``"trl"``: 0. ``"openrlhf"``: refuses groups of
             one.
 
@@ -125,7 +142,9 @@ def dr_grpo(
     inputs.choice("compat", compat, (None, *_ALONE))
     outcomes, members = _read(inputs, rewards, groups)
     alone = _ALONE.get(compat, singleton)
-    centred = group_advantage(outcomes, members, scale="none", singleton=alone)
+    centred = group_advantage(
+        outcomes, members, scale="none", singleton=alone, group_size=group_size
+    )
     return inputs.result(np.asarray(centred))
 
 

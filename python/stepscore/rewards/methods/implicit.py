@@ -6,10 +6,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from stepscore.ops import discounted_return
 from stepscore.ragged import segment_of
 from stepscore.rewards.inputs import Float, Inputs, Int, Layout
-from stepscore.rewards.statistics import leave_one_out, sums
+from stepscore.rewards.statistics import leave_one_out, running_sums, sums
 from stepscore.rewards.step_map import (
     Outside,
     add_outcomes,
@@ -69,7 +68,7 @@ def implicit_prm(
     beta = inputs.number("beta", beta)
     if form == "single":
         return inputs.result(beta * _of_steps(q, places, layout))
-    return inputs.result(beta * _until(_of_steps(q, places, layout), bounds))
+    return inputs.result(beta * running_sums(_of_steps(q, places, layout), bounds))
 
 
 def istar(
@@ -184,7 +183,7 @@ def prl(
     if inputs.number("eta", eta) == 0:
         inputs.fail("eta", "a number that is not 0", got="0")
     row = segment_of(bounds)
-    spent = _until(_of_steps(q, places, layout), bounds)
+    spent = running_sums(_of_steps(q, places, layout), bounds)
     if direction == "suffix":
         spent = sums(q, layout.offsets)[row] - spent
     return inputs.result(rewards[row] - spent / eta)
@@ -249,13 +248,3 @@ def _of_steps(q: Float, places: Int, layout: Layout) -> Float:
     step = step_of_token(places, layout)
     inside = step >= 0
     return np.asarray(np.bincount(step[inside], q[inside], len(places)), np.float64)
-
-
-def _until(of_steps: Float, offsets: Int) -> Float:
-    """The sum of each rollout's steps up to each of them: a return from behind."""
-    backward = discounted_return(of_steps[::-1].copy(), gamma=1.0, offsets=_backward(offsets))
-    return np.asarray(backward)[::-1]
-
-
-def _backward(offsets: Int) -> Int:
-    return np.ascontiguousarray(offsets[-1] - offsets[::-1])

@@ -97,6 +97,34 @@ def clip_delta(values: Any, offsets: Any = None, *, eta: float) -> Any:
     return inputs.result(np.asarray(shape_rewards(rewards, bounds, ["clip", "delta"], eta=eta)))
 
 
+def ppr(values: Any, offsets: Any = None, *, outcomes: Any) -> Any:
+    r"""Put step rewards and the outcome together: :math:`r_k = PR_k + R - 1`.
+
+    Unverified: one candidate for the paper's normalisation, of scores and outcomes in [0, 1].
+
+    Args:
+        values: as in `clip`.
+        offsets: as in `clip`.
+        outcomes: R, ``[rollouts]``.
+
+    Returns:
+        As `clip`.
+
+    Raises:
+        ValueError: as `clip`; another number of outcomes.
+
+    Examples:
+        >>> ppr([0.75, 0.5, 0.5], [0, 2, 3], outcomes=[1.0, 0.0])
+        array([ 0.75,  0.5 , -0.5 ])
+
+    Source: ReNorm of PPR, principle process rewards.
+    """
+    inputs = Inputs("ppr")
+    rewards, bounds = inputs.steps(values, offsets)
+    earned = inputs.reals("outcomes", outcomes, len(bounds) - 1, "the rollouts")
+    return inputs.result(rewards + np.repeat(earned, np.diff(bounds)) - 1)
+
+
 def red(
     values: Any,
     *,
