@@ -67,9 +67,7 @@ def test_the_way_to_a_field(name: str, found: tuple[bool, Any]) -> None:
 
 
 def test_a_way_that_leads_nowhere_names_the_fields() -> None:
-    with pytest.raises(
-        RecordError, match=r'expected the field "doc.question"; got "id", "doc", "cand'
-    ):
+    with pytest.raises(RecordError, match=r'expected the field "doc.question"; got "doc", "cand'):
         parsed({"doc": {}, **SCORED}, "problems", problem="doc.question")
 
 

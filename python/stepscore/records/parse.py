@@ -74,17 +74,16 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
     try:
         text = _decode(line)
         content = _load_object(text, place)
-        record_id = _line_number(content, place, fields)
-        if record_id is not None:
-            # A later run must find it under the same name, whatever is left out before it.
-            text, content = _with_id(text, record_id), {"id": record_id, **content}
-        else:
-            record_id = _id(content, fields)
+        number = _line_number(content, place, fields)
+        record_id = _id(content, fields) if number is None else number
         problem = _problem(content, fields, required=wanted != "scores")
         if wanted != "problems" and was_searched(content.get(fields.result)):
             content = with_traces(content, fields)
             text = _dump(content)
         candidates = [] if wanted == "problems" else _candidates(content, fields, wanted)
+        if number is not None:
+            # A later run must find it under the same name, whatever is left out before it.
+            text, content = _with_id(text, number), {"id": number, **content}
         earlier = Provenance()
         if fields.result in content:
             if wanted != "scores":
