@@ -32,7 +32,13 @@ from stepscore.cli import (
 from stepscore.cli.config import with_config
 from stepscore.cli.signals import StoppedError, code_of, leave_process, stopping_cleanly
 from stepscore.cli.spelling import flag_of
-from stepscore.cli.terminal import DifferError, OutputError, complain, silence_output
+from stepscore.cli.terminal import (
+    DifferError,
+    OutputError,
+    complain,
+    silence_output,
+    telling_warnings,
+)
 from stepscore.credentials import masked
 from stepscore.errors import InputError
 
@@ -143,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = _state_of(output)
     try:
         check_environment()
-        with stopping_cleanly():
+        with stopping_cleanly(), telling_warnings(name):
             COMMANDS[arguments.command].run(arguments)
     except OutputError as error:
         complain(f"{name}: error: {error}")
