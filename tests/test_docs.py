@@ -117,6 +117,20 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert {page for page in PAGES if page not in seen} == set()
 
 
+# --- figures --------------------------------------------------------------------------------
+
+
+def test_the_figures_of_the_readme_are_measured_ones() -> None:
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    table = (ROOT / "README.md").read_text().partition("| times as fast |")[2]
+    rows = [row.strip("|").split("|") for row in table.partition("\n\n")[0].splitlines()[2:]]
+    assert len(rows) >= 10
+    for _, against, *cells in rows:
+        for figure in re.findall(r"\d[\d.,]*\d|\d", " ".join(cells)):
+            plain = re.escape(figure.removeprefix("0"))
+            assert re.search(rf"(?<![\d.,])0?{plain}(?!\d|[.,]\d)", measured), (against, figure)
+
+
 # --- programs -------------------------------------------------------------------------------
 
 
