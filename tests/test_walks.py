@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import argparse
 import re
 import shlex
 import subprocess
@@ -75,13 +75,19 @@ class Walk:
         return ""
 
     def _ask(self, words: list[str]) -> str:
-        """Send what curl would."""
-        url = next(word for word in words if "localhost" in word)
-        path = "/" + url.partition("localhost:8000/")[2]
-        if "-d" not in words:
-            return self._server.get(path).text + "\n"
-        body = json.loads(words[words.index("-d") + 1])
-        return self._server.post(path, json=body).text + "\n"
+        """Post what curl would, with the header that it would send."""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-s", action="store_true")
+        parser.add_argument("-H", default="Content-Type: application/x-www-form-urlencoded")
+        parser.add_argument("-d")
+        parser.add_argument("url")
+        request = parser.parse_args(words[1:])
+        assert request.url.startswith("localhost:8000/")
+        name, _, value = request.H.partition(": ")
+        path = request.url.removeprefix("localhost:8000")
+        answer = self._server.post(path, content=request.d, headers={name: value})
+        assert answer.status_code == 200, answer.text
+        return f"{answer.text}\n"
 
     def close(self) -> None:
         if self._server is not None:
