@@ -60,7 +60,7 @@ def on_one_line(step: str, number: int) -> str:
 
 
 def renumbered(step: str, number: int) -> str:
-    """Give the step, stripped, with ``Step <number>: `` in place of a number that it brings."""
+    """Give the step, stripped, with ``"Step <number>: "`` in place of a number that it brings."""
     text = step.strip()
     if _may_hold_numbers(text):
         mark = _AT_LINE.match(text) or _IN_LINE.match(text)
