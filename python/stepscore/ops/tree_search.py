@@ -62,7 +62,7 @@ class TreeSearch(TreeNodes):
             expansion; it is neither scored nor selected. ``"keep"`` keeps all.
 
     Attributes:
-        parent, depth, visits, value, ...: the fields of all nodes; see
+        parent, depth, visits, value: and the other fields of all nodes; see
             `stepscore.ops.tree_search_nodes.TreeNodes`.
 
     Raises:
