@@ -31,6 +31,7 @@ include_patterns = [
     "docs/**.md",
     "docs/**.rst",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "SECURITY.md",
     "benchmarks/*.md",
     "python/stepscore/lab/README.md",
