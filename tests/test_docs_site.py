@@ -211,3 +211,22 @@ def test_every_option_of_every_command_is_on_the_page(site: Path) -> None:
         shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", section))
         flags = {flag for action in parser._actions for flag in action.option_strings}
         assert flags <= shown
+
+
+# --- figures --------------------------------------------------------------------------------
+
+
+def test_the_figures_of_the_page_are_those_that_were_measured() -> None:
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    page = (ROOT / "docs" / "numbers.md").read_text().split("## What the number format costs")[1]
+    rows = re.findall(r"^\|(.*)\|$", page, re.MULTILINE)
+    figures = {figure for row in rows for cell in row.split("|")[2:] for figure in numbers(cell)}
+    assert len(figures) > 30
+    known = numbers(measured)
+    assert figures <= known, "benchmarks/RESULTS.md has no such figure"
+
+
+def numbers(text: str) -> set[str]:
+    """Every number of a text, without a zero in front of its point."""
+    found = re.findall(r"(?<![\w.])\d*\.?\d[\d,]*(?:\.\d+)?(?:e-\d+)?", text)
+    return {re.sub(r"^0\.", ".", number).rstrip(",") for number in found}
