@@ -213,6 +213,15 @@ def test_every_option_of_every_command_is_on_the_page(site: Path) -> None:
         assert flags <= shown
 
 
+# --- programs -------------------------------------------------------------------------------
+
+
+def test_every_program_is_on_the_page() -> None:
+    page = (ROOT / "docs" / "examples.rst").read_text()
+    shown = re.findall(r"^\.\. literalinclude:: examples/(\S+)$", page, re.MULTILINE)
+    assert sorted(shown) == sorted(path.name for path in (ROOT / "docs" / "examples").glob("*.py"))
+
+
 # --- figures --------------------------------------------------------------------------------
 
 
