@@ -33,6 +33,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", _leave_overloads_out)
     app.connect("autodoc-process-signature", _shorten)
     app.connect("autodoc-process-docstring", _leave_plans_of_files_out)
+    app.connect("doctree-read", _write_dashes)
     app.connect("missing-reference", _link_of_a_short_name)
     return {"parallel_read_safe": False}
 
@@ -69,6 +70,13 @@ def _leave_plans_of_files_out(
     """Leave out what a package says of its files; the page says what it is for."""
     if hasattr(shown, "__path__"):
         lines.clear()
+
+
+def _write_dashes(_app: Sphinx, page: nodes.document) -> None:
+    """Put a dash between an argument and what it is; everywhere else ``--`` begins an option."""
+    for text in list(page.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
 
 
 def _link_of_a_short_name(
