@@ -30,7 +30,8 @@ SITE = ROOT / "build" / "docs"
 # Packages whose names are for those who use the library, and those that only the rest of it uses.
 PUBLIC = {
     "stepscore",
-    *(f"stepscore.{name}" for name in ("answers", "evaluation", "jobs", "lab", "policies")),
+    *(f"stepscore.{name}" for name in ("answers", "jobs", "lab", "policies")),
+    *(f"stepscore.{name}" for name in ("evaluation", "evaluation.suites")),
     *(f"stepscore.{name}" for name in ("recipes", "recipes.layouts", "search", "server")),
     *(f"stepscore.{name}" for name in ("scoring", "scoring.combined", "scoring.pairs")),
     *(
