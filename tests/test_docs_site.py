@@ -148,6 +148,18 @@ def test_formulas_are_shown_without_a_script(site: Path) -> None:
     assert "\\frac" not in page
 
 
+def test_every_signature_could_be_read(site: Path) -> None:
+    pages = {path.name: path.read_text() for path in (site / "docs" / "api").glob("*.html")}
+    signatures = [
+        (name, html.unescape(re.sub(r"<[^>]+>", "", signature)))
+        for name, page in pages.items()
+        for signature in re.findall(r'<dt class="sig .*?</dt>', page, re.DOTALL)
+    ]
+    assert len(signatures) > 500
+    # One with a default that is no Python is shown as it was found, with the marks of its types.
+    assert not [pair for pair in signatures if "~" in pair[1]]
+
+
 # --- names ----------------------------------------------------------------------------------
 
 

@@ -19,8 +19,10 @@ _SOURCES = Path(stepscore.__file__).parent
 # What a signature says shorter. `Any | None` stays: that None may be passed is worth a word.
 _SHORTER = [
     (re.compile(r": ~?(?:typing\.)?Any\b(?! \|)"), ""),
-    (re.compile(r"\[(?:~?typing\.Any(?:, )?)+\]"), ""),
+    (re.compile(r"(?<=\w)\[(?:~?typing\.Any(?:, )?)+\]"), ""),
     (re.compile(r"'\w+'(?: \| '\w+'){5,}"), "str"),
+    (re.compile(r"<function (\w+)>"), r"\1"),
+    (re.compile(r"<factory>"), "..."),
     (
         re.compile(r"~numpy\.ndarray\[tuple\[[^\]]*\], ~numpy\.dtype\[~numpy\.(\w+)\]\]"),
         r"NDArray[\1]",
@@ -75,8 +77,8 @@ def _leave_plans_of_files_out(
 def _write_dashes(_app: Sphinx, page: nodes.document) -> None:
     """Put a dash between an argument and what it is; everywhere else ``--`` begins an option."""
     for text in list(page.findall(nodes.Text)):
-        if text == " -- ":
-            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+        if text.startswith(" -- "):
+            text.parent.replace(text, nodes.Text(text.replace(" -- ", " \N{EN DASH} ", 1)))
 
 
 def _link_of_a_short_name(

@@ -122,7 +122,7 @@ class AnswerGroups(NamedTuple):
 def extract_answers(texts: Iterable[str | None]) -> list[str | None]:
     r"""Find the final answer that each solution states.
 
-    The rules stand in the table above: ``stepscore.ops.answer_key``.
+    The rules stand in the table of `stepscore.ops.answer_key`.
 
     Args:
         texts: solutions; None has no answer.
@@ -151,7 +151,7 @@ def extract_answers(texts: Iterable[str | None]) -> list[str | None]:
 def answer_keys(texts: Iterable[str | None], *, extract: bool = True) -> list[str | None]:
     r"""Give each answer its canonical key: answers with equal keys are equal.
 
-    The rules stand in the table above: ``stepscore.ops.answer_key``. A key that begins with
+    The rules stand in the table of `stepscore.ops.answer_key`. A key that begins with
     ``"text:"`` is unresolved: the answer was not understood, and equal keys are equal spellings.
     Any other key stands for an exact value.
 
