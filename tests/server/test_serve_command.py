@@ -145,6 +145,20 @@ def test_the_limits_of_the_help_are_those_of_the_settings():
     assert settings.latency == 0.005
 
 
+@pytest.mark.parametrize("typed", ["nan", "inf", "1e999", "", "x"])
+def test_what_is_no_bad_reward(typed, capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "lab", "--bad-reward", typed])
+    assert f"--bad-reward: must be a finite number; got '{typed}'" in capsys.readouterr().err
+
+
+def test_a_bad_reward_is_none_unless_it_is_typed():
+    with started("--bad-reward", "-1") as (_, url):
+        assert ask(f"{url}/slime/reward", {"prompt": "1+2=?", "response": ""}) == -1.0
+    with started() as (_, url), pytest.raises(urllib.error.HTTPError, match="422"):
+        ask(f"{url}/slime/reward", {"prompt": "1+2=?", "response": ""})
+
+
 def test_sockets_are_closed_whatever_happens():
     with pytest.raises(KeyError), listening("127.0.0.1", 0) as sockets:
         raise KeyError
