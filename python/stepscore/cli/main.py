@@ -41,15 +41,12 @@ from stepscore.cli.terminal import (
 )
 from stepscore.credentials import masked
 from stepscore.errors import InputError
+from stepscore.jobs.pool import keep_few_kernels
 
 BAD_INPUT = 2
 UNWRITABLE = 1
 DIFFERS = 1
 SIGNALLED = 128  # and the number of the signal, as a shell reports it
-# Of oneDNN, and of torch's layer over it. Each keeps 1,024 kernels unless told otherwise, one for
-# every shape of a batch, which are hundreds of megabytes once shapes vary; 64 take no more time.
-_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-_KEPT_KERNELS = "64"
 _OPTION = re.compile("--[a-z][a-z-]*")
 
 
@@ -175,8 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_process() -> NoReturn:
     """Run the command line as the whole process, as the script ``stepscore`` does."""
-    for name in _KERNEL_CACHES:  # torch reads them once
-        os.environ.setdefault(name, _KEPT_KERNELS)
+    keep_few_kernels()
     code = main()
     # After a signal at once: taking torch apart costs seconds, in which a second one would kill.
     # Else where a model that was given up, or is at work when an error ends a search, may answer.

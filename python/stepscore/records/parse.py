@@ -208,14 +208,24 @@ def _required(content: dict[str, Any], fields: Fields, field: str) -> Any:
     name = getattr(fields, field)
     there, value = field_in(content, name)
     if not there:
-        present = ", ".join(quote(key) for key in list(content)[:_FIELDS_SHOWN])
         raise RecordError(
             f'the field "{name}"',
-            got=present or "an empty object",
+            got=_there(content, name),
             advice=("name it with ", Argument(f"fields.{field}")),
             of_shape=True,
         )
     return value
+
+
+def _there(content: dict[str, Any], name: str) -> str:
+    """Say what stands where the way to a field ends: ``null in "response"``."""
+    ways = [name[:at] for at, sign in enumerate(name) if sign == "."]
+    way = next((way for way in reversed(ways) if field_in(content, way)[0]), "")
+    value = field_in(content, way)[1] if way else content
+    shown = kind_of(value)
+    if isinstance(value, dict):
+        shown = ", ".join(map(quote, list(value)[:_FIELDS_SHOWN])) or "an empty object"
+    return f"{shown} in {quote(way)}" if way else shown
 
 
 def _id(content: dict[str, Any], fields: Fields) -> RecordId:
