@@ -11,14 +11,23 @@ import torch
 import stepscore
 
 
+@pytest.fixture(scope="module")
+def batch() -> tuple[Any, Any]:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(256, 4096, generator=generator)
+    return values, torch.rand(256, 4096, generator=generator) < 0.8
+
+
+@pytest.fixture(scope="module")
+def traces() -> tuple[Any, Any]:
+    generator = np.random.default_rng(0)
+    sizes = generator.integers(1, 20, 200_000)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return generator.random(offsets[-1], dtype=np.float32), offsets
+
+
 @pytest.mark.benchmark(group="whiten: 256 x 4,096")
 class TestWhiten:
-    @pytest.fixture(scope="class")
-    def batch(self) -> tuple[Any, Any]:
-        generator = torch.Generator().manual_seed(0)
-        values = torch.randn(256, 4096, generator=generator)
-        return values, torch.rand(256, 4096, generator=generator) < 0.8
-
     def test_stepscore(self, measure: Any, batch: Any) -> None:
         measure(lambda: stepscore.whiten(*batch), [()], rounds=15)
 
@@ -38,13 +47,6 @@ class TestWhiten:
 
 @pytest.mark.benchmark(group="softmin_weights: 2M steps of 200,000 traces")
 class TestSoftmin:
-    @pytest.fixture(scope="class")
-    def traces(self) -> tuple[Any, Any]:
-        generator = np.random.default_rng(0)
-        sizes = generator.integers(1, 20, 200_000)
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        return generator.random(offsets[-1], dtype=np.float32), offsets
-
     def test_stepscore(self, measure: Any, traces: Any) -> None:
         measure(lambda: stepscore.softmin_weights(*traces), [()], rounds=7)
 

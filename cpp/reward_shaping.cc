@@ -275,6 +275,37 @@ void step_group_advantage(const T* rewards, const int64_t* offsets, int64_t trac
         "singleton=\"zero\" to give them 0");
 }
 
+namespace {
+
+template <class M>
+bool read_ones(const void* data, int64_t first, std::vector<uint8_t>& ones) {
+  const M* mask = static_cast<const M*>(data) + first;
+  int wrong = 0;
+  for (size_t i = 0; i < ones.size(); ++i) {
+    wrong |= mask[i] != M(1) && mask[i] != M(0);
+    ones[i] = mask[i] == M(1) ? 1 : 0;
+  }
+  return wrong == 0;
+}
+
+// ones[i] = the mask of the number first + i; whether all of them are 0 or 1.
+bool read_mask(const TokenMask& mask, int64_t first, int64_t count, std::vector<uint8_t>& ones) {
+  ones.assign(static_cast<size_t>(count), 1);
+  if (mask.data == nullptr) return true;
+  switch (mask.dtype) {
+    case DType::kBool:
+      return read_ones<uint8_t>(mask.data, first, ones);
+    case DType::kInt64:
+      return read_ones<int64_t>(mask.data, first, ones);
+    case DType::kFloat32:
+      return read_ones<float>(mask.data, first, ones);
+    default:
+      return read_ones<double>(mask.data, first, ones);
+  }
+}
+
+}  // namespace
+
 template <class T>
 void whiten(const TokenRows& rows, const TokenArray<const T>& values, const TokenMask& mask,
             const WhitenOptions& options, const TokenArray<T>& out) {
@@ -288,17 +319,28 @@ void whiten(const TokenRows& rows, const TokenArray<const T>& values, const Toke
   const auto sum_of = [&](auto of) {
     std::vector<Sums> of_rows(static_cast<size_t>(rows.rows));
     parallel_for(rows.rows, work, [&](int64_t begin, int64_t end) {
+      std::vector<uint8_t> ones;
       for (int64_t row = begin; row < end; ++row) {
         const T* value = values.data + row_begin(rows, values.stride, row);
-        const int64_t first_one = row_begin(rows, mask.stride, row);
-        Sums& sums = of_rows[static_cast<size_t>(row)];
-        for (int64_t t = 0; t < row_length(rows, row); ++t) {
-          const int one = mask_at(mask, first_one + t);
-          if (one == 2 || (one == 1 && value[t] - value[t] != 0)) return fault.report(row);
-          if (one == 0) continue;
-          sums.count += 1.0;
-          sums.sum += of(static_cast<double>(value[t]));
+        const int64_t length = row_length(rows, row);
+        if (!read_mask(mask, row_begin(rows, mask.stride, row), length, ones)) {
+          return fault.report(row);
         }
+        // Token t is added in lane t mod 8, a zero where the mask is.
+        double lanes[8] = {};
+        int64_t count = 0;
+        int wrong = 0;
+        for (int64_t t = 0; t < length; ++t) {
+          const double x = ones[static_cast<size_t>(t)] != 0 ? static_cast<double>(value[t]) : 0.0;
+          wrong |= !(x - x == 0.0);
+          count += ones[static_cast<size_t>(t)];
+          lanes[t % 8] += ones[static_cast<size_t>(t)] != 0 ? of(x) : 0.0;
+        }
+        if (wrong != 0) return fault.report(row);
+        for (int half = 4; half >= 1; half /= 2) {
+          for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+        }
+        of_rows[static_cast<size_t>(row)] = {static_cast<double>(count), lanes[0]};
       }
     });
     Sums all;
@@ -335,14 +377,15 @@ void whiten(const TokenRows& rows, const TokenArray<const T>& values, const Toke
   const double divisor = deviation == 0.0 ? 1.0 : deviation;
   const double added = options.keep_mean ? mean : 0.0;
   parallel_for(rows.rows, work, [&](int64_t begin, int64_t end) {
+    std::vector<uint8_t> ones;
     for (int64_t row = begin; row < end; ++row) {
       const T* value = values.data + row_begin(rows, values.stride, row);
       T* to = out.data + row_begin(rows, out.stride, row);
-      const int64_t first_one = row_begin(rows, mask.stride, row);
-      for (int64_t t = 0; t < row_length(rows, row); ++t) {
-        const bool one = mask_at(mask, first_one + t) == 1;
+      const int64_t length = row_length(rows, row);
+      read_mask(mask, row_begin(rows, mask.stride, row), length, ones);
+      for (int64_t t = 0; t < length; ++t) {
         const double z = (static_cast<double>(value[t]) - mean) / divisor + added;
-        to[t] = static_cast<T>(one ? z : 0.0);
+        to[t] = static_cast<T>(ones[static_cast<size_t>(t)] != 0 ? z : 0.0);
       }
     }
   });

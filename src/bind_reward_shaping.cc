@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <array>
+#include <tuple>
 
 #include "backend.h"
 #include "bindings.h"
@@ -124,7 +124,8 @@ void bound_step_group_advantage(const TensorView& rewards, const TensorView& off
 // statistics: count, sum and sum of squares.
 void bound_whiten(const TensorView& values, const Optional& mask, const Optional& offsets,
                   int64_t ddof, double eps, bool keep_mean,
-                  const std::optional<std::array<double, 3>>& statistics, const TensorView& out) {
+                  const std::optional<std::tuple<double, double, double>>& statistics,
+                  const TensorView& out) {
   constexpr const char* kOp = "whiten";
   const TokenRows rows = check_rows(kOp, "values", values, offsets);
   const TokenMask kept = check_mask(kOp, "mask", mask, values, "values");
@@ -136,12 +137,10 @@ void bound_whiten(const TensorView& values, const Optional& mask, const Optional
   options.keep_mean = keep_mean;
   if (statistics.has_value()) {
     options.given = true;
-    for (const double number : *statistics) {
+    std::tie(options.count, options.sum, options.squares) = *statistics;
+    for (const double number : {options.count, options.sum, options.squares}) {
       check(number - number == 0.0, kOp, "statistics", " must be finite; got ", number);
     }
-    options.count = (*statistics)[0];
-    options.sum = (*statistics)[1];
-    options.squares = (*statistics)[2];
   }
   check_output(kOp, out, values, "values", {&values, address(mask), address(offsets)});
   // Only raw pointers below; the arrays belong to the caller's frame, which outlives the scope.

@@ -23,7 +23,7 @@ def names_that_are_none(scores: F32, ids: Ids, offsets: Ids, name: str) -> None:
     stepscore.aggregate(scores, offsets, "min", nan="drop")  # E: call-overload
     stepscore.gae(scores, scores, gamma=1, lam=1, mask_policy="skip")  # E: call-overload
     stepscore.min_return(scores, empty="zero")  # E: call-overload
-    stepscore.shape_rewards(scores, offsets, "cut")  # E: call-overload
+    stepscore.shape_rewards(scores, offsets, "cut")  # E: arg-type
     stepscore.step_group_advantage(scores, offsets, ids, weighting="token")  # E: call-overload
     stepscore.group_advantage(scores, ids, baseline="median")  # E: call-overload
     stepscore.vote(ids, scores, offsets, "wieghted")  # E: arg-type

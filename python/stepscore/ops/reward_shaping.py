@@ -66,7 +66,7 @@ def softmin_weights(
 
     Examples:
         >>> softmin_weights([0.6, -0.2, 0.4, 0.5], [0, 3, 4], temperature=1.0)
-        array([0.22487394, 0.50046517, 0.27466089, 1.        ])
+        array([0.22487355, 0.50046528, 0.27466117, 1.        ])
 
     Source: PURE, whose T is 0.1.
     """
