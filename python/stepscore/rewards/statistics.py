@@ -6,7 +6,7 @@ import numpy as np
 
 from stepscore.ops import discounted_return, group_advantage, whiten
 from stepscore.ops.group_advantage_arguments import Singleton
-from stepscore.rewards.inputs import Bool, Float, Inputs, Int
+from stepscore.rewards.inputs import Float, Inputs, Int, Layout
 
 WHITEN_EPS = 1e-8  # of `whiten`
 
@@ -47,15 +47,16 @@ def group_sizes(groups: Int) -> Int:
     return sizes
 
 
-def whitened(inputs: Inputs, values: Float, mask: Bool, *, remask: bool = True) -> Float:
+def whitened(inputs: Inputs, values: Float, layout: Layout, *, remask: bool = True) -> Float:
     r"""Whiten tokens over the whole batch; without `remask` those with mask 0 likewise."""
-    known = values[mask]
+    known = values[layout.mask]
     if len(known) < 2:
         inputs.fail("mask", "at least 2 tokens with mask 1, of which to take the spread")
-    white = np.asarray(whiten(values, mask, offsets=[0, len(values)]))
+    white = np.asarray(whiten(values, layout.mask, offsets=layout.offsets))
     if remask:
         return white
-    return np.where(mask, white, (values - known.mean()) / np.sqrt(known.var(ddof=1) + WHITEN_EPS))
+    others = (values - known.mean()) / np.sqrt(known.var(ddof=1) + WHITEN_EPS)
+    return np.where(layout.mask, white, others)
 
 
 def running_sums(values: Float, offsets: Int) -> Float:

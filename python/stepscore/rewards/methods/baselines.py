@@ -86,7 +86,7 @@ def whitened_gae(
             inputs.fail("mask", "a token with mask 1, of which to take the mean", got="none")
         advantages = (advantages - known.mean()) / np.sqrt(max(float(known.var()), 1e-8))
     else:
-        advantages = whitened(inputs, advantages, layout.mask, remask=compat != "verl")
+        advantages = whitened(inputs, advantages, layout, remask=compat != "verl")
     if compat is None:
         returns = np.where(layout.mask, returns, 0.0)
     shape = layout.shape
@@ -153,7 +153,7 @@ def reinforce_plus_plus(
     layout = inputs.layout(mask, token_offsets, rewards)
     tokens = inputs.tokens("rewards", rewards, layout)
     returns = discounted_return(tokens, gamma=gamma, mask=layout.mask, offsets=layout.offsets)
-    white = whitened(inputs, np.asarray(returns), layout.mask)
+    white = whitened(inputs, np.asarray(returns), layout)
     return inputs.result(white.reshape(layout.shape))
 
 
@@ -196,7 +196,7 @@ def reinforce_plus_plus_baseline(
     members = inputs.groups(groups, len(layout))
     alone = "reward" if compat == "verl" else singleton
     left = group_advantage(outcomes, members, scale="none", singleton=alone)
-    white = whitened(inputs, on_rollouts(np.asarray(left), layout), layout.mask)
+    white = whitened(inputs, on_rollouts(np.asarray(left), layout), layout)
     return inputs.result(white.reshape(layout.shape))
 
 
@@ -253,7 +253,7 @@ def gdpo(
     for k in range(count):
         own = np.ascontiguousarray(kinds[:, k])
         total += shares[k] * np.asarray(group_advantage(own, members, eps=eps, singleton=alone))
-    white = whitened(inputs, on_rollouts(total, layout), layout.mask)
+    white = whitened(inputs, on_rollouts(total, layout), layout)
     return inputs.result(white.reshape(layout.shape))
 
 

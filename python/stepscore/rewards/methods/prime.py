@@ -132,7 +132,7 @@ def prime(
     weights = (beta, process_weight, outcome_weight, gamma)
     given = (log_ratios, outcomes, groups, weights, norm, singleton)
     returns = _prime(inputs, layout, *given).ravel()
-    white = whitened(inputs, returns, layout.mask, remask=compat is None)
+    white = whitened(inputs, returns, layout, remask=compat is None)
     return inputs.result(white.reshape(layout.shape))
 
 

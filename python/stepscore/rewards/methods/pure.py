@@ -216,7 +216,7 @@ def pure_advantage(
     elif singleton == "zero":
         returns = np.where(lone, 0.0, returns)
     if baseline == "return":
-        returns = whitened(inputs, returns, layout.mask)
+        returns = whitened(inputs, returns, layout)
     return inputs.result(np.where(layout.mask, returns, 0.0).reshape(layout.shape))
 
 
