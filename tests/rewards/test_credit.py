@@ -231,6 +231,50 @@ def test_packed_equals_padded_and_padding_changes_nothing(name: str) -> None:
             np.testing.assert_array_equal(here, far)
 
 
+def reordered(array: Any, order: np.ndarray) -> Any:
+    """Rows of an array that are rollouts, steps or packed tokens, rollouts in another order."""
+
+    def places(offsets: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in order])
+
+    by_size = {
+        len(order): order,
+        len(CASE.values): places(CASE.offsets),
+        sum(CASE.lengths): places(np.cumsum([0, *CASE.lengths])),
+    }
+    if len(array) == 3 and array.ndim == 2:  # of three critiques
+        return array[:, by_size[len(CASE.values)]]
+    return array[by_size[len(array)]] if len(array) in by_size else array
+
+
+# Of runs of steps, whose number is another one; of a level.
+OTHERS = {"merged_thoughts", "tp_grpo", "laser_target"}
+ORDERED = sorted(set(method_names()) - OTHERS)
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_the_order_of_rollouts_changes_nothing(name: str) -> None:
+    assert len({len(CASE.groups), len(CASE.values), sum(CASE.lengths), 15, 3}) == 5
+    given = arguments(name, CASE)
+    count = len(given.get("groups", CASE.groups))  # fewer where none may be alone
+    order = np.random.default_rng(3).permutation(count)
+    moved = {}
+    for key, value in given.items():
+        if key == "offsets":
+            moved[key] = np.cumsum([0, *np.diff(value)[order]])
+        elif key == "token_offsets":
+            moved[key] = np.cumsum([0, *np.array(CASE.lengths)[order]])
+        elif not isinstance(value, np.ndarray):
+            moved[key] = value
+        else:
+            moved[key] = value[order] if len(value) == count else reordered(value, order)
+    here = parts(METHODS[name].function(**given))
+    there = parts(METHODS[name].function(**moved))
+    for expected, got in zip(here, there, strict=True):
+        expected = expected[order] if len(expected) == count else reordered(expected, order)
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", method_names())
 def test_the_arguments_are_not_written_to(name: str) -> None:
     given = arguments(name, CASE)

@@ -81,6 +81,27 @@ def test_padding_and_company_change_nothing() -> None:
             np.testing.assert_array_equal(alone[0], whole[i])
 
 
+@pytest.mark.parametrize("length", [1, 100_000])
+def test_one_token_and_very_many(length: int) -> None:
+    rng = np.random.default_rng(length)
+    ends = np.unique(np.append(rng.integers(0, length, 300), length - 1))
+    rewards = rng.normal(size=len(ends))
+    given = (rewards, [0, len(ends)])
+    at_ends = np.zeros(length)
+    at_ends[ends] = rewards
+    close(place(*given, ends=ends, token_offsets=[0, length])[:], at_ends)
+    on_all = np.repeat(rewards, np.diff(np.append(-1, ends)))
+    close(broadcast(*given, ends=ends, token_offsets=[0, length]), on_all)
+
+
+def test_masks_of_every_type() -> None:
+    torch = pytest.importorskip("torch")
+    ones = np.array([[1, 1, 0]])
+    for mask in (ones, ones.astype(bool), ones.astype(np.float32), torch.tensor(ones).bool()):
+        got = place(np.array([0.5]), [0, 1], ends=[1], mask=mask)
+        assert got.tolist() == [[0.0, 0.5, 0.0]]
+
+
 def test_nothing_at_all() -> None:
     assert place([], [0], ends=[], mask=np.zeros((0, 4))).shape == (0, 4)
     assert place([], [0, 0], ends=[], token_offsets=[0, 0]).shape == (0,)

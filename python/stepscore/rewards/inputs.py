@@ -10,7 +10,14 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.arrays import Call, dtype_name, host_integers, host_reals, is_torch
+from stepscore.arrays import (
+    Call,
+    dtype_name,
+    host_bools,
+    host_integers,
+    host_reals,
+    is_torch,
+)
 from stepscore.errors import Argument, InputError, Words
 from stepscore.ragged import check_shape, ragged_parts, read_offsets, segment_of
 
@@ -88,15 +95,16 @@ class Inputs:
 
     def bools(self, argument: str, value: Any, n: int | None = None, like: str = "") -> Bool:
         """Read what is true or false, in any type, ``[n]``."""
-        self._note(value)
-        array = host_reals(self.method, argument, value)
+        array = self._truth(argument, value)
         check_shape(self.method, argument, array, n, like)
-        return self._as_bools(argument, array)
+        return array
 
     def verdicts(self, argument: str, value: Any) -> Bool:
-        """Read what is true or false, in any type, ``[of each, of each]``."""
-        array = self.reals(argument, value, ndim=2)
-        return self._as_bools(argument, array)
+        """Read what is true or false, in any type, of each by each."""
+        array = self._truth(argument, value)
+        if array.ndim != 2:
+            self.fail(argument, "an array with 2 dimensions", got=f"shape {list(array.shape)}")
+        return array
 
     def steps(self, values: Any, offsets: Any) -> tuple[Float, Int]:
         """Read one number for each step; without offsets, `StepScores`."""
@@ -127,8 +135,7 @@ class Inputs:
         """
         ones = None
         if mask is not None:
-            self._note(mask)
-            ones = host_reals(self.method, "mask", mask)
+            ones = self._truth("mask", mask)
         if token_offsets is not None:
             offsets = host_integers(self.method, "token_offsets", token_offsets)
             n = int(offsets[-1]) if offsets.ndim == 1 and len(offsets) else 0
@@ -150,7 +157,7 @@ class Inputs:
             return Layout(offsets, np.ones(int(offsets[-1]), np.bool_), shape)
         if ones.shape != shape:
             self.fail("mask", f"shape {list(shape)}", got=f"shape {list(ones.shape)}")
-        return Layout(offsets, self._as_bools("mask", ones).ravel(), shape)
+        return Layout(offsets, ones.ravel(), shape)
 
     def tokens(self, argument: str, value: Any, layout: Layout) -> Float:
         """Read one number for each token, flat; what the mask leaves out is not read, and is 0."""
@@ -193,7 +200,12 @@ class Inputs:
             self._wide = True
         return array
 
-    def _as_bools(self, argument: str, array: Float) -> Bool:
+    def _truth(self, argument: str, value: Any) -> Bool:
+        self._note(value)
+        array = Call(self.method).array(argument, value)
+        if dtype_name(array) == "bool":
+            return host_bools(self.method, argument, value)
+        array = host_reals(self.method, argument, value)
         if (other := np.argwhere((array != 0) & (array != 1))).size:
             index = tuple(int(i) for i in other[0])
             self.fail(Argument(argument, index=index), "0 or 1", got=f"{array[index]:g}")
