@@ -103,6 +103,9 @@ def test_returns_less_a_baseline(seed: int) -> None:
     expected = returns(r, case.mask, 1.0) - case.outcomes[:, None] * case.mask
     close(remax(r, greedy=case.outcomes, **case.padded), expected)
     close(remax(case.pack(r), greedy=case.outcomes, **case.packed), case.pack(expected))
+    to_come = np.cumsum((r * case.mask)[:, ::-1], axis=1)[:, ::-1]
+    theirs = np.where(case.mask, expected, to_come)
+    close(remax(r, greedy=case.outcomes, **case.padded, compat="verl"), theirs)
     expected = np.where(case.mask, whiten(returns(r, case.mask, 0.9), case.mask), 0)
     close(reinforce_plus_plus(r, gamma=0.9, **case.padded), expected)
     close(reinforce_plus_plus(case.pack(r), gamma=0.9, **case.packed), case.pack(expected))

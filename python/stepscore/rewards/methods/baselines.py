@@ -93,7 +93,14 @@ def whitened_gae(
     return inputs.result(advantages.reshape(shape)), inputs.result(returns.reshape(shape))
 
 
-def remax(rewards: Any, *, greedy: Any, mask: Any = None, token_offsets: Any = None) -> Any:
+def remax(
+    rewards: Any,
+    *,
+    greedy: Any,
+    mask: Any = None,
+    token_offsets: Any = None,
+    compat: Literal["verl"] | None = None,
+) -> Any:
     r"""Compare the reward to come with that of the greedy answer: :math:`\sum_{s \ge t} r_s - b_i`.
 
     Args:
@@ -101,6 +108,8 @@ def remax(rewards: Any, *, greedy: Any, mask: Any = None, token_offsets: Any = N
         greedy: the reward b of the greedy answer to each rollout's prompt, ``[rollouts]``.
         mask: as in `place`.
         token_offsets: as in `place`.
+        compat: ``"verl"``: tokens with mask 0 hold what is still to come, from which nothing is
+            taken off.
 
     Returns:
         Tokens in the shape of `mask`, 0 where it is 0; float64 for float64 rewards, else float32;
@@ -116,10 +125,17 @@ def remax(rewards: Any, *, greedy: Any, mask: Any = None, token_offsets: Any = N
     Source: Li et al., "ReMax", as in verl.
     """
     inputs = Inputs("remax")
+    inputs.choice("compat", compat, (None, "verl"))
     layout = inputs.layout(mask, token_offsets, rewards)
     tokens = inputs.tokens("rewards", rewards, layout)
     baseline = inputs.reals("greedy", greedy, len(layout), "the rollouts")
-    returns = discounted_return(tokens, gamma=1.0, mask=layout.mask, offsets=layout.offsets)
+    returns = discounted_return(
+        tokens,
+        gamma=1.0,
+        mask=layout.mask,
+        offsets=layout.offsets,
+        mask_policy="zero" if compat == "verl" else "carry",
+    )
     left = np.asarray(returns) - on_rollouts(baseline, layout)
     return inputs.result(left.reshape(layout.shape))
 
