@@ -338,11 +338,11 @@ def optimal_token_baseline(
     written = np.flatnonzero(layout.mask)
     row = layout.row[written]
     number = np.arange(len(written)) - np.append(0, np.cumsum(layout.lengths))[row]
-    pairs = np.stack([members[row], number], axis=1)
-    _, place, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    place = place.ravel()
-    of_returns = np.bincount(place, (returns * weights)[written], len(counts))
-    baseline = of_returns / (np.bincount(place, weights[written], len(counts)) + 1e-8)
+    _, group = np.unique(members, return_inverse=True)
+    place = group[row] * (int(number.max(initial=0)) + 1) + number  # of token t of a group
+    counts = np.bincount(place)
+    of_returns = np.bincount(place, (returns * weights)[written])
+    baseline = of_returns / (np.bincount(place, weights[written]) + 1e-8)
     baseline = np.where(counts == 1, 0.0, baseline)
     advantages = np.zeros(len(tokens))
     advantages[written] = returns[written] - baseline[place]

@@ -64,8 +64,8 @@ def grpo(
     """
     inputs = Inputs("grpo")
     inputs.choice("compat", compat, tuple(_GRPO))
-    options = {"ddof": ddof, "eps": eps, "singleton": singleton, "group_size": group_size}
-    options |= _GRPO[compat]
+    options: dict[str, Any] = {"ddof": ddof, "eps": eps}
+    options |= {"singleton": singleton, "group_size": group_size} | _GRPO[compat]
     outcomes, members = _read(inputs, rewards, groups)
     return inputs.result(np.asarray(group_advantage(outcomes, members, **options)))
 
