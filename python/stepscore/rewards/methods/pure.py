@@ -178,7 +178,8 @@ def pure_advantage(
         array([[ 1.,  1.],
                [-1., -1.]])
 
-    Source: the two branches of CJReinforce/PURE.
+    Source: the two branches of CJReinforce/PURE, which leave a step's separator out of l, and give
+    separators no advantage unless told otherwise: a mask can do so here.
     """
     inputs = Inputs("pure_advantage")
     inputs.choice("baseline", baseline, ("step", "token", "return"))
