@@ -27,6 +27,7 @@ void bind_prefix_trie(py::module_& module);
 void bind_record_scan(py::module_& module);
 void bind_result_lines(py::module_& module);
 void bind_step_boundary(py::module_& module);
+void bind_token_logprob(py::module_& module);
 void bind_tree_search(py::module_& module);
 void bind_value_head(py::module_& module);
 void bind_vote(py::module_& module);

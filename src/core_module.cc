@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_record_scan(module);
   bind_result_lines(module);
   bind_step_boundary(module);
+  bind_token_logprob(module);
   bind_tree_search(module);
   bind_value_head(module);
   bind_vote(module);

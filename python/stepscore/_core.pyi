@@ -19,10 +19,12 @@ ACTIVATIONS: tuple[str, ...]
 AGGREGATIONS: tuple[str, ...]
 GATE_ACTIVATIONS: tuple[str, ...]
 INNER_ACTIVATIONS: tuple[str, ...]
+LOGIT_CHUNK: int
 NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
 SELECTION_DEFAULTS: dict[str, Any]
 SOFTMIN_TEMPERATURE: float
+TOKEN_STATE_WIDTH: int
 
 class TensorView:
     """A pointer with dtype, shape and strides; whoever makes it keeps the array alive."""
@@ -293,6 +295,28 @@ class TreeSearch:
 
 def gated_activation(
     gate: TensorView, up: TensorView | None, activation: str, out: TensorView
+) -> None: ...
+def add_logits(
+    products: TensorView,
+    bias: TensorView | None,
+    inner: float,
+    outer: float,
+    capped: bool,
+    first: int,
+    targets: TensorView,
+    vocabulary: int,
+    ignore_index: int | None,
+    states: TensorView,
+    queue: Queue,
+) -> None: ...
+def token_logprob(
+    states: TensorView,
+    logprob: TensorView | None,
+    entropy: TensorView | None,
+    top_logprob: TensorView | None,
+    top_token: TensorView | None,
+    log_sum_exp: TensorView | None,
+    queue: Queue,
 ) -> None: ...
 def value_head(
     hidden: TensorView,

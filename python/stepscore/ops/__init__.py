@@ -17,6 +17,8 @@ from stepscore.ops.prefix_trie import PrefixTrie
 from stepscore.ops.record_scan import scan_records
 from stepscore.ops.result_lines import result_lines
 from stepscore.ops.step_boundary import find_steps
+from stepscore.ops.token_logprob import token_logprob
+from stepscore.ops.token_logprob_states import TokenLogprob
 from stepscore.ops.tree_search import TreeSearch
 from stepscore.ops.value_head import mlp_head, value_head
 from stepscore.ops.vote import Rule, VoteResult, vote
@@ -25,6 +27,7 @@ __all__ = [
     "AnswerGroups",
     "PrefixTrie",
     "Rule",
+    "TokenLogprob",
     "TreeSearch",
     "VoteResult",
     "aggregate",
@@ -43,6 +46,7 @@ __all__ = [
     "result_lines",
     "scan_records",
     "tempering",
+    "token_logprob",
     "top_k",
     "value_head",
     "vote",

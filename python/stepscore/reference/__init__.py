@@ -20,6 +20,7 @@ from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.record_scan import scan_records
 from stepscore.reference.result_lines import result_lines
 from stepscore.reference.step_boundary import find_steps
+from stepscore.reference.token_logprob import token_logprob
 from stepscore.reference.tree_search import TreeSearch
 from stepscore.reference.value_head import mlp_head, value_head
 from stepscore.reference.vote import VoteResult, vote
@@ -45,6 +46,7 @@ __all__ = [
     "result_lines",
     "scan_records",
     "tempering",
+    "token_logprob",
     "top_k",
     "value_head",
     "vote",

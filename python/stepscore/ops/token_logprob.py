@@ -1,0 +1,286 @@
+"""Log-probabilities of given tokens from hidden states, without the logits of a vocabulary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.arrays import Call, dtype_name, is_torch
+from stepscore.arrays.types import HostArray, Tensor, TensorLike
+from stepscore.ops.token_logprob_states import CHUNK, TokenLogprob, TokenStates, form_of
+
+Product: TypeAlias = Literal["float32", "input"]
+_REALS = ("float32", "float16", "bfloat16")
+
+# What is multiplied at a time. On a CPU: at most 16 MB of logits, and as much for rows of the
+# matrix and half as much for hidden states that are brought to float32. On a GPU: 64 MB of logits.
+_CPU_ROWS, _CPU_COLUMNS, _CPU_BYTES = 1024, 4096, 16 << 20
+_GPU_ROWS, _GPU_COLUMNS = 2048, 8192
+
+
+@overload
+def token_logprob(
+    hidden: HostArray,
+    lm_head: Any,
+    targets: Any,
+    *,
+    bias: Any = ...,
+    temperature: float = ...,
+    logit_scale: float = ...,
+    soft_cap: float | None = ...,
+    vocabulary: int | None = ...,
+    ignore_index: int | None = ...,
+    product: Product = ...,
+    entropy: Literal[False] = ...,
+    top: Literal[False] = ...,
+    log_sum_exp: Literal[False] = ...,
+    stream: Any = ...,
+) -> NDArray[np.float32]: ...
+@overload
+def token_logprob(
+    hidden: TensorLike[Tensor],
+    lm_head: Any,
+    targets: Any,
+    *,
+    bias: Any = ...,
+    temperature: float = ...,
+    logit_scale: float = ...,
+    soft_cap: float | None = ...,
+    vocabulary: int | None = ...,
+    ignore_index: int | None = ...,
+    product: Product = ...,
+    entropy: Literal[False] = ...,
+    top: Literal[False] = ...,
+    log_sum_exp: Literal[False] = ...,
+    stream: Any = ...,
+) -> Tensor: ...
+@overload
+def token_logprob(
+    hidden: Any,
+    lm_head: Any,
+    targets: Any,
+    *,
+    bias: Any = ...,
+    temperature: float = ...,
+    logit_scale: float = ...,
+    soft_cap: float | None = ...,
+    vocabulary: int | None = ...,
+    ignore_index: int | None = ...,
+    product: Product = ...,
+    entropy: bool = ...,
+    top: bool = ...,
+    log_sum_exp: bool = ...,
+    stream: Any = ...,
+) -> Any: ...
+def token_logprob(
+    hidden: Any,
+    lm_head: Any,
+    targets: Any,
+    *,
+    bias: Any = None,
+    temperature: float = 1.0,
+    logit_scale: float = 1.0,
+    soft_cap: float | None = None,
+    vocabulary: int | None = None,
+    ignore_index: int | None = -100,
+    product: Product = "float32",
+    entropy: bool = False,
+    top: bool = False,
+    log_sum_exp: bool = False,
+    stream: Any = None,
+) -> Any:
+    r"""Log-probabilities of given tokens: :math:`\ell_i = z_{i,t_i} - \log \sum_v e^{z_{i,v}}`.
+
+    The logits are :math:`z_{i,v} = \mathrm{cap}(s\,(w_v \cdot h_i + b_v)) / \tau` with
+    :math:`\mathrm{cap}(x) = c \tanh(x / c)`, or :math:`\mathrm{cap}(x) = x` without a soft cap.
+    Also, from the same pass, the entropy :math:`-\sum_v p_v \log p_v`, the highest
+    log-probability with its token, and :math:`\log \sum_v e^{z_v}`.
+
+    The matrix is multiplied in blocks by the framework of the arrays, into a buffer that is used
+    again; the core reads each block with a running maximum and sums in float64. Beside the inputs
+    a call takes less than 64 MB on a CPU and 256 MB on a GPU, whatever the number of rows. The
+    framework's product makes a row's bits depend on the rows beside it, as far as it rounds.
+
+    Inference only: there is no backward pass.
+
+    Args:
+        hidden: hidden states behind the last norm ``[n, H]``, float32, float16 or bfloat16. NumPy
+            or torch; bfloat16 in NumPy through ``ml_dtypes``.
+        lm_head: the output matrix ``[V, H]``, of the same kinds.
+        targets: the tokens :math:`t`, integers ``[n]``.
+        bias: :math:`b`, ``[V]``, or None.
+        temperature: :math:`\tau`.
+        logit_scale: :math:`s`: Cohere's ``logit_scale``, or 1 / ``logits_scaling`` of Granite.
+        soft_cap: :math:`c`: Gemma 2's ``final_logit_softcapping``; None for none.
+        vocabulary: how many ids there are; rows of the matrix beyond are padding and left out.
+            None takes them all.
+        ignore_index: the target of a row that has none: its log-probability is NaN, the rest is
+            computed. None: every target is a token.
+        product: ``float32``: numbers in half precision are brought to float32 before they are
+            multiplied, so that logits keep their digits. ``input``: they are multiplied as they
+            are and the logits rounded to their format, as the model's own layer does: faster
+            where the processor has units for it, and off by up to 2^-9 of a logit in bfloat16.
+        entropy: whether to give the entropy, too.
+        top: whether to give the highest log-probability and its token, too.
+        log_sum_exp: whether to give :math:`\log \sum_v e^{z_v}`, too.
+        stream: for CUDA tensors, the stream to enqueue on; None takes torch's current stream.
+
+    Returns:
+        float32 ``[n]``, an array of the framework and device of `hidden`; with an output more a
+        `TokenLogprob`. A row with a NaN gives NaN and the token -1. On CUDA a target that is no
+        token gives NaN, and raises under ``STEPSCORE_CUDA_CHECK=1``.
+
+    Raises:
+        ValueError: shapes that do not fit, a target that is no token, numbers that are not
+            positive, a tensor that requires grad while grad is enabled.
+        TypeError: an unsupported dtype.
+        DeviceError: arrays on different devices; a CUDA tensor where CUDA is not usable.
+
+    Examples:
+        >>> hidden = np.array([[1.0, 0.0], [0.0, 2.0]], np.float32)
+        >>> lm_head = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32)
+        >>> token_logprob(hidden, lm_head, [0, 1]).round(4)
+        array([-0.862 , -0.7586], dtype=float32)
+        >>> found = token_logprob(hidden, lm_head, [0, -100], entropy=True, top=True)
+        >>> found.logprob.round(4), found.top_token
+        (array([-0.862,    nan], dtype=float32), array([0, 1]))
+        >>> found.entropy.round(4)
+        array([1.0173, 0.8858], dtype=float32)
+
+    Source: the log-softmax of a language model's head; ``lm_head`` rows and ``logit_scale`` as in
+    transformers' Cohere, Granite and Gemma 2; the running log-sum-exp as in "Online normalizer
+    calculation for softmax" (Milakov and Gimelshein 2018).
+    """
+    call = Call("token_logprob", stream)
+    hidden, lm_head = call.array("hidden", hidden), call.array("lm_head", lm_head)
+    product = call.choice("product", product, ("float32", "input"))
+    size = _checked(call, hidden, lm_head, vocabulary, product)
+    targets = call.integers("targets", targets)
+    if tuple(targets.shape) != (hidden.shape[0],):
+        raise ValueError(
+            f"token_logprob: targets must have shape [{hidden.shape[0]}], one token for each "
+            f"hidden state; got {list(targets.shape)}"
+        )
+    if bias is not None:
+        bias = call.array("bias", bias)
+        if tuple(bias.shape) != (lm_head.shape[0],):
+            raise ValueError(
+                f"token_logprob: bias must have shape [{lm_head.shape[0]}] to match lm_head; got "
+                f"{list(bias.shape)}"
+            )
+        bias = call.contiguous("bias", bias, "float32")
+    form = form_of(call, temperature, logit_scale, soft_cap)
+    with call.on_stream():
+        states = TokenStates(call, targets, vocabulary=size, ignore_index=ignore_index, form=form)
+        both_torch = is_torch(hidden) and is_torch(lm_head)
+        blocks = _torch_products if both_torch else _numpy_products
+        for products, rows, first, end in blocks(hidden, lm_head[:size], product):
+            states.add(products, rows, first, None if bias is None else bias[first:end])
+        found = states.finish(entropy=entropy, top=top, log_sum_exp=log_sum_exp)
+    return found if entropy or top or log_sum_exp else found.logprob
+
+
+def _checked(call: Call, hidden: Any, lm_head: Any, vocabulary: Any, product: str) -> int:
+    """Check what is multiplied, and give the size of the vocabulary."""
+    for argument, array, shape in (("hidden", hidden, "[n, H]"), ("lm_head", lm_head, "[V, H]")):
+        if dtype_name(array) not in _REALS:
+            expected = " or ".join(_REALS)
+            raise TypeError(
+                f"token_logprob: {argument} must be {expected}; got {dtype_name(array)}"
+            )
+        if len(array.shape) != 2:
+            raise ValueError(
+                f"token_logprob: {argument} must have shape {shape}; got {list(array.shape)}"
+            )
+    rows, width = lm_head.shape
+    if width != hidden.shape[1] or not rows:
+        raise ValueError(
+            f"token_logprob: lm_head must have shape [V, {hidden.shape[1]}] to match hidden; got "
+            f"{[rows, width]}"
+        )
+    if call.on_cuda and not (is_torch(hidden) and is_torch(lm_head)):
+        raise ValueError(
+            "token_logprob: hidden: on CUDA torch multiplies; pass the arrays through "
+            "torch.from_dlpack"
+        )
+    if product == "input" and not (
+        is_torch(hidden) and is_torch(lm_head) and hidden.dtype == lm_head.dtype
+    ):
+        raise ValueError(
+            "token_logprob: product must be 'float32' unless hidden and lm_head are torch tensors "
+            f"of one dtype; got {dtype_name(hidden)} and {dtype_name(lm_head)} in "
+            f"{type(hidden).__module__.split('.')[0]} and {type(lm_head).__module__.split('.')[0]}"
+        )
+    if vocabulary is None:
+        return int(rows)
+    if isinstance(vocabulary, bool) or not isinstance(vocabulary, (int, np.integer)):
+        raise TypeError(f"token_logprob: vocabulary must be an integer; got {vocabulary!r}")
+    if not 1 <= vocabulary <= rows:
+        raise ValueError(
+            f"token_logprob: vocabulary must be 1 to {rows}, the rows of lm_head; got {vocabulary}"
+        )
+    return int(vocabulary)
+
+
+Block: TypeAlias = tuple[Any, slice, int, int]
+
+
+def _cuts(rows: int, width: int, size: int, converted: bool) -> tuple[int, int]:
+    """How many rows and columns are multiplied at a time on a CPU."""
+    fitting = _CPU_BYTES // (4 * max(1, width)) if converted else size
+    columns = max(CHUNK, min(_CPU_COLUMNS, fitting // CHUNK * CHUNK, -(-size // CHUNK) * CHUNK))
+    return max(1, min(rows, _CPU_ROWS, max(64, fitting // 2) if converted else _CPU_ROWS)), columns
+
+
+def _numpy_products(hidden: Any, lm_head: Any, _: str) -> Iterator[Block]:
+    """NumPy's product in float32, block by block of the vocabulary."""
+    n, (size, width) = hidden.shape[0], lm_head.shape
+    most, columns = _cuts(n, width, size, True)
+    buffer = np.empty(most * min(columns, size), dtype=np.float32)
+    for first in range(0, size, columns):
+        end = min(first + columns, size)
+        block = _in_numpy(lm_head[first:end])
+        for begin in range(0, n, most):
+            rows = slice(begin, min(begin + most, n))
+            states = _in_numpy(hidden[rows])
+            products = buffer[: len(states) * len(block)].reshape(len(states), len(block))
+            np.matmul(states, block.T, out=products)
+            yield products, rows, first, end
+
+
+def _in_numpy(array: Any) -> NDArray[np.float32]:
+    if is_torch(array):
+        array = array.detach().float().numpy()
+    return np.asarray(array, dtype=np.float32)
+
+
+def _torch_products(hidden: Any, lm_head: Any, product: str) -> Iterator[Block]:
+    """Torch's product, block by block of the vocabulary."""
+    torch = sys.modules["torch"]
+    n, (size, width) = hidden.shape[0], lm_head.shape
+    wide = product == "float32" and (hidden.dtype, lm_head.dtype) != (torch.float32, torch.float32)
+    dtype = torch.float32 if product == "float32" else hidden.dtype
+    if hidden.is_cuda:
+        most, columns = min(n, _GPU_ROWS), _GPU_COLUMNS
+    else:
+        most, columns = _cuts(n, width, size, wide)
+    options = {"dtype": dtype, "device": hidden.device}
+    buffer = torch.empty(most * min(columns, size), **options)
+    for first in range(0, size, columns):
+        end = min(first + columns, size)
+        for begin in range(0, n, most):
+            rows = slice(begin, min(begin + most, n))
+            with ExitStack() as plain:
+                plain.enter_context(torch.no_grad())
+                plain.enter_context(torch.autocast(hidden.device.type, enabled=False))
+                if begin == 0:
+                    block = lm_head[first:end].to(dtype)
+                states = hidden[rows].to(dtype)
+                products = buffer[: len(states) * len(block)].view(len(states), len(block))
+                torch.mm(states, block.T, out=products)
+            yield products, rows, first, end
