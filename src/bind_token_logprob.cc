@@ -9,6 +9,29 @@ namespace {
 
 constexpr const char* kOp = "token_logprob";
 
+// The caller multiplies; this is what its arrays have to be. Gives the size of the vocabulary.
+int64_t check_token_logprob(const TensorView& hidden, const TensorView& lm_head,
+                            const TensorView& targets, const std::optional<TensorView>& bias,
+                            std::optional<int64_t> vocabulary) {
+  check_view(kOp, "hidden", hidden, 2, kReals);
+  check_view(kOp, "lm_head", lm_head, 2, kReals);
+  const int64_t rows = lm_head.shape[0];
+  check(lm_head.shape[1] == hidden.shape[1] && rows >= 1, kOp, "lm_head", " must have shape [V, ",
+        hidden.shape[1], "] to match hidden; got ", shape_of(lm_head));
+  check_view(kOp, "targets", targets, 1, {DType::kInt64});
+  check(targets.shape[0] == hidden.shape[0], kOp, "targets", " must have shape [", hidden.shape[0],
+        "], a token for each hidden state; got ", shape_of(targets));
+  if (bias.has_value()) {
+    check_view(kOp, "bias", *bias, 1, {DType::kFloat32});
+    check(bias->shape[0] == rows, kOp, "bias", " must have shape [", rows,
+          "] to match lm_head; got ", shape_of(*bias));
+  }
+  const int64_t size = vocabulary.value_or(rows);
+  check(size >= 1 && size <= rows, kOp, "vocabulary", " must be 1 to ", rows,
+        ", the rows of lm_head; got ", size);
+  return size;
+}
+
 // float64 [n, kTokenStateWidth]
 int64_t check_states(const TensorView& states) {
   check_view(kOp, "states", states, 2, {DType::kFloat64});
@@ -24,7 +47,7 @@ void bound_add_logits(const TensorView& products, const std::optional<TensorView
                       const TensorView& targets, int64_t vocabulary,
                       std::optional<int64_t> ignore_index, const TensorView& states,
                       const Queue& queue) {
-  check_view(kOp, "products", products, 2, {DType::kFloat32, DType::kFloat16, DType::kBFloat16});
+  check_view(kOp, "products", products, 2, kReals);
   check_view(kOp, "targets", targets, 1, {DType::kInt64});
   const int64_t rows = products.shape[0];
   check(targets.shape[0] == rows, kOp, "targets", " must have shape [", rows,
@@ -81,6 +104,8 @@ void bind_token_logprob(py::module_& module) {
     module.attr("TOKEN_STATE_WIDTH") = kTokenStateWidth;
     module.attr("LOGIT_CHUNK") = kLogitChunk;
   }
+  module.def("check_token_logprob", check_token_logprob, py::arg("hidden"), py::arg("lm_head"),
+             py::arg("targets"), py::arg("bias").none(true), py::arg("vocabulary").none(true));
   module.def("add_logits", bound_add_logits, py::arg("products"), py::arg("bias").none(true),
              py::arg("inner"), py::arg("outer"), py::arg("capped"), py::arg("first"),
              py::arg("targets"), py::arg("vocabulary"), py::arg("ignore_index").none(true),

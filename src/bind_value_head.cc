@@ -5,8 +5,6 @@
 namespace stepscore {
 namespace {
 
-constexpr auto kReals = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
-
 constexpr const char* kActivations[] = {"identity", "sigmoid", "softmax", "difference", "tanh"};
 constexpr const char* kInner[] = {"relu", "tanh", "silu"};
 

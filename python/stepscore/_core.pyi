@@ -296,6 +296,13 @@ class TreeSearch:
 def gated_activation(
     gate: TensorView, up: TensorView | None, activation: str, out: TensorView
 ) -> None: ...
+def check_token_logprob(
+    hidden: TensorView,
+    lm_head: TensorView,
+    targets: TensorView,
+    bias: TensorView | None,
+    vocabulary: int | None,
+) -> int: ...
 def add_logits(
     products: TensorView,
     bias: TensorView | None,

@@ -68,6 +68,13 @@ def find_steps(
     positions: TensorView,
     queue: Queue,
 ) -> None: ...
+def check_token_logprob(
+    hidden: TensorView,
+    lm_head: TensorView,
+    targets: TensorView,
+    bias: TensorView | None,
+    vocabulary: int | None,
+) -> int: ...
 def add_logits(
     products: TensorView,
     bias: TensorView | None,

@@ -62,12 +62,12 @@ static_assert(sizeof(TokenState) == kTokenStateWidth * sizeof(double));
 void add_logits(const LogitBlock& block, const Targets& targets,
                 TokenState* states);  // [rows]
 
-struct TokenOutputs {  // [rows] each, or null
-  float* logprob;      // of the target, NaN without one
-  float* entropy;
-  float* top_logprob;
-  int64_t* top_token;  // -1 for a row with a NaN
-  float* log_sum_exp;
+struct TokenOutputs {        // [rows] each, or null
+  float* logprob = nullptr;  // of the target, NaN without one
+  float* entropy = nullptr;
+  float* top_logprob = nullptr;
+  int64_t* top_token = nullptr;  // -1 for a row with a NaN
+  float* log_sum_exp = nullptr;
 };
 
 void token_logprob(const TokenState* states, int64_t rows, const TokenOutputs& out);

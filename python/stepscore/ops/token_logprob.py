@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stepscore.arrays import Call, dtype_name, is_torch
 from stepscore.arrays.types import HostArray, Tensor, TensorLike
-from stepscore.ops.token_logprob_states import CHUNK, TokenLogprob, TokenStates, form_of
+from stepscore.ops.token_logprob_states import CHUNK, TokenStates, form_of
 
 Product: TypeAlias = Literal["float32", "input"]
-_REALS = ("float32", "float16", "bfloat16")
 
-# What is multiplied at a time. On a CPU: at most 16 MB of logits, and as much for rows of the
-# matrix and half as much for hidden states that are brought to float32. On a GPU: 64 MB of logits.
-_CPU_ROWS, _CPU_COLUMNS, _CPU_BYTES = 1024, 4096, 16 << 20
-_GPU_ROWS, _GPU_COLUMNS = 2048, 8192
+
+class _Limits(NamedTuple):
+    """What is multiplied at a time: its logits, and the bytes of a block brought to float32."""
+
+    rows: int
+    columns: int
+    converted: int
+
+
+# 16 MB of logits and 24 MB of what is brought to float32; on a GPU 64 MB and 96 MB.
+_CPU = _Limits(1024, 4096, 16 << 20)
+_GPU = _Limits(2048, 8192, 64 << 20)
 
 
 @overload
@@ -103,8 +110,9 @@ def token_logprob(
 
     The matrix is multiplied in blocks by the framework of the arrays, into a buffer that is used
     again; the core reads each block with a running maximum and sums in float64. Beside the inputs
-    a call takes less than 64 MB on a CPU and 256 MB on a GPU, whatever the number of rows. The
-    framework's product makes a row's bits depend on the rows beside it, as far as it rounds.
+    a call takes less than 64 MB on a CPU and 256 MB on a GPU, whatever the number of rows (up to
+    H = 16,384). As the framework's product rounds, a row may move by its last digits with the rows
+    beside it.
 
     Inference only: there is no backward pass.
 
@@ -158,22 +166,25 @@ def token_logprob(
     """
     call = Call("token_logprob", stream)
     hidden, lm_head = call.array("hidden", hidden), call.array("lm_head", lm_head)
-    product = call.choice("product", product, ("float32", "input"))
-    size = _checked(call, hidden, lm_head, vocabulary, product)
     targets = call.integers("targets", targets)
-    if tuple(targets.shape) != (hidden.shape[0],):
-        raise ValueError(
-            f"token_logprob: targets must have shape [{hidden.shape[0]}], one token for each "
-            f"hidden state; got {list(targets.shape)}"
-        )
     if bias is not None:
-        bias = call.array("bias", bias)
-        if tuple(bias.shape) != (lm_head.shape[0],):
-            raise ValueError(
-                f"token_logprob: bias must have shape [{lm_head.shape[0]}] to match lm_head; got "
-                f"{list(bias.shape)}"
-            )
-        bias = call.contiguous("bias", bias, "float32")
+        bias = call.contiguous("bias", call.array("bias", bias), "float32")
+    if vocabulary is not None:
+        try:
+            vocabulary = operator.index(vocabulary)
+        except TypeError:
+            raise TypeError(
+                f"token_logprob: vocabulary must be an integer; got {vocabulary!r}"
+            ) from None
+    size = call.module.check_token_logprob(
+        call.view("hidden", hidden),
+        call.view("lm_head", lm_head),
+        call.view("targets", targets),
+        call.optional_view("bias", bias),
+        vocabulary,
+    )
+    product = call.choice("product", product, ("float32", "input"))
+    _check_product(call, hidden, lm_head, product)
     form = form_of(call, temperature, logit_scale, soft_cap)
     with call.on_stream():
         states = TokenStates(call, targets, vocabulary=size, ignore_index=ignore_index, form=form)
@@ -185,62 +196,39 @@ def token_logprob(
     return found if entropy or top or log_sum_exp else found.logprob
 
 
-def _checked(call: Call, hidden: Any, lm_head: Any, vocabulary: Any, product: str) -> int:
-    """Check what is multiplied, and give the size of the vocabulary."""
-    for argument, array, shape in (("hidden", hidden, "[n, H]"), ("lm_head", lm_head, "[V, H]")):
-        if dtype_name(array) not in _REALS:
-            expected = " or ".join(_REALS)
-            raise TypeError(
-                f"token_logprob: {argument} must be {expected}; got {dtype_name(array)}"
-            )
-        if len(array.shape) != 2:
-            raise ValueError(
-                f"token_logprob: {argument} must have shape {shape}; got {list(array.shape)}"
-            )
-    rows, width = lm_head.shape
-    if width != hidden.shape[1] or not rows:
-        raise ValueError(
-            f"token_logprob: lm_head must have shape [V, {hidden.shape[1]}] to match hidden; got "
-            f"{[rows, width]}"
-        )
-    if call.on_cuda and not (is_torch(hidden) and is_torch(lm_head)):
+def _check_product(call: Call, hidden: Any, lm_head: Any, product: str) -> None:
+    """Refuse what the framework of the arrays cannot multiply."""
+    of_torch = is_torch(hidden) and is_torch(lm_head)
+    if call.on_cuda and not of_torch:
         raise ValueError(
             "token_logprob: hidden: on CUDA torch multiplies; pass the arrays through "
             "torch.from_dlpack"
         )
-    if product == "input" and not (
-        is_torch(hidden) and is_torch(lm_head) and hidden.dtype == lm_head.dtype
-    ):
+    if product == "input" and not (of_torch and hidden.dtype == lm_head.dtype):
         raise ValueError(
             "token_logprob: product must be 'float32' unless hidden and lm_head are torch tensors "
             f"of one dtype; got {dtype_name(hidden)} and {dtype_name(lm_head)} in "
             f"{type(hidden).__module__.split('.')[0]} and {type(lm_head).__module__.split('.')[0]}"
         )
-    if vocabulary is None:
-        return int(rows)
-    if isinstance(vocabulary, bool) or not isinstance(vocabulary, (int, np.integer)):
-        raise TypeError(f"token_logprob: vocabulary must be an integer; got {vocabulary!r}")
-    if not 1 <= vocabulary <= rows:
-        raise ValueError(
-            f"token_logprob: vocabulary must be 1 to {rows}, the rows of lm_head; got {vocabulary}"
-        )
-    return int(vocabulary)
 
 
 Block: TypeAlias = tuple[Any, slice, int, int]
 
 
-def _cuts(rows: int, width: int, size: int, converted: bool) -> tuple[int, int]:
-    """How many rows and columns are multiplied at a time on a CPU."""
-    fitting = _CPU_BYTES // (4 * max(1, width)) if converted else size
-    columns = max(CHUNK, min(_CPU_COLUMNS, fitting // CHUNK * CHUNK, -(-size // CHUNK) * CHUNK))
-    return max(1, min(rows, _CPU_ROWS, max(64, fitting // 2) if converted else _CPU_ROWS)), columns
+def _cuts(limits: _Limits, rows: int, width: int, size: int, converted: bool) -> tuple[int, int]:
+    """How many rows and columns are multiplied at a time."""
+    most, columns = limits.rows, limits.columns
+    if converted:  # the rows take half of what the columns take
+        fitting = limits.converted // (4 * max(1, width))
+        most, columns = min(most, max(64, fitting // 2)), min(columns, fitting)
+    columns = min(columns // CHUNK, -(-size // CHUNK)) * CHUNK
+    return min(rows, most), max(CHUNK, columns)
 
 
 def _numpy_products(hidden: Any, lm_head: Any, _: str) -> Iterator[Block]:
     """NumPy's product in float32, block by block of the vocabulary."""
     n, (size, width) = hidden.shape[0], lm_head.shape
-    most, columns = _cuts(n, width, size, True)
+    most, columns = _cuts(_CPU, n, width, size, True)
     buffer = np.empty(most * min(columns, size), dtype=np.float32)
     for first in range(0, size, columns):
         end = min(first + columns, size)
@@ -263,24 +251,25 @@ def _torch_products(hidden: Any, lm_head: Any, product: str) -> Iterator[Block]:
     """Torch's product, block by block of the vocabulary."""
     torch = sys.modules["torch"]
     n, (size, width) = hidden.shape[0], lm_head.shape
-    wide = product == "float32" and (hidden.dtype, lm_head.dtype) != (torch.float32, torch.float32)
-    dtype = torch.float32 if product == "float32" else hidden.dtype
-    if hidden.is_cuda:
-        most, columns = min(n, _GPU_ROWS), _GPU_COLUMNS
-    else:
-        most, columns = _cuts(n, width, size, wide)
-    options = {"dtype": dtype, "device": hidden.device}
-    buffer = torch.empty(most * min(columns, size), **options)
+    result = hidden.dtype if product == "input" else torch.float32
+    # In half precision the tensor cores of a GPU add up in float32 and can give it.
+    widened = result != hidden.dtype and hidden.is_cuda and hasattr(torch.ops.aten.mm, "dtype_out")
+    as_it_is = hidden.dtype == lm_head.dtype and (result == hidden.dtype or widened)
+    operand = hidden.dtype if as_it_is else torch.float32
+    limits = _GPU if hidden.is_cuda else _CPU
+    most, columns = _cuts(limits, n, width, size, not as_it_is)
+    buffer = torch.empty(most * min(columns, size), dtype=result, device=hidden.device)
     for first in range(0, size, columns):
         end = min(first + columns, size)
+        block = lm_head[first:end].to(operand)
         for begin in range(0, n, most):
             rows = slice(begin, min(begin + most, n))
-            with ExitStack() as plain:
-                plain.enter_context(torch.no_grad())
-                plain.enter_context(torch.autocast(hidden.device.type, enabled=False))
-                if begin == 0:
-                    block = lm_head[first:end].to(dtype)
-                states = hidden[rows].to(dtype)
-                products = buffer[: len(states) * len(block)].view(len(states), len(block))
-                torch.mm(states, block.T, out=products)
+            states = hidden[rows].to(operand)
+            products = buffer[: len(states) * len(block)].view(len(states), len(block))
+            # Autocast would multiply in another format, and a graph would keep the buffer.
+            with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+                if operand == result:
+                    torch.mm(states, block.T, out=products)
+                else:
+                    torch.mm(states, block.T, out_dtype=result, out=products)
             yield products, rows, first, end

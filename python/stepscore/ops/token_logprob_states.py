@@ -130,7 +130,7 @@ def form_of(call: Call, temperature: Any, logit_scale: Any, soft_cap: Any) -> Lo
         form = LogitForm(scale / tau)
     else:
         form = LogitForm(scale / float(soft_cap), float(soft_cap) / tau, capped=True)
-    tiny, huge = np.finfo(np.float32).tiny, np.finfo(np.float32).max
+    tiny, huge = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
     if not all(tiny <= factor <= huge for factor in form[:2]):
         said = ", ".join(f"{name}={value!r}" for name, value in given.items())
         raise ValueError(

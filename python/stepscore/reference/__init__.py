@@ -20,7 +20,7 @@ from stepscore.reference.prefix_trie import PrefixTrie
 from stepscore.reference.record_scan import scan_records
 from stepscore.reference.result_lines import result_lines
 from stepscore.reference.step_boundary import find_steps
-from stepscore.reference.token_logprob import token_logprob
+from stepscore.reference.token_logprob import TokenLogprob, token_logprob
 from stepscore.reference.tree_search import TreeSearch
 from stepscore.reference.value_head import mlp_head, value_head
 from stepscore.reference.vote import VoteResult, vote
@@ -28,6 +28,7 @@ from stepscore.reference.vote import VoteResult, vote
 __all__ = [
     "AnswerGroups",
     "PrefixTrie",
+    "TokenLogprob",
     "TreeSearch",
     "VoteResult",
     "aggregate",

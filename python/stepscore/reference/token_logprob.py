@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stepscore.ops.token_logprob_states import TokenLogprob
+from stepscore.ops.token_logprob_states import TokenLogprob as TokenLogprob
 
 
 def token_logprob(
