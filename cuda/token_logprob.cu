@@ -98,10 +98,10 @@ __global__ void __launch_bounds__(kThreads)
     const T* products =
         static_cast<const T*>(block.products.data) + row * block.products.row_stride;
     const int64_t target = target_of(targets, row);
-    TokenState state = block.first == 0 ? TokenState{} : states[row];
-    if (threadIdx.x == 0 && block.first == 0 && target == kNoTarget &&
-        targets.ids[row] != targets.ignored) {
-      report_fault(fault, row);
+    TokenState& state = states[row];  // where it stands: registers would spill
+    if (threadIdx.x == 0 && block.first == 0) {
+      state = TokenState{};
+      if (target == kNoTarget && targets.ids[row] != targets.ignored) report_fault(fault, row);
     }
     for (int64_t group = 0; group < chunk_count; group += kTogether) {
       const int64_t together = chunk_count - group < kTogether ? chunk_count - group : kTogether;
@@ -130,18 +130,15 @@ __global__ void __launch_bounds__(kThreads)
           factors[lane] = exponential(gap_of(before, static_cast<double>(chunks[lane].highest)));
         }
         __syncwarp();
-        for (int64_t c = 0; c < together; ++c) {
+        for (int64_t c = 0; lane == 0 && c < together; ++c) {
           merge(state, chunks[c], factors[c], block.first + (group + c) * kLogitChunk);
         }
       }
       __syncthreads();
     }
-    if (threadIdx.x == 0) {
-      const int64_t place = target - block.first;
-      if (target != kNoTarget && place >= 0 && place < columns) {
-        state.target = static_cast<double>(target_logit);
-      }
-      states[row] = state;
+    const int64_t place = target - block.first;
+    if (threadIdx.x == 0 && target != kNoTarget && place >= 0 && place < columns) {
+      state.target = static_cast<double>(target_logit);
     }
     __syncthreads();  // the next row writes its target there
   }

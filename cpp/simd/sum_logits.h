@@ -17,16 +17,17 @@ void load_logits(const T* products, const float* bias, const LogitForm& form, in
   }
   for (; j < count; ++j) z[j] = kBiased ? to_float(products[j]) + bias[j] : to_float(products[j]);
   for (int64_t i = 0; i < count; ++i) z[i] = logit_of(used, z[i]);
-  for (; j % kLogitLanes != 0; ++j) z[j] = -__builtin_huge_valf();
+  for (; j % kLogitLanes != 0; ++j) z[j] = kMinusInfinity;
 }
 
 // z: [count, to the next whole number of lanes]. Without the place of the highest.
 inline ChunkSummary sum_chunk(const float* z, int64_t count) {
-  LogitLanes highest = LogitLanes::all(-__builtin_huge_valf());
+  constexpr int kParts = kLogitLanes / kRegisterFloats;
+  LogitLanes highest = LogitLanes::all(kMinusInfinity);
   for (int64_t j = 0; j < count; j += kLogitLanes) {
-    const LogitLanes logits = LogitLanes::load(z + j);
-    for (int i = 0; i < LogitLanes::kParts; ++i) {
-      highest.part[i] = logits.part[i] > highest.part[i] ? logits.part[i] : highest.part[i];
+    for (int i = 0; i < kParts; ++i) {
+      const Register logits = load_register(z + j + i * kRegisterFloats);
+      highest.part[i] = logits > highest.part[i] ? logits : highest.part[i];
     }
   }
   ChunkSummary summary{};
@@ -34,15 +35,16 @@ inline ChunkSummary sum_chunk(const float* z, int64_t count) {
   const float shift = shift_of(summary.highest);
   LogitLanes total = LogitLanes::all(0.0f), weighted = total;
   for (int64_t j = 0; j < count; j += kLogitLanes) {
-    float e[kLogitLanes], x[kLogitLanes], w[kLogitLanes];
-    weighted.store(w);
+    float below[kLogitLanes], weight[kLogitLanes];
     for (int i = 0; i < kLogitLanes; ++i) {
-      x[i] = logit_below(z[j + i], shift);
-      e[i] = exponential_below_one(x[i]);
-      w[i] = fused_single(e[i], x[i], w[i]);
+      below[i] = logit_below(z[j + i], shift);
+      weight[i] = exponential_below_one(below[i]);
     }
-    total = total + LogitLanes::load(e);
-    weighted = LogitLanes::load(w);
+    for (int i = 0; i < kParts; ++i) {
+      const Register some = load_register(weight + i * kRegisterFloats);
+      total.part[i] = total.part[i] + some;
+      weighted.part[i] = fused(some, load_register(below + i * kRegisterFloats), weighted.part[i]);
+    }
   }
   const auto add = [](auto a, auto b) { return a + b; };
   summary.total = fold_lanes(total, add);
