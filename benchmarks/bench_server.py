@@ -34,6 +34,8 @@ ROUTE = "/v1/step_scores"
 GROUP = 16
 # What a server says of the requests that it has counted.
 COUNTED = re.compile(r'stepscore_requests_total\{route="([^"]+)",status="(\d+)"\} ([\d.e+]+)')
+# As `stepscore serve` sets them.
+KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 # Runs a server with settings that the command line has no options for.
 SERVER = """
 import json, sys
@@ -143,7 +145,8 @@ def _candidate(problem: str, draw: random.Random) -> list[str]:
 def server(settings: dict[str, Any]) -> Iterator[tuple[int, int]]:
     """Run a server; gives its port and its process."""
     command = [sys.executable, "-c", SERVER, json.dumps(settings)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**KERNELS, **os.environ}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
             yield int(process.stdout.readline()), process.pid

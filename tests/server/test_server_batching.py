@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from lab_requests import ARGUMENTS, Asked, drawn
 from stepscore.errors import Argument, InputError
 from stepscore.scoring.forward.plan import ForwardCosts
 from stepscore.scoring.score_options import ScoreOptions
-from stepscore.scoring.together import Part, PreparedScores, read_together
+from stepscore.scoring.together import Call, Part, PreparedScores, read_together
 from stepscore.server.batching import Batcher
 from stepscore.server.errors import OverloadedError, TooLargeError, UnavailableError
 from stepscore.server.settings import Settings
@@ -48,9 +49,11 @@ def ask(batcher, asked, options=None, **how):
 
 
 def prepared(prm, asked, options=None):
-    return PreparedScores.of(
-        prm, ARGUMENTS, asked.problems, asked.candidates, options or ScoreOptions()
-    )
+    return PreparedScores.of(prm, call_of(asked, options))
+
+
+def call_of(asked, options=None):
+    return Call(ARGUMENTS, asked.problems, asked.candidates, options or ScoreOptions())
 
 
 def test_calls_that_are_read_together_have_the_bits_of_calls_alone(lab):
@@ -85,6 +88,44 @@ def test_new_tokens_count_what_no_trace_before_begins_with(lab):
     assert fourth == 2  # the digit, and the end of the step
     alone = prepared(replace(lab, costs=None), Asked(problem, [["1+2=3"], ["1+2=3"]]))
     assert alone.new_tokens.tolist() == alone.lengths.tolist()
+
+
+def test_calls_that_are_tokenised_together_are_those_of_each_alone(lab):
+    sharing, draw = replace(lab, costs=FREE), random.Random(3)
+    long = "1+" * sharing.renderer.max_length + "1=2"
+    kept = [ScoreOptions(truncation=name, on_bad="keep") for name in ("error", "steps")]
+    calls = [call_of(drawn(draw), kept[number % 2]) for number in range(5)]
+    apart = [
+        call_of(Asked("1+2=?", [["1+2=3"], []])),  # refused before it is tokenised
+        call_of(Asked("1+2=?", [["1+2=3"], []]), kept[0]),
+        call_of(Asked("1+2=?", [[""]]), kept[0]),  # nothing is left of it
+        call_of(Asked("1+2=?", [["1+2=3"], ["1+2=3", long]])),  # refused once it is tokenised
+        call_of(Asked("1+2=?", [["1+2=3"], ["1+2=3", long]]), kept[0]),
+        call_of(Asked("1+2=?", [["1+2=3", long]]), kept[1]),
+        call_of(Asked("1+2=?", [["1+2=3"]]), ScoreOptions(truncation="middle")),
+    ]
+    for every, expected in ((calls, 0), (calls + apart, 3), (apart, 3), (calls + apart[5:6], 0)):
+        faults = 0
+        for call, given in zip(every, PreparedScores.of_many(sharing, every), strict=True):
+            if isinstance(given, Exception):
+                with pytest.raises(type(given), match=f"^{re.escape(str(given))}$"):
+                    PreparedScores.of(sharing, call)
+                faults += 1
+                continue
+            alone = PreparedScores.of(sharing, call)
+            assert given.lengths.tolist() == alone.lengths.tolist()
+            assert given.new_tokens.tolist() == alone.new_tokens.tolist()
+            mine, its = read(lab, given), read(lab, alone)
+            assert mine.values.tobytes() == its.values.tobytes()
+            assert mine.truncated.tolist() == its.truncated.tolist()
+            assert list(map(str, mine.skipped.values())) == list(map(str, its.skipped.values()))
+        assert faults == expected
+
+
+def read(prm, call):
+    if len(call.lengths):
+        assert read_together(prm.engine, [Part(call, 0, len(call.lengths))]) == [None]
+    return call.scores()
 
 
 def test_one_that_cannot_be_forwarded_costs_no_other(lab, monkeypatch):

@@ -1,5 +1,9 @@
-"""Estimators over problems.
+"""The figures by which PRMs are judged, and estimators over problems.
 
+- ``labelled``: scores against labels of two classes: F1, PRMScore, AUROC, the best threshold
+- ``process_bench``: first errors against labels
+- ``calibration``: probabilities against labels: ECE, Brier, reliability, temperature, isotonic
+- ``ranked``: right candidates against wrong ones: reciprocal ranks, pairs won
 - ``at_k``: what k samples per problem would reach, from n that were drawn
 - ``vote_at_k``: what they would vote for; ``majority`` and ``subsets`` are its two ways to count
 - ``interval``: the mean over problems and its confidence interval
@@ -7,7 +11,61 @@
 """
 
 from stepscore.evaluation.at_k import AtK, pass_at_k, prm_at_k
+from stepscore.evaluation.calibration import (
+    Isotonic,
+    Reliability,
+    brier_score,
+    calibration_error,
+    fit_isotonic,
+    fit_temperature,
+    log_loss,
+    reliability,
+)
 from stepscore.evaluation.interval import Interval, mean_interval
+from stepscore.evaluation.labelled import (
+    Confusion,
+    auroc,
+    best_threshold,
+    confusion,
+    confusion_at,
+    confusion_curve,
+)
+from stepscore.evaluation.process_bench import (
+    FirstErrorF1,
+    FirstErrorThreshold,
+    first_error_f1,
+    first_error_threshold,
+)
+from stepscore.evaluation.ranked import PairsWon, PerProblem, mean_reciprocal_rank, pairs_won
 from stepscore.evaluation.vote_at_k import vote_at_k
 
-__all__ = ["AtK", "Interval", "mean_interval", "pass_at_k", "prm_at_k", "vote_at_k"]
+__all__ = [
+    "AtK",
+    "Confusion",
+    "FirstErrorF1",
+    "FirstErrorThreshold",
+    "Interval",
+    "Isotonic",
+    "PairsWon",
+    "PerProblem",
+    "Reliability",
+    "auroc",
+    "best_threshold",
+    "brier_score",
+    "calibration_error",
+    "confusion",
+    "confusion_at",
+    "confusion_curve",
+    "first_error_f1",
+    "first_error_threshold",
+    "fit_isotonic",
+    "fit_temperature",
+    "log_loss",
+    "mean_interval",
+    "mean_reciprocal_rank",
+    "pairs_won",
+    "pass_at_k",
+    "prm_at_k",
+    "reliability",
+    "vote_at_k",
+]

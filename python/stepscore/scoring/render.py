@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +47,18 @@ class Rendered:
         """The steps of each trace that are read, int64 ``[traces]``."""
         positions = np.diff(self.traces.step_offsets[self.sequence_offsets])
         return positions // self.positions_per_step
+
+    def split(self, traces: Sequence[int]) -> Iterator[Rendered]:
+        """Give so many traces each, none of them skipped, one after the other."""
+        for begin, end in pairwise(offsets_of(traces).tolist()):
+            sequences = self.sequence_offsets[begin : end + 1]
+            yield Rendered(
+                self.traces.between(sequences[0], sequences[-1]),
+                sequences - sequences[0],
+                self.truncated[begin:end],
+                {},
+                self.positions_per_step,
+            )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,17 +13,35 @@ from numpy.typing import NDArray
 
 from stepscore.ops import PrefixTrie
 from stepscore.ragged import offsets_of
-from stepscore.scoring.arguments import Solution, TraceArguments
+from stepscore.scoring.arguments import Solution, TraceArguments, Traces
 from stepscore.scoring.forward.packed_traces import PackedTraces
-from stepscore.scoring.render import Rendered
+from stepscore.scoring.render import Rendered, Renderer
 from stepscore.scoring.score_options import ScoreOptions
 from stepscore.scoring.score_traces import ReadTraces
 from stepscore.scoring.scores import StepScores
+from stepscore.scoring.truncation import Truncation
 
 if TYPE_CHECKING:
     from stepscore.scoring.forward.engine import Engine
     from stepscore.scoring.forward.plan import Plan
     from stepscore.scoring.model import ProcessRewardModel
+
+
+@dataclass(frozen=True)
+class Call:
+    """What `ProcessRewardModel.score` is asked.
+
+    Attributes:
+        arguments: whom the messages speak to.
+        problems: one per solution.
+        solutions: each a text or its steps.
+        options: what is refused, left out or passed on.
+    """
+
+    arguments: TraceArguments
+    problems: Sequence[str]
+    solutions: Sequence[Solution]
+    options: ScoreOptions = field(default_factory=ScoreOptions)
 
 
 @dataclass(eq=False)
@@ -44,39 +63,61 @@ class PreparedScores:
     _read: list[NDArray[np.float32]] = field(default_factory=list)
 
     @classmethod
-    def of(
-        cls,
-        prm: ProcessRewardModel,
-        arguments: TraceArguments,
-        problems: Sequence[str],
-        solutions: Sequence[Solution],
-        options: ScoreOptions,
-    ) -> PreparedScores:
+    def of(cls, prm: ProcessRewardModel, call: Call) -> PreparedScores:
         """Check the arguments of a call, and tokenise its traces.
-
-        Args:
-            prm: the model.
-            arguments: whom the messages speak to.
-            problems: one per solution.
-            solutions: each a text or its steps.
-            options: what is refused, left out or passed on.
 
         Raises:
             TypeError, ValueError: as `ProcessRewardModel.score`, but for scores.
         """
-        options.check(arguments.call)
-        reader = replace(prm.reader, special_tokens=options.special_tokens)
-        call = ReadTraces.checked(arguments, reader, problems, solutions, options)
+        checked = _checked(prm, call)
+        good = checked.good
+        rendered = checked.render(prm.renderer, good) if len(good) else None
+        return cls._of(prm, checked, rendered)
+
+    @classmethod
+    def of_many(
+        cls, prm: ProcessRewardModel, calls: Sequence[Call]
+    ) -> list[PreparedScores | Exception]:
+        """Prepare calls as `of` does, each for itself, with their texts tokenised in one go.
+
+        Most of the time that a small call takes is spent once for all of them.
+
+        Returns:
+            Each call, or what is wrong with it.
+        """
+        given: list[PreparedScores | Exception] = []
+        together: dict[Truncation, list[tuple[int, ReadTraces]]] = {}
+        for number, call in enumerate(calls):
+            try:
+                checked = _checked(prm, call)
+            except Exception as error:
+                given.append(error)
+                continue
+            given.append(cls._of(prm, checked, None))
+            if len(checked.good):
+                together.setdefault(call.options.truncation, []).append((number, checked))
+        for some in together.values():
+            rendered = _rendered_together(prm.renderer, [checked for _, checked in some])
+            for (number, checked), each in zip(some, rendered, strict=True):
+                if isinstance(each, Exception):
+                    given[number] = each
+                else:
+                    given[number] = cls._of(prm, checked, each)
+        return given
+
+    @classmethod
+    def _of(
+        cls, prm: ProcessRewardModel, checked: ReadTraces, rendered: Rendered | None
+    ) -> PreparedScores:
         number_format = prm.engine.number_format
-        if not len(call.good):
+        if rendered is None:
             nothing = np.zeros(0, dtype=np.int64)
-            return cls(nothing, nothing, call, None, number_format, True)
-        rendered = call.render(prm.renderer, call.good)
+            return cls(nothing, nothing, checked, None, number_format, True)
         packed, sequences = rendered.traces, rendered.sequence_offsets
         lengths = np.diff(packed.offsets[sequences])
         whole = prm.costs is None
         new = lengths if whole else np.diff(_distinct(packed)[sequences])
-        return cls(lengths, new, call, rendered, number_format, whole)
+        return cls(lengths, new, checked, rendered, number_format, whole)
 
     def shares_with(self, other: PreparedScores) -> int:
         """Count the tokens that the first traces of two calls begin with together.
@@ -125,7 +166,7 @@ class PreparedScores:
         if begin == 0 and end == len(self.lengths):
             return self._rendered.traces
         first, last = self._rendered.sequence_offsets[[begin, end]]
-        return self._rendered.traces.take(np.arange(first, last))
+        return self._rendered.traces.between(first, last)
 
     def place(self, read: NDArray[np.float32]) -> None:
         """Note what was read of the next traces."""
@@ -179,6 +220,38 @@ def read_together(
     for part, (begin, end) in zip(parts, pairwise(bounds), strict=True):
         part.call.place(values[begin:end])
     return [None] * len(parts)
+
+
+def _checked(prm: ProcessRewardModel, call: Call) -> ReadTraces:
+    options = call.options
+    options.check(call.arguments.call)
+    reader = replace(prm.reader, special_tokens=options.special_tokens)
+    return ReadTraces.checked(call.arguments, reader, call.problems, call.solutions, options)
+
+
+def _rendered_together(
+    renderer: Renderer, calls: Sequence[ReadTraces]
+) -> list[Rendered | Exception]:
+    """Tokenise calls of one truncation at once; where that fails, each of them by itself."""
+    if len(calls) > 1:
+        good = [call.traces.take(call.good) for call in calls]
+        texts = Traces(
+            [problem for each in good for problem in each.problems],
+            [steps for each in good for steps in each.steps],
+        )
+        first = calls[0]
+        # Whom a message would speak to does not matter: what one call alone gets wrong is said
+        # by that call.
+        with suppress(Exception):
+            every = renderer.render(first.arguments, texts, first.options.truncation)
+            return [*every.split([len(each.steps) for each in good])]
+    rendered: list[Rendered | Exception] = []
+    for call in calls:
+        try:
+            rendered.append(call.render(renderer, call.good))
+        except Exception as error:
+            rendered.append(error)
+    return rendered
 
 
 def _distinct(packed: PackedTraces) -> NDArray[np.int64]:

@@ -14,15 +14,17 @@ from typing import Any, Literal
 from stepscore.scoring import ProcessRewardModel, StepScores
 from stepscore.scoring.arguments import Solution, TraceArguments
 from stepscore.scoring.score_options import ScoreOptions
-from stepscore.scoring.together import Part, PreparedScores, read_together
+from stepscore.scoring.together import Call, Part, PreparedScores, read_together
 from stepscore.scoring.turns import in_turn
 from stepscore.server.errors import OverloadedError, UnavailableError
 from stepscore.server.limits import check_prepared, check_texts
 from stepscore.server.line import Alone, Line, Scoring, Taken, Waiting
 from stepscore.server.room import Room
 from stepscore.server.settings import Settings
-from stepscore.server.side_thread import Outcome, SideThread, outcomes
+from stepscore.server.side_thread import SideThread
 
+# What work gives, or why it gives nothing.
+Outcome = tuple[Any, Exception | None]
 State = Literal["loading", "ready", "draining"]
 # Of the rates of past forward passes, which tell when to come again; the last one counts so much.
 _LATEST = 0.2
@@ -100,7 +102,7 @@ class Batcher:
             self._engine = self._own.engine
 
     async def __aenter__(self) -> Batcher:
-        self._tokeniser = SideThread("stepscore-tokenise")
+        self._tokeniser = SideThread("stepscore-tokenise", self._prepare)
         self._serving = asyncio.create_task(self._serve())
         self.state = "ready"
         return self
@@ -142,9 +144,9 @@ class Batcher:
         async with self._accepted(held) as until:
             if not self._together:
                 return await self._score_alone(arguments, problems, solutions, options, until)
-            prepare = partial(PreparedScores.of, self._own, arguments, problems, solutions, options)
             loop = asyncio.get_running_loop()
-            call: PreparedScores = await self._tokeniser.do(prepare)
+            asked = Call(arguments, problems, solutions, options)
+            call: PreparedScores = await self._tokeniser.do(asked)
             check_prepared(self.settings, arguments, call)
             if not len(call.lengths):
                 return Answer(call.scores(), 0)
@@ -255,11 +257,14 @@ class Batcher:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.line.full.wait(), left)
 
+    def _prepare(self, calls: list[Call]) -> list[PreparedScores | Exception]:
+        return PreparedScores.of_many(self._own, calls)
+
     async def _forward(self, batch: list[Taken]) -> None:
         """Forward a batch in its thread, and give the answers that are complete."""
         first = batch[0].waiting
         work = (
-            partial(outcomes, [first.work])
+            partial(_outcomes, first.work)
             if isinstance(first, Alone)
             else partial(self._read, [taken.part for taken in batch if taken.part is not None])
         )
@@ -298,7 +303,7 @@ class Batcher:
             if fault is not None or not part.is_last:
                 given_back.append((None, fault))
             else:
-                given_back += outcomes([part.call.scores])
+                given_back += _outcomes(part.call.scores)
         return given_back
 
     def _overloaded(self) -> OverloadedError:
@@ -311,3 +316,11 @@ class Batcher:
             got=f"{self.requests.taken} requests with {self.tokens.taken} tokens",
             retry_after=self.tokens.taken / 2 / rate,
         )
+
+
+def _outcomes(work: Callable[[], Any]) -> list[Outcome]:
+    """Do work, and give what it gives or raises, as a batch of one."""
+    try:
+        return [(work(), None)]
+    except Exception as error:
+        return [(None, error)]

@@ -8,21 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-# What work gives, or why it gives nothing.
-Outcome = tuple[Any, Exception | None]
 # Pieces of work that go over together: the first waits for the last of them.
 _TOGETHER = 32
-
-
-def outcomes(work: Sequence[Callable[[], Any]]) -> list[Outcome]:
-    """Do work, and give what each piece of it gives or raises."""
-    given: list[Outcome] = []
-    for each in work:
-        try:
-            given.append((each(), None))
-        except Exception as error:
-            given.append((None, error))
-    return given
 
 
 class SideThread:
@@ -30,21 +17,23 @@ class SideThread:
 
     Args:
         name: of the thread.
+        work: is given some pieces, and gives what became of each, or why nothing did.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, work: Callable[[list[Any]], Sequence[Any | Exception]]) -> None:
+        self._work = work
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[Any, asyncio.Future[Any]]] = deque()
         self._handing: asyncio.Task[None] | None = None
 
-    async def do(self, work: Callable[[], Any]) -> Any:
-        """Do work, and give what it gives; a call that is cancelled before its turn does nothing.
+    async def do(self, piece: Any) -> Any:
+        """Give what becomes of a piece; a call that is cancelled before its turn does nothing.
 
         Raises:
-            Exception: what the work raises.
+            Exception: what the work gives for it.
         """
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, future))
+        self._waiting.append((piece, future))
         if self._handing is None:
             self._handing = asyncio.create_task(self._hand_over())
         return await future
@@ -59,13 +48,14 @@ class SideThread:
             while self._waiting:
                 some = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
                 some = [each for each in some if not each[1].done()]
-                given = await loop.run_in_executor(self._pool, outcomes, [work for work, _ in some])
-                for (_, future), (value, fault) in zip(some, given, strict=True):
+                pieces = [piece for piece, _ in some]
+                given = await loop.run_in_executor(self._pool, self._work, pieces)
+                for (_, future), each in zip(some, given, strict=True):
                     if future.done():  # nobody waits for it
                         continue
-                    if fault is None:
-                        future.set_result(value)
+                    if isinstance(each, Exception):
+                        future.set_exception(each)
                     else:
-                        future.set_exception(fault)
+                        future.set_result(each)
         finally:
             self._handing = None

@@ -47,6 +47,17 @@ class PackedTraces:
             None if self.first_tokens is None else self.first_tokens[traces],
         )
 
+    def between(self, begin: int, end: int) -> PackedTraces:
+        """The traces from one on, up to another, as views."""
+        tokens, steps = self.offsets[begin : end + 1], self.step_offsets[begin : end + 1]
+        return PackedTraces(
+            self.token_ids[tokens[0] : tokens[-1]],
+            tokens - tokens[0],
+            self.positions[steps[0] : steps[-1]],
+            steps - steps[0],
+            None if self.first_tokens is None else self.first_tokens[begin:end],
+        )
+
     @classmethod
     def joined(cls, parts: Sequence[PackedTraces]) -> PackedTraces:
         """The traces of several, at least one, one behind the other."""

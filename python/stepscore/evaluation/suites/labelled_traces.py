@@ -1,0 +1,157 @@
+"""Traces with labels, as `stepscore convert` writes them, and predictions of their steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepscore.errors import InputError
+from stepscore.ragged import offsets_of
+
+Int = NDArray[np.int64]
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+# Step scores by the id of their record.
+Predictions = Mapping[Any, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class LabelledTraces:
+    """Traces of which it is known where they go wrong, one behind the other.
+
+    Attributes:
+        ids: of their records.
+        categories: of each trace; empty where a benchmark has none.
+        first_errors: the first wrong step from 0, -1 = none, int64 ``[traces]``.
+        right: whether each step is right, bool ``[steps]``; of a benchmark that labels first errors
+            alone, whether it stands before the first error.
+        offsets: the steps of each trace, int64 ``[traces + 1]``.
+    """
+
+    ids: list[Any]
+    categories: list[str]
+    first_errors: Int
+    right: Bool
+    offsets: Int
+
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Any]], *, category: str) -> LabelledTraces:
+        """Read records that hold one candidate with labels each.
+
+        Args:
+            records: with ``id`` and ``candidates``: one object with ``steps``, and ``step_labels``
+                or ``first_error``, as `stepscore convert` makes them of a published file.
+            category: the field of a record that names its category.
+
+        Raises:
+            InputError: a record without one such candidate, an id twice.
+        """
+        ids, categories, first_errors, right, counts = [], [], [], [], []
+        seen: set[Any] = set()
+        for record in records:
+            name = record.get("id")
+            where = f"record {name!r}"
+            if name in seen:
+                raise InputError("an id that no other record has", got=repr(name), where=where)
+            seen.add(name)
+            candidates = record.get("candidates")
+            candidate = candidates[0] if isinstance(candidates, list) and candidates else None
+            if not isinstance(candidate, dict) or len(candidates or ()) != 1:
+                raise InputError(
+                    "one candidate with labels",
+                    got=f"{len(candidates) if isinstance(candidates, list) else 'none'}",
+                    advice="stepscore convert writes such records of a benchmark's file",
+                    where=where,
+                )
+            labels = _labels(candidate, where)
+            ids.append(name)
+            categories.append(str(record.get(category, "")))
+            first_errors.append(labels.index(False) if False in labels else -1)
+            right += labels
+            counts.append(len(labels))
+        return cls(
+            ids,
+            categories,
+            np.array(first_errors, dtype=np.int64),
+            np.array(right, dtype=np.bool_),
+            offsets_of(counts),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def scores(self, predictions: Predictions) -> Float:
+        """Give the step scores of all traces, one behind the other, float64 ``[steps]``.
+
+        Args:
+            predictions: a list of step scores for the id of each trace, and for no other.
+
+        Raises:
+            InputError: an id that is missing or unknown, another number of steps, what is no
+                number; nothing is scored by guess.
+        """
+        if missing := [name for name in self.ids if name not in predictions]:
+            raise InputError(
+                f"predictions for all {len(self):,} traces",
+                got=f"none for {len(missing):,}, {missing[0]!r} among them",
+                advice="score the whole file",
+                argument="predictions",
+            )
+        if len(predictions) > len(self):
+            known = set(self.ids)
+            unknown = next(name for name in predictions if name not in known)
+            raise InputError(
+                "an id of these traces",
+                got=f"{unknown!r}",
+                advice="are these the predictions of another file?",
+                argument="predictions",
+            )
+        values = np.empty(len(self.right), dtype=np.float64)
+        for trace, name in enumerate(self.ids):
+            begin, end = self.offsets[trace : trace + 2]
+            given = predictions[name]
+            if len(given) != end - begin:
+                raise InputError(
+                    f"{end - begin} step scores, as many as steps",
+                    got=str(len(given)),
+                    argument="predictions",
+                    where=f"record {name!r}",
+                )
+            values[begin:end] = given
+            if not all(map(math.isfinite, given)):
+                raise InputError(
+                    "finite step scores",
+                    got="one that is none",
+                    advice="leave out the trace from both",
+                    argument="predictions",
+                    where=f"record {name!r}",
+                )
+        return values
+
+    def of_category(self, category: str) -> Int:
+        """Give the traces of a category, int64."""
+        return np.array(
+            [i for i, name in enumerate(self.categories) if name == category], dtype=np.int64
+        )
+
+
+def _labels(candidate: Mapping[str, Any], where: str) -> list[bool]:
+    labels, steps = candidate.get("step_labels"), candidate.get("steps")
+    if isinstance(labels, list) and all(isinstance(label, bool) for label in labels):
+        return labels
+    error = candidate.get("first_error")
+    # True and False are numbers to Python, too.
+    if isinstance(steps, list) and type(error) is int and -1 <= error < len(steps):
+        return [error < 0 or step < error for step in range(len(steps))]
+    raise InputError(
+        '"step_labels" of true and false, or "first_error", the number of a step',
+        got=", ".join(candidate) or "no field",
+        advice="are these the labels of another benchmark?",
+        where=where,
+    )
