@@ -13,8 +13,8 @@ constexpr const char* kOp = "token_logprob";
 int64_t check_token_logprob(const TensorView& hidden, const TensorView& lm_head,
                             const TensorView& targets, const std::optional<TensorView>& bias,
                             std::optional<int64_t> vocabulary) {
-  check_view(kOp, "hidden", hidden, 2, kReals);
-  check_view(kOp, "lm_head", lm_head, 2, kReals);
+  check_view(kOp, "hidden", hidden, 2, kFloats);
+  check_view(kOp, "lm_head", lm_head, 2, kFloats);
   const int64_t rows = lm_head.shape[0];
   check(lm_head.shape[1] == hidden.shape[1] && rows >= 1, kOp, "lm_head", " must have shape [V, ",
         hidden.shape[1], "] to match hidden; got ", shape_of(lm_head));
@@ -47,7 +47,7 @@ void bound_add_logits(const TensorView& products, const std::optional<TensorView
                       const TensorView& targets, int64_t vocabulary,
                       std::optional<int64_t> ignore_index, const TensorView& states,
                       const Queue& queue) {
-  check_view(kOp, "products", products, 2, kReals);
+  check_view(kOp, "products", products, 2, kFloats);
   check_view(kOp, "targets", targets, 1, {DType::kInt64});
   const int64_t rows = products.shape[0];
   check(targets.shape[0] == rows, kOp, "targets", " must have shape [", rows,

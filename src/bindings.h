@@ -47,7 +47,7 @@ void translate_exceptions();
 std::string shape_of(const TensorView& view);
 
 // What hidden states and weights may be.
-constexpr auto kReals = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+inline constexpr auto kFloats = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
 // `rank` dimensions (ValueError), one of the dtypes (TypeError), contiguous in the last dimension.
 void check_view(const char* op, const char* argument, const TensorView& view, int rank,
