@@ -222,7 +222,7 @@ def _cuts(limits: _Limits, rows: int, width: int, size: int, converted: bool) ->
         fitting = limits.converted // (4 * max(1, width))
         most, columns = min(most, max(64, fitting // 2)), min(columns, fitting)
     columns = min(columns // CHUNK, -(-size // CHUNK)) * CHUNK
-    return min(rows, most), max(CHUNK, columns)
+    return max(1, min(rows, most)), max(CHUNK, columns)
 
 
 def _numpy_products(hidden: Any, lm_head: Any, _: str) -> Iterator[Block]:
