@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 import tracemalloc
 from typing import Any
 
@@ -200,6 +201,38 @@ def test_what_is_multiplied_at_a_time_is_bounded(width, converted, limits, most)
     assert 4 * held < most
     assert rows >= 64
     assert columns % CHUNK == 0
+
+
+def test_it_takes_little_more_than_the_bare_product_and_less_than_a_log_softmax():
+    torch = pytest.importorskip("torch")
+    hidden, matrix, _, targets = map(torch.from_numpy, drawn(256, 8192, width=1536))
+    buffer = torch.empty(256, 4096)
+
+    def product() -> None:
+        for first in range(0, 8192, 4096):
+            torch.mm(hidden, matrix[first : first + 4096].T, out=buffer)
+
+    calls = {
+        "product": product,
+        "ours": lambda: stepscore.token_logprob(hidden, matrix, targets, entropy=True, top=True),
+        "dense": lambda: (hidden @ matrix.T).log_softmax(1).gather(1, targets[:, None]),
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    stepscore.set_num_threads(1)
+    try:
+        # The least of several rounds, which alternate; what else runs can only make them longer.
+        least = dict.fromkeys(calls, np.inf)
+        for _ in range(40):
+            for name, call in calls.items():
+                begun = time.process_time()
+                call()
+                least[name] = min(least[name], time.process_time() - begun)
+            if least["ours"] <= min(1.15 * least["product"], least["dense"]):
+                return
+    finally:
+        torch.set_num_threads(threads)
+    pytest.fail(str(least))
 
 
 # --- what is no number ----------------------------------------------------------------------

@@ -158,7 +158,7 @@ def token_logprob(
         >>> found.logprob.round(4), found.top_token
         (array([-0.862,    nan], dtype=float32), array([0, 1]))
         >>> found.entropy.round(4)
-        array([1.0173, 0.8858], dtype=float32)
+        array([1.0174, 0.8854], dtype=float32)
 
     Source: the log-softmax of a language model's head; ``lm_head`` rows and ``logit_scale`` as in
     transformers' Cohere, Granite and Gemma 2; the running log-sum-exp as in "Online normalizer
