@@ -50,7 +50,7 @@ def check(found: TokenLogprob, arrays: Any, atol: float = 1e-5, **options: Any) 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rows and one chunk of the vocabulary at a time."""
-    monkeypatch.setattr(module, "_CPU", module._Limits(5, CHUNK, 16 << 20))
+    monkeypatch.setattr(module, "_CPU", module._Limits(5, CHUNK, 12 << 20))
 
 
 def test_reference_takes_the_arguments_of_the_op() -> None:
@@ -157,13 +157,13 @@ def test_the_bits_are_those_of_any_block_level_and_number_of_threads(levels, mon
 
     expected = bits(call())
     for rows, columns in ((3, CHUNK), (1024, 2 * CHUNK), (4, 4096)):
-        monkeypatch.setattr(module, "_CPU", module._Limits(rows, columns, 16 << 20))
+        monkeypatch.setattr(module, "_CPU", module._Limits(rows, columns, 12 << 20))
         assert bits_everywhere(levels, call) == expected
 
 
 @pytest.mark.parametrize("rows", [1, 700])
 def test_numpy_allocates_less_than_64_megabytes(rows):
-    hidden, matrix, _, targets = drawn(rows, 40_000, width=256)
+    hidden, matrix, _, targets = drawn(rows, 9000, width=1536)
     halves = hidden.astype(np.float16), matrix.astype(np.float16)
     for h, w in ((hidden, matrix), halves):
         tracemalloc.start()
@@ -178,7 +178,7 @@ def test_numpy_allocates_less_than_64_megabytes(rows):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_torch_allocates_less_than_64_megabytes(dtype):
     torch = pytest.importorskip("torch")
-    hidden, matrix, _, targets = drawn(2048, 5000, width=64)
+    hidden, matrix, _, targets = drawn(2048, 6000, width=1536)
     hidden, matrix = (torch.from_numpy(x).to(getattr(torch, dtype)) for x in (hidden, matrix))
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True

@@ -25,8 +25,8 @@ class _Limits(NamedTuple):
     converted: int
 
 
-# 16 MB of logits and 24 MB of what is brought to float32; on a GPU 64 MB and 96 MB.
-_CPU = _Limits(1024, 4096, 16 << 20)
+# 16 MB of logits and 18 MB of what is brought to float32; on a GPU 64 MB and 96 MB.
+_CPU = _Limits(1024, 4096, 12 << 20)
 _GPU = _Limits(2048, 8192, 64 << 20)
 
 
@@ -229,22 +229,28 @@ def _numpy_products(hidden: Any, lm_head: Any, _: str) -> Iterator[Block]:
     """NumPy's product in float32, block by block of the vocabulary."""
     n, (size, width) = hidden.shape[0], lm_head.shape
     most, columns = _cuts(_CPU, n, width, size, True)
+    held_states, held_block = (np.empty((k, width), np.float32) for k in (most, columns))
     buffer = np.empty(most * min(columns, size), dtype=np.float32)
     for first in range(0, size, columns):
         end = min(first + columns, size)
-        block = _in_numpy(lm_head[first:end])
+        block = _in_numpy(lm_head[first:end], held_block)
         for begin in range(0, n, most):
             rows = slice(begin, min(begin + most, n))
-            states = _in_numpy(hidden[rows])
+            states = _in_numpy(hidden[rows], held_states)
             products = buffer[: len(states) * len(block)].reshape(len(states), len(block))
             np.matmul(states, block.T, out=products)
             yield products, rows, first, end
 
 
-def _in_numpy(array: Any) -> NDArray[np.float32]:
+def _in_numpy(array: Any, held: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The numbers in float32, where they stand or in what is held for them."""
     if is_torch(array):
         array = array.detach().float().numpy()
-    return np.asarray(array, dtype=np.float32)
+    if array.dtype == np.float32:
+        return np.asarray(array)
+    held = held[: len(array)]
+    held[...] = array
+    return held
 
 
 def _torch_products(hidden: Any, lm_head: Any, product: str) -> Iterator[Block]:
@@ -255,21 +261,26 @@ def _torch_products(hidden: Any, lm_head: Any, product: str) -> Iterator[Block]:
     # In half precision the tensor cores of a GPU add up in float32 and can give it.
     widened = result != hidden.dtype and hidden.is_cuda and hasattr(torch.ops.aten.mm, "dtype_out")
     as_it_is = hidden.dtype == lm_head.dtype and (result == hidden.dtype or widened)
-    operand = hidden.dtype if as_it_is else torch.float32
     limits = _GPU if hidden.is_cuda else _CPU
     most, columns = _cuts(limits, n, width, size, not as_it_is)
-    buffer = torch.empty(most * min(columns, size), dtype=result, device=hidden.device)
+    options = {"dtype": result, "device": hidden.device}
+    buffer = torch.empty(most * min(columns, size), **options)
+    if not as_it_is:  # used again and again: what is freed does not always go back at once
+        held_states, held_block = (torch.empty(k, width, **options) for k in (most, columns))
     for first in range(0, size, columns):
         end = min(first + columns, size)
-        block = lm_head[first:end].to(operand)
         for begin in range(0, n, most):
             rows = slice(begin, min(begin + most, n))
-            states = hidden[rows].to(operand)
-            products = buffer[: len(states) * len(block)].view(len(states), len(block))
+            states, block = hidden[rows], lm_head[first:end]
             # Autocast would multiply in another format, and a graph would keep the buffer.
             with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-                if operand == result:
-                    torch.mm(states, block.T, out=products)
-                else:
+                if not as_it_is:
+                    states = held_states[: len(states)].copy_(states)
+                    whole = held_block[: len(block)]
+                    block = whole.copy_(block) if begin == 0 else whole
+                products = buffer[: len(states) * len(block)].view(len(states), len(block))
+                if widened and as_it_is:
                     torch.mm(states, block.T, out_dtype=result, out=products)
+                else:
+                    torch.mm(states, block.T, out=products)
             yield products, rows, first, end
