@@ -25,8 +25,8 @@ class _Limits(NamedTuple):
     converted: int
 
 
-# 16 MB of logits and 18 MB of what is brought to float32; on a GPU 64 MB and 96 MB.
-_CPU = _Limits(1024, 4096, 12 << 20)
+# 8 MB of logits and 18 MB of what is brought to float32; on a GPU 64 MB and 96 MB.
+_CPU = _Limits(1024, 2048, 12 << 20)
 _GPU = _Limits(2048, 8192, 64 << 20)
 
 
