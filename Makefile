@@ -1,5 +1,6 @@
 # make demo   rerank samples of the built-in policy with the built-in PRM
 # make test   all tests: Python and C++
+# make docs   the site, in build/docs
 # make lint | sanitize | sweep | bench | wheel | wheels | test-wheel | clean
 
 PYTHON ?= python3
@@ -17,8 +18,8 @@ NATIVE := CMakeLists.txt pyproject.toml $(shell find cpp cuda src -type f)
 DEVELOPMENT := -C build-dir=build/dev -C cmake.define.STEPSCORE_BUILD_TESTS=ON \
   -C cmake.define.STEPSCORE_WERROR=ON
 
-.PHONY: build demo test test-python test-cpp lint sanitize sanitize-address sanitize-threads sweep \
-  bench wheel wheels test-wheel clean
+.PHONY: build demo test test-python test-cpp docs lint sanitize sanitize-address sanitize-threads \
+  sweep bench wheel wheels test-wheel clean
 
 build: .venv/built
 
@@ -27,7 +28,7 @@ build: .venv/built
 	@echo "Installing the development environment into .venv (a few minutes) ..."
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade "pip>=25.1"
-	$(PIP) --group build --group test
+	$(PIP) --group build --group test --group docs
 	@touch $@
 
 .venv/tools: .venv/compilers
@@ -53,6 +54,10 @@ test-python: build
 test-cpp: build
 	$(CMAKE) --build build/dev --target cpp_tests
 	$(CTEST) --test-dir build/dev --output-on-failure -j $(WORKERS)
+
+# Of what has changed; every warning is an error. `make test` does it, too.
+docs: build
+	$(BIN)/python docs/site/build.py
 
 lint: build
 	$(BIN)/ruff check .

@@ -565,7 +565,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
     order = {name: place for place, name in enumerate([*VOTES[:2], *CURVES])}
     points = summarise(sorted(rows, key=lambda row: (order[row["name"]], row["level"])))
-    write(options.out.with_name(f"{options.out.stem}_table.md"), table(points))
+    write(options.out.with_name(f"{options.out.stem}_table.md"), f"# The table\n\n{table(points)}")
     write(options.out.with_suffix(".svg"), plot(points))
     print(table(points))
 

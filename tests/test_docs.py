@@ -1,4 +1,8 @@
-"""Documentation that runs: docstring examples, pages, whole programs, command lines."""
+"""Documentation that runs: docstring examples, pages, whole programs, command lines.
+
+Pages that are followed as a whole, with the commands on them and what these print, are in
+`test_walks.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,16 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from page_blocks import PAGES, ROOT, WALKED, Block, blocks_of, inside
 
+from stepscore.cli.main import COMMANDS as MAIN_COMMANDS
 from stepscore.cli.main import _parser
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "stepscore"
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "python/stepscore/lab/README.md")]
-PAGES += sorted((ROOT / "docs").rglob("*.md"))
 PROGRAMS = sorted((ROOT / "docs" / "examples").glob("*.py"))
-
-
-def inside(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 # --- docstrings -----------------------------------------------------------------------------
@@ -60,56 +58,14 @@ def test_the_examples_of_a_module(
 # --- pages ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Block:
-    """A piece of code on a page.
-
-    Attributes:
-        page: where it stands.
-        line: of its first line, from 1.
-        language: behind the fence; empty: a shell, or nothing.
-        code: its text.
-        not_run: the reason why it is not run; empty where it is.
-    """
-
-    page: Path
-    line: int
-    language: str
-    code: str
-    not_run: str
-
-    def __str__(self) -> str:
-        return f"{inside(self.page)}:{self.line}"
-
-    def compiled(self):
-        """With the lines of the page, for tracebacks."""
-        return compile("\n" * (self.line - 1) + self.code, inside(self.page), "exec")
-
-
-def blocks_of(page: Path) -> list[Block]:
-    blocks, begin, fence = [], 0, None
-    lines = page.read_text().splitlines()
-    for number, line in enumerate(lines, 1):
-        if (mark := re.fullmatch(r"```(\w*)", line)) is None:
-            continue
-        if fence is None:
-            begin, fence = number, mark[1]
-            continue
-        before = lines[begin - 2] if begin > 1 else ""
-        reason = re.fullmatch(r"<!-- not run: (.+) -->", before)
-        code = "\n".join(lines[begin : number - 1]) + "\n"
-        blocks.append(Block(page, begin + 1, fence, code, reason[1] if reason else ""))
-        fence = None
-    assert fence is None, f"{inside(page)}:{begin} opens a block that nothing closes"
-    return blocks
-
-
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 
 
 @pytest.mark.parametrize(
-    "page", sorted({block.page for block in PYTHON if not block.not_run}), ids=inside
+    "page",
+    sorted({block.page for block in PYTHON if not block.not_run} - set(WALKED)),
+    ids=inside,
 )
 def test_the_blocks_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
@@ -125,6 +81,54 @@ def test_the_blocks_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_block_that_is_not_run(block: Block) -> None:
     block.compiled()  # at least it is Python
     pytest.skip(block.not_run)
+
+
+# --- links ----------------------------------------------------------------------------------
+
+LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
+
+
+def text_of(page: Path) -> str:
+    """Without blocks of code, in which a bracket is no link and a # no heading."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=inside)
+def test_links_lead_somewhere(page: Path) -> None:
+    for name, anchor in LINK.findall(text_of(page)):
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{inside(page)}: {name}"
+        assert not anchor or anchor in anchors_of(target), f"{inside(page)}: {name}#{anchor}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in seen and page.suffix == ".md":
+            seen.add(page)
+            waiting += [(page.parent / name).resolve() for name, _ in LINK.findall(text_of(page))]
+    assert {page for page in PAGES if page not in seen} == set()
+
+
+# --- figures --------------------------------------------------------------------------------
+
+
+def test_the_figures_of_the_readme_are_measured_ones() -> None:
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    table = (ROOT / "README.md").read_text().partition("| times as fast |")[2]
+    rows = [row.strip("|").split("|") for row in table.partition("\n\n")[0].splitlines()[2:]]
+    assert len(rows) >= 10
+    for cells in rows:
+        for figure in re.findall(r"\d[\d.,]*\d|\d", " ".join(cells)):
+            plain = re.escape(figure.removeprefix("0"))
+            assert re.search(rf"(?<![\d.,])0?{plain}(?!\d|[.,]\d)", measured), (cells, figure)
 
 
 # --- programs -------------------------------------------------------------------------------
@@ -170,10 +174,15 @@ def test_the_programs(tmp_path: Path) -> None:
 COMMANDS = [
     (block, line)
     for block in BLOCKS
-    if block.language != "python"
-    for line in block.code.splitlines()
+    if block.language not in ("python", "text")
+    for line in block.code.replace("\\\n", " ").splitlines()
     if line.startswith("stepscore ")
 ]
+
+
+def test_there_are_command_lines() -> None:
+    shown = {shlex.split(line)[1] for _, line in COMMANDS}
+    assert shown == set(MAIN_COMMANDS)
 
 
 @pytest.mark.parametrize(("block", "line"), COMMANDS, ids=str)

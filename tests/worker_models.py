@@ -78,6 +78,16 @@ def load_mortal(log: str, device: str) -> Mortal:
     return Mortal(log=log)
 
 
+CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+
+
+def load_noting_caches(log: str, device: str) -> Mortal:
+    """Load it, and write down how many kernels torch would keep in this process."""
+    with open(f"{log}.caches", "a") as file:
+        file.write(" ".join(os.environ.get(name, "unset") for name in CACHES) + "\n")
+    return load_mortal(log, device)
+
+
 def records(count: int, **special: str) -> list[dict[str, Any]]:
     """Problems of two candidates; some say what a number of theirs is told."""
     return [

@@ -1,4 +1,4 @@
-"""The table of commands, and the command lines that help and README show."""
+"""The table of commands, and the command lines that their help shows; pages: test_docs.py."""
 
 from __future__ import annotations
 
@@ -58,13 +58,6 @@ def test_the_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) ->
 def test_the_examples_of_the_help_are_right(line: str) -> None:
     arguments = command_line._parser().parse_args(shlex.split(line)[1:])
     assert arguments.command in COMMANDS
-
-
-def test_the_command_lines_of_the_readme_are_right() -> None:
-    lines = shown_in((ROOT / "README.md").read_text())
-    assert len(lines) >= 6
-    for line in lines:
-        command_line._parser().parse_args(shlex.split(line)[1:])
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,20 @@ def test_the_timeout_is_that_of_an_attempt_at_a_server(
         server.shutdown()
         server.server_close()
     assert re.search(r"status 500: .*\(2 attempts\)", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("command", ["serve", "doctor", "check"])
+def test_a_model_that_is_a_word_of_its_own_is_told_as_one(
+    command: str, tmp_path: Path, capsys: Any
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("fastapi")
+    port = ["--port", "0"] if command == "serve" else []
+    assert main([command, str(tmp_path), *port]) == 2
+    said = capsys.readouterr().err
+    assert f"stepscore {command}: error: MODEL {tmp_path}: expected a folder with a config" in said
+    assert main([command, "lab", "--dtype", "float9", *port]) == 2
+    assert f"stepscore {command}: error: MODEL lab: --dtype: expected" in capsys.readouterr().err
+    if command != "doctor":
+        assert main([command, "http://x", "--recipe", "r-prm", *port]) == 2
+        assert "got none beside MODEL http://x; add --served-as" in capsys.readouterr().err

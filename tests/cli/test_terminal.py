@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from fake_model import FakeModel
 
+import stepscore
 from stepscore.cli.main import main
 
 Write = Callable[..., str]
@@ -39,3 +43,23 @@ def test_closed_standard_input(
     assert main(["vote", "-"]) == 2
     expected = "<stdin>: expected lines on standard input; got a closed stream"
     assert expected in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_warning_is_a_line_of_the_command(
+    fake: FakeModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    write: Write,
+    tmp_path: Path,
+) -> None:
+    def load(name: str, **options: object) -> FakeModel:
+        warnings.warn("load: a guess was made", stacklevel=2)
+        return fake
+
+    monkeypatch.setitem(stepscore.__dict__, "load", load)
+    before = warnings.showwarning
+    record = {"problem": "1+1", "candidates": ["2"]}
+    assert main(["score", write(record), "-o", str(tmp_path / "out"), "--model", "m"]) == 0
+    assert "stepscore score: warning: load: a guess was made\n" in capsys.readouterr().err
+    assert warnings.showwarning is before

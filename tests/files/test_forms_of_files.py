@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import math
 import os
 import subprocess
 import sys
@@ -111,9 +112,27 @@ def test_columns_of_arrow_that_json_has_no_form_for(tmp_path: Path) -> None:
     day, price = datetime.date(2026, 1, 2), decimal.Decimal("1.50")
     parquet.write_table(pa.table({"id": [1], "day": [day], "price": [price]}), path)
     assert json.loads(lines_of(path)[0]) == {"id": 1, "day": "2026-01-02", "price": "1.50"}
-    parquet.write_table(pa.table({"id": [1], "image": [b"\xff"]}), path)
-    with pytest.raises(InputError, match=r"a\.parquet: row 1: expected columns that JSON can hold"):
-        lines_of(path)
+    parquet.write_table(pa.table({"id": ["Infinity", "-Infinity"], "a": [None, math.nan]}), path)
+    assert [json.loads(line)["id"] for line in lines_of(path)] == ["Infinity", "-Infinity"]
+    for value, told in (
+        (b"\xff", "bytes in 'image'; leave that column out"),
+        ([{"pixel": [0.5, math.inf]}], "Infinity in 'image'; write null for what is missing"),
+        ([-math.inf], "-Infinity in 'image'; write null"),
+    ):
+        parquet.write_table(pa.table({"id": [1], "image": pa.array([value])}), path)
+        expected = rf"a\.parquet: row 1: expected columns that JSON can hold: .*; got {told}"
+        with pytest.raises(InputError, match=expected):
+            lines_of(path)
+
+
+def test_a_compressed_file_that_is_damaged_says_what_to_do(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    path = tmp_path / "a.jsonl.zst"
+    whole = zstandard.ZstdCompressor(write_checksum=True).compress(b'{"id": 1}\n')
+    for content in (whole + b"garbage!", whole[:-3] + b"???", whole[:-3]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="no whole Zstandard file: fetch it again, or rename"):
+            lines_of(str(path))
 
 
 def test_values_that_python_has_no_form_for_are_named(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_bad_input_is_exit_code_2(
         assert main(["check", *line]) == 2
         return capsys.readouterr().err
 
-    assert "--model nowhere/at/all: expected a folder" in refused("nowhere/at/all")
+    assert "MODEL nowhere/at/all: expected a folder" in refused("nowhere/at/all")
     assert "expected at least one candidate" in refused("lab", write())
     assert "in.jsonl:1" in refused("lab", write("no record"))
     assert "--recipe: expected one of" in refused("lab", "--recipe", "trl")

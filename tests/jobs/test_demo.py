@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_model import FakeModel, read
+from page_blocks import ROOT, assert_shown
 
 import stepscore
 from stepscore.cli.main import main
-from stepscore.jobs.demo import choose_problem, run_demo, show
+from stepscore.jobs.demo import choose_problem, draw, run_demo, show
 from stepscore.lab import tasks
 
 
@@ -71,6 +72,42 @@ def test_the_demo_without_a_misled_majority_still_shows_one() -> None:
     assert "<- the first error" not in text
 
 
+def test_a_problem_that_goes_wrong_in_the_middle_is_shown_first() -> None:
+    class Slipping(ForgetfulPolicy):
+        """The second problem's wrong samples err in the middle, and there are fewer of them."""
+
+        def sample(self, problems: list[str], n: int, *, seed: int) -> list[list[str]]:
+            texts = super().sample(problems, n, seed=seed)
+            steps = tasks.true_steps(problems[1])
+            steps[2:] = [step.rpartition("=")[0] + "=7" for step in steps[2:]]
+            right = tasks.true_solution(problems[1])
+            texts[1] = [tasks.join_steps(steps)] * (n // 2 + 1) + [right] * (n // 2 - 1)
+            texts[2] = [text or texts[2][1] for text in texts[2]]  # more are misled
+            return texts
+
+    demo = run_demo(Slipping(), Checker(), problems=3, samples=8, seed=0)
+    assert choose_problem(demo) == 1
+
+
+def test_the_picture_of_the_demo() -> None:
+    demo = run_demo(ForgetfulPolicy(), Checker(), problems=6, samples=8, seed=0)
+    record = demo.records[choose_problem(demo)]
+    truth = int(record.answer or "")
+    picture = draw(demo)
+    assert f">{truth + 10}</text>" in picture
+    assert "4 votes, scores add up to 0.08" in picture
+    assert "2 votes, scores add up to 1.80" in picture
+    assert f"The PRM&#x27;s vote says {truth}<" in picture
+    assert "Over 6 such problems the majority is right in 0.0 %, the PRM&#x27;s vote in" in picture
+
+
+def test_the_picture_in_the_documentation_is_that_of_the_demo(tmp_path: Path) -> None:
+    pytest.importorskip("stepscore.lab.policy")
+    drawn = tmp_path / "demo.svg"
+    assert main(["demo", "--picture", str(drawn)]) == 0
+    assert_shown((ROOT / "docs" / "demo.svg").read_text(), drawn.read_text(), "docs/demo.svg")
+
+
 def test_demo_from_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +124,11 @@ def test_demo_from_the_command_line(
     assert main(["rerank", str(saved), "-o", str(out), "--model", "lab"]) == 0
     table = capsys.readouterr().out
     assert table in printed
+    picture = tmp_path / "demo.svg"
+    assert main([*arguments[:-2], "--picture", str(picture)]) == 0
+    assert picture.read_text().startswith("<svg ")
+    assert main([*arguments[:-2], "--picture", str(picture)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
     assert main(arguments) == 2
     assert "--overwrite" in capsys.readouterr().err
 

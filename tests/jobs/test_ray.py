@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from worker_models import load_mortal, load_mortal_lab, records
+from worker_models import load_mortal, load_mortal_lab, load_noting_caches, records
 
 from stepscore.cli.main import main
 from stepscore.errors import InputError
@@ -111,6 +111,12 @@ def test_another_version_on_a_worker(
     files = Files(write(*records(2)), str(tmp_path / "out.jsonl"))
     with pytest.raises(InputError, match=r"expected stepscore 99\.1 on every.*; got stepscore"):
         score_file(files, lambda: workers, version="0")
+
+
+def test_an_actor_keeps_few_kernels(write: Write, here: None, log: Path, tmp_path: Path) -> None:
+    workers = RayWorkers(partial(load_noting_caches, str(log)), actors=1)
+    score_file(Files(write(*records(2)), str(tmp_path / "out")), lambda: workers, version="0")
+    assert Path(f"{log}.caches").read_text() == "64 64\n"
 
 
 def test_a_path_that_workers_cannot_read(write: Write, workers: RayWorkers, tmp_path: Path) -> None:

@@ -190,6 +190,8 @@ def test_confidence_and_source_of_every_recipe_are_listed() -> None:
 
 def test_show(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["recipes", "show", "trl-prm", "--model", "lab"]
+    assert main([*line, "--problem", "1+1=?", "--step", "1+1=2"]) == 0
+    assert "  1 step, 11 tokens\n" in capsys.readouterr().out
     assert main([*line, "--problem", "1+1=?", "--step", "1+1=2", "--step", "2+3=5"]) == 0
     text = capsys.readouterr().out
     assert "\n1+1=?1+1=2⟦1:⏎⟧\n2+3=5⟦2:⏎⟧\n" in text

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from fake_model import read
-from worker_models import load_mortal, records
+from worker_models import CACHES, load_mortal, load_noting_caches, records
 
 from stepscore import jobs
 from stepscore.cli.main import main
@@ -65,6 +65,24 @@ def test_the_output_is_that_of_one_process(
         one, many = ((tmp_path / f"{name}.{ending}").read_bytes() for name in ("one", "many"))
         assert one == many
     assert len({line.split()[0] for line in log.read_text().splitlines()}) == 2
+
+
+@pytest.mark.parametrize(("typed", "kept"), [(None, "64 64"), ("9", "9 64")])
+def test_a_process_of_its_own_keeps_few_kernels(
+    write: Write,
+    log: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str | None,
+    kept: str,
+) -> None:
+    for name in CACHES:
+        monkeypatch.delenv(name, raising=False)
+    if typed is not None:
+        monkeypatch.setenv(CACHES[0], typed)
+    workers = Workers(partial(load_noting_caches, str(log)), ("cpu", "cpu"))
+    score_file(Files(write(*records(4)), str(tmp_path / "out")), lambda: workers, version="0")
+    assert Path(f"{log}.caches").read_text().splitlines() == [kept] * 2
 
 
 @pytest.mark.parametrize(("deed", "how"), [("killed", "SIGKILL"), ("exit", "exit code 7")])

@@ -52,6 +52,8 @@ UNSCORABLE = [
     (solution(id=""), 'id: expected a text or a whole number; got ""; give'),
     (solution(id="good"), "expected an id that no other record has; got that of "),
     (solution(problem=...), 'expected the field "problem"; got "id", "candidates"; name'),
+    (solution(id=..., problem=...), 'id 2: expected the field "problem"; got "candidates"; name'),
+    (solution(id=..., candidates=...), 'expected the field "candidates"; got "problem"; name'),
     (solution(problem=["?"]), 'problem: expected a text; got ["?"]; write'),
     (solution(candidates=...), 'expected the field "candidates"; got "id", "problem"; name'),
     (solution(candidates=[]), "candidates: expected a list of at least one candidate; got []"),

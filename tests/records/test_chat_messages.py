@@ -114,5 +114,7 @@ def test_fields_inside_of_others() -> None:
     # A key that is written with the dot wins.
     named = Fields(candidates="output.samples")
     assert parsed(named, **{**content, "output.samples": ["t"]}).candidates[0].text == "t"
-    with pytest.raises(RecordError, match=r'the field "output.text"; got "id", .*candidates'):
+    with pytest.raises(
+        RecordError, match=r'the field "output.text"; got "samples" in "output"; .*candidates'
+    ):
         parsed(Fields(candidates="output.text"), **content)

@@ -66,11 +66,21 @@ def test_the_way_to_a_field(name: str, found: tuple[bool, Any]) -> None:
     assert field_in(content, name) == found
 
 
-def test_a_way_that_leads_nowhere_names_the_fields() -> None:
-    with pytest.raises(
-        RecordError, match=r'expected the field "doc.question"; got "id", "doc", "cand'
-    ):
-        parsed({"doc": {}, **SCORED}, "problems", problem="doc.question")
+@pytest.mark.parametrize(
+    ("doc", "got"),
+    [
+        (..., '"id", "candidates"'),
+        ({}, 'an empty object in "doc"'),
+        ({"text": "?", "n": 1}, '"text", "n" in "doc"'),
+        (None, 'null in "doc"'),
+        ([{"question": "?"}], 'a list in "doc"'),
+        ("?", 'a text in "doc"'),
+    ],
+)
+def test_a_way_that_leads_nowhere_says_what_stands_where_it_ends(doc: object, got: str) -> None:
+    record = {"id": 1, **SCORED} | ({} if doc is ... else {"doc": doc})
+    with pytest.raises(RecordError, match=rf'expected the field "doc.question"; got {got}; name'):
+        parsed(record, "problems", problem="doc.question")
 
 
 def test_the_number_of_a_line_is_an_id(write: Write, tmp_path: Path) -> None:

@@ -9,6 +9,15 @@ from typing import Any
 from stepscore.errors import Argument
 from stepscore.scoring.arguments import TraceArguments
 
+# A problem and a right solution, and how a trainer's texts hold them.
+TEMPLATE = "<|im_start|>user\n{problem}<|im_end|>\n<|im_start|>assistant\n{solution}<|im_end|>\n"
+BEFORE, AFTER = TEMPLATE.split("{problem}")
+BETWEEN, AFTER = AFTER.split("{solution}")
+PROBLEM = "85+95-16+20+11-30=?"
+TEXT = "85+95=180\n180-16=164"
+PROMPT = BEFORE + PROBLEM + BETWEEN
+WHOLE = PROMPT + TEXT + AFTER
+
 ARGUMENTS = TraceArguments(
     "score",
     lambda trace: Argument("problem"),

@@ -145,45 +145,21 @@ def test_the_limits_of_the_help_are_those_of_the_settings():
     assert settings.latency == 0.005
 
 
+@pytest.mark.parametrize("typed", ["nan", "inf", "1e999", "", "x"])
+def test_what_is_no_bad_reward(typed, capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "lab", "--bad-reward", typed])
+    assert f"--bad-reward: must be a finite number; got '{typed}'" in capsys.readouterr().err
+
+
+def test_a_bad_reward_is_none_unless_it_is_typed():
+    with started("--bad-reward", "-1") as (_, url):
+        assert ask(f"{url}/slime/reward", {"prompt": "1+2=?", "response": ""}) == -1.0
+    with started() as (_, url), pytest.raises(urllib.error.HTTPError, match="422"):
+        ask(f"{url}/slime/reward", {"prompt": "1+2=?", "response": ""})
+
+
 def test_sockets_are_closed_whatever_happens():
     with pytest.raises(KeyError), listening("127.0.0.1", 0) as sockets:
         raise KeyError
     assert all(each.fileno() == -1 for each in sockets)
-
-
-def test_a_connection_without_a_request_is_closed(lab):
-    import asyncio
-
-    import uvicorn
-
-    from stepscore.server import create_app
-    from stepscore.server.listening import impatient
-
-    async def body():
-        app = create_app(lab)
-        config = uvicorn.Config(app, http=impatient(0.3), lifespan="on", log_config=None)
-        server = uvicorn.Server(config)
-        with listening("127.0.0.1", 0) as sockets:
-            port = sockets[0].getsockname()[1]
-            running = asyncio.create_task(server._serve(list(sockets)))
-            while not server.started:
-                await asyncio.sleep(0.01)
-            slow, writer = await asyncio.open_connection("127.0.0.1", port)
-            quick, other = await asyncio.open_connection("127.0.0.1", port)
-            other.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            begin = time.monotonic()
-            for byte in b"GET /h":  # one at a time, and never a whole head
-                writer.write(bytes([byte]))
-                await asyncio.sleep(0.02)
-            assert await asyncio.wait_for(slow.read(), 10) == b""
-            assert time.monotonic() - begin < 5
-            assert (await quick.readline()).startswith(b"HTTP/1.1 200")
-            # After an answer, too, the next head has to come.
-            other.write(b"GET /health HT")
-            assert b"HTTP/1.1" not in await asyncio.wait_for(quick.read(), 10)
-            writer.close()
-            other.close()
-            server.should_exit = True
-            await running
-
-    asyncio.run(asyncio.wait_for(body(), 60))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import re
 import threading
@@ -150,7 +151,7 @@ def in_pieces(body, size=100, pause=0.0):
 def test_a_body_without_a_length_is_limited_too(lab):
     with serving(lab, max_body_bytes=1000) as client:
         small = client.post("/v1/vote", content=in_pieces(b'{"answers": ["1", "2"]}', 5))
-        assert small.status_code == 422  # without a type it is no JSON, but it was read
+        assert small.status_code == 400  # without a type it is no JSON, but it was read
         headers = {"Content-Type": "application/json"}
         small = client.post(
             "/v1/vote", content=in_pieces(b'{"answers": ["1", "2"]}', 5), headers=headers
@@ -161,6 +162,55 @@ def test_a_body_without_a_length_is_limited_too(lab):
         assert large.headers["connection"] == "close"
         told = client.post("/v1/vote", content=b"x" * 5000, headers=headers)
         assert told.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "told"),
+    [
+        (b"{", {"Content-Type": "application/json"}, "got something else; send a JSON object"),
+        (b"", {"Content-Type": "application/json"}, "a body of JSON; got none"),
+        (b"null", {"Content-Type": "application/json"}, "a body of JSON; got none"),
+        (b"", {}, "a body of JSON; got none"),
+        (b'{"answers": ["1"]}', {}, 'send the header "Content-Type: application/json"'),
+        (
+            b'{"answers": ["1"]}',  # what curl sends with -d
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            'send the header "Content-Type: application/json"',
+        ),
+        (
+            gzip.compress(b'{"answers": ["1"]}'),
+            {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+            "got a compressed one; send it without Content-Encoding",
+        ),
+        (
+            b'{"answers": ["1"]}',
+            {
+                "Content-Type": "application/json",
+                "Content-Length": "18",
+                "Transfer-Encoding": "chunked",
+            },
+            "expected one end of the body; got Content-Length and Transfer-Encoding",
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/vote", "/rerank"])
+def test_what_is_no_body_of_json_says_what_to_send(content, headers, told, path, lab):
+    with serving(lab) as client:
+        answer = client.post(path, content=content, headers=headers)
+        assert answer.status_code == 400
+        error = answer.json()["error"]
+        assert told in error["message"]
+        assert error["field"] is None
+        plain = {"Content-Type": "application/json", "Content-Encoding": "identity"}
+        body = b'{"answers": ["1"]}'
+        assert client.post("/v1/vote", content=body, headers=plain).status_code == 200
+
+
+def test_a_slash_too_much_is_no_way_around_the_key(lab):
+    with serving(lab, [KEY]) as client:
+        answer = client.post(f"/k/{KEY}/v1/vote/", json={"answers": ["1"]}, follow_redirects=False)
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
 
 
 def asgi(app, path, messages, headers=(), method="POST"):

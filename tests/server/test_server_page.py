@@ -55,6 +55,6 @@ def test_every_request_is_answered_as_it_is_written(lab):
 def test_the_limits_are_those_of_the_settings():
     written = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", PAGE, re.MULTILINE))
     settings = {each.name: each.default for each in dataclasses.fields(Settings)}
-    for name in ("token_budget", "how", "template"):
+    for name in ("token_budget", "how", "bad_reward", "template"):
         assert settings.pop(name) is None
     assert written == {name: str(default) for name, default in settings.items()}

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import base64
 import random
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from lab_requests import drawn
+from lab_requests import AFTER, BEFORE, BETWEEN, PROBLEM, PROMPT, TEMPLATE, TEXT, WHOLE, drawn
 
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
 from stepscore.server import Settings, create_app
-
-TEMPLATE = "<|im_start|>user\n{problem}<|im_end|>\n<|im_start|>assistant\n{solution}<|im_end|>\n"
-BEFORE, AFTER = TEMPLATE.split("{problem}")
-BETWEEN, AFTER = AFTER.split("{solution}")
-PROBLEM = "85+95-16+20+11-30=?"
-TEXT = "85+95=180\n180-16=164"
-PROMPT = BEFORE + PROBLEM + BETWEEN
-WHOLE = PROMPT + TEXT + AFTER
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +74,6 @@ def test_vllm_pooling(asked, lab, client):
     big = body | {"encoding_format": "base64", "endianness": "big"}
     swapped = ok(client.post("/pooling", json=big))["data"][0]["data"]
     assert np.frombuffer(base64.b64decode(swapped), dtype=">f4").tolist() == read.tolist()
-
-
-def test_the_body_of_verl(lab, client):
-    body = {"model": "prm", "input": WHOLE, "use_activation": False}
-    answer = ok(client.post("/classify", json=body))
-    assert answer.keys() == {"id", "object", "created", "model", "data", "usage"}
-    assert answer["data"][-1].keys() == {"index", "label", "probs", "num_classes"}
-    assert answer["data"][-1]["probs"][-1] == total(lab)
-    assert (answer["data"][-1]["num_classes"], answer["data"][-1]["label"]) == (1, "last")
-    least = ok(client.post("/classify?how=min", json=body))
-    assert least["data"][-1]["probs"] == [total(lab, how="min")]
 
 
 @pytest.mark.parametrize("path", ["/score", "/v1/score"])
@@ -205,36 +185,6 @@ def test_sglang_score(lab, client):
     assert [len(row) for item in answer["scores"] for row in item] == [2, 2, 2]
 
 
-# --- trainers ---------------------------------------------------------------------------------
-
-
-def test_the_body_of_openrlhf(lab, client):
-    body = {"query": [PROMPT + TEXT + "<|im_end|>"], "prompts": [PROMPT], "labels": ["164"]}
-    answer = ok(client.post("/get_reward", json=body))
-    assert answer.keys() == {"rewards", "scores", "extra_logs"}
-    assert answer["rewards"] == answer["scores"] == [total(lab)]
-    assert all(len(values) == 1 for values in answer["extra_logs"].values())
-    assert answer["extra_logs"]["steps"] == [2]
-    assert answer["extra_logs"]["step_score_min"] == [total(lab, how="min")]
-    least = ok(client.post("/get_reward?how=min", json=body))
-    assert least["rewards"] == [total(lab, how="min")]
-    del body["prompts"]
-    assert ok(client.post("/get_reward", json=body))["rewards"] == answer["rewards"]
-
-
-def test_the_body_of_slime(lab, client, plain):
-    body = {"prompt": PROMPT, "response": TEXT + "<|im_end|>", "label": {"any": 1}}
-    answer = client.post("/slime/reward", json=body)
-    assert ok(answer) == total(lab)
-    keyed = ok(client.post("/slime/reward?reward_key=score&how=min", json=body))
-    assert keyed["score"] == total(lab, how="min")
-    assert keyed["step_scores"] == lab.score(PROBLEM, [TEXT])[0].tolist()
-    turns = body | {"prompt": [{"role": "user", "content": PROBLEM}]}
-    assert ok(client.post("/slime/reward", json=turns)) == total(lab)
-    # A prompt without marks is a problem, where no template says otherwise.
-    assert ok(plain.post("/slime/reward", json=body | {"prompt": PROBLEM})) == total(lab)
-
-
 # --- one score --------------------------------------------------------------------------------
 
 
@@ -271,6 +221,10 @@ def test_every_shape_gives_the_same_numbers(seed, lab, client):
         "classify": {
             each["index"]: each["probs"][-1]
             for each in asks("/classify", {"input": wholes})["data"]
+        },
+        "embeddings": {
+            each["index"]: each["embedding"][-1]
+            for each in asks("/v1/embeddings", {"input": wholes})["data"]
         },
         "openrlhf": dict(
             enumerate(
@@ -327,6 +281,10 @@ WRONG = [
     ("/classify", {"input": PROMPT + "\n" + AFTER}, "input", "at least one step"),
     ("/classify", {"input": PROMPT + "a<|im_start|>b"}, "input", "a mark of a chat template"),
     ("/classify", {"input": WHOLE, "inputs": "x"}, "inputs", "no such field"),
+    ("/v1/embeddings", {"input": WHOLE, "encoding_format": "base64"}, "encoding_format", "float"),
+    ("/v1/embeddings", {"input": WHOLE, "dimensions": 1}, "dimensions", "no such field"),
+    ("/v1/embeddings", {"input": [[1, 2]]}, "input[0]", "token ids"),
+    ("/v1/embeddings", {"input": TEXT}, "input", "chat template"),
     ("/score", {}, "queries", "queries and documents or queries and items or data_1"),
     ("/score", {"queries": "1", "text_2": "2"}, "queries", "got queries and text_2"),
     ("/score", {"queries": ["1"] * 2, "documents": ["1"] * 3}, "queries", "each of the 3"),
@@ -400,44 +358,3 @@ def test_an_aggregation_that_there_is_not(lab, client):
     with TestClient(create_app(lab, settings)) as least:
         body = {"queries": PROBLEM, "documents": [TEXT]}
         assert ok(least.post("/score", json=body))["data"][0]["score"] == total(lab, how="min")
-
-
-# --- no room ----------------------------------------------------------------------------------
-
-WAITING = [
-    ("/get_reward", {"query": [PROMPT + TEXT], "prompts": [PROMPT]}),
-    ("/slime/reward", {"prompt": PROMPT, "response": TEXT}),
-    ("/classify", {"input": WHOLE}),
-]
-
-
-@pytest.mark.parametrize(("path", "body"), WAITING)
-def test_clients_that_take_a_refusal_for_a_reward_wait_for_room(path, body, lab):
-    settings = Settings(latency=0.0, template=TEMPLATE, max_requests=1, hold_timeout=60.0)
-    app = create_app(lab, settings)
-    with TestClient(app) as client, ThreadPoolExecutor(1) as others:
-        room = app.state.service.batcher.requests
-        taken = room.taken_for(1, None, ValueError)
-        client.portal.call(taken.__aenter__)
-        refused = client.post("/score", json={"queries": PROBLEM, "documents": TEXT})
-        assert refused.status_code == 429
-        assert int(refused.headers["retry-after"]) >= 1
-        asked = others.submit(client.post, path, json=body)
-        while not room.waiting:
-            assert not asked.done()
-        client.portal.call(taken.__aexit__, None, None, None)
-        assert ok(asked.result(60))
-
-
-@pytest.mark.parametrize(("path", "body"), WAITING)
-def test_a_wait_for_room_has_an_end(path, body, lab):
-    settings = Settings(latency=0.0, template=TEMPLATE, max_requests=1, hold_timeout=0.1)
-    app = create_app(lab, settings)
-    with TestClient(app) as client:
-        taken = app.state.service.batcher.requests.taken_for(1, None, ValueError)
-        client.portal.call(taken.__aenter__)
-        answer = client.post(path, json=body)
-        client.portal.call(taken.__aexit__, None, None, None)
-    assert answer.status_code == 503
-    assert "room within 1 s" in answer.json()["error"]["message"]
-    assert int(answer.headers["retry-after"]) >= 1

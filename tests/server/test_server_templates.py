@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stepscore.errors import Argument, InputError
 from stepscore.server import Settings
 from stepscore.server.errors import InvalidError
-from stepscore.server.rewards import at_separators, ended_steps, row, written_solution
+from stepscore.server.rewards import Pair, at_separators, ended_steps, read_as_written, row
 from stepscore.server.templates import Dividing, Template
 
 FIELD = Argument("input")
@@ -135,14 +135,18 @@ def service(separator, added):
     return SimpleNamespace(prm=SimpleNamespace(recipe=recipe, tokenizer=tokenizer))
 
 
+def read(service, text):
+    return read_as_written(service, Pair("1+2?", text, FIELD, FIELD)).solution
+
+
 def test_a_solution_in_which_separators_stand():
     extra = service("<extra_0>", {"<extra_0>": 7})
-    assert written_solution(extra, "a<extra_0>b<extra_0><|im_end|>\n", FIELD) == ["a", "b"]
-    assert written_solution(extra, "a\n\nb<|eot_id|>", FIELD) == "a\n\nb"
+    assert read(extra, "a<extra_0>b<extra_0><|im_end|>\n") == ["a", "b"]
+    assert read(extra, "a\n\nb<|eot_id|>") == "a\n\nb"
     with pytest.raises(InvalidError, match="at the end of every step"):
-        written_solution(extra, "a<extra_0>b", FIELD)
+        read(extra, "a<extra_0>b")
     with pytest.raises(InvalidError, match=r"a solution without '<\|im_start\|>'"):
-        written_solution(extra, "a<|im_start|>user\nb", FIELD)
+        read(extra, "a<|im_start|>user\nb")
     # A separator that is text, or white space, is the recipe's business.
     assert at_separators(service("\n", {"\n": 7}), "a\nb", FIELD) == "a\nb"
     assert at_separators(service("ки", {}), "a ки b", FIELD) == "a ки b"

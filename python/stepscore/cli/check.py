@@ -16,7 +16,7 @@ from stepscore.cli.verdict_models import (
     refuse_server,
     writes_verdicts,
 )
-from stepscore.errors import Argument, InputError
+from stepscore.errors import InputError
 from stepscore.jobs.check import DEFAULT_LIMIT, check_file, check_verdict_file
 from stepscore.progress import named_when_long
 from stepscore.report.check import check_lines, verdict_check_lines
@@ -78,10 +78,10 @@ def run(arguments: argparse.Namespace) -> None:
             report = check(model, arguments.input, **file, **loading)
     except InputError as error:
         if error.where in ("load", ""):
-            raise not_loaded(error, Argument("model", arguments.model), {}) from error
+            raise not_loaded(error, options.model_argument(arguments)) from error
         raise
     except Exception as error:
-        raise not_loaded(error, Argument("model", arguments.model), {}) from error
+        raise not_loaded(error, options.model_argument(arguments)) from error
     if arguments.json:
         say([json.dumps(report.as_json(), ensure_ascii=False)])
     else:

@@ -26,8 +26,6 @@ examples:
   stepscore convert-checkpoint Skywork/Skywork-o1-Open-PRM-Qwen-2.5-1.5B skywork
   stepscore score in.jsonl -o out.jsonl --model skywork
 """
-# The library's argument that is the first word here.
-_PLACES = {"model": "folder"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,5 +57,5 @@ def run(arguments: argparse.Namespace) -> None:
         if isinstance(error, InputError) and of_output:
             fault = InputError(error.expected, got=error.got, advice=error.advice, where="OUT")
             raise fault from error
-        raise not_loaded(error, Argument("folder", arguments.model), _PLACES) from error
+        raise not_loaded(error, Argument("folder", arguments.model)) from error
     say([f"written to {converted}", f"next: stepscore score IN -o OUT --model {converted.folder}"])

@@ -20,6 +20,7 @@ examples:
   stepscore demo
   stepscore demo --problems 100 --samples 64 --seed 1
   stepscore demo --save lab.jsonl                       keep the samples, as an input of rerank
+  stepscore demo --picture demo.svg                     the problem in detail, as a picture
 """
 
 
@@ -36,21 +37,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     options.add_seed(parser, int)
     parser.add_argument("--save", metavar="FILE", help="write the samples as an input of rerank")
+    parser.add_argument(
+        "--picture", metavar="FILE.svg", help="draw the problem that is shown in detail"
+    )
     options.add_overwrite(parser, "an existing FILE")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Sample, score, show, save."""
+    """Sample, score, show, save, draw."""
     # Only here: the lab's policy needs torch.
     try:
         from stepscore.hub import silenced_hub
-        from stepscore.jobs.demo import run_demo, save, show
+        from stepscore.jobs.demo import draw, run_demo, save, show
         from stepscore.lab.policy import load_policy
     except ModuleNotFoundError as error:
         raise torch_missing(error) from error
 
     # A file that may not be written is found out before the sampling.
-    saved = arguments.save and WholeFile(arguments.save, overwrite=arguments.overwrite)
+    saved, picture = (
+        path and WholeFile(path, overwrite=arguments.overwrite)
+        for path in (arguments.save, arguments.picture)
+    )
     try:
         with silenced_hub():
             policy = load_policy()
@@ -68,6 +75,9 @@ def run(arguments: argparse.Namespace) -> None:
     say(show(demo))
     if saved:
         save(demo, saved)
+    if picture:
+        with picture as file:
+            file.write(draw(demo))
     say(_what_next(arguments.save))
 
 

@@ -9,7 +9,6 @@ from stepscore.cli import options
 from stepscore.cli.models import add_loading, not_loaded
 from stepscore.cli.recipe_options import recipe_of
 from stepscore.cli.terminal import DifferError, say
-from stepscore.errors import Argument
 from stepscore.jobs.doctor import examine, examine_model
 from stepscore.progress import named_when_long
 from stepscore.report.doctor import doctor_lines, model_lines
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
                     **{name: value for name, value in chosen.items() if value is not None},
                 )
         except Exception as error:
-            raise not_loaded(error, Argument("model", arguments.model), {}) from error
+            raise not_loaded(error, options.model_argument(arguments)) from error
     if arguments.json:
         told = {**found.as_json(), "model": None if facts is None else facts.as_json()}
         say([json.dumps(told, ensure_ascii=False)])

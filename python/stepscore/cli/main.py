@@ -32,18 +32,21 @@ from stepscore.cli import (
 from stepscore.cli.config import with_config
 from stepscore.cli.signals import StoppedError, code_of, leave_process, stopping_cleanly
 from stepscore.cli.spelling import flag_of
-from stepscore.cli.terminal import DifferError, OutputError, complain, silence_output
+from stepscore.cli.terminal import (
+    DifferError,
+    OutputError,
+    complain,
+    silence_output,
+    telling_warnings,
+)
 from stepscore.credentials import masked
 from stepscore.errors import InputError
+from stepscore.jobs.pool import keep_few_kernels
 
 BAD_INPUT = 2
 UNWRITABLE = 1
 DIFFERS = 1
 SIGNALLED = 128  # and the number of the signal, as a shell reports it
-# Of oneDNN, and of torch's layer over it. Each keeps 1,024 kernels unless told otherwise, one for
-# every shape of a batch, which are hundreds of megabytes once shapes vary; 64 take no more time.
-_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-_KEPT_KERNELS = "64"
 _OPTION = re.compile("--[a-z][a-z-]*")
 
 
@@ -143,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = _state_of(output)
     try:
         check_environment()
-        with stopping_cleanly():
+        with stopping_cleanly(), telling_warnings(name):
             COMMANDS[arguments.command].run(arguments)
     except OutputError as error:
         complain(f"{name}: error: {error}")
@@ -169,8 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_process() -> NoReturn:
     """Run the command line as the whole process, as the script ``stepscore`` does."""
-    for name in _KERNEL_CACHES:  # torch reads them once
-        os.environ.setdefault(name, _KEPT_KERNELS)
+    keep_few_kernels()
     code = main()
     # After a signal at once: taking torch apart costs seconds, in which a second one would kill.
     # Else where a model that was given up, or is at work when an error ends a search, may answer.

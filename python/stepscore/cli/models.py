@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import stepscore
-from stepscore.cli.options import positive, refuse_any, unescaped
+from stepscore.cli.options import model_argument, positive, refuse_any, unescaped
 from stepscore.cli.policy_options import is_url
 from stepscore.cli.ray_options import add_engine, on_cluster, ray_workers, refuse_cluster
 from stepscore.cli.recipe_options import add_recipe, names_recipe_argument, recipe_of
@@ -157,14 +157,15 @@ def load_prm(arguments: argparse.Namespace) -> ProcessRewardModel:
     refuse_server(arguments)
     if arguments.served_as is not None:
         raise InputError(
-            "a --model that is a URL beside it, with a --recipe that writes its verdicts",
-            got=f"--model {arguments.model}",
+            "a model that is a URL beside it, with a --recipe that writes its verdicts",
+            got=(model_argument(arguments),),
             advice="leave it out",
             argument="served_as",
         )
     given = {name: getattr(arguments, name) for name in _GIVEN}
     return load_named_prm(
         arguments.model,
+        model_argument(arguments),
         recipe=recipe_of(arguments),
         device=arguments.device,
         dtype=arguments.dtype,
@@ -210,18 +211,21 @@ def _load_on(arguments: argparse.Namespace, device: str) -> ProcessRewardModel:
 
 def _load_verdict_prm(arguments: argparse.Namespace) -> Any:
     """Make a generative PRM, which has what jobs and searches use of a `ProcessRewardModel`."""
+    option = model_argument(arguments)
     try:
         return load_verdict_prm(arguments)
     except InputError as error:
         if error.argument != Argument("model"):
             raise
-        raise not_loaded(error, Argument("model", arguments.model), {}) from error
+        raise not_loaded(error, option) from error
     except Exception as error:
-        raise not_loaded(error, Argument("model", arguments.model), {"url": "model"}) from error
+        raise not_loaded(error, option, {"url": option.name}) from error
 
 
-def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
-    """Load a PRM by its name, with the options of `stepscore.load`.
+def load_named_prm(
+    model: str, option: Argument | None = None, **options: Any
+) -> ProcessRewardModel:
+    """Load a PRM by its name, with the options of `stepscore.load`; `option` is where it stands.
 
     Raises:
         InputError: a model that cannot be loaded.
@@ -230,7 +234,8 @@ def load_named_prm(model: str, **options: Any) -> ProcessRewardModel:
         with named_when_long(f"loading the PRM {model}"):
             loaded: ProcessRewardModel = stepscore.load(model, **options)
     except Exception as error:
-        raise not_loaded(error, Argument("model", model), {"model": "model"}) from error
+        option = Argument("model", model) if option is None else option
+        raise not_loaded(error, option) from error
     # A download shows its own bar; after that there is one bar, over the file.
     return dataclasses.replace(loaded, show_progress=False)
 
@@ -320,7 +325,9 @@ def _load_policy(arguments: argparse.Namespace, name: str) -> Any:
     )
 
 
-def not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -> InputError:
+def not_loaded(
+    error: Exception, option: Argument, options: Mapping[str, str] | None = None
+) -> InputError:
     """Say which option a model was not loaded for.
 
     A damaged checkpoint fails in whichever library reads it, each with classes of its own.
@@ -328,7 +335,8 @@ def not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -
     Args:
         error: of the call that loads.
         option: names the model.
-        options: argument of that call -> the option that gives it, where the two differ.
+        options: argument of that call -> the option that gives it, where the two differ; `model` is
+            that which names the model unless another is named here.
     """
     if isinstance(error, ModuleNotFoundError):
         return torch_missing(error)
@@ -336,6 +344,7 @@ def not_loaded(error: Exception, option: Argument, options: Mapping[str, str]) -
         plain = isinstance(error, (ValueError, TypeError))
         got = text_of(error) if plain else described(error)
         return InputError("a model that can be loaded", got=got, argument=option)
+    options = {"model": option.name, **(options or {})}
     name = "" if error.argument is None else error.argument.name
     if names_recipe_argument(error):
         # It has no flag of its own; the advice says how it is typed.

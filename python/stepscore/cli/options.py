@@ -53,6 +53,8 @@ _FIELDS = (
     ("result", "stepscore", "what is added to every record"),
 )
 ALL_FIELDS = tuple(name for name, _, _ in _FIELDS)
+# Commands whose first word is the model; others have --model.
+_FIRST_WORD = ("check", "doctor", "serve")
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -370,3 +372,9 @@ def refuse_any(
     for got, is_so in refused.items():
         if is_so:
             raise InputError(expected, got=got, advice=advice, argument=argument)
+
+
+def model_argument(arguments: argparse.Namespace) -> Argument:
+    """Give the argument that names the model, as it is typed: a word of its own, or an option."""
+    is_word = arguments.command in _FIRST_WORD
+    return Argument("checkpoint" if is_word else "model", arguments.model)

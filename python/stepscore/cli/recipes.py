@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         tokenizer = load_tokenizer(arguments.model, revision=arguments.revision)
     except Exception as error:
-        raise not_loaded(error, Argument("model", arguments.model), {}) from error
+        raise not_loaded(error, Argument("model", arguments.model)) from error
     _show(arguments, recipe, tokenizer)
 
 

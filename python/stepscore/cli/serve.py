@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import socket
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ HELP = """\
 Routes: POST /v1/step_scores, /v1/rank, /v1/vote, /v1/sessions; GET / (a page to look at scores),
 /health, /v1/models, /metrics. In the shapes of other servers: POST /pooling, /classify, /score
 (vLLM), /rerank, /v1/rerank, /v2/rerank (Cohere, LiteLLM), /rerank, /predict (TEI),
-/infinity/rerank, /sglang/v1/score, /get_reward (OpenRLHF), /slime/reward.
+/infinity/rerank, /sglang/v1/score, /get_reward (OpenRLHF), /slime/reward, /v1/embeddings (verl).
 Requests of different clients go through the model together, and what they share once. Ctrl-C and
 SIGTERM finish what was accepted.
 
@@ -68,20 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--no-key", action="store_true", help="with --host: let everybody ask who reaches it"
     )
-    shapes = parser.add_argument_group("in the place of another server")
-    add_how(
-        shapes,
-        AGGREGATIONS,
-        "how a solution gets one number, unless a request says ?how=AGG (default: the "
-        "recipe's own)",
-    )
-    shapes.add_argument(
-        "--template",
-        type=lines,
-        metavar="TEXT",
-        help="what stands around {problem} and {solution} in the texts that trainers send, \\n for "
-        "a newline (default: the chat template of the model's tokenizer)",
-    )
+    _add_shapes(parser)
     limits = parser.add_argument_group("limits")
     add_token_budget(
         limits,
@@ -110,6 +98,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_served_as(model)
 
 
+def _add_shapes(parser: argparse.ArgumentParser) -> None:
+    """Declare what is asked in the place of another server."""
+    shapes = parser.add_argument_group("in the place of another server")
+    add_how(
+        shapes,
+        AGGREGATIONS,
+        "how a solution gets one number, unless a request says ?how=AGG (default: the "
+        "recipe's own)",
+    )
+    shapes.add_argument(
+        "--template",
+        type=lines,
+        metavar="TEXT",
+        help="what stands around {problem} and {solution} in the texts that trainers send, \\n for "
+        "a newline (default: the chat template of the model's tokenizer)",
+    )
+    shapes.add_argument(
+        "--bad-reward",
+        type=reward,
+        metavar="VALUE",
+        help="what trainers (/get_reward, /slime/reward, /classify, /v1/embeddings) get for a "
+        "solution that cannot be scored, such as an empty one (default: an error, after which "
+        "OpenRLHF trains on None)",
+    )
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Load a model, and answer requests for it until a signal comes."""
     check_installed()
@@ -121,6 +135,7 @@ def run(arguments: argparse.Namespace) -> None:
         token_budget=arguments.token_budget,
         latency=arguments.latency_ms / 1e3,
         how=arguments.how,
+        bad_reward=arguments.bad_reward,
         template=arguments.template,
         **{name: getattr(arguments, name) for name, _, _ in LIMITS},
     )
@@ -177,6 +192,17 @@ def milliseconds(text: str) -> float:
         number = -1.0
     if not 0 <= number <= 60_000:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 60000; got {text!r}")
+    return number
+
+
+def reward(text: str) -> float:
+    """Read a reward, as the type of an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be a finite number; got {text!r}")
     return number
 
 

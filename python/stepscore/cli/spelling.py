@@ -12,6 +12,7 @@ _FLAGS = {
     "source": "IN",
     "share": "--shard",
     "folder": "FOLDER",
+    "checkpoint": "MODEL",
     "target": "-o",
     "layout": "--from",
     "scorer": "--model",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from stepscore.credentials import masked
 from stepscore.errors import InputError
@@ -51,6 +54,21 @@ def complain(line: str) -> None:
     """Write a line to standard error."""
     # An argument may be a URL with a password. What could not be decoded becomes an escape.
     print(masked(line), file=sys.stderr)
+
+
+@contextmanager
+def telling_warnings(name: str) -> Iterator[None]:
+    """Write warnings as lines of a command; Python's own form shows a place inside the library."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        complain(f"{name}: warning: {message}")
+
+    before = warnings.showwarning
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def tell(report: Report, arguments: argparse.Namespace) -> None:

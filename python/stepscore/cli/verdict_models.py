@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from stepscore.cli.families import typed_family
+from stepscore.cli.options import model_argument
 from stepscore.cli.policy_options import is_url
 from stepscore.errors import Argument, InputError
 from stepscore.progress import named_when_long
@@ -96,7 +97,7 @@ def refuse_server(arguments: argparse.Namespace) -> None:
             else f"a URL with --recipe {arguments.recipe}, which reads hidden states",
             advice="add --recipe NAME, such as r-prm, and --served-as NAME; the second table of "
             "stepscore recipes lists them",
-            argument=Argument("model", arguments.model),
+            argument=model_argument(arguments),
         )
 
 
@@ -138,14 +139,14 @@ def _check_options(arguments: argparse.Namespace, name: str) -> None:
     if served and arguments.served_as is None:
         raise InputError(
             "the name of the model at the server",
-            got=f"none beside --model {arguments.model}",
+            got=("none beside ", model_argument(arguments)),
             advice="add --served-as NAME",
             argument="served_as",
         )
     if arguments.served_as is not None and not served:
         raise InputError(
             "a --model that is a URL beside it, and no other",
-            got=f"--model {arguments.model}",
+            got=(model_argument(arguments),),
             advice="leave it out",
             argument="served_as",
         )

@@ -211,7 +211,7 @@ def _blocks(problems: Int, n: int) -> list[Int]:
 
 
 def _rank_weights(n: int, k: int) -> Float:
-    r"""How likely the candidate of rank i is the best of k, :math:`i = 1 \dots n`.
+    r"""How likely the candidate of rank i is the best of k, :math:`i = 1 \ldots n`.
 
     :math:`\binom{n - i}{k - 1} / \binom{n}{k}`, as a product of the ratios of neighbours: all
     positive and below 1, so nothing overflows and nothing cancels.

@@ -77,7 +77,7 @@ def _table_size(classes: AnswerClasses, problems: Int) -> Float:
 def majority_of_all(classes: AnswerClasses, problems: Int, n: int, k: int) -> Float:
     r"""Give the expected verdict on the most frequent answer of k of a problem's n candidates.
 
-    .. math:: \sum_a y_a P(a),\quad P(a) = \binom{n}{k}^{-1} \sum_{m_1 + \dots + m_A + m_- = k}
+    .. math:: \sum_a y_a P(a),\quad P(a) = \binom{n}{k}^{-1} \sum_{m_1 + \ldots + m_A + m_- = k}
               \binom{n_-}{m_-} \prod_b \binom{n_b}{m_b}
               \frac{[m_a = \max_b m_b > 0]}{|\{b : m_b = m_a\}|}
 

@@ -127,7 +127,7 @@ class LineReader:
                 "an existing file", got="none", advice="check the path", where=self.name
             )
         advice = "check the file"
-        if isinstance(error, (gzip.BadGzipFile, EOFError, zlib.error)):
+        if isinstance(error, (gzip.BadGzipFile, zstd.DamagedError, EOFError, zlib.error)):
             is_zstd = self._begins_with.startswith(zstd.MAGIC) or self.name.endswith(".zst")
             what, ending = ("Zstandard", ".zst") if is_zstd else ("gzip", ".gz")
             advice = f"it is no whole {what} file: fetch it again, or rename it without {ending}"

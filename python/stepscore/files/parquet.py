@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import math
 import uuid
 from collections.abc import Iterator
 from typing import IO, Any
@@ -237,18 +238,50 @@ def row_as_line(row: dict[str, Any], place: str) -> bytes:
     Raises:
         InputError: a value that JSON has no form for.
     """
+    try:
+        text = _as_json(row)
+    except TypeError:
+        for name, value in row.items():
+            _check_column(name, value, place)
+        raise
+    if "Infinity" in text:  # or a text that says so
+        for name, value in row.items():
+            _check_column(name, value, place)
+    return text.encode()
 
-    def told(value: Any) -> str:
-        if isinstance(value, _AS_TEXT):
-            return str(value)
+
+def _as_json(value: Any) -> str:
+    return json.dumps(_without_null(value), ensure_ascii=False, default=_told)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, _AS_TEXT):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def _check_column(name: str, value: Any, place: str) -> None:
+    """Refuse what JSON has no form for; NaN is left to who reads the record."""
+    got, advice = "", "leave that column out of the file"
+    try:
+        json.loads(_as_json(value), parse_constant=_finite)
+    except TypeError as error:
+        got = str(error)
+    except ValueError as error:
+        got, advice = str(error), "write null for what is missing"
+    if got:
         raise InputError(
-            "columns that JSON can hold: texts, numbers, lists, structs",
-            got=f"{type(value).__name__} in one of {', '.join(row)}",
-            advice="leave that column out of the file",
+            "columns that JSON can hold: texts, finite numbers, lists, structs",
+            got=f"{got} in {name!r}",
+            advice=advice,
             where=place,
         )
 
-    return json.dumps(_without_null(row), ensure_ascii=False, default=told).encode()
+
+def _finite(constant: str) -> float:
+    if constant == "NaN":
+        return math.nan
+    raise ValueError(constant)
 
 
 def _without_null(value: Any) -> Any:

@@ -14,6 +14,10 @@ _READ = 1 << 14
 _LEVEL = 3  # zstd's own default
 
 
+class DamagedError(OSError):
+    """What is no compressed content."""
+
+
 def package(name: str) -> Any:
     """Give the package.
 
@@ -42,7 +46,7 @@ def writer(raw: IO[bytes]) -> Any:
 def reader(raw: IO[bytes], name: str) -> IO[bytes]:
     """Give the content of a compressed file.
 
-    Reading it raises EOFError where the file ends too early, and OSError where it is damaged.
+    Reading it raises EOFError where the file ends too early, and DamagedError where it is damaged.
 
     Args:
         raw: the file; it stays open.
@@ -62,7 +66,7 @@ def _decompressed(raw: IO[bytes], zstandard: Any) -> Iterator[bytes]:
         try:
             content = frame.decompress(compressed)
         except zstandard.ZstdError as error:
-            raise OSError(str(error)) from error
+            raise DamagedError(str(error)) from error
         if content:
             yield content
         rest = frame.unused_data if frame.eof else b""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,12 +17,15 @@ from stepscore.jobs.votes import VotedRecords, vote_on
 from stepscore.lab import tasks
 from stepscore.records import Candidate, Record
 from stepscore.report.summary import Summary
+from stepscore.report.table import counted
+from stepscore.report.votes_svg import ChosenAnswer, SampledAnswer, votes_svg
 from stepscore.voting.columns import UNSTATED_AGGREGATION
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
 
 _BAR_WIDTH = 20
+_VOTERS = "The majority", "The PRM's vote"
 
 
 class Policy(Protocol):
@@ -95,9 +97,7 @@ def save(demo: Demo, file: WholeFile) -> None:
 
 def show(demo: Demo) -> list[str]:
     """Tell a newcomer what happened: one problem in detail, then the table."""
-    scores, voted = demo.scored.scores, demo.voted
-    summary = Summary(scores.columns)
-    summary.add(scores, voted.answers, voted.elections, voted.grades)
+    summary = _summary(demo)
     return [
         f"The built-in policy has tried {len(demo.records):,} held-out problems, "
         f"{summary.counts.each} times each ({demo.sampling_seconds:.1f} s).",
@@ -109,25 +109,58 @@ def show(demo: Demo) -> list[str]:
     ]
 
 
+def draw(demo: Demo) -> str:
+    """Draw the problem that `show` tells in detail, as an SVG."""
+    problem = choose_problem(demo)
+    texts, totals = demo.voted.answers.texts, demo.scored.scores.by(UNSTATED_AGGREGATION)
+    answers: dict[str, list[float]] = {}
+    for place in range(*_span(demo, problem)):
+        answers.setdefault(texts[place] or "none", []).append(float(totals[place]))
+    sampled = [SampledAnswer(*item) for item in answers.items()]
+    sampled.sort(key=lambda answer: -len(answer.scores))  # stable: ties as they were seen
+    accuracy = _summary(demo).figures()["accuracy"]
+    shares = {rule: accuracy[rule][UNSTATED_AGGREGATION] for rule in ("majority", "weighted")}
+    return votes_svg(
+        demo.records[problem].problem or "",
+        demo.records[problem].answer or "",
+        sampled,
+        _chosen(demo, problem),
+        caption="Each square is a sample of a small language model, coloured by the score that a "
+        "PRM gives to its last step.",
+        footer=f"Over {counted(len(demo.records), 'such problem')} the majority is right in "
+        f"{100 * shares['majority']:.1f} %, the PRM's vote in {100 * shares['weighted']:.1f} %.",
+    )
+
+
 def choose_problem(demo: Demo) -> int:
     """Choose the problem that shows most: the majority is wrong, the PRM's vote is right.
 
-    Among those, the one in which most samples are misled. Where there is none, the first.
+    Among those, one whose first error has right steps before it and others behind it; then the one
+    in which most samples are misled. Where there is none, the first.
     """
-    answers = demo.voted.answers.texts
-    winners = _winners(demo)
-    column = demo.scored.scores.columns.index(UNSTATED_AGGREGATION)
-    best, most = 0, 0
-    for problem, record in enumerate(demo.records):
-        majority, weighted = winners[problem]
-        if majority < 0 or weighted < 0:
+    best, most = 0, (False, 0)
+    for problem in range(len(demo.records)):
+        chosen = _chosen(demo, problem)
+        if len(chosen) < 2 or chosen[0].right or not chosen[1].right:
             continue
-        misled = answers[majority] != record.answer
-        rescued = answers[weighted] == record.answer
-        votes = int(demo.voted.elections.score[problem, 0, column, -1])
-        if misled and rescued and votes > most:
-            best, most = problem, votes
+        misled = chosen[0]
+        rank = 0 < misled.first_error < len(misled.steps) - 1, misled.count
+        if rank > most:
+            best, most = problem, rank
     return best
+
+
+def _summary(demo: Demo) -> Summary:
+    scores, voted = demo.scored.scores, demo.voted
+    summary = Summary(scores.columns)
+    summary.add(scores, voted.answers, voted.elections, voted.grades)
+    return summary
+
+
+def _span(demo: Demo, problem: int) -> tuple[int, int]:
+    """Where the candidates of a problem begin and end."""
+    begin, end = demo.scored.scores.offsets[problem : problem + 2].tolist()
+    return begin, end
 
 
 def _winners(demo: Demo) -> list[tuple[int, int]]:
@@ -138,43 +171,53 @@ def _winners(demo: Demo) -> list[tuple[int, int]]:
     return winners
 
 
-def _show_problem(demo: Demo, problem: int) -> list[str]:
+def _chosen(demo: Demo, problem: int) -> list[ChosenAnswer]:
+    """What the majority and the PRM's vote chose; one where both chose the same."""
     record, texts = demo.records[problem], demo.voted.answers.texts
-    begin, end = demo.scored.scores.offsets[problem : problem + 2].tolist()
     totals = demo.scored.scores.by(UNSTATED_AGGREGATION)
-    counts = Counter(texts[begin:end])
-    majority, weighted = _winners(demo)[problem]
-    lines = [f"One problem in detail:  {record.problem}   (the right answer is {record.answer})"]
-    shown: set[str | None] = set()
-    for who, winner in (("The majority says", majority), ("The PRM's vote says", weighted)):
-        answer = texts[winner]
-        if winner < 0 or answer in shown:
+    chosen: dict[str, ChosenAnswer] = {}
+    for voter, winner in zip(_VOTERS, _winners(demo)[problem], strict=True):
+        answer = texts[winner] if winner >= 0 else None
+        if answer is None or answer in chosen:
             continue
-        shown.add(answer)
         # Of the candidates with that answer, the one that the PRM likes best.
-        places = [place for place in range(begin, end) if texts[place] == answer]
+        places = [place for place in range(*_span(demo, problem)) if texts[place] == answer]
         best = places[int(np.argmax(totals[places]))]
-        verdict = "right" if answer == record.answer else "wrong"
+        begin, end = demo.scored.scores.step_offsets[best : best + 2].tolist()
+        steps = demo.scored.split.get(best, [])
+        sound = tasks.check_steps(record.problem or "", steps)
+        chosen[answer] = ChosenAnswer(
+            voter,
+            answer,
+            len(places),
+            answer == record.answer,
+            steps,
+            demo.scored.scores.values[begin:end].tolist(),
+            sound.index(False) if False in sound else -1,
+        )
+    return list(chosen.values())
+
+
+def _show_problem(demo: Demo, problem: int) -> list[str]:
+    record = demo.records[problem]
+    begin, end = _span(demo, problem)
+    lines = [f"One problem in detail:  {record.problem}   (the right answer is {record.answer})"]
+    for choice in _chosen(demo, problem):
         lines += [
             "",
-            f"  {who} {answer} ({counts[answer]} of {end - begin} samples), which is {verdict}:",
-            *_show_steps(demo, record, best),
+            f"  {choice.voter} says {choice.answer} ({choice.count} of {end - begin} samples), "
+            f"which is {choice.verdict}:",
+            *_show_steps(choice),
         ]
     return lines
 
 
-def _show_steps(demo: Demo, record: Record, candidate: int) -> list[str]:
-    steps = demo.scored.split.get(candidate, [])
-    begin, end = demo.scored.scores.step_offsets[candidate : candidate + 2].tolist()
-    sound = tasks.check_steps(record.problem or "", steps)
-    wrong = sound.index(False) if False in sound else -1
-    width = max(map(len, ["step", *steps])) + 3
+def _show_steps(choice: ChosenAnswer) -> list[str]:
+    width = max(map(len, ["step", *choice.steps])) + 3
     lines = [f"    {'step':<{width}}score"]
-    for number, (step, score) in enumerate(
-        zip(steps, demo.scored.scores.values[begin:end].tolist(), strict=True)
-    ):
+    for number, (step, score) in enumerate(zip(choice.steps, choice.scores, strict=True)):
         bar = ("#" * round(score * _BAR_WIDTH)).ljust(_BAR_WIDTH, ".")
-        mark = "   <- the first error" if number == wrong else ""
+        mark = "   <- the first error" if number == choice.first_error else ""
         lines.append(f"    {step:<{width}}{score:.3f} {bar}{mark}")
     return lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import queue
 import sys
@@ -26,6 +27,10 @@ Events = list["ScoredRecords | RecordError"]
 
 # How many threads the tokenizers library takes.
 TOKENIZERS = "RAYON_NUM_THREADS"
+# Of oneDNN, and of torch's layer over it. Each keeps 1,024 kernels unless told otherwise, one for
+# every shape of a batch, which are hundreds of megabytes once shapes vary; 64 take no more time.
+_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+_KEPT_KERNELS = "64"
 # By which the processes plan as the first of them has measured.
 _RATES = "STEPSCORE_MACHINE_RATES"
 # Chunks for each process: one that it scores, and one that is ready when it has done that.
@@ -132,6 +137,12 @@ def as_measured(facts: ModelFacts) -> dict[str, str]:
     """Give the environment in which a process plans by what the first has measured."""
     rates = facts.provenance.get("machine_rates")
     return {} if rates is None else {_RATES: json.dumps(rates)}
+
+
+def keep_few_kernels() -> None:
+    """Bound the memory of kernels, in a process that has not scored yet: torch reads it once."""
+    for name in _KERNEL_CACHES:
+        os.environ.setdefault(name, _KEPT_KERNELS)
 
 
 def take_threads(share: Callable[[int], int]) -> None:

@@ -10,7 +10,14 @@ from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
 from stepscore.errors import Argument, InputError
-from stepscore.jobs.pool import TOKENIZERS, Events, events_of, sendable, take_threads
+from stepscore.jobs.pool import (
+    TOKENIZERS,
+    Events,
+    events_of,
+    keep_few_kernels,
+    sendable,
+    take_threads,
+)
 from stepscore.jobs.provenance import what_scores
 from stepscore.jobs.scorers import ModelFacts, Scoring
 
@@ -39,6 +46,7 @@ class Actor:
     """What runs on the cluster. It answers in bytes: arrays of Ray's own store are read-only."""
 
     def __init__(self, job: bytes) -> None:
+        keep_few_kernels()
         self._job = job
         self._loaded: tuple[Job, ProcessRewardModel] | None = None
 

@@ -21,6 +21,7 @@ from stepscore.jobs.pool import (
     as_measured,
     ending,
     events_of,
+    keep_few_kernels,
     place_of,
     sendable,
     take_threads,
@@ -180,6 +181,7 @@ def _serve(
     """Do what the process of a device does: load the model, and score what comes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
+    keep_few_kernels()
     try:
         model = load(device)
         _lock_bars_alone()

@@ -96,7 +96,7 @@ def aggregate(
     out: Any = None,
     stream: Any = None,
 ) -> Any:
-    r"""Reduce the step scores :math:`r_1 \dots r_K` of every trace to one number.
+    r"""Reduce the step scores :math:`r_1 \ldots r_K` of every trace to one number.
 
     - ``min``, ``max``, ``mean``, ``sum``, ``last`` (:math:`r_K`), ``first`` (:math:`r_1`)
     - ``prod``: :math:`\prod_k r_k`; ``geometric_mean``: :math:`(\prod_k r_k)^{1/K}`, without

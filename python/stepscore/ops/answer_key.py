@@ -8,7 +8,7 @@ the tag of Math-Shepherd, emoji and ticks. Then the first of these that it has:
 ===  ==========================================  ==================================================
 1    ``<answer>...</answer>``                    what rows 2 to 4 find in the last one that is not
                                                  empty, or all of it
-2    ``\boxed{...}``, ``\fbox{...}``,             the box that opens last, of those that are closed,
+2    ``\boxed{...}``, ``\fbox{...}``,            the box that opens last, of those that are closed,
      ``\boxed 5``                                say something and stand outside of code; boxes of
                                                  one sentence or list are one answer, ``2, 3``,
                                                  unless ``=``, "then", "which", ... is between
@@ -16,7 +16,7 @@ the tag of Math-Shepherd, emoji and ticks. Then the first of these that it has:
 3    ``#### ...``                                behind the last one that is no heading (words, with
                                                  text below), to the end of the line
 4    a statement: ``... answer is ...``; with a  in the last line that has one, outside of code, to
-     colon ``Answer``, ``Ans``, ``答案`` and such  the end of the sentence or its main clause; where
+     colon ``Answer``, ``Ans``, ``答案``, ...    the end of the sentence or its main clause; where
      words of other languages, at the begin of   this line ends, below: display math, a block of
      a line ``A``; a line or heading that is     code of one line, a quote, a list (its items are
      just ``Final Answer``; ``correct option     one answer, ``2, 3``), any line
@@ -67,7 +67,7 @@ choice              ``choice:B``, ``choice:B [12]``   B, (B), B), ``\text{(B)}``
                                                       text, (B) 12; see `group_answers`
 equation            that of its value                 x = 5 is 5; 3 + 4 = 7 is 7; x = 1/3 ≈ 0.33 is
                                                       1/3; names say nothing: y = 5 is x = 5, and so
-                                                      are f(x) = 5, P(A) = 5, AB = 5, |AB| = 5
+                                                      are f(x) = 5, P(A) = 5, AB = 5, ``|AB| = 5``
 no answer           None                              empty, None, null, nan, N/A, [invalid]
 anything else       ``text:...``                      the spelling without superfluous space, ``$``,
                                                       ``\left``; Yes = yes, ``x^{2}`` = x^2
@@ -122,7 +122,7 @@ class AnswerGroups(NamedTuple):
 def extract_answers(texts: Iterable[str | None]) -> list[str | None]:
     r"""Find the final answer that each solution states.
 
-    The rules stand in the table above: ``stepscore.ops.answer_key``.
+    The rules stand in the table of `stepscore.ops.answer_key`.
 
     Args:
         texts: solutions; None has no answer.
@@ -151,7 +151,7 @@ def extract_answers(texts: Iterable[str | None]) -> list[str | None]:
 def answer_keys(texts: Iterable[str | None], *, extract: bool = True) -> list[str | None]:
     r"""Give each answer its canonical key: answers with equal keys are equal.
 
-    The rules stand in the table above: ``stepscore.ops.answer_key``. A key that begins with
+    The rules stand in the table of `stepscore.ops.answer_key`. A key that begins with
     ``"text:"`` is unresolved: the answer was not understood, and equal keys are equal spellings.
     Any other key stands for an exact value.
 

@@ -78,9 +78,9 @@ def find_steps(
         stream: for CUDA arrays, the stream to enqueue on; see `value_head`.
 
     Returns:
-        positions: int64 ``[steps]``, or ``[max_steps]``: indices into `token_ids`. On CUDA, steps
-            beyond `max_steps` are left out; ``step_offsets[-1]`` tells how many there are.
-        step_offsets: int64 ``[sequences + 1]``, where the steps of each sequence begin.
+        - ``positions``, int64 ``[steps]`` or ``[max_steps]``, are indices into `token_ids`. On
+          CUDA, steps beyond `max_steps` are left out; ``step_offsets[-1]`` says how many there are.
+        - ``step_offsets``, int64 ``[sequences + 1]``, say where the steps of each sequence begin.
 
     Raises:
         ValueError: offsets that do not fit, an empty separator, a shift that leads out of its

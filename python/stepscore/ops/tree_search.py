@@ -62,7 +62,7 @@ class TreeSearch(TreeNodes):
             expansion; it is neither scored nor selected. ``"keep"`` keeps all.
 
     Attributes:
-        parent, depth, visits, value, ...: the fields of all nodes; see
+        parent, depth, visits, value: and the other fields of all nodes; see
             `stepscore.ops.tree_search_nodes.TreeNodes`.
 
     Raises:
@@ -247,7 +247,7 @@ class TreeSearch(TreeNodes):
             tickets: int64 ``[n]``, in any order.
             values: what the node is worth, ``[n]``: a step score, or a value :math:`V`.
             rewards: what the step itself brings, ``[n]``, for returns
-                :math:`r + \\gamma V`; None: 0.
+                :math:`r + \gamma V`; None: 0.
             outcomes: what a second scorer says of the node, ``[n]``, for rules that give it back
                 from a terminal; None: nothing.
 
@@ -320,26 +320,26 @@ class TreeSearch(TreeNodes):
         a root that was expanded and scored by hand, with a width of its own, is searched as it is.
         :math:`\bar l` is the log-probability of a step over its tokens.
 
-        ===============  ==========================================================================
-        ``puct``         AlphaZero's rule over softmax priors
-        ``uct``          :math:`Q + \sqrt{2 \ln N / n}`, unvisited first
-        ``muzero``       mctx ``muzero_policy`` without noise; leaves are scored
-        ``gumbel``       mctx ``gumbel_muzero_policy``; leaves are scored
-        ``openr``        ``puct``, :math:`P = e^{\bar l} / \sum e^{\bar l}`; unvisited children have
-                         their own score; simulations go on to a terminal along the best children
-                         (compute-optimal-tts does not normalise: ``prior="exp_of_mean"``)
-        ``alphamath``    :math:`Q + 1.5 P \sqrt N / (1 + n)`, :math:`P = e^{\bar l}`; an end is
-                         visited once, and gives -1 at `max_depth`, which is Super_MARIO's + 1; the
-                         search ends where nothing is left below the node that was selected
-        ``rest_mcts``    :math:`V + 0.4 \sqrt{2 \ln N / n}`, unvisited :math:`V + 1`; a leaf's best
-                         child rolls forward by 2 steps, :math:`V \leftarrow V / 2 + \max V' / 2`;
-                         inner V average the children by visits; a leaf of 0.9 ends it: `found`
-        ``masprm``       :math:`Q + 2 \sqrt{\ln (N + 1) / (n + 1)}`, :math:`Q = (W + v) / (n + 1)`
-                         with the score v; simulations go on to a terminal, which gives its outcome
-        ``usail``        ``puct`` without prior, :math:`V = W / (n + 10^{-6})`
-        ``llm_reasoners``  :math:`Q + \sqrt{\ln N / \max(1, n)}`, unvisited children have their own
-                         score; a leaf is followed to the end along the best children
-        ===============  ==========================================================================
+        ================= =========================================================================
+        ``puct``          AlphaZero's rule over softmax priors
+        ``uct``           :math:`Q + \sqrt{2 \ln N / n}`, unvisited first
+        ``muzero``        mctx ``muzero_policy`` without noise; leaves are scored
+        ``gumbel``        mctx ``gumbel_muzero_policy``; leaves are scored
+        ``openr``         ``puct``, :math:`P = e^{\bar l} / \sum e^{\bar l}`; unvisited children
+                          have their own score; simulations go on to an end along the best children
+                          (compute-optimal-tts does not normalise: ``prior="exp_of_mean"``)
+        ``alphamath``     :math:`Q + 1.5 P \sqrt N / (1 + n)`, :math:`P = e^{\bar l}`; an end is
+                          visited once, and gives -1 at `max_depth`, which is Super_MARIO's + 1; the
+                          search ends where nothing is left below the node that was selected
+        ``rest_mcts``     :math:`V + 0.4 \sqrt{2 \ln N / n}`, unvisited :math:`V + 1`; a leaf's best
+                          child rolls forward by 2 steps, :math:`V \leftarrow V / 2 + \max V' / 2`;
+                          inner V average the children by visits; a leaf of 0.9 ends it: `found`
+        ``masprm``        :math:`Q + 2 \sqrt{\ln (N + 1) / (n + 1)}`, :math:`Q = (W + v) / (n + 1)`
+                          with the score v; simulations go on to a terminal, which gives its outcome
+        ``usail``         ``puct`` without prior, :math:`V = W / (n + 10^{-6})`
+        ``llm_reasoners`` :math:`Q + \sqrt{\ln N / \max(1, n)}`, unvisited children have their own
+                          score; a leaf is followed to the end along the best children
+        ================= =========================================================================
 
         Args:
             rule: a name of the table.

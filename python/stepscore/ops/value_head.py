@@ -172,7 +172,7 @@ def mlp_head(
     out: Any = None,
     stream: Any = None,
 ) -> Any:
-    r"""MLP head on chosen rows: :math:`y_i = a(W_L g(\dots g(W_1 h_{p_i} + b_1) \dots) + b_L)`.
+    r"""MLP head on chosen rows: :math:`y_i = a(W_L g(\ldots g(W_1 h_{p_i} + b_1) \ldots) + b_L)`.
 
     :math:`g` is `inner`, :math:`a` is `activation` (see `value_head`). All arithmetic is float32.
     A product of an inner layer is one chain of fused multiply-adds in ascending order of the

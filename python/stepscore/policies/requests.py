@@ -76,6 +76,7 @@ def without_halves(text: str) -> str:
 
 
 Policy = Callable[[Sequence[ExpandRequest]], Sequence[Sequence[Continuation] | Exception]]
+"""What continues traces: for every request its continuations, or the reason why there are none."""
 
 
 __getattr__ = renamed(

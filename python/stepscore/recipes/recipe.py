@@ -332,9 +332,10 @@ class Recipe:
             step_counts: how many steps each trace has, ``[traces]``; they are compared.
 
         Returns:
-            positions: int64 ``[steps]``, indices into `token_ids`.
-            step_offsets: int64 ``[traces + 1]``, where the steps of each trace begin.
-                Both are tensors on the device of `token_ids` where these are a tensor, else NumPy.
+            - ``positions``, int64 ``[steps]``, are indices into `token_ids`.
+            - ``step_offsets``, int64 ``[traces + 1]``, say where the steps of each trace begin.
+
+            Both are tensors on the device of `token_ids` where these are a tensor, else NumPy.
 
         Raises:
             ValueError: offsets that do not fit; a trace without an end of a step, or with another

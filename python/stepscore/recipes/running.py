@@ -15,7 +15,7 @@ RunningAggregate = Literal["mean", "min", "max", "last"]
 
 @dataclass(frozen=True)
 class Running:
-    r"""What is added to a step's score: :math:`s_k = z_k + \beta\,\mathrm{agg}(r_1, \dots, r_k)`.
+    r"""What is added to a step's score: :math:`s_k = z_k + \beta\,\mathrm{agg}(r_1, \ldots, r_k)`.
 
     The score of the last step is then that of the solution, and the score of any step that of the
     beginning that ends with it, as a search over steps wants it.

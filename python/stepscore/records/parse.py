@@ -74,17 +74,16 @@ def parse_record(line: bytes, place: str, fields: Fields, wanted: Wanted) -> Rec
     try:
         text = _decode(line)
         content = _load_object(text, place)
-        record_id = _line_number(content, place, fields)
-        if record_id is not None:
-            # A later run must find it under the same name, whatever is left out before it.
-            text, content = _with_id(text, record_id), {"id": record_id, **content}
-        else:
-            record_id = _id(content, fields)
+        number = _line_number(content, place, fields)
+        record_id = _id(content, fields) if number is None else number
         problem = _problem(content, fields, required=wanted != "scores")
         if wanted != "problems" and was_searched(content.get(fields.result)):
             content = with_traces(content, fields)
             text = _dump(content)
         candidates = [] if wanted == "problems" else _candidates(content, fields, wanted)
+        if number is not None:
+            # A later run must find it under the same name, whatever is left out before it.
+            text, content = _with_id(text, number), {"id": number, **content}
         earlier = Provenance()
         if fields.result in content:
             if wanted != "scores":
@@ -209,14 +208,24 @@ def _required(content: dict[str, Any], fields: Fields, field: str) -> Any:
     name = getattr(fields, field)
     there, value = field_in(content, name)
     if not there:
-        present = ", ".join(quote(key) for key in list(content)[:_FIELDS_SHOWN])
         raise RecordError(
             f'the field "{name}"',
-            got=present or "an empty object",
+            got=_there(content, name),
             advice=("name it with ", Argument(f"fields.{field}")),
             of_shape=True,
         )
     return value
+
+
+def _there(content: dict[str, Any], name: str) -> str:
+    """Say what stands where the way to a field ends: ``null in "response"``."""
+    ways = [name[:at] for at, sign in enumerate(name) if sign == "."]
+    way = next((way for way in reversed(ways) if field_in(content, way)[0]), "")
+    value = field_in(content, way)[1] if way else content
+    shown = kind_of(value)
+    if isinstance(value, dict):
+        shown = ", ".join(map(quote, list(value)[:_FIELDS_SHOWN])) or "an empty object"
+    return f"{shown} in {quote(way)}" if way else shown
 
 
 def _id(content: dict[str, Any], fields: Fields) -> RecordId:

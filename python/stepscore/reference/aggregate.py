@@ -22,7 +22,7 @@ def aggregate(
     temperature: float = 0.1,
     clip: float = 0.0,
 ) -> Any:
-    r"""Reduce the step scores :math:`r_1 \dots r_K` of every trace to one number.
+    r"""Reduce the step scores :math:`r_1 \ldots r_K` of every trace to one number.
 
     Args:
         values: ``[n]``.

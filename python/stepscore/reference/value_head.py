@@ -42,7 +42,7 @@ def mlp_head(
     inner: str = "relu",
     activation: str = "identity",
 ) -> Any:
-    r"""MLP head on chosen rows: :math:`y_i = a(W_L g(\dots g(W_1 h_{p_i} + b_1) \dots) + b_L)`.
+    r"""MLP head on chosen rows: :math:`y_i = a(W_L g(\ldots g(W_1 h_{p_i} + b_1) \ldots) + b_L)`.
 
     Args:
         hidden: ``[tokens, H]``.

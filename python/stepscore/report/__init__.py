@@ -2,7 +2,8 @@
 
 - ``summary``, ``prefixes``, ``accuracy``, ``table``: the tables at the end of a job
 - ``explain``: why each rule chooses what it does; ``searches``: what searches found and cost
-- ``tree_html``: the tree of a search; ``forward_cost``: what forward passes cost
+- ``tree_html``: the tree of a search; ``votes_svg``: the votes on a problem as a picture;
+  ``forward_cost``: what forward passes cost
 """
 
 from stepscore.report.tree_html import tree_html

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stepscore.recipes import Recipe, RecipeSummary, RenderedTrace
 from stepscore.recipes.argument_values import PYTHON_ONLY
-from stepscore.report.table import NOTHING, WIDTH
+from stepscore.report.table import NOTHING, WIDTH, counted
 
 if TYPE_CHECKING:
     from stepscore.scoring.generative import GenerativeFamily
@@ -139,7 +139,7 @@ def trace_lines(trace: RenderedTrace, *, color: bool, width: int) -> list[str]:
         *trace.marked(color=color),
         "",
         *_columns(rows),
-        f"  {len(trace.steps)} steps, {tokens} tokens",
+        f"  {counted(len(trace.steps), 'step')}, {counted(tokens, 'token')}",
     ]
 
 

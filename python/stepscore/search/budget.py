@@ -211,7 +211,7 @@ def adaptive_k(
 ) -> Int:
     r"""Give how many beams of every problem to keep when each is continued m_max times.
 
-    With :math:`s_1 \ge s_2 \ge \dots` the scores of its beams and N as in `samples_needed`:
+    With :math:`s_1 \ge s_2 \ge \ldots` the scores of its beams and N as in `samples_needed`:
     the smallest k with :math:`k\,m_{max} \ge N(s_k)`, at most :math:`k_{max}` and the beams there
     are.
 

@@ -136,7 +136,7 @@ class Hidden(Protocol):
 class ValueHeadScorer:
     r"""A value head on the policy's own hidden states: :math:`V(s) = a(W h_{last} + b)`.
 
-    With `layers` the head is an MLP: :math:`V(s) = a(W_L\, g(\dots g(W_1 h_{last} + b_1) \dots) +
+    With `layers` the head is an MLP: :math:`V(s) = a(W_L\, g(\ldots g(W_1 h_{last} + b_1) \ldots) +
     b_L)`.
 
     Args:

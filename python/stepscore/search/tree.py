@@ -20,9 +20,9 @@ Ids = NDArray[np.int64]
 Reals = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# Nodes that are there when the models have answered: it yields while something has to be answered.
-# Every verb that asks for something is one, and so is a strategy, which returns its candidates.
 PendingNodes = Generator[None, None, Ids]
+"""Nodes that are there when the models have answered: it yields while something has to be answered.
+Every verb that asks for something is one, and so is a strategy, which returns its candidates."""
 
 # Enough for the children of a level and their parents; the rest is put together again if needed.
 _STEPS_KEPT = 20_000

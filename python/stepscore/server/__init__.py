@@ -2,7 +2,8 @@
 
 - ``app``: the application; ``routes``: what is answered, a file per family of clients; ``page``
 - ``rewards``, ``templates``: what other servers' clients send, as pairs of problem and solution
-- ``gate``, ``security``: what every request passes; ``errors``: what is told of a fault
+- ``connections``, ``gate``, ``security``: what every request passes; ``errors``: what is told of
+  a fault
 - ``batching``, ``line``, ``room``: requests of many clients in one forward pass
 - ``sessions``: search over HTTP; ``metrics``: what Prometheus reads; ``settings``: the limits
 """

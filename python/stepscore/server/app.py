@@ -82,6 +82,7 @@ def create_app(
         lifespan=running,
         docs_url=None,  # their pages load scripts of other hosts
         redoc_url=None,
+        redirect_slashes=False,  # to where no key is in front of the path, nor a proxy's TLS
     )
     app.state.service = service
     paths: list[str] = []
@@ -108,6 +109,11 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return _told(_no_json())
+    if any(each["loc"] == ("body",) and each["input"] is None for each in found):
+        return _told(_no_json("none"))
+    if any(isinstance(each["input"], bytes) for each in found):  # nothing has read it
+        advice = 'send the header "Content-Type: application/json"'
+        return _told(_no_json("one of another type, or of none", advice))
     return _told(of_validation(found))
 
 
@@ -122,8 +128,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return _told(_no_json())
 
 
-def _no_json() -> RequestError:
-    return RequestError("a body of JSON", got="something else", advice="send a JSON object")
+def _no_json(got: str = "something else", advice: str = "send a JSON object") -> RequestError:
+    return RequestError("a body of JSON", got=got, advice=advice)
 
 
 def _told(error: InputError) -> Response:

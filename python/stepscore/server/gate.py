@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from starlette.routing import compile_path
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stepscore.errors import InputError
 from stepscore.server.errors import (
+    RequestError,
     TooSlowError,
     UnavailableError,
     described,
@@ -109,6 +110,7 @@ class Gate:
         without_prefix(scope)
         check_origin(scope["headers"])
         self._keys.check(scope)
+        _check_coding(dict(scope["headers"]))
         body = await self._body(scope, receive)
         seconds = self._settings.request_timeout
         asked = asyncio.ensure_future(self._app(scope, _given(body, receive), send))
@@ -147,10 +149,26 @@ class Gate:
 
     async def _refuse(self, error: InputError, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(error)
-        if status_of(error) in (408, 413):
+        if status_of(error) in (400, 408, 413):
             headers["Connection"] = "close"  # what is left of the body is not read
         response = answer({"error": described(error)}, status_of(error), headers)
         await response(scope, receive, send)
+
+
+def _check_coding(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a body that is compressed, or whose end a proxy may see elsewhere.
+
+    Raises:
+        RequestError: with what to send.
+    """
+    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
+        raise RequestError(
+            "a body as it is", got="a compressed one", advice="send it without Content-Encoding"
+        )
+    if b"content-length" in headers and b"transfer-encoding" in headers:
+        raise RequestError(
+            "one end of the body", got="Content-Length and Transfer-Encoding", advice="send one"
+        )
 
 
 async def _all_of(receive: Receive, most: int) -> bytes:

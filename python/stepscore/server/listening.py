@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
@@ -13,9 +12,9 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from stepscore.errors import Argument, InputError
+from stepscore.server.connections import impatient
 from stepscore.server.service import Service
 
 # Connections that wait to be accepted: as many clients may come in one moment.
@@ -110,44 +109,6 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
         # An end that was asked for is none of a fault: the process does not die of the signal.
         self._captured_signals.clear()
-
-
-def impatient(seconds: float) -> type[asyncio.Protocol]:
-    """Give uvicorn's protocol of HTTP, which closes a connection whose request does not come."""
-
-    class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        _until: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            super().connection_made(transport)
-            self._wait()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.cycle is None or self.cycle.response_complete:
-                self._wait()
-            else:
-                self._stop_waiting()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            super().connection_lost(exc)
-
-        def _wait(self) -> None:
-            if self._until is None:
-                self._until = self.loop.call_later(seconds, self._close)
-
-        def _stop_waiting(self) -> None:
-            if self._until is not None:
-                self._until.cancel()
-                self._until = None
-
-        def _close(self) -> None:
-            self._until = None
-            if not self.transport.is_closing():
-                self.transport.close()
-
-    return Impatient
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -20,65 +22,61 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self._requests = counter(
             "stepscore_requests",
             "Requests by route and status; 499 where the client has gone before its answer.",
             ["route", "status"],
-            registry=registry,
         )
-        self._seconds = Histogram(
+        self._seconds = histogram(
             "stepscore_request_seconds",
             "From the head of a request to its answer.",
             ["route"],
             buckets=_SECONDS,
-            registry=registry,
         )
-        self.in_progress = Gauge(
-            "stepscore_requests_in_progress", "Requests not answered yet.", registry=registry
-        )
-        self._waiting_requests = Gauge(
+        self.in_progress = gauge("stepscore_requests_in_progress", "Requests not answered yet.")
+        self._waiting_requests = gauge(
             "stepscore_waiting_requests",
             "Requests whose forward pass has not begun.",
-            registry=registry,
         )
-        self._waiting_tokens = Gauge(
-            "stepscore_waiting_tokens", "Tokens of these requests.", registry=registry
-        )
-        self._held = Gauge(
-            "stepscore_held_requests", "Requests that wait to be accepted.", registry=registry
-        )
-        self._sessions = Gauge("stepscore_sessions", "Open sessions.", registry=registry)
-        self._batch_requests = Histogram(
+        self._waiting_tokens = gauge("stepscore_waiting_tokens", "Tokens of these requests.")
+        self._held = gauge("stepscore_held_requests", "Requests that wait to be accepted.")
+        self._sessions = gauge("stepscore_sessions", "Open sessions.")
+        self._batch_requests = histogram(
             "stepscore_batch_requests",
             "Requests of a forward pass.",
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
-            registry=registry,
         )
-        self._batch_tokens = Histogram(
+        self._batch_tokens = histogram(
             "stepscore_batch_tokens",
             "Tokens of a forward pass, of its budget.",
             buckets=_SIZES,
-            registry=registry,
         )
-        self._forward_seconds = Histogram(
+        self._forward_seconds = histogram(
             "stepscore_forward_seconds",
             "How long forward passes take.",
             buckets=_SECONDS,
-            registry=registry,
         )
-        self._given = Counter(
-            "stepscore_given_tokens", "Tokens of all traces that were scored.", registry=registry
+        self._bad_rewards = counter(
+            "stepscore_bad_rewards",
+            "Texts that could not be scored and were given the bad reward, by route.",
+            ["route"],
         )
-        self._forwarded = Counter(
+        self._given = counter("stepscore_given_tokens", "Tokens of all traces that were scored.")
+        self._forwarded = counter(
             "stepscore_forwarded_tokens",
             "Tokens that went through the model, padding included.",
-            registry=registry,
         )
-        self._shared = Counter(
+        self._shared = counter(
             "stepscore_shared_tokens",
             "Tokens that did not, because several traces begin with them.",
-            registry=registry,
         )
+
+    def note_bad_rewards(self, route: str, texts: int) -> None:
+        """Note texts that could not be scored, and got the reward that the server has for such."""
+        self._bad_rewards.labels(route).inc(texts)
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Note a request that was answered, refused or given up."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from stepscore.recipes import Recipe
 from stepscore.scoring.arguments import Solution, TraceArguments
 from stepscore.scoring.ranking import check_ranking
 from stepscore.scoring.reserved_tokens import ENDINGS
+from stepscore.scoring.score_options import ScoreOptions
 from stepscore.scoring.scores import (
     StepScores,
     check_aggregation,
@@ -22,7 +22,7 @@ from stepscore.scoring.scores import (
     default_aggregate,
 )
 from stepscore.server.batching import Answer
-from stepscore.server.errors import InvalidError, OverloadedError, UnavailableError
+from stepscore.server.errors import InvalidError
 from stepscore.server.service import Service
 from stepscore.server.templates import check_unmarked_solution
 
@@ -42,7 +42,7 @@ class Rewards:
     """What pairs are worth.
 
     Attributes:
-        scores: of the steps of each.
+        scores: of the steps of each; one that could not be scored is among `StepScores.skipped`.
         totals: one number for each, in float64.
         how: the aggregation that made them.
         tokens: of all traces.
@@ -60,7 +60,12 @@ class Rewards:
 
 
 async def scored(
-    service: Service, pairs: Sequence[Pair], *, route: str, held: bool = False
+    service: Service,
+    pairs: Sequence[Pair],
+    options: ScoreOptions | None = None,
+    *,
+    route: str,
+    held: bool = False,
 ) -> Answer:
     """Score the solutions of pairs.
 
@@ -68,7 +73,7 @@ async def scored(
         service: what serves.
         pairs: at least one.
         route: for messages.
-        held: as in `Batcher.score`.
+        options, held: as in `Batcher.score`.
 
     Raises:
         InputError: as `Batcher.score`, with the field.
@@ -79,17 +84,24 @@ async def scored(
         lambda trace, *step: _solution_field(pairs[trace], step),
     )
     problems, solutions = [pair.problem for pair in pairs], [pair.solution for pair in pairs]
-    return await service.batcher.score(places, problems, solutions, held=held)
+    return await service.batcher.score(places, problems, solutions, options, held=held)
 
 
 async def rewarded(
-    service: Service, pairs: Sequence[Pair], how: str | None, *, route: str, held: bool = False
+    service: Service,
+    pairs: Sequence[Pair],
+    how: str | None,
+    *,
+    route: str,
+    held: bool = False,
+    unscored: float | None = None,
 ) -> Rewards:
     """Score the solutions of pairs, and make one number of each.
 
     Args:
         service, pairs, route, held: as in `scored`.
         how: the aggregation that the request asks for; None takes that of the server.
+        unscored: the number of a solution that cannot be scored; None makes it an error.
 
     Raises:
         InputError: as `scored`; a total that is no number.
@@ -99,8 +111,11 @@ async def rewarded(
     asked: Any = how or service.settings.how
     check_aggregation(route, recipe, asked)
     check_direction(route, recipe)
-    given = await scored(service, pairs, route=route, held=held)
+    options = ScoreOptions(on_bad="error" if unscored is None else "keep")
+    given = await scored(service, pairs, options, route=route, held=held)
     totals = given.scores.totals(asked)
+    if given.scores.skipped:
+        totals[list(given.scores.skipped)] = unscored
     chosen = asked or default_aggregate(recipe)
     for pair in np.flatnonzero(~np.isfinite(totals)).tolist():
         raise InputError(
@@ -110,25 +125,6 @@ async def rewarded(
             argument=pairs[pair].solution_field,
         )
     return Rewards(given.scores, totals.tolist(), chosen, given.tokens)
-
-
-async def rewarded_later(
-    service: Service, pairs: Sequence[Pair], how: str | None, *, route: str
-) -> Rewards:
-    """As `rewarded`, after a wait for room, for clients that take a refusal for the end.
-
-    Raises:
-        UnavailableError: no room within `Settings.hold_timeout`. Its status is one after which all
-            of these clients try again.
-    """
-    try:
-        return await rewarded(service, pairs, how, route=route, held=True)
-    except OverloadedError as error:
-        raise UnavailableError(
-            f"room within {math.ceil(service.settings.hold_timeout)} s",
-            got=error.got,
-            advice="let fewer clients ask at once, or start more servers",
-        ) from error
 
 
 def rows(scores: StepScores, pair: int) -> list[list[float]]:
@@ -201,8 +197,8 @@ def check_some(values: Sequence[Any], argument: str) -> None:
         raise InvalidError("at least one", got="none", argument=argument)
 
 
-def written_solution(service: Service, text: str, argument: Argument) -> Solution:
-    """Give a solution as a model wrote it, special tokens and all, as what a recipe reads.
+def read_as_written(service: Service, pair: Pair) -> Pair:
+    """Read a solution as a model wrote it, special tokens and all.
 
     The tokens that end a text in any published vocabulary go; where the recipe's separator is an
     entry of the model's vocabulary and stands in the text, it ends every step.
@@ -210,9 +206,10 @@ def written_solution(service: Service, text: str, argument: Argument) -> Solutio
     Raises:
         InvalidError: a mark of a chat template inside of it; a separator behind which more stands.
     """
-    kept = ENDINGS.without_end(text)[0]
-    check_unmarked_solution(kept, argument)
-    return at_separators(service, kept, argument)
+    assert isinstance(pair.solution, str)
+    kept = ENDINGS.without_end(pair.solution)[0]
+    check_unmarked_solution(kept, pair.solution_field)
+    return replace(pair, solution=at_separators(service, kept, pair.solution_field))
 
 
 def at_separators(service: Service, text: str, argument: Argument) -> Solution:

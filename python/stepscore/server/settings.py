@@ -43,6 +43,8 @@ class Settings:
         max_session_characters: of one session's problems and steps.
         how: the aggregation by which the routes of other servers give one number for a solution;
             None takes the recipe's own. A request chooses another one with ``?how=NAME``.
+        bad_reward: what trainers get for a solution that cannot be scored, such as an empty one;
+            None makes it an error, as everywhere else.
         template: what stands around ``{problem}`` and ``{solution}`` in texts that clients send
             whole; None takes the chat template of the model's tokenizer, where it has one.
     """
@@ -68,15 +70,24 @@ class Settings:
     max_session_nodes: int = 16384
     max_session_characters: int = 16 << 20
     how: Aggregation | None = None
+    bad_reward: float | None = None
     template: str | None = None
 
     def __post_init__(self) -> None:
         check_ranking("server settings", self.how, None)
         if self.template is not None:
             Template.parsed(self.template)
+        if self.bad_reward is not None and not is_finite(self.bad_reward):
+            raise InputError(
+                "a finite number",
+                got=repr(self.bad_reward),
+                argument="bad_reward",
+                where="server settings",
+            )
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.name in ("how", "template") or (value is None and each.default is None):
+            own_check = each.name in ("how", "bad_reward", "template")
+            if own_check or (value is None and each.default is None):
                 continue
             if isinstance(each.default, float):
                 expected, fits = "a number of at least 0", is_finite(value) and value >= 0

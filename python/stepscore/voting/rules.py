@@ -103,6 +103,7 @@ class TypedRule:
 
 _DEFAULT: tuple[RuleName, ...] = ("majority", "weighted", BEST_OF_N)
 DEFAULT_RULES = tuple(TypedRule(name, Rule(name)) for name in _DEFAULT)
+"""The rules of a vote for which none were named."""
 
 
 def parse_rules(texts: Sequence[str]) -> tuple[TypedRule, ...]:

@@ -41,6 +41,7 @@ class VoteSettings:
 
 
 DEFAULT_SETTINGS = VoteSettings()
+"""The settings of a vote for which none were named."""
 
 
 def objectives_of(

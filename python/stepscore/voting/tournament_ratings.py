@@ -159,6 +159,7 @@ RATINGS: dict[Rating, Callable[[Comparisons], Float]] = {
     "elo": elo,
     "bradley_terry": bradley_terry,
 }
+"""The ratings by name."""
 
 
 def _totals(comparisons: Comparisons) -> tuple[Float, Float]:

@@ -17,8 +17,8 @@ Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-# Step scores by the id of their record.
 Predictions = Mapping[Any, Sequence[float]]
+"""Step scores by the id of their record."""
 
 
 @dataclass(frozen=True)

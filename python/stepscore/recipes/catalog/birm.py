@@ -13,7 +13,7 @@ _TAG = {"Qwen2.5": (16748,), "Llama 3": (17165,)}
 
 
 def birm(aggregate: RunningAggregate = "mean", beta: float | str = 1.0) -> Recipe:
-    r"""Read BiRM: :math:`s_k = o_k + \beta\,\mathrm{agg}(p_1, \dots, p_k)`.
+    r"""Read BiRM: :math:`s_k = o_k + \beta\,\mathrm{agg}(p_1, \ldots, p_k)`.
 
     :math:`p = w_p \cdot (g_p h + b_p)` is the process head's reward of a step and :math:`o`, with
     numbers of its own, the outcome head's value of what stands there. Both are in

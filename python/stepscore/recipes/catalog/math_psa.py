@@ -11,9 +11,9 @@ _TAG = " \n\n\n\n\n"
 def math_psa() -> Recipe:
     r"""Read Math-PSA: :math:`r_k = \mathrm{softmax}(w_+ h,\; w_- h)_0`.
 
-    The text ``{problem} Step 1: ... \n\n\n\n\n Step 2: ... \n\n\n\n\n `` is encoded as one text and
-    read at every tag, a space and five newlines, one token of Qwen2.5. ``w_+`` and ``w_-`` are the
-    rows of ``" +"`` and ``" -"``. A step without a number of its own gets ``Step k: ``; steps are
+    ``"{problem} Step 1: ... \n\n\n\n\n Step 2: ... \n\n\n\n\n "`` is encoded as one text and read
+    at every tag, a space and five newlines, one token of Qwen2.5. ``w_+`` and ``w_-`` are the
+    rows of ``" +"`` and ``" -"``. A step without a number of its own gets ``"Step k: "``; steps are
     stripped. A solution given as one text is split at blank lines. Frameworks take the minimum or
     the last step.
 

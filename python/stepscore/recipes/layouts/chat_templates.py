@@ -133,8 +133,8 @@ LLAMA_3_1 = ChatTemplate(
     # Where none is given, with the date that the template falls back to.
     systems={"dated": "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"},
 )
+"""The chat template of Llama 3.1."""
 
-# Of Qwen2.5.
 CHATML = ChatTemplate(
     start="<|im_start|>",
     header_end="\n",
@@ -148,14 +148,15 @@ CHATML = ChatTemplate(
         "qwen2.5-math": "Please reason step by step, and put your final answer within \\boxed{}.",
     },
 )
+"""The chat template of Qwen2.5."""
 
-# internvl2_5, which InternVL's own code writes.
 INTERNVL_2_5 = replace(
     CHATML,
     images=("<image>", "<img>", "</img>", "<IMG_CONTEXT>"),
     special_tokens=True,
     of_tokenizer=False,
 )
+"""``internvl2_5``, which InternVL's own code writes."""
 
 
 def expect_rendering(

@@ -22,12 +22,12 @@ class ImplicitPrm:
 
     The variants, which bound the sums and write the steps:
 
-    - ``card``: the steps as given, of which one without a number gets ``Step k: ``; the sum begins
-      at the token that is predicted at :math:`b_0 - 1`. The code on the models' cards.
-    - ``processbench``: ``Step k: `` before every step, whatever it holds; the sum begins at the
+    - ``card``: the steps as given, of which one without a number gets ``"Step k: "``; the sum
+      begins at the token that is predicted at :math:`b_0 - 1`. The code on the models' cards.
+    - ``processbench``: ``"Step k: "`` before every step, whatever it holds; the sum begins at the
       token that is predicted at :math:`b_0`, the first one of the answer.
     - ``best_of_n``: a text is split at every ``Step n:``, "Step" within a step becomes "step", and
-      ``Step k: `` stands before each; the sum begins as with ``card``. In the beginnings whose
+      ``"Step k: "`` stands before each; the sum begins as with ``card``. In the beginnings whose
       lengths bound the steps, Llama's end of the turn is left out; that of Qwen stays.
 
     Attributes:

@@ -9,8 +9,8 @@ from typing import Literal
 
 from stepscore.recipes.layouts.choice import chosen
 
-# missing: a step without a number gets its own;  never: steps are written as they are.
 Numbering = Literal["missing", "never"]
+"""``missing``: a step without a number gets its own; ``never``: steps are written as they are."""
 
 # At the beginning of a line: "Step 1:", "## step 2.", "**Step  3**", "- Step 4)", "Step 5" alone.
 # A heading may go on without a sign: "## Step 6 Add". "Step 1.5" and "step 1 of the proof" are no
@@ -60,7 +60,7 @@ def on_one_line(step: str, number: int) -> str:
 
 
 def renumbered(step: str, number: int) -> str:
-    """Give the step, stripped, with ``Step <number>: `` in place of a number that it brings."""
+    """Give the step, stripped, with ``"Step <number>: "`` in place of a number that it brings."""
     text = step.strip()
     if _may_hold_numbers(text):
         mark = _AT_LINE.match(text) or _IN_LINE.match(text)

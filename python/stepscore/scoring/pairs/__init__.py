@@ -1,6 +1,6 @@
 """Pair-wise judges: they say which of two solutions is better, and so rank, but score none alone.
 
-- ``model``: `PairwiseJudge`, which `rank`s; ``tournament``, ``matches``: who meets whom, and how
+- ``model``: `PairwiseJudge`, which ranks; ``tournament``, ``matches``: who meets whom, and how
 - ``verifier``: what a family is; a file for each published one
 """
 

@@ -11,7 +11,6 @@ from stepscore.scoring.pairs.rm_r1 import rm_r1
 from stepscore.scoring.pairs.rrm import rrm
 from stepscore.scoring.pairs.verifier import PairVerifier
 
-# Each takes `max_tokens` and `temperature`, and has the authors' where they are known.
 FAMILIES: dict[str, Callable[..., PairVerifier]] = {
     "j1": j1,
     "j1-scores": j1_scores,
@@ -20,3 +19,4 @@ FAMILIES: dict[str, Callable[..., PairVerifier]] = {
     "rm-r1-distilled": partial(rm_r1, distilled=True),
     "rrm": rrm,
 }
+"""By name. Each takes `max_tokens` and `temperature`, and has the authors' where they are known."""

@@ -20,7 +20,9 @@ from stepscore.voting.tournament_ratings import RATINGS, Rating
 
 Float = NDArray[np.float64]
 Tournament = Literal[Rating, "knockout"]
+"""How candidates are ranked: a round robin and a rating of `stepscore.voting`, or a knockout."""
 TOURNAMENTS: tuple[Tournament, ...] = (*get_args(Rating), "knockout")
+"""All of them by name."""
 # A rating of the caller's own.
 Rate = Callable[[Comparisons], Float]
 

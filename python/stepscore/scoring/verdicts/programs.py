@@ -15,6 +15,8 @@ from stepscore.policies.texts import GeneratedText, TextPolicy, TextRequest
 Result = TypeVar("Result")
 Answers = Sequence[GeneratedText | Exception]
 Program = Generator[Sequence[TextRequest], Answers, Result]
+"""What yields requests for texts, is sent the texts or the reasons why there are none, and returns
+its result."""
 
 
 class VerdictError(Exception):

@@ -59,8 +59,8 @@ class StepVerdict:
     truncated: int = 0
 
 
-# (round, vote) -> the seed of a text: a function of the model's seed, the problem and the steps.
 Seeds = Callable[[int, int], int]
+"""(round, vote) -> seed of a text: a function of the model's seed, the problem and the steps."""
 
 
 class Verifier(Protocol):

@@ -19,8 +19,8 @@ from stepscore.server.rewards import (
     check_activation,
     check_some,
     check_unused,
+    read_as_written,
     rewarded,
-    written_solution,
 )
 from stepscore.server.routes.bodies import Body, SolutionText, usage
 from stepscore.server.routes.shapes import How, ShapeBody, new_id, no_truncation, pairs_of
@@ -225,7 +225,7 @@ def _pair(service: Service, texts: list[str], index: tuple[int, ...]) -> Pair:
     field = Argument("inputs", index=index)
     if len(texts) == 1:
         problem, solution = service.dividing.whole(texts[0], field)
-        return Pair(problem, written_solution(service, solution, field), field, field)
+        return read_as_written(service, Pair(problem, solution, field, field))
     if len(texts) != 2:
         raise InvalidError(
             "a text, or a pair of a problem and a solution",

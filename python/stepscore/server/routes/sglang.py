@@ -1,8 +1,8 @@
-"""SGLang's ``/v1/score``, the one shape of another server that carries step scores."""
+"""SGLang's ``/v1/score``, the one shape that carries step scores, and what verl asks it for."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -22,7 +22,9 @@ from stepscore.server.rewards import (
     softmax_column,
 )
 from stepscore.server.routes.bodies import Body, usage
+from stepscore.server.routes.shapes import How, WholeTexts, divided_pairs
 from stepscore.server.service import Service
+from stepscore.server.trainer_rewards import trainer_rewards
 
 # The name of a model in requests that name none.
 _ANY_MODEL = "default"
@@ -46,11 +48,45 @@ class ScoringBody(Body):
     item_embed_overrides: list[Any] | None = None
 
 
-def routes(service: Service) -> APIRouter:
-    """``/sglang/v1/score``: ``/v1/score`` is vLLM's."""
-    router = APIRouter(prefix="/sglang")
+class EmbeddingsBody(Body):
+    """What ``/v1/embeddings`` reads."""
 
-    @router.post("/v1/score")
+    input: WholeTexts = Field(description="texts that hold a problem and its solution each")
+    model: str = _ANY_MODEL
+    encoding_format: Literal["float"] = "float"
+    dimensions: int | None = None
+    user: str | None = None
+    rid: str | list[str] | None = None
+    priority: int | None = None
+
+
+def routes(service: Service) -> APIRouter:
+    """``/sglang/v1/score``, because ``/v1/score`` is vLLM's, and ``/v1/embeddings``."""
+    router = APIRouter()
+
+    @router.post("/v1/embeddings")
+    async def embeddings(body: EmbeddingsBody, how: How = None) -> Response:
+        """Give one number for every text, where SGLang gives what a reward model's head does.
+
+        Waits for room: verl takes a refusal for the end.
+        """
+        service.check_model(None if body.model == _ANY_MODEL else body.model)
+        check_unused({"dimensions": body.dimensions})
+        pairs = divided_pairs(service, body.input)
+        given = await trainer_rewards(service, pairs, how, route="/v1/embeddings")
+        data = [
+            {"embedding": [total], "index": index, "object": "embedding"}
+            for index, total in enumerate(given.totals)
+        ]
+        content = {
+            "data": data,
+            "model": service.name,
+            "object": "list",
+            "usage": _usage(given.tokens),
+        }
+        return answer(content)
+
+    @router.post("/sglang/v1/score")
     async def score(body: ScoringBody) -> Response:
         """Give the labels' scores at every occurrence of the token in every item."""
         service.check_model(None if body.model == _ANY_MODEL else body.model)
@@ -75,17 +111,21 @@ def routes(service: Service) -> APIRouter:
             "pooled_hidden_states": None,
             "token_logprobs": None,
             "model": body.model,
-            "usage": {
-                **usage(given.tokens),
-                "completion_tokens": 0,
-                "prompt_tokens_details": None,
-                "reasoning_tokens": 0,
-            },
+            "usage": _usage(given.tokens),
             "object": "scoring",
         }
         return answer(content)
 
     return router
+
+
+def _usage(tokens: int) -> dict[str, Any]:
+    return {
+        **usage(tokens),
+        "completion_tokens": 0,
+        "prompt_tokens_details": None,
+        "reasoning_tokens": 0,
+    }
 
 
 def _check(service: Service, body: ScoringBody) -> None:

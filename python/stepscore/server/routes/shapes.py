@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -10,10 +11,12 @@ from fastapi import Query
 from stepscore.errors import Argument
 from stepscore.scoring.arguments import Solution
 from stepscore.server.errors import InvalidError
-from stepscore.server.rewards import Pair, at_separators
+from stepscore.server.rewards import Pair, at_separators, check_some
 from stepscore.server.routes.bodies import Body
 from stepscore.server.service import Service
 
+# A problem and its solution each; token ids are refused by name.
+WholeTexts = str | list[str] | list[int] | list[list[int]]
 # The aggregation, in the URL because no shape has a field for it.
 How = Annotated[str | None, Query(description="the aggregation; none takes the server's")]
 
@@ -53,6 +56,32 @@ def no_truncation(**fields: Any) -> None:
                 advice="send less text: what is cut has no score",
                 argument=name,
             )
+
+
+def divided_pairs(service: Service, texts: WholeTexts) -> list[Pair]:
+    """Divide texts that hold a problem and its solution each; solutions are as they were written.
+
+    Args:
+        service: knows the template.
+        texts: of the field ``input``.
+
+    Raises:
+        InvalidError: nothing, token ids, or a text that cannot be divided surely.
+    """
+    every: Sequence[object] = [texts] if isinstance(texts, str) else texts
+    check_some(every, "input")
+    pairs = []
+    for index, each in enumerate(every):
+        field = Argument("input", index=() if isinstance(texts, str) else (index,))
+        if not isinstance(each, str):
+            raise InvalidError(
+                "texts, because token ids do not tell where a problem ends",
+                got="token ids",
+                argument=field,
+            )
+        problem, solution = service.dividing.whole(each, field)
+        pairs.append(Pair(problem, solution, field, field))
+    return pairs
 
 
 def pairs_of(

@@ -14,16 +14,12 @@ from starlette.responses import Response
 from stepscore.errors import Argument
 from stepscore.server.errors import InvalidError
 from stepscore.server.json_answers import answer
-from stepscore.server.rewards import (
-    Pair,
-    check_some,
-    rewarded_later,
-    written_solution,
-)
+from stepscore.server.rewards import Pair, Rewards, check_some
 from stepscore.server.routes.bodies import Body
 from stepscore.server.routes.shapes import How, Message
 from stepscore.server.service import Service
 from stepscore.server.templates import behind
+from stepscore.server.trainer_rewards import trainer_rewards
 
 
 class GetRewardBody(Body):
@@ -51,13 +47,8 @@ def routes(service: Service) -> APIRouter:
         """Give one reward for every query, and for its logs what else there is to say."""
         check_some(body.query, "query")
         pairs = [_queried(service, body, index) for index in range(len(body.query))]
-        given = await rewarded_later(service, pairs, how, route="get_reward")
-        steps = [len(values) for values in given.scores]
-        logs = {
-            "step_score_min": [float(values.min()) for values in given.scores],
-            "step_score_last": [float(values[-1]) for values in given.scores],
-            "steps": steps,
-        }
+        given = await trainer_rewards(service, pairs, how, route="/get_reward")
+        logs = _logs(given, service.settings.bad_reward)
         return answer({"rewards": given.totals, "scores": given.totals, "extra_logs": logs})
 
     @router.post("/slime/reward")
@@ -74,9 +65,8 @@ def routes(service: Service) -> APIRouter:
         else:
             turns = [turn.model_dump() for turn in body.prompt]
             problem = dividing.asked(turns, "prompt")
-        solution = written_solution(service, body.response, field)
-        pairs = [Pair(problem, solution, written, field)]
-        given = await rewarded_later(service, pairs, how, route="remote_reward")
+        pairs = [Pair(problem, body.response, written, field)]
+        given = await trainer_rewards(service, pairs, how, route="/slime/reward")
         [total] = given.totals
         if reward_key is None:
             return answer(total)
@@ -91,7 +81,7 @@ def _queried(service: Service, body: GetRewardBody, index: int) -> Pair:
     query = body.query[index]
     if body.prompts is None:
         problem, solution = dividing.whole(query, field)
-        return Pair(problem, written_solution(service, solution, field), field, field)
+        return Pair(problem, solution, field, field)
     if len(body.prompts) != len(body.query):
         raise InvalidError(
             f"one prompt for each of the {len(body.query)} queries",
@@ -101,4 +91,20 @@ def _queried(service: Service, body: GetRewardBody, index: int) -> Pair:
     prompt, written = body.prompts[index], Argument("prompts", index=(index,))
     solution = behind(prompt, query, field, f"prompts[{index}]")
     problem = dividing.prompt(prompt, written)
-    return Pair(problem, written_solution(service, solution, field), written, field)
+    return Pair(problem, solution, written, field)
+
+
+def _logs(given: Rewards, bad_reward: float | None) -> dict[str, list[float]]:
+    """Give what OpenRLHF logs beside rewards: it wants every key in every answer, and numbers."""
+    scores = [
+        [bad_reward] if bad_reward is not None and query in given.scores.skipped else list(values)
+        for query, values in enumerate(given.scores)
+    ]
+    logs: dict[str, list[float]] = {
+        "step_score_min": [float(min(values)) for values in scores],
+        "step_score_last": [float(values[-1]) for values in scores],
+        "steps": [len(values) for values in given.scores],
+    }
+    if bad_reward is not None:
+        logs["bad_reward"] = [int(query in given.scores.skipped) for query in range(len(scores))]
+    return logs

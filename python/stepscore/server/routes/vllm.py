@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,17 +18,25 @@ from stepscore.server.json_answers import answer
 from stepscore.server.rewards import (
     Pair,
     check_activation,
-    check_some,
     check_unused,
+    read_as_written,
     rewarded,
-    rewarded_later,
     rows,
     scored,
-    written_solution,
 )
 from stepscore.server.routes.bodies import SolutionText, usage
-from stepscore.server.routes.shapes import How, Message, ShapeBody, new_id, no_truncation, pairs_of
+from stepscore.server.routes.shapes import (
+    How,
+    Message,
+    ShapeBody,
+    WholeTexts,
+    divided_pairs,
+    new_id,
+    no_truncation,
+    pairs_of,
+)
 from stepscore.server.service import Service
+from stepscore.server.trainer_rewards import trainer_rewards
 
 # The names of the problems and of the solutions, in the order in which they are looked for.
 _SPELLINGS = (
@@ -40,7 +47,6 @@ _SPELLINGS = (
 )
 Texts = str | list[str]
 Solutions = str | list[SolutionText]
-TokenIds = list[int] | list[list[int]]
 
 
 class VllmBody(ShapeBody):
@@ -54,7 +60,7 @@ class VllmBody(ShapeBody):
 class TextsBody(VllmBody):
     """Whole texts, or a chat: a problem and its solution in either."""
 
-    input: Texts | TokenIds | None = None
+    input: WholeTexts | None = None
     messages: list[Message] | None = None
     add_special_tokens: bool | None = None
     add_generation_prompt: bool = False
@@ -104,7 +110,8 @@ def routes(service: Service) -> APIRouter:
         check_activation(recipe, body.use_activation, "use_activation")
         if body.task not in (None, "token_classify"):
             raise InvalidError("token_classify", got="another task", argument="task")
-        given = await scored(service, _pairs(service, body), route="pooling")
+        pairs = [read_as_written(service, pair) for pair in _pairs(service, body)]
+        given = await scored(service, pairs, route="pooling")
         data = [
             {"index": index, "object": "pooling", "data": _encoded(rows(given.scores, index), body)}
             for index in range(len(given.scores))
@@ -117,9 +124,14 @@ def routes(service: Service) -> APIRouter:
         service.check_model(body.model)
         # use_activation is what verl always sends as false; a score is read as its recipe says.
         pairs = _pairs(service, body)
-        given = await rewarded_later(service, pairs, how, route="classify")
+        given = await trainer_rewards(service, pairs, how, route="/classify")
         data = [
-            {"index": index, "label": given.how, "probs": [total], "num_classes": 1}
+            {
+                "index": index,
+                "label": "bad_reward" if index in given.scores.skipped else given.how,
+                "probs": [total],
+                "num_classes": 1,
+            }
             for index, total in enumerate(given.totals)
         ]
         return answer(_listed(service, "classify", data, given.tokens))
@@ -157,7 +169,7 @@ def _listed(service: Service, kind: str, data: list[dict[str, Any]], tokens: int
 
 
 def _pairs(service: Service, body: TextsBody) -> list[Pair]:
-    """Divide what a body holds."""
+    """Divide what a body holds; solutions are as they were written."""
     if (body.input is None) == (body.messages is None):
         raise InvalidError(
             "either input or messages",
@@ -179,22 +191,9 @@ def _pairs(service: Service, body: TextsBody) -> list[Pair]:
         problem, text = dividing.messages([turn.model_dump() for turn in body.messages])
         last = Argument("messages", index=(len(body.messages) - 1,))
         before = Argument("messages", index=(len(body.messages) - 2,))
-        return [Pair(problem, written_solution(service, text, last), before, last)]
+        return [Pair(problem, text, before, last)]
     assert body.input is not None
-    texts: Sequence[object] = [body.input] if isinstance(body.input, str) else body.input
-    check_some(texts, "input")
-    pairs = []
-    for index, each in enumerate(texts):
-        field = Argument("input", index=() if isinstance(body.input, str) else (index,))
-        if not isinstance(each, str):
-            raise InvalidError(
-                "texts, because token ids do not tell where a problem ends",
-                got="token ids",
-                argument=field,
-            )
-        problem, solution = dividing.whole(each, field)
-        pairs.append(Pair(problem, written_solution(service, solution, field), field, field))
-    return pairs
+    return divided_pairs(service, body.input)
 
 
 def _encoded(values: list[list[float]], body: PoolingBody) -> list[list[float]] | str:
