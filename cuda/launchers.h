@@ -9,6 +9,8 @@
 #include <cstdint>
 
 #include "stepscore/aggregate.h"
+#include "stepscore/group_advantage.h"
+#include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
 #include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
@@ -39,6 +41,19 @@ template <class T>
 Status aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segments,
                  const Reduction* reductions, int64_t count, const AggregateOptions& options,
                  int64_t* fault, T* out, Stream stream);
+
+// All pointers of a scan are device pointers; a fault is a row.
+template <class T>
+Status scan_returns(const ReturnScan<T>& scan, int64_t* fault, Stream stream);
+
+template <class T>
+Status td_targets(const TargetScan<T>& scan, int64_t* fault, Stream stream);
+
+// `differences`: [n], for scales of the whole batch.
+template <class T>
+Status group_advantage(const T* rewards, const int64_t* groups, int64_t n,
+                       const GroupOptions& options, double* differences, int64_t* fault, T* out,
+                       Stream stream);
 
 // How many columns the rules that read them together read, of so many.
 int joint_columns(const RuleSet& rules, int64_t columns);

@@ -37,6 +37,34 @@ def inputs() -> dict[str, dict[str, np.ndarray]]:
             "bias": np.round(4 * normal(600, seed=2)) / 4,
         },
         "aggregate": {"values": np.linspace(0.1, 0.9, 8).astype(np.float32), "offsets": offsets},
+        "discounted_return": {
+            "rewards": normal(8),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+        },
+        "min_return": {
+            "rewards": normal(8),
+            "step_mask": np.array([0, 1, 0, 0, 1, 1, 0, 1]),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+        },
+        "gae": {
+            "rewards": normal(8),
+            "values": normal(8, seed=1),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+            "lam": np.array([0.5, 0.9, 1.0]),
+        },
+        "td_targets": {
+            "rewards": normal(8),
+            "values": normal(8, seed=1),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+        },
+        "group_advantage": {
+            "rewards": normal(8),
+            "groups": np.array([0, 1, 0, 2, 1, 1, 0, 2]),
+        },
         "find_steps": {
             "token_ids": np.array([1, 9, 1, 9, 1, 1, 9, 9]),
             "offsets": offsets,
@@ -59,6 +87,10 @@ def call(op: str, arrays: dict[str, Any], **options: Any) -> tuple[Any, ...]:
         "aggregate": {"how": ["min", "mean"]},
         "find_steps": {"separator": 9},
         "token_logprob": {"entropy": True, "top": True, "log_sum_exp": True},
+        "discounted_return": {"gamma": 0.9},
+        "min_return": {"empty": 0.0},
+        "gae": {"gamma": 0.9},
+        "td_targets": {"n": 2, "gamma": 0.9},
         "vote": {"rule": ["majority", "weighted"], "class_scores": True},
     }.get(op, {})
     got = getattr(stepscore, op)(**arrays, **extra, **options)

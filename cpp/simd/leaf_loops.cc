@@ -25,6 +25,7 @@ namespace {
 #include "simd/attend_block.h"
 #include "simd/reduce_segments.h"
 #include "simd/sum_logits.h"
+#include "simd/scan_rows.h"
 #include "simd/count_votes.h"
 #include "simd/weigh_votes.h"
 
@@ -41,6 +42,8 @@ const LeafLoops kLeafLoops = {
     reduce_segments<double>,
     finish_segments<float>,
     finish_segments<double>,
+    scan_rows<float>,
+    scan_rows<double>,
     find_classes,
     lie_within,
     survey_scores,

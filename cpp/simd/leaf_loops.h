@@ -9,6 +9,7 @@
 
 #include "stepscore/aggregate.h"
 #include "stepscore/gated_activation.h"
+#include "stepscore/returns.h"
 #include "stepscore/tensor_view.h"
 #include "stepscore/token_logprob.h"
 #include "stepscore/vote.h"
@@ -107,6 +108,10 @@ struct LeafLoops {
                          int64_t reduction_count, double empty, float* out);
   void (*finish_float64)(const Statistics* statistics, int64_t count, const Reduction* reductions,
                          int64_t reduction_count, double empty, double* out);
+
+  // Scans the rows [begin, end) from their ends. The first of them that is at fault, or -1.
+  int64_t (*scan_float32)(const ReturnScan<float>& scan, int64_t begin, int64_t end);
+  int64_t (*scan_float64)(const ReturnScan<double>& scan, int64_t begin, int64_t end);
 
   // Whether ids are classes already: kNoAnswer, or where an answer is new the next number. Returns
   // the number of classes, or -1 where ids are not; firsts[c] is the first place of class c, and

@@ -115,6 +115,66 @@ def mlp_head(
     out: TensorView,
     queue: Queue,
 ) -> None: ...
+def discounted_return(
+    rewards: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def min_return(
+    rewards: TensorView,
+    step_mask: TensorView | None,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    empty: float | None,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def gae(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    lam: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    advantages: TensorView,
+    returns: TensorView,
+    queue: Queue,
+) -> None: ...
+def td_targets(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    n: int,
+    gamma: float | TensorView,
+    low: float,
+    high: float,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def group_advantage(
+    rewards: TensorView,
+    groups: TensorView,
+    baseline: str,
+    scale: str,
+    ddof: int,
+    eps: float,
+    singleton: str,
+    group_size: int | None,
+    nan: str,
+    differences: TensorView | None,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
 
 VOTE_WORKSPACE: int
 

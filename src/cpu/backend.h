@@ -4,6 +4,8 @@
 
 #include "queue.h"
 #include "stepscore/aggregate.h"
+#include "stepscore/group_advantage.h"
+#include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
 #include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
@@ -28,6 +30,22 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
                const Reduction* reductions, int64_t count, const AggregateOptions& options, T* out,
                const Queue&) {
   stepscore::aggregate(values, n, offsets, segments, reductions, count, options, out);
+}
+
+template <class T>
+void scan_returns(const ReturnScan<T>& scan, const Queue&) {
+  stepscore::scan_returns(scan);
+}
+
+template <class T>
+void td_targets(const TargetScan<T>& scan, const Queue&) {
+  stepscore::td_targets(scan);
+}
+
+template <class T>
+void group_advantage(const T* rewards, const int64_t* groups, int64_t n,
+                     const GroupOptions& options, double* differences, T* out, const Queue&) {
+  stepscore::group_advantage(rewards, groups, n, options, differences, out);
 }
 
 constexpr int64_t kVoteWorkspace = 0;

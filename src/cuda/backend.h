@@ -5,6 +5,8 @@
 #include "enqueue.h"
 #include "queue.h"
 #include "stepscore/aggregate.h"
+#include "stepscore/group_advantage.h"
+#include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
 #include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
@@ -49,6 +51,29 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
   cuda::enqueue("aggregate", "segment", queue, [&](cuda::Stream stream, int64_t* fault) {
     return cuda::aggregate(values, n, offsets, segments, reductions, count, options, fault, out,
                            stream);
+  });
+}
+
+template <class T>
+void scan_returns(const ReturnScan<T>& scan, const Queue& queue) {
+  const char* op = name_of(scan.kind);
+  cuda::enqueue(op, "row", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::scan_returns(scan, fault, stream);
+  });
+}
+
+template <class T>
+void td_targets(const TargetScan<T>& scan, const Queue& queue) {
+  cuda::enqueue("td_targets", "row", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::td_targets(scan, fault, stream);
+  });
+}
+
+template <class T>
+void group_advantage(const T* rewards, const int64_t* groups, int64_t n,
+                     const GroupOptions& options, double* differences, T* out, const Queue& queue) {
+  cuda::enqueue("group_advantage", "rollout", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::group_advantage(rewards, groups, n, options, differences, fault, out, stream);
   });
 }
 

@@ -19,6 +19,11 @@ def names_that_are_none(scores: F32, ids: Ids, offsets: Ids, name: str) -> None:
     stepscore.aggregate(scores, offsets, name)  # E: arg-type
     stepscore.aggregate(scores, offsets, "min", empty="zero")  # E: call-overload
     stepscore.aggregate(scores, offsets, "min", nan="drop")  # E: call-overload
+    stepscore.gae(scores, scores, gamma=1, lam=1, mask_policy="skip")  # E: call-overload
+    stepscore.min_return(scores, empty="zero")  # E: call-overload
+    stepscore.shape_rewards(scores, offsets, "cut")  # E: arg-type
+    stepscore.step_group_advantage(scores, offsets, ids, weighting="token")  # E: call-overload
+    stepscore.group_advantage(scores, ids, baseline="median")  # E: call-overload
     stepscore.vote(ids, scores, offsets, "wieghted")  # E: arg-type
     stepscore.vote(ids, scores, offsets, ["majority", "wieghted"])  # E: list-item
     stepscore.vote(ids, scores, offsets, "weighted", ties="last")  # E: call-overload

@@ -63,6 +63,21 @@ def aggregates(single: F32, double: F64, anything: NDArray[Any], offsets: Ids) -
     return stepscore.aggregate(anything, offsets, "mean")
 
 
+def returns(single: F32, double: F64, mask: NDArray[np.bool_], offsets: Ids) -> F32:
+    assert_type(stepscore.discounted_return(single, gamma=0.9, mask=mask), F32)
+    assert_type(stepscore.min_return(double, offsets=offsets, empty=0.0), F64)
+    assert_type(stepscore.td_targets(single, single, n=2, gamma=1, clip=(0, 1)), F32)
+    stepscore.min_return([0.5, 0.25], offsets=[0, 2]).mean()
+    assert_type(stepscore.whiten(single, mask, ddof=0), F32)
+    assert_type(stepscore.softmin_weights(double, offsets, temperature=0.1), F64)
+    assert_type(stepscore.shape_rewards(single, offsets, ["clip", "delta"], eta=0.5), F32)
+    assert_type(stepscore.gate_rewards(double, [0.5], strict=True), F64)
+    assert_type(stepscore.step_group_advantage(single, offsets, offsets, scale="none"), F32)
+    assert_type(stepscore.group_advantage(single, offsets, scale="none", group_size=8), F32)
+    advantages, _ = stepscore.gae(single, single, gamma=1, lam=[0.9, 1], mask_policy="zero")
+    return advantages
+
+
 def answers(texts: list[str], offsets: Ids) -> tuple[list[str | None], Ids]:
     assert_type(stepscore.extract_answers(texts), list[str | None])
     assert_type(stepscore.answer_keys([*texts, None]), list[str | None])

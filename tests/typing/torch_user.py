@@ -39,6 +39,13 @@ def rewards(token_ids: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
     return stepscore.aggregate(values[positions], step_offsets, "min", empty="nan")
 
 
+def advantages(rewards: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    assert_type(stepscore.whiten(rewards, mask), Tensor)
+    assert_type(stepscore.group_advantage(rewards[:, 0], [0, 0, 1, 1]), Tensor)
+    assert_type(stepscore.discounted_return(rewards, gamma=1.0, mask=mask), Tensor)
+    return stepscore.gae(rewards, values, gamma=1.0, lam=torch.ones(len(rewards)), mask=mask)
+
+
 def votes(ids: Tensor, scores: Tensor, offsets: Tensor) -> Tensor:
     assert_type(stepscore.vote(ids, None, offsets, "majority").winner, Tensor)
     assert_type(stepscore.vote([0, 1], scores, [0, 2], "weighted").tied, Tensor)
