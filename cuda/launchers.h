@@ -12,6 +12,7 @@
 #include "stepscore/group_advantage.h"
 #include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
 #include "stepscore/vote.h"
 
@@ -75,5 +76,12 @@ template <class Id>
 Status find_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int64_t sequences,
                   const Separator& separator, const BoundaryOptions& options,
                   const int64_t* step_offsets, int64_t* positions, int64_t capacity, Stream stream);
+
+// A target out of range has the log-probability NaN.
+Status add_logits(const LogitBlock& block, const Targets& targets, TokenState* states,
+                  int64_t* fault, Stream stream);
+
+Status token_logprob(const TokenState* states, int64_t rows, const TokenOutputs& out,
+                     Stream stream);
 
 }  // namespace stepscore::cuda

@@ -30,6 +30,7 @@ void bind_result_lines(py::module_& module);
 void bind_returns(py::module_& module);
 void bind_reward_shaping(py::module_& module);
 void bind_step_boundary(py::module_& module);
+void bind_token_logprob(py::module_& module);
 void bind_tree_search(py::module_& module);
 void bind_value_head(py::module_& module);
 void bind_vote(py::module_& module);
@@ -47,6 +48,9 @@ void make_exceptions(py::module_& module);
 void translate_exceptions();
 
 std::string shape_of(const TensorView& view);
+
+// What hidden states and weights may be.
+inline constexpr auto kFloats = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
 // `rank` dimensions (ValueError), one of the dtypes (TypeError), contiguous in the last dimension.
 void check_view(const char* op, const char* argument, const TensorView& view, int rank,

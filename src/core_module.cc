@@ -20,6 +20,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_returns(module);
   bind_reward_shaping(module);
   bind_step_boundary(module);
+  bind_token_logprob(module);
   bind_tree_search(module);
   bind_value_head(module);
   bind_vote(module);

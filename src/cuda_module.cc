@@ -11,6 +11,7 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   bind_group_advantage(module);
   bind_returns(module);
   bind_step_boundary(module);
+  bind_token_logprob(module);
   bind_value_head(module);
   bind_vote(module);
   bind_dlpack(module);

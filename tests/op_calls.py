@@ -29,6 +29,13 @@ def inputs() -> dict[str, dict[str, np.ndarray]]:
             "bias": normal(2, seed=2),
             "positions": np.array([3, 0, 7]),
         },
+        # Products of quarters are exact: their bits are those of any framework.
+        "token_logprob": {
+            "hidden": np.round(4 * normal(8, 40)) / 4,
+            "lm_head": np.round(4 * normal(600, 40, seed=1)) / 4,
+            "targets": np.array([3, 0, 7, 599, 1, 1, 9, 5]),
+            "bias": np.round(4 * normal(600, seed=2)) / 4,
+        },
         "aggregate": {"values": np.linspace(0.1, 0.9, 8).astype(np.float32), "offsets": offsets},
         "discounted_return": {
             "rewards": normal(8),
@@ -79,6 +86,7 @@ def call(op: str, arrays: dict[str, Any], **options: Any) -> tuple[Any, ...]:
     extra: dict[str, Any] = {
         "aggregate": {"how": ["min", "mean"]},
         "find_steps": {"separator": 9},
+        "token_logprob": {"entropy": True, "top": True, "log_sum_exp": True},
         "discounted_return": {"gamma": 0.9},
         "min_return": {"empty": 0.0},
         "gae": {"gamma": 0.9},

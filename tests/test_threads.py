@@ -59,6 +59,12 @@ def attention(seed: int) -> list[Any]:
     return [stepscore.path_attention(q, k, k, [0, 100, 150], segments, [0, 1, 3])]
 
 
+def tokens(seed: int) -> list[Any]:
+    hidden, matrix = np.round(normal(60, 24, seed=seed)), np.round(normal(1500, 24, seed=1))
+    targets = np.arange(60) * 7 + seed % 7
+    return [stepscore.token_logprob(hidden, matrix, targets, entropy=True, top=True)[:4]]
+
+
 def aggregations(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -212,6 +218,7 @@ def trees(seed: int) -> list[Any]:
 
 CALLS: dict[str, Callable[[int], list[Any]]] = {
     "value_head": heads,
+    "token_logprob": tokens,
     "path_attention": attention,
     "aggregate": aggregations,
     "step_boundary": steps,

@@ -24,6 +24,7 @@ namespace {
 #include "simd/multiply_tile.h"
 #include "simd/attend_block.h"
 #include "simd/reduce_segments.h"
+#include "simd/sum_logits.h"
 #include "simd/scan_rows.h"
 #include "simd/count_votes.h"
 #include "simd/weigh_votes.h"
@@ -58,6 +59,7 @@ const LeafLoops kLeafLoops = {
     pack_rows,
     attend_block,
     finish_query,
+    add_logits,
 };
 
 }  // namespace stepscore::simd::STEPSCORE_LEVEL

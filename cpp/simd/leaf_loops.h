@@ -11,6 +11,7 @@
 #include "stepscore/gated_activation.h"
 #include "stepscore/returns.h"
 #include "stepscore/tensor_view.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/vote.h"
 
 namespace stepscore::simd {
@@ -176,6 +177,9 @@ struct LeafLoops {
 
   // out[0 .. size) = sums / total, without the sign of a zero and with one kind of NaN.
   void (*finish_query)(const float* sums, float total, int64_t size, float* out);
+
+  // A row of logits into the state of that row; target: its token, negative for none.
+  void (*add_logits)(const LogitBlock& block, int64_t row, int64_t target, TokenState* state);
 };
 
 }  // namespace stepscore::simd

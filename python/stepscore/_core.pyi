@@ -20,6 +20,7 @@ AGGREGATIONS: tuple[str, ...]
 BASELINES: tuple[str, ...]
 GATE_ACTIVATIONS: tuple[str, ...]
 INNER_ACTIVATIONS: tuple[str, ...]
+LOGIT_CHUNK: int
 MASK_POLICIES: tuple[str, ...]
 NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
@@ -28,6 +29,7 @@ SELECTION_DEFAULTS: dict[str, Any]
 SHAPINGS: tuple[str, ...]
 SINGLETONS: tuple[str, ...]
 SOFTMIN_TEMPERATURE: float
+TOKEN_STATE_WIDTH: int
 WEIGHTINGS: tuple[str, ...]
 
 class TensorView:
@@ -405,6 +407,35 @@ class TreeSearch:
 
 def gated_activation(
     gate: TensorView, up: TensorView | None, activation: str, out: TensorView
+) -> None: ...
+def check_token_logprob(
+    hidden: TensorView,
+    lm_head: TensorView,
+    targets: TensorView,
+    bias: TensorView | None,
+    vocabulary: int | None,
+) -> int: ...
+def add_logits(
+    products: TensorView,
+    bias: TensorView | None,
+    inner: float,
+    outer: float,
+    capped: bool,
+    first: int,
+    targets: TensorView,
+    vocabulary: int,
+    ignore_index: int | None,
+    states: TensorView,
+    queue: Queue,
+) -> None: ...
+def token_logprob(
+    states: TensorView,
+    logprob: TensorView | None,
+    entropy: TensorView | None,
+    top_logprob: TensorView | None,
+    top_token: TensorView | None,
+    log_sum_exp: TensorView | None,
+    queue: Queue,
 ) -> None: ...
 def value_head(
     hidden: TensorView,

@@ -68,6 +68,35 @@ def find_steps(
     positions: TensorView,
     queue: Queue,
 ) -> None: ...
+def check_token_logprob(
+    hidden: TensorView,
+    lm_head: TensorView,
+    targets: TensorView,
+    bias: TensorView | None,
+    vocabulary: int | None,
+) -> int: ...
+def add_logits(
+    products: TensorView,
+    bias: TensorView | None,
+    inner: float,
+    outer: float,
+    capped: bool,
+    first: int,
+    targets: TensorView,
+    vocabulary: int,
+    ignore_index: int | None,
+    states: TensorView,
+    queue: Queue,
+) -> None: ...
+def token_logprob(
+    states: TensorView,
+    logprob: TensorView | None,
+    entropy: TensorView | None,
+    top_logprob: TensorView | None,
+    top_token: TensorView | None,
+    log_sum_exp: TensorView | None,
+    queue: Queue,
+) -> None: ...
 def value_head(
     hidden: TensorView,
     weight: TensorView,

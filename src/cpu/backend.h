@@ -7,6 +7,7 @@
 #include "stepscore/group_advantage.h"
 #include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
 #include "stepscore/vote.h"
 
@@ -66,6 +67,16 @@ void find_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t se
                 const Separator& separator, const BoundaryOptions& options,
                 const int64_t* step_offsets, int64_t* positions, int64_t, const Queue&) {
   stepscore::find_steps(token_ids, offsets, sequences, separator, options, step_offsets, positions);
+}
+
+inline void add_logits(const LogitBlock& block, const Targets& targets, TokenState* states,
+                       const Queue&) {
+  stepscore::add_logits(block, targets, states);
+}
+
+inline void token_logprob(const TokenState* states, int64_t rows, const TokenOutputs& out,
+                          const Queue&) {
+  stepscore::token_logprob(states, rows, out);
 }
 
 }  // namespace stepscore::backend

@@ -8,6 +8,7 @@
 #include "stepscore/group_advantage.h"
 #include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
 #include "stepscore/vote.h"
 
@@ -115,6 +116,20 @@ void find_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int
   cuda::enqueue("find_steps", "sequence", queue, [&](cuda::Stream stream, int64_t*) {
     return cuda::find_steps(token_ids, tokens, offsets, sequences, separator, options, step_offsets,
                             positions, capacity, stream);
+  });
+}
+
+inline void add_logits(const LogitBlock& block, const Targets& targets, TokenState* states,
+                       const Queue& queue) {
+  cuda::enqueue("token_logprob", "target", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::add_logits(block, targets, states, fault, stream);
+  });
+}
+
+inline void token_logprob(const TokenState* states, int64_t rows, const TokenOutputs& out,
+                          const Queue& queue) {
+  cuda::enqueue("token_logprob", "row", queue, [&](cuda::Stream stream, int64_t*) {
+    return cuda::token_logprob(states, rows, out, stream);
   });
 }
 

@@ -1442,6 +1442,135 @@ TEST(find_steps_of_offsets_that_lead_outside) {
   EXPECT((got.positions == std::vector<int64_t>{0, 2, -1, -1}));
 }
 
+// --- token_logprob -----------------------------------------------------------------------------
+
+struct TokenCase {
+  int64_t rows, vocabulary;
+  LogitForm form = {};
+  bool biased = false;
+  DType dtype = DType::kFloat32;
+  int64_t columns = 1 << 20;  // of a block
+};
+
+struct TokenNumbers {
+  std::vector<float> logprob, entropy, top_logprob, log_sum_exp;
+  std::vector<int64_t> top_token;
+};
+
+// On both devices: the same products give the same bits.
+void expect_same_tokens(const TokenCase& c, const std::vector<int64_t>& targets,
+                        const std::vector<char>& products) {
+  const size_t size = static_cast<size_t>(c.rows);
+  const std::vector<char> bias_bytes = numbers(DType::kFloat32, c.vocabulary);
+  std::vector<float> bias(static_cast<size_t>(c.vocabulary));
+  std::memcpy(bias.data(), bias_bytes.data(), bias_bytes.size());
+  const OnDevice<char> device_products(products);
+  const OnDevice<float> device_bias(bias);
+  const OnDevice<int64_t> device_targets(targets);
+  std::vector<TokenState> states(size);
+  const OnDevice<TokenState> device_states(size);
+  const OnDevice<int64_t> fault(std::vector<int64_t>{kNoFault});
+  for (int64_t first = 0; first < c.vocabulary; first += c.columns) {
+    const int64_t width = std::min(c.columns, c.vocabulary - first);
+    const auto block = [&](const char* from, const float* offset) {
+      return LogitBlock{{from + first * item_size(c.dtype), c.dtype, c.rows, width, c.vocabulary},
+                        c.biased ? offset + first : nullptr,
+                        c.form,
+                        first};
+    };
+    add_logits(block(products.data(), bias.data()), {targets.data(), c.vocabulary, -100},
+               states.data());
+    expect_success(cuda::add_logits(block(device_products.get(), device_bias.get()),
+                                    {device_targets.get(), c.vocabulary, -100}, device_states.get(),
+                                    fault.get(), nullptr));
+  }
+  EXPECT(fault.back()[0] == kNoFault);
+  TokenNumbers host{std::vector<float>(size), std::vector<float>(size), std::vector<float>(size),
+                    std::vector<float>(size), std::vector<int64_t>(size)};
+  token_logprob(states.data(), c.rows,
+                {host.logprob.data(), host.entropy.data(), host.top_logprob.data(),
+                 host.top_token.data(), host.log_sum_exp.data()});
+  const OnDevice<float> logprob(size), entropy(size), top_logprob(size), log_sum_exp(size);
+  const OnDevice<int64_t> top_token(size);
+  expect_success(cuda::token_logprob(
+      device_states.get(), c.rows,
+      {logprob.get(), entropy.get(), top_logprob.get(), top_token.get(), log_sum_exp.get()},
+      nullptr));
+  const TokenNumbers got{logprob.back(), entropy.back(), top_logprob.back(), log_sum_exp.back(),
+                         top_token.back()};
+  for (size_t i = 0; i < size; ++i) {
+    const bool right =
+        same(got.logprob[i], host.logprob[i]) && same(got.entropy[i], host.entropy[i]) &&
+        same(got.top_logprob[i], host.top_logprob[i]) &&
+        same(got.log_sum_exp[i], host.log_sum_exp[i]) && got.top_token[i] == host.top_token[i];
+    EXPECT(right, "tokens of ", name_of(c.dtype), " [", c.rows, ", ", c.vocabulary, "], row ", i,
+           ": ", got.logprob[i], " and ", host.logprob[i]);
+  }
+}
+
+std::vector<int64_t> some_targets(const TokenCase& c) {
+  std::vector<int64_t> targets;
+  for (int64_t i = 0; i < c.rows; ++i) {
+    targets.push_back(i % 3 == 1 ? -100 : whole(0, c.vocabulary - 1));
+  }
+  return targets;
+}
+
+TEST(tokens_have_the_bits_of_the_cpu) {
+  for (const DType dtype : kReals) {
+    for (const int64_t vocabulary : {1, 32, 33, 511, 512, 513, 4100, 17000}) {
+      for (const bool capped : {false, true}) {
+        const LogitForm form = capped ? LogitForm{0.3f, 30.0f, true} : LogitForm{20.0f, 1.0f};
+        const TokenCase c{3, vocabulary, form, vocabulary % 2 == 1, dtype};
+        expect_same_tokens(c, some_targets(c), numbers(dtype, c.rows * c.vocabulary));
+      }
+    }
+  }
+}
+
+TEST(tokens_of_several_blocks_and_many_rows) {
+  for (const int64_t columns : {512, 1024, 1300}) {
+    const TokenCase c{300, 2700, {9.0f}, true, DType::kBFloat16, columns};
+    expect_same_tokens(c, some_targets(c), numbers(c.dtype, c.rows * c.vocabulary));
+  }
+}
+
+TEST(tokens_of_rows_with_infinities_and_nan) {
+  const TokenCase c{5, 1500, {}, false, DType::kFloat32, 1024};
+  std::vector<char> products = numbers(c.dtype, c.rows * c.vocabulary);
+  const auto set = [&](int64_t row, int64_t from, int64_t to, float value) {
+    for (int64_t v = from; v < to; ++v) {
+      std::memcpy(products.data() + (row * c.vocabulary + v) * 4, &value, 4);
+    }
+  };
+  const float infinity = std::numeric_limits<float>::infinity();
+  set(0, 0, 700, -infinity);
+  set(1, 3, 4, std::numeric_limits<float>::quiet_NaN());
+  set(2, 0, 1500, -infinity);
+  set(3, 9, 10, infinity);
+  set(4, 0, 1500, 0.0f);
+  expect_same_tokens(c, {800, 2, 5, 9, 1499}, products);
+}
+
+TEST(a_target_that_is_no_token_gives_nan_and_the_smallest_row_at_fault) {
+  const std::vector<char> products = numbers(DType::kFloat32, 4 * 40);
+  const OnDevice<char> device_products(products);
+  const OnDevice<int64_t> targets(std::vector<int64_t>{3, 40, -100, -1});
+  const OnDevice<TokenState> states(4);
+  const OnDevice<int64_t> fault(std::vector<int64_t>{kNoFault});
+  expect_success(
+      cuda::add_logits({{device_products.get(), DType::kFloat32, 4, 40, 40}, nullptr, {}, 0},
+                       {targets.get(), 40, -100}, states.get(), fault.get(), nullptr));
+  const OnDevice<float> logprob(4);
+  expect_success(cuda::token_logprob(states.get(), 4, {logprob.get()}, nullptr));
+  const std::vector<float> got = logprob.back();
+  EXPECT(std::isfinite(got[0]) && std::isnan(got[1]) && std::isnan(got[2]) && std::isnan(got[3]));
+  EXPECT(fault.back()[0] == 1);
+  expect_success(cuda::add_logits({{nullptr, DType::kFloat32, 0, 40, 40}, nullptr, {}, 0},
+                                  {nullptr, 40, -100}, nullptr, nullptr, nullptr));
+  expect_success(cuda::token_logprob(nullptr, 0, {}, nullptr));
+}
+
 // --- streams, devices, memory ------------------------------------------------------------------
 
 TEST(an_op_runs_on_a_stream_of_its_own_and_memory_follows) {

@@ -34,6 +34,7 @@ def names_that_are_none(scores: F32, ids: Ids, offsets: Ids, name: str) -> None:
     stepscore.Rule("plurality")  # E: arg-type
     stepscore.value_head(scores, scores, activation="sigmoyd")  # E: call-overload
     stepscore.mlp_head(scores, [(scores, None)], inner="gelu")  # E: call-overload
+    stepscore.token_logprob(scores, scores, ids, product="half")  # E: call-overload
     stepscore.path_attention(scores, scores, scores, offsets, window="all")  # E: call-overload
     stepscore.group_answers(["1"], [0, 1], verify="sympy")  # E: call-overload
     stepscore.same_answer("1", ["1"], verify="sympy")  # E: arg-type

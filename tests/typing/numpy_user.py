@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import stepscore
-from stepscore import jobs
+from stepscore import TokenLogprob, jobs
 from stepscore.evaluation import AtK, Interval, mean_interval, pass_at_k, prm_at_k, vote_at_k
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
 from stepscore.rewards import Method, broadcast, method, place
@@ -33,6 +33,12 @@ def heads(hidden: F32, weight: F32, half: NDArray[np.float16], ends: Ids) -> F32
     assert_type(stepscore.gated_activation(hidden, hidden, activation="gelu"), F32)
     out = np.empty((len(ends), 1), np.float32)
     return stepscore.value_head(hidden, weight, activation="difference", out=out)
+
+
+def tokens(hidden: F32, lm_head: NDArray[np.float16], ids: Ids) -> TokenLogprob:
+    assert_type(stepscore.token_logprob(hidden, lm_head, ids, temperature=0.7), F32)
+    found: TokenLogprob = stepscore.token_logprob(hidden, lm_head, ids, soft_cap=30.0, top=True)
+    return found
 
 
 def attention(query: F32, key: F32, value: F32, segments: Ids, bounds: Ids) -> F32:

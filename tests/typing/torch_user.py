@@ -21,6 +21,12 @@ def heads(hidden: Tensor, layer: torch.nn.Linear, ends: Tensor) -> Tensor:
     return stepscore.value_head(hidden, weight, bias, activation="difference", out=out)
 
 
+def tokens(hidden: Tensor, layer: torch.nn.Linear, ids: Tensor) -> Tensor:
+    with torch.no_grad():
+        assert_type(stepscore.token_logprob(hidden, layer.weight, ids), Tensor)
+    return stepscore.token_logprob(hidden, layer.weight.detach(), ids, product="input")
+
+
 def attention(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor) -> Tensor:
     assert_type(stepscore.path_attention(query, [key], [value], bounds, scale=0.125), Tensor)
     return stepscore.path_attention(query, key, value, bounds, out=torch.empty_like(query))

@@ -184,6 +184,17 @@ def _mlp_head(of: Any, rng: np.random.Generator) -> Any:
         yield of.mlp_head(hidden, layers, inner=inner, activation="softmax")
 
 
+def _token_logprob(of: Any, rng: np.random.Generator) -> Any:
+    # Whole numbers and quarters: the product, which is NumPy's, is exact.
+    hidden, lm_head = rng.integers(-2, 3, (9, 20)), rng.integers(-3, 4, (600, 20)) / 4
+    hidden, lm_head = hidden.astype(np.float32), lm_head.astype(np.float32)
+    targets = rng.integers(0, 590, 9)
+    for soft_cap in (None, 3.0):
+        yield of.token_logprob(
+            hidden, lm_head, targets, soft_cap=soft_cap, vocabulary=590, entropy=True
+        )[:2]
+
+
 def _find_steps(of: Any, rng: np.random.Generator) -> Any:
     offsets = _offsets(rng, 41)
     ids = rng.integers(0, 4, offsets[-1])
@@ -335,6 +346,7 @@ CASES: dict[str, Callable[[Any, Any], Iterable[Any]]] = {
     "whiten": _whiten,
     "value_head": _value_head,
     "mlp_head": _mlp_head,
+    "token_logprob": _token_logprob,
     "find_steps": _find_steps,
     "vote": _vote,
     "extract_answers": _extract_answers,

@@ -26,6 +26,8 @@ from stepscore.ops.reward_shaping import (
     whiten,
 )
 from stepscore.ops.step_boundary import find_steps
+from stepscore.ops.token_logprob import token_logprob
+from stepscore.ops.token_logprob_states import TokenLogprob
 from stepscore.ops.tree_search import TreeSearch
 from stepscore.ops.value_head import mlp_head, value_head
 from stepscore.ops.vote import Rule, VoteResult, vote
@@ -34,6 +36,7 @@ __all__ = [
     "AnswerGroups",
     "PrefixTrie",
     "Rule",
+    "TokenLogprob",
     "TreeSearch",
     "VoteResult",
     "aggregate",
@@ -61,6 +64,7 @@ __all__ = [
     "step_group_advantage",
     "td_targets",
     "tempering",
+    "token_logprob",
     "top_k",
     "value_head",
     "vote",

@@ -29,6 +29,7 @@ from stepscore.reference.reward_shaping import (
     whiten,
 )
 from stepscore.reference.step_boundary import find_steps
+from stepscore.reference.token_logprob import TokenLogprob, token_logprob
 from stepscore.reference.tree_search import TreeSearch
 from stepscore.reference.value_head import mlp_head, value_head
 from stepscore.reference.vote import VoteResult, vote
@@ -36,6 +37,7 @@ from stepscore.reference.vote import VoteResult, vote
 __all__ = [
     "AnswerGroups",
     "PrefixTrie",
+    "TokenLogprob",
     "TreeSearch",
     "VoteResult",
     "aggregate",
@@ -63,6 +65,7 @@ __all__ = [
     "step_group_advantage",
     "td_targets",
     "tempering",
+    "token_logprob",
     "top_k",
     "value_head",
     "vote",
