@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from ragged_rollouts import Rollouts, rollouts
 
-from stepscore.rewards import METHODS, method, method_names, methods
+from stepscore.rewards import method, method_names, methods
+from stepscore.rewards.credit import METHODS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "credit_assignment.md"
 CASE = rollouts(5, steps_from=1, tail=False)

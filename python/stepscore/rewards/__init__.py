@@ -14,7 +14,7 @@ steps:
 """
 
 from stepscore.rewards.confidence import answer_confidence, step_uncertainty
-from stepscore.rewards.credit import METHODS, Method, method, method_names
+from stepscore.rewards.credit import Method, method, method_names
 from stepscore.rewards.implicit import log_ratio_rewards, teacher_forced_rewards
 from stepscore.rewards.step_division import (
     DividedSteps,
@@ -24,7 +24,6 @@ from stepscore.rewards.step_division import (
 from stepscore.rewards.step_map import broadcast, place, spread
 
 __all__ = [
-    "METHODS",
     "DividedSteps",
     "Method",
     "answer_confidence",
