@@ -295,7 +295,10 @@ def test_a_config_is_overridden_by_the_command_line(
         (("--tree", "x.html"), "--tree x.html: expected ID:FILE.html"),
         (("--rule", "mayority"), "--rule mayority: expected one of majority, weighted,"),
         (("--truncate",), "--truncate: expected a score for every step"),
-        (("--config", "/nowhere.yaml"), "--config /nowhere.yaml: expected a file of YAML"),
+        (
+            ("--config", "/nowhere.yaml"),
+            "--config /nowhere.yaml: expected a file of YAML or JSON in UTF-8; got No such file",
+        ),
     ],
 )
 def test_bad_arguments_are_named(
@@ -354,14 +357,28 @@ def test_a_strategy_that_needs_a_scorer_says_so(
     assert "stepscore search: error: --model: expected a model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["3", "- a\n- b\n", "a: [", b"\xff"])
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ("3", "", "names of options with their values; got int"),
+        ("- a\n- b\n", "", "names of options with their values; got list"),
+        ("seed: 1\na: [", ":2", "YAML; got "),
+        (b"\xff", "", "a file of YAML or JSON in UTF-8; got "),
+        ("seed: 1\nseed: 2\n", "", "every field once; got 'seed' twice"),
+        ("a: &a [1]\nset: [*a, *a]\n", ":2", "no aliases of YAML; got *a"),
+    ],
+)
 def test_a_bad_config_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | bytes
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str | bytes,
+    line: str,
+    message: str,
 ) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert main(["search", "in.jsonl", f"--config={path}"]) == 2
-    assert f"--config {path}: expected" in capsys.readouterr().err
+    assert f"--config {path}{line}: expected {message}" in capsys.readouterr().err
 
 
 def test_bad_records_stop_or_are_listed(
