@@ -345,16 +345,27 @@ def test_a_policy_that_cannot_be_had_is_named(
     assert message in capsys.readouterr().err
 
 
+def test_a_strategy_of_two_scorers_is_for_python(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["search", write(*RECORDS), "-o", str(tmp_path / "out.jsonl"), "--model", "lab"]
+    assert main([*given, "--strategy", "outcome_beam", "--policy", "/nowhere"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("stepscore search: error: --strategy: expected a strategy of one scorer")
+
+
 def test_a_strategy_that_needs_a_scorer_says_so(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
     out = str(tmp_path / "out.jsonl")
-    record = {"id": 1, "problem": "12+34-15+61+71-84=?"}
-    given = ["search", write(record), "-o", out, "--strategy", "beam", "--policy", "lab"]
+    # No model of that name can be loaded, and none is.
+    given = ["search", write(*RECORDS), "-o", out, "--strategy", "beam", "--policy", "/nowhere"]
     assert main(given) == 2
-    assert "stepscore search: error: --model: expected a model" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("stepscore search: error: --model: expected a model")
+    assert told.endswith("; pass --model\n")
+    assert "type the same command" not in told
+    assert not list(tmp_path.glob("out.jsonl*"))
 
 
 @pytest.mark.parametrize(

@@ -889,6 +889,31 @@ def test_wrong_arguments(change: dict[str, Any], argument: str, message: str) ->
     assert "--" not in str(caught.value)
 
 
+@EVERY
+@pytest.mark.parametrize("model", ["policy", "scorer", "value", "judge"])
+def test_a_model_that_is_missing_is_named_before_any_works(strategy: str, model: str) -> None:
+    asked: list[str] = []
+
+    def asks(name: str, answer: Any) -> Any:
+        return None if answer is None else lambda requests: asked.append(name) or answer(requests)
+
+    arguments = Tables().arguments(strategy)
+    names = ("policy", "scorer", "value", "judge")
+    models = {name: asks(name, arguments.get(name)) for name in names}
+    search(PROBLEMS, strategy, **{**arguments, **models})
+    # Only with `beta` does it ask for the second scorer, and learns late that there is none.
+    by_parameter = (strategy, model) == ("best_first", "value")
+    needs = model in asked and not by_parameter
+    asked.clear()
+    without = {**arguments, **models, model: None}
+    if needs:
+        with pytest.raises(InputError, match=f"search: {model}: expected .*, because the"):
+            search(PROBLEMS, strategy, **without)
+        assert not asked
+    elif not by_parameter:
+        search(PROBLEMS, strategy, **without)
+
+
 @pytest.mark.parametrize(
     ("how", "rule", "message"),
     [
@@ -938,8 +963,8 @@ def test_missing_parameters_and_models() -> None:
     with pytest.raises(InputError) as caught:
         search(PROBLEMS, "outcome_beam", tables.policy, tables.scorer)
     assert str(caught.value) == (
-        "search: value: expected a second scorer, of the outcome, because the strategy reads it; "
-        "got none"
+        "search: value: expected a second scorer, of the outcome, because the strategy asks for "
+        "one; got none; pass value"
     )
     for strategy, name, word in (
         ("feynman_kac", "potential", "diff, max, add, rt"),

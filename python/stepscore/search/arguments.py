@@ -11,7 +11,8 @@ import numpy as np
 
 from stepscore.errors import Argument, InputError, InputTypeError
 from stepscore.lists import as_list
-from stepscore.search.strategies.registry import STRATEGIES
+from stepscore.search.strategies.parameters import model_missing
+from stepscore.search.strategies.registry import REGISTRY, STRATEGIES
 from stepscore.search.tree import Ids, PendingNodes, Sampling
 
 _WHERE = "search"
@@ -52,6 +53,13 @@ def read_strategy(
             where=_WHERE,
         )
     return name, function, _bound(name, function, how, parameters)
+
+
+def check_models(strategy: str | Strategy, models: Mapping[str, Any]) -> None:
+    """Refuse a model that is None and that a strategy asks for; of a function nobody knows."""
+    for model in REGISTRY[strategy].asks if isinstance(strategy, str) else ():
+        if models[model] is None:
+            raise model_missing(model)
 
 
 def _bound(

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stepscore.errors import InputError
 from stepscore.ops.frontier import drop_duplicates
-from stepscore.search.strategies.parameters import check_choice, check_multiple
+from stepscore.search.strategies.parameters import check_choice, check_multiple, model_missing
 from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
 
@@ -261,10 +260,5 @@ def process_and_outcome(tree: Tree, nodes: Ids, beta: float, beta_on: str, how: 
     """The score f of `outcome_beam` and `best_first`."""
     process, outcome = tree.values(nodes, how), tree.outcome[nodes]
     if np.isnan(outcome).any():
-        raise InputError(
-            "a second scorer, of the outcome, because the strategy reads it",
-            got="none",
-            argument="value",
-            where="search",
-        )
+        raise model_missing("value")
     return outcome + beta * process if beta_on == "process" else process + beta * outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError
 from stepscore.search.tree import Reals
 
 
@@ -16,6 +16,18 @@ def check_multiple(**pair: int) -> None:
             argument=f"parameters.{name}",
             where="search",
         )
+
+
+def model_missing(model: str) -> InputError:
+    """Say that the strategy asks for a model that is not there."""
+    what = "a second scorer, of the outcome" if model == "value" else "a model"
+    return InputError(
+        f"{what}, because the strategy asks for one",
+        got="none",
+        advice=("pass ", Argument(model)),
+        argument=model,
+        where="search",
+    )
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
