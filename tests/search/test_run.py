@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import os
@@ -844,7 +845,11 @@ def test_votes_choose() -> None:
         ),
         ({"problems": []}, "problems", "at least one text; got none"),
         ({"problems": ["a", 3]}, "problems[1]", "str; got int"),
-        ({"strategy": "beem"}, "strategy", "one of best_of_n, .*, or a function; got 'beem'"),
+        (
+            {"strategy": "beem"},
+            "strategy",
+            "one of best_of_n, .*, or a function; got 'beem'; did you mean 'beam'.",
+        ),
         (
             {"widht": 3},
             "parameters.widht",
@@ -872,7 +877,7 @@ def test_votes_choose() -> None:
             "a model, because the strategy asks for one; got none; pass scorer",
         ),
         ({"how": "best"}, "how", "one of min, .*; got 'best'"),
-        ({"rule": "best"}, "rule", "one of majority, .*; got 'best'"),
+        ({"rule": "best"}, "rule", "one of majority, .*; got 'best'; did you mean 'best_of_n'."),
         ({"strategy": "greedy", "n": 1}, "parameters.n", "a parameter of greedy: .*; got 'n'"),
     ],
 )
@@ -887,6 +892,20 @@ def test_wrong_arguments(change: dict[str, Any], argument: str, message: str) ->
     assert caught.value.argument is not None
     assert isinstance(caught.value, TypeError) == (message.startswith(("a list,", "str")))
     assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name"),
+    [
+        (strategy, parameter.name)
+        for strategy, function in STRATEGIES.items()
+        for parameter in inspect.signature(function).parameters.values()
+        if str(parameter.annotation).startswith("str")
+    ],
+)
+def test_a_word_that_a_parameter_does_not_know_is_refused(strategy: str, name: str) -> None:
+    with pytest.raises(ValueError, match="'no-such-word'"):
+        run(strategy, **{name: "no-such-word"})
 
 
 @EVERY

@@ -10,6 +10,8 @@ from stepscore.ops.frontier import drop_duplicates
 from stepscore.search.strategies.parameters import check_choice, check_multiple, model_missing
 from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
 
+BETA_ON = ("process", "outcome")  # of `outcome_beam` and `best_first`
+
 
 def beam(
     tree: Tree,
@@ -37,6 +39,7 @@ def beam(
     scores is unspecified, and the beams that ended are repeated up to n, which changes no winner.
     """
     check_multiple(n=n, m=m)
+    check_choice("duplicates", duplicates, ("keep", "drop"))
     beams, ended = tree.replicate(tree.roots, n), tree.join()
     for level in range(depth):
         last = level == depth - 1
@@ -160,6 +163,8 @@ def outcome_beam(
     f of the last beams wins even where that trace has not ended; here one that has ended wins
     before it. ``beta_on="outcome"`` follows the description of others, ``finished="leave"`` nobody.
     """
+
+    check_choice("beta_on", beta_on, BETA_ON)
 
     def worth(nodes: Ids) -> Reals:
         tree.worth[nodes] = process_and_outcome(tree, nodes, beta, beta_on, how)
