@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError, did_you_mean
 from stepscore.lists import as_list
 from stepscore.search.strategies.parameters import model_missing
 from stepscore.search.strategies.registry import REGISTRY, STRATEGIES
@@ -49,6 +49,7 @@ def read_strategy(
         raise InputError(
             f"one of {', '.join(STRATEGIES)}, or a function",
             got=repr(strategy),
+            advice=did_you_mean(strategy, STRATEGIES),
             argument="strategy",
             where=_WHERE,
         )
@@ -70,10 +71,12 @@ def _bound(
     names = [p.name for p in known]
     unknown = parameters.keys() - set(names)
     if unknown and len(known) == len(signature):
+        first = min(unknown)
         raise InputError(
             f"a parameter of {name}: {', '.join(names) or 'it has none'}",
-            got=repr(min(unknown)),
-            argument=f"parameters.{min(unknown)}",
+            got=repr(first),
+            advice=did_you_mean(first, names),
+            argument=f"parameters.{first}",
             where=_WHERE,
         )
     given = dict(parameters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.search.tree import Reals
 
 
@@ -36,6 +36,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise InputError(
             f"one of {', '.join(choices)}",
             got=repr(value),
+            advice=did_you_mean(value, choices),
             argument=f"parameters.{name}",
             where="search",
         )
