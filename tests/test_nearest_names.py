@@ -87,3 +87,4 @@ def test_nothing_is_told_where_nothing_is_near() -> None:
     assert did_you_mean("xyz", ["beam"], "pass one") == "pass one"
     assert did_you_mean("baem", ["beam"], "pass one") == "did you mean 'beam'? pass one"
     assert did_you_mean(None, ["beam"]) == ""
+    assert did_you_mean("width", ["n", "m", "depth"]) == ""  # of another strategy, and no slip

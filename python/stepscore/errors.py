@@ -46,7 +46,7 @@ def told_words(words: Words, spell: Spell) -> str:
     return "".join(part if isinstance(part, str) else spell(part) for part in parts)
 
 
-def nearest(name: str, names: Collection[str], cutoff: float = 0.6) -> str | None:
+def nearest(name: str, names: Collection[str], cutoff: float = 0.65) -> str | None:
     """Give what a typo was meant for; None where no name is so near (`difflib`'s ratio)."""
     near = difflib.get_close_matches(name, list(names), 1, cutoff)
     return near[0] if near else None

@@ -877,7 +877,7 @@ def test_votes_choose() -> None:
             "a model, because the strategy asks for one; got none; pass scorer",
         ),
         ({"how": "best"}, "how", "one of min, .*; got 'best'"),
-        ({"rule": "best"}, "rule", "one of majority, .*; got 'best'; did you mean 'best_of_n'."),
+        ({"rule": "best"}, "rule", "one of majority, .*; got 'best'"),
         ({"strategy": "greedy", "n": 1}, "parameters.n", "a parameter of greedy: .*; got 'n'"),
     ],
 )
