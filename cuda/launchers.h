@@ -9,7 +9,10 @@
 #include <cstdint>
 
 #include "stepscore/aggregate.h"
+#include "stepscore/group_advantage.h"
+#include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
 #include "stepscore/vote.h"
 
@@ -39,6 +42,19 @@ Status aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t seg
                  const Reduction* reductions, int64_t count, const AggregateOptions& options,
                  int64_t* fault, T* out, Stream stream);
 
+// All pointers of a scan are device pointers; a fault is a row.
+template <class T>
+Status scan_returns(const ReturnScan<T>& scan, int64_t* fault, Stream stream);
+
+template <class T>
+Status td_targets(const TargetScan<T>& scan, int64_t* fault, Stream stream);
+
+// `differences`: [n], for scales of the whole batch.
+template <class T>
+Status group_advantage(const T* rewards, const int64_t* groups, int64_t n,
+                       const GroupOptions& options, double* differences, int64_t* fault, T* out,
+                       Stream stream);
+
 // How many columns the rules that read them together read, of so many.
 int joint_columns(const RuleSet& rules, int64_t columns);
 
@@ -60,5 +76,12 @@ template <class Id>
 Status find_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int64_t sequences,
                   const Separator& separator, const BoundaryOptions& options,
                   const int64_t* step_offsets, int64_t* positions, int64_t capacity, Stream stream);
+
+// A target out of range has the log-probability NaN.
+Status add_logits(const LogitBlock& block, const Targets& targets, TokenState* states,
+                  int64_t* fault, Stream stream);
+
+Status token_logprob(const TokenState* states, int64_t rows, const TokenOutputs& out,
+                     Stream stream);
 
 }  // namespace stepscore::cuda

@@ -5,14 +5,12 @@
 namespace stepscore {
 namespace {
 
-constexpr auto kReals = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
-
 constexpr const char* kActivations[] = {"identity", "sigmoid", "softmax", "difference", "tanh"};
 constexpr const char* kInner[] = {"relu", "tanh", "silu"};
 
 Layer layer_of(const char* op, const TensorView& weight, const std::optional<TensorView>& bias,
                int64_t width, const char* source) {
-  check_view(op, "weight", weight, 2, kReals);
+  check_view(op, "weight", weight, 2, kFloats);
   check(weight.shape[1] == width && weight.shape[0] >= 1, op, "weight", " must have shape [k, ",
         width, "] to match ", source, "; got ", shape_of(weight));
   if (!bias.has_value()) return {as_matrix(weight), nullptr};
@@ -23,7 +21,7 @@ Layer layer_of(const char* op, const TensorView& weight, const std::optional<Ten
 }
 
 Rows rows_of(const char* op, const TensorView& hidden, const std::optional<TensorView>& positions) {
-  check_view(op, "hidden", hidden, 2, kReals);
+  check_view(op, "hidden", hidden, 2, kFloats);
   if (!positions.has_value()) return {as_matrix(hidden), nullptr, hidden.shape[0]};
   check_view(op, "positions", *positions, 1, {DType::kInt64});
   return {as_matrix(hidden), pointer<const int64_t>(*positions), positions->shape[0]};

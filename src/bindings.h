@@ -22,11 +22,15 @@ void bind_aggregate(py::module_& module);
 void bind_answer_key(py::module_& module);
 void bind_frontier(py::module_& module);
 void bind_gated_activation(py::module_& module);
+void bind_group_advantage(py::module_& module);
 void bind_path_attention(py::module_& module);
 void bind_prefix_trie(py::module_& module);
 void bind_record_scan(py::module_& module);
 void bind_result_lines(py::module_& module);
+void bind_returns(py::module_& module);
+void bind_reward_shaping(py::module_& module);
 void bind_step_boundary(py::module_& module);
+void bind_token_logprob(py::module_& module);
 void bind_tree_search(py::module_& module);
 void bind_value_head(py::module_& module);
 void bind_vote(py::module_& module);
@@ -44,6 +48,9 @@ void make_exceptions(py::module_& module);
 void translate_exceptions();
 
 std::string shape_of(const TensorView& view);
+
+// What hidden states and weights may be.
+inline constexpr auto kFloats = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
 // `rank` dimensions (ValueError), one of the dtypes (TypeError), contiguous in the last dimension.
 void check_view(const char* op, const char* argument, const TensorView& view, int rank,

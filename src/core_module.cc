@@ -12,11 +12,15 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_answer_key(module);
   bind_frontier(module);
   bind_gated_activation(module);
+  bind_group_advantage(module);
   bind_path_attention(module);
   bind_prefix_trie(module);
   bind_record_scan(module);
   bind_result_lines(module);
+  bind_returns(module);
+  bind_reward_shaping(module);
   bind_step_boundary(module);
+  bind_token_logprob(module);
   bind_tree_search(module);
   bind_value_head(module);
   bind_vote(module);

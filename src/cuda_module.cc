@@ -8,7 +8,10 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   py::module_::import("stepscore._core");  // TensorView, Queue and the exceptions are made there
   translate_exceptions();
   bind_aggregate(module);
+  bind_group_advantage(module);
+  bind_returns(module);
   bind_step_boundary(module);
+  bind_token_logprob(module);
   bind_value_head(module);
   bind_vote(module);
   bind_dlpack(module);

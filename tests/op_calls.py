@@ -29,7 +29,42 @@ def inputs() -> dict[str, dict[str, np.ndarray]]:
             "bias": normal(2, seed=2),
             "positions": np.array([3, 0, 7]),
         },
+        # Products of quarters are exact: their bits are those of any framework.
+        "token_logprob": {
+            "hidden": np.round(4 * normal(8, 40)) / 4,
+            "lm_head": np.round(4 * normal(600, 40, seed=1)) / 4,
+            "targets": np.array([3, 0, 7, 599, 1, 1, 9, 5]),
+            "bias": np.round(4 * normal(600, seed=2)) / 4,
+        },
         "aggregate": {"values": np.linspace(0.1, 0.9, 8).astype(np.float32), "offsets": offsets},
+        "discounted_return": {
+            "rewards": normal(8),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+        },
+        "min_return": {
+            "rewards": normal(8),
+            "step_mask": np.array([0, 1, 0, 0, 1, 1, 0, 1]),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+        },
+        "gae": {
+            "rewards": normal(8),
+            "values": normal(8, seed=1),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+            "lam": np.array([0.5, 0.9, 1.0]),
+        },
+        "td_targets": {
+            "rewards": normal(8),
+            "values": normal(8, seed=1),
+            "mask": np.array([1, 1, 0, 1, 1, 1, 0, 1]),
+            "offsets": offsets,
+        },
+        "group_advantage": {
+            "rewards": normal(8),
+            "groups": np.array([0, 1, 0, 2, 1, 1, 0, 2]),
+        },
         "find_steps": {
             "token_ids": np.array([1, 9, 1, 9, 1, 1, 9, 9]),
             "offsets": offsets,
@@ -51,6 +86,11 @@ def call(op: str, arrays: dict[str, Any], **options: Any) -> tuple[Any, ...]:
     extra: dict[str, Any] = {
         "aggregate": {"how": ["min", "mean"]},
         "find_steps": {"separator": 9},
+        "token_logprob": {"entropy": True, "top": True, "log_sum_exp": True},
+        "discounted_return": {"gamma": 0.9},
+        "min_return": {"empty": 0.0},
+        "gae": {"gamma": 0.9},
+        "td_targets": {"n": 2, "gamma": 0.9},
         "vote": {"rule": ["majority", "weighted"], "class_scores": True},
     }.get(op, {})
     got = getattr(stepscore, op)(**arrays, **extra, **options)

@@ -323,7 +323,8 @@ ODD_VALUES: list[Any] = [None, "text", 1.5, object(), [[1], [1, 2]], {"a": 1}, b
 def test_anything_else_is_an_error_with_the_name_of_the_argument(
     op: str, argument: str, value: Any
 ) -> None:
-    optional = argument in ("bias", "positions", "window", "answer_ids")
+    optional = argument in ("bias", "positions", "window", "answer_ids", "mask", "step_mask")
+    optional |= argument == "offsets" and "mask" in inputs()[op]  # then rows are padded
     if value is None and optional:
         return
     arrays: dict[str, Any] = dict(inputs()[op])
@@ -343,6 +344,17 @@ OPTIONS: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("aggregate", "empty", lambda v: {"empty": v}),
     ("aggregate", "clip", lambda v: {"clip": v}),
     ("aggregate", "temperature", lambda v: {"temperature": v}),
+    ("gae", "gamma", lambda v: {"gamma": v}),
+    ("gae", "mask_policy", lambda v: {"mask_policy": v}),
+    ("discounted_return", "nan", lambda v: {"nan": v}),
+    ("min_return", "empty", lambda v: {"empty": v}),
+    ("td_targets", "n", lambda v: {"n": v}),
+    ("group_advantage", "baseline", lambda v: {"baseline": v}),
+    ("group_advantage", "scale", lambda v: {"scale": v}),
+    ("group_advantage", "ddof", lambda v: {"ddof": v}),
+    ("group_advantage", "eps", lambda v: {"eps": v}),
+    ("group_advantage", "singleton", lambda v: {"singleton": v}),
+    ("group_advantage", "nan", lambda v: {"nan": v}),
     ("find_steps", "separator", lambda v: {"separator": v}),
     ("find_steps", "shift", lambda v: {"shift": v}),
     ("vote", "rule", lambda v: {"rule": v}),
@@ -362,6 +374,9 @@ def test_odd_options_are_errors_with_their_name(
     required: dict[str, Any] = {
         "aggregate": {"how": "min"},
         "find_steps": {"separator": 9},
+        "gae": {"gamma": 1},
+        "discounted_return": {"gamma": 1},
+        "td_targets": {"gamma": 1},
         "vote": {"rule": "majority"},
     }.get(op, {})
     if op == "mlp_head":

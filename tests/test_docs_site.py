@@ -32,7 +32,10 @@ PUBLIC = {
     "stepscore",
     *(f"stepscore.{name}" for name in ("answers", "jobs", "lab", "policies")),
     *(f"stepscore.{name}" for name in ("evaluation", "evaluation.suites")),
-    *(f"stepscore.{name}" for name in ("recipes", "recipes.layouts", "search", "server")),
+    *(
+        f"stepscore.{name}"
+        for name in ("recipes", "recipes.layouts", "rewards", "search", "server")
+    ),
     *(f"stepscore.{name}" for name in ("scoring", "scoring.combined", "scoring.pairs")),
     *(
         f"stepscore.{name}"

@@ -30,7 +30,18 @@ FRAMEWORKS = (
 )
 SLOW = ("asyncio", "concurrent", "logging", "multiprocessing", "sqlite3", "ssl", "http", "argparse")
 # Of the package what most users never need.
-LATE = ("verifier", "policies", "scoring", "recipes", "search", "evaluation", "jobs", "cli", "lab")
+LATE = (
+    "verifier",
+    "policies",
+    "scoring",
+    "recipes",
+    "search",
+    "rewards",
+    "evaluation",
+    "jobs",
+    "cli",
+    "lab",
+)
 
 
 def fresh(code: str) -> str:

@@ -34,6 +34,7 @@ def work(scale: int = 1) -> dict[str, Callable[[], bytes]]:
     """One call per op, large enough for several threads; each gives its result's bits."""
     hidden, weight = normal(600 * scale, 1024), normal(2, 1024, seed=1)
     layers = [(normal(96, 1024, seed=2), None), (normal(2, 96, seed=3), None)]
+    matrix = normal(2000, 64, seed=9)
     offsets = ragged(np.random.default_rng(4).integers(0, 12, 20_000 * scale))
     values = np.random.default_rng(5).uniform(0.01, 0.99, offsets[-1])
     ids = np.random.default_rng(6).integers(0, 4, offsets[-1])
@@ -46,6 +47,9 @@ def work(scale: int = 1) -> dict[str, Callable[[], bytes]]:
         "value_head": lambda: bits(stepscore.value_head(hidden, weight)),
         "mlp_head": lambda: bits(stepscore.mlp_head(hidden, layers)),
         "path_attention": lambda: bits(stepscore.path_attention(query, key, key, pieces)),
+        "token_logprob": lambda: bits(
+            stepscore.token_logprob(np.round(hidden[:, :64]), np.round(matrix), ids[: len(hidden)])
+        ),
         "aggregate": lambda: bits(stepscore.aggregate(values, offsets, everything)),
         "find_steps": lambda: bits(np.concatenate(stepscore.find_steps(ids, offsets, [1, 1]))),
         "vote": lambda: b"".join(
@@ -54,7 +58,15 @@ def work(scale: int = 1) -> dict[str, Callable[[], bytes]]:
     }
 
 
-OPS = ["value_head", "mlp_head", "path_attention", "aggregate", "find_steps", "vote"]
+OPS = [
+    "value_head",
+    "mlp_head",
+    "path_attention",
+    "token_logprob",
+    "aggregate",
+    "find_steps",
+    "vote",
+]
 
 
 def fresh(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -215,6 +227,7 @@ calls = {
     "value_head": lambda: stepscore.value_head(normal(64, 512), normal(2, 512)),
     "mlp_head": lambda: stepscore.mlp_head(normal(8, 64), [inner, last]),
     "path_attention": lambda: stepscore.path_attention(*normal(3, 24, 4, 32), [0, 4, 24]),
+    "token_logprob": lambda: stepscore.token_logprob(normal(4, 16), normal(900, 16), [1, 2, 3, 4]),
     "top_k": lambda: stepscore.top_k(scores, even(50, 32), 4),
     "tree_search": tree,
 }
@@ -238,7 +251,7 @@ def test_small_inputs_start_no_thread() -> None:
     assert done.returncode == 0, done.stderr
     *counts, forced = (line.rpartition(" ") for line in done.stdout.splitlines())
     assert {name: int(count) for name, _, count in counts} == {name: 0 for name, _, _ in counts}
-    assert len(counts) == 14
+    assert len(counts) == 15
     assert int(forced[2]) == 7
 
 
@@ -333,6 +346,9 @@ LONG_CALLS: dict[str, Callable[[int], Callable[[], object]]] = {
     ),
     "path_attention": lambda n: _call(
         stepscore.path_attention, *normal(3, 300 * n, 2, 32), [*range(0, 300 * n + 1, 300)]
+    ),
+    "token_logprob": lambda n: _call(
+        stepscore.token_logprob, normal(400 * n, 4), normal(4000, 4), np.arange(400 * n)
     ),
     "aggregate": lambda n: _call(
         stepscore.aggregate, np.full(10**6 * n, 0.5), [0, 10**6 * n], ["prod", "softmin"]

@@ -26,6 +26,7 @@ FIELDS = (
     "node_of_token",
     "last_node",
     "group_offsets",
+    "token_weights",
     "run_offsets",
     "run_parent",
     "child_offsets",
@@ -353,3 +354,18 @@ FAULTS = {
 def test_faults_are_named(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_token_weights_are_those_of_lambda_grpo():
+    trie = stepscore.PrefixTrie([1, 2, 3, 1, 2, 4, 1, 5, 1, 2, 3], [0, 3, 6, 8, 11])
+    expected = [1 / 4, 1 / 3, 1 / 2, 1 / 4, 1 / 3, 1, 1 / 4, 1, 1 / 4, 1 / 3, 1 / 2]
+    assert trie.token_weights.tolist() == expected
+    # Those of the first tokens sum to the number of different first tokens, group by group.
+    rng = np.random.default_rng(0)
+    ids, offsets = rng.integers(0, 4, 90), np.arange(31) * 3
+    groups = [0, 12, 30]
+    trie = stepscore.PrefixTrie(ids, offsets, groups=groups)
+    for begin, end in pairwise(groups):
+        firsts = offsets[begin:end]
+        total = trie.token_weights[firsts].sum()
+        assert total == pytest.approx(len(np.unique(ids[firsts])))

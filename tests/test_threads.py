@@ -59,6 +59,12 @@ def attention(seed: int) -> list[Any]:
     return [stepscore.path_attention(q, k, k, [0, 100, 150], segments, [0, 1, 3])]
 
 
+def tokens(seed: int) -> list[Any]:
+    hidden, matrix = np.round(normal(60, 24, seed=seed)), np.round(normal(1500, 24, seed=1))
+    targets = np.arange(60) * 7 + seed % 7
+    return [stepscore.token_logprob(hidden, matrix, targets, entropy=True, top=True)[:4]]
+
+
 def aggregations(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -127,6 +133,41 @@ def lines(seed: int) -> list[Any]:
     return [stepscore.result_lines(of_records, ["{}"] * len(of_records), candidates)]
 
 
+def scans_of_tokens(seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    offsets = ragged(rng)
+    rewards, values = rng.normal(size=(2, offsets[-1]))
+    rows: dict[str, Any] = {"mask": rng.random(offsets[-1]) < 0.8, "offsets": offsets}
+    return [
+        stepscore.discounted_return(rewards, gamma=0.9, **rows),
+        *stepscore.gae(rewards, values, gamma=0.9, lam=rng.random(300), **rows),
+        stepscore.min_return(rewards, **rows),
+        stepscore.td_targets(rewards, values, n=3, gamma=0.9, **rows),
+    ]
+
+
+def comparisons(seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    rewards, groups = rng.normal(size=2000), rng.integers(0, 300, 2000)
+    return [
+        stepscore.group_advantage(rewards, groups, scale=scale)
+        for scale in ("std", "leave_one_out", "batch", "batch_centred", "none")
+    ]
+
+
+def shapes(seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    offsets = ragged(rng)
+    rewards, groups = rng.normal(size=offsets[-1]), rng.integers(0, 40, 300)
+    return [
+        stepscore.softmin_weights(rewards, offsets),
+        stepscore.shape_rewards(rewards, offsets, ["clip", "delta"], eta=0.5),
+        stepscore.gate_rewards(rewards[:600].reshape(300, 2), [0.5]),
+        stepscore.step_group_advantage(rewards, offsets, groups),
+        stepscore.whiten(rewards, offsets=offsets),
+    ]
+
+
 def tries(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     offsets = ragged(rng)
@@ -177,6 +218,7 @@ def trees(seed: int) -> list[Any]:
 
 CALLS: dict[str, Callable[[int], list[Any]]] = {
     "value_head": heads,
+    "token_logprob": tokens,
     "path_attention": attention,
     "aggregate": aggregations,
     "step_boundary": steps,
@@ -188,6 +230,9 @@ CALLS: dict[str, Callable[[int], list[Any]]] = {
     "tree_search": trees,
     "record_scan": scans,
     "result_lines": lines,
+    "returns": scans_of_tokens,
+    "reward_shaping": shapes,
+    "group_advantage": comparisons,
 }
 
 

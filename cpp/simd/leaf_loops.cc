@@ -24,6 +24,8 @@ namespace {
 #include "simd/multiply_tile.h"
 #include "simd/attend_block.h"
 #include "simd/reduce_segments.h"
+#include "simd/sum_logits.h"
+#include "simd/scan_rows.h"
 #include "simd/count_votes.h"
 #include "simd/weigh_votes.h"
 
@@ -40,6 +42,8 @@ const LeafLoops kLeafLoops = {
     reduce_segments<double>,
     finish_segments<float>,
     finish_segments<double>,
+    scan_rows<float>,
+    scan_rows<double>,
     find_classes,
     lie_within,
     survey_scores,
@@ -55,6 +59,7 @@ const LeafLoops kLeafLoops = {
     pack_rows,
     attend_block,
     finish_query,
+    add_logits,
 };
 
 }  // namespace stepscore::simd::STEPSCORE_LEVEL

@@ -9,7 +9,9 @@
 
 #include "stepscore/aggregate.h"
 #include "stepscore/gated_activation.h"
+#include "stepscore/returns.h"
 #include "stepscore/tensor_view.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/vote.h"
 
 namespace stepscore::simd {
@@ -107,6 +109,10 @@ struct LeafLoops {
   void (*finish_float64)(const Statistics* statistics, int64_t count, const Reduction* reductions,
                          int64_t reduction_count, double empty, double* out);
 
+  // Scans the rows [begin, end) from their ends. The first of them that is at fault, or -1.
+  int64_t (*scan_float32)(const ReturnScan<float>& scan, int64_t begin, int64_t end);
+  int64_t (*scan_float64)(const ReturnScan<double>& scan, int64_t begin, int64_t end);
+
   // Whether ids are classes already: kNoAnswer, or where an answer is new the next number. Returns
   // the number of classes, or -1 where ids are not; firsts[c] is the first place of class c, and
   // `missing` is whether there is a kNoAnswer. firsts: [count + kComparedTogether].
@@ -171,6 +177,9 @@ struct LeafLoops {
 
   // out[0 .. size) = sums / total, without the sign of a zero and with one kind of NaN.
   void (*finish_query)(const float* sums, float total, int64_t size, float* out);
+
+  // A row of logits into the state of that row; target: its token, negative for none.
+  void (*add_logits)(const LogitBlock& block, int64_t row, int64_t target, TokenState* state);
 };
 
 }  // namespace stepscore::simd

@@ -17,12 +17,20 @@ class DeviceError(RuntimeError): ...
 # Names in the order of the core's enumerators, and defaults that Python shares with the core.
 ACTIVATIONS: tuple[str, ...]
 AGGREGATIONS: tuple[str, ...]
+BASELINES: tuple[str, ...]
 GATE_ACTIVATIONS: tuple[str, ...]
 INNER_ACTIVATIONS: tuple[str, ...]
+LOGIT_CHUNK: int
+MASK_POLICIES: tuple[str, ...]
 NODE_FLAGS: dict[str, int]
 SAMPLE_MODES: tuple[str, ...]
+SCALES: tuple[str, ...]
 SELECTION_DEFAULTS: dict[str, Any]
+SHAPINGS: tuple[str, ...]
+SINGLETONS: tuple[str, ...]
 SOFTMIN_TEMPERATURE: float
+TOKEN_STATE_WIDTH: int
+WEIGHTINGS: tuple[str, ...]
 
 class TensorView:
     """A pointer with dtype, shape and strides; whoever makes it keeps the array alive."""
@@ -190,6 +198,112 @@ def result_lines(
     tied: TensorView | None,
     margin: TensorView | None,
 ) -> bytes: ...
+def group_advantage(
+    rewards: TensorView,
+    groups: TensorView,
+    baseline: str,
+    scale: str,
+    ddof: int,
+    eps: float,
+    singleton: str,
+    group_size: int | None,
+    nan: str,
+    differences: TensorView | None,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def discounted_return(
+    rewards: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def min_return(
+    rewards: TensorView,
+    step_mask: TensorView | None,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    empty: float | None,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def gae(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    lam: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    advantages: TensorView,
+    returns: TensorView,
+    queue: Queue,
+) -> None: ...
+def td_targets(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    n: int,
+    gamma: float | TensorView,
+    low: float,
+    high: float,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def softmin_weights(
+    rewards: TensorView,
+    offsets: TensorView,
+    temperature: float,
+    propagate_nan: bool,
+    out: TensorView,
+) -> None: ...
+def shape_rewards(
+    rewards: TensorView,
+    offsets: TensorView,
+    how: Sequence[str],
+    eta: float | None,
+    gamma: float,
+    boundary: float | TensorView,
+    propagate_nan: bool,
+    out: TensorView,
+) -> None: ...
+def gate_rewards(
+    rewards: TensorView,
+    thresholds: Sequence[float],
+    strict: bool,
+    propagate_nan: bool,
+    out: TensorView,
+) -> None: ...
+def step_group_advantage(
+    rewards: TensorView,
+    offsets: TensorView,
+    groups: TensorView,
+    weighting: str,
+    baseline: str,
+    scaled: bool,
+    ddof: int | None,
+    eps: float,
+    singleton: str,
+    out: TensorView,
+) -> None: ...
+def whiten(
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    ddof: int,
+    eps: float,
+    keep_mean: bool,
+    statistics: tuple[float, float, float] | None,
+    out: TensorView,
+) -> None: ...
 
 class Selection:
     """What tells one Monte Carlo tree search from another."""
@@ -293,6 +407,35 @@ class TreeSearch:
 
 def gated_activation(
     gate: TensorView, up: TensorView | None, activation: str, out: TensorView
+) -> None: ...
+def check_token_logprob(
+    hidden: TensorView,
+    lm_head: TensorView,
+    targets: TensorView,
+    bias: TensorView | None,
+    vocabulary: int | None,
+) -> int: ...
+def add_logits(
+    products: TensorView,
+    bias: TensorView | None,
+    inner: float,
+    outer: float,
+    capped: bool,
+    first: int,
+    targets: TensorView,
+    vocabulary: int,
+    ignore_index: int | None,
+    states: TensorView,
+    queue: Queue,
+) -> None: ...
+def token_logprob(
+    states: TensorView,
+    logprob: TensorView | None,
+    entropy: TensorView | None,
+    top_logprob: TensorView | None,
+    top_token: TensorView | None,
+    log_sum_exp: TensorView | None,
+    queue: Queue,
 ) -> None: ...
 def value_head(
     hidden: TensorView,

@@ -68,6 +68,35 @@ def find_steps(
     positions: TensorView,
     queue: Queue,
 ) -> None: ...
+def check_token_logprob(
+    hidden: TensorView,
+    lm_head: TensorView,
+    targets: TensorView,
+    bias: TensorView | None,
+    vocabulary: int | None,
+) -> int: ...
+def add_logits(
+    products: TensorView,
+    bias: TensorView | None,
+    inner: float,
+    outer: float,
+    capped: bool,
+    first: int,
+    targets: TensorView,
+    vocabulary: int,
+    ignore_index: int | None,
+    states: TensorView,
+    queue: Queue,
+) -> None: ...
+def token_logprob(
+    states: TensorView,
+    logprob: TensorView | None,
+    entropy: TensorView | None,
+    top_logprob: TensorView | None,
+    top_token: TensorView | None,
+    log_sum_exp: TensorView | None,
+    queue: Queue,
+) -> None: ...
 def value_head(
     hidden: TensorView,
     weight: TensorView,
@@ -83,6 +112,66 @@ def mlp_head(
     positions: TensorView | None,
     inner: str,
     activation: str,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def discounted_return(
+    rewards: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def min_return(
+    rewards: TensorView,
+    step_mask: TensorView | None,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    empty: float | None,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def gae(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    gamma: float | TensorView,
+    lam: float | TensorView,
+    mask_policy: str,
+    propagate_nan: bool,
+    advantages: TensorView,
+    returns: TensorView,
+    queue: Queue,
+) -> None: ...
+def td_targets(
+    rewards: TensorView,
+    values: TensorView,
+    mask: TensorView | None,
+    offsets: TensorView | None,
+    n: int,
+    gamma: float | TensorView,
+    low: float,
+    high: float,
+    propagate_nan: bool,
+    out: TensorView,
+    queue: Queue,
+) -> None: ...
+def group_advantage(
+    rewards: TensorView,
+    groups: TensorView,
+    baseline: str,
+    scale: str,
+    ddof: int,
+    eps: float,
+    singleton: str,
+    group_size: int | None,
+    nan: str,
+    differences: TensorView | None,
     out: TensorView,
     queue: Queue,
 ) -> None: ...

@@ -22,21 +22,26 @@ def check_shape(
         )
 
 
-def read_offsets(op: str, value: Any, n: int, what: str) -> NDArray[np.int64]:
+def read_offsets(
+    op: str, value: Any, n: int, what: str, argument: str = "offsets"
+) -> NDArray[np.int64]:
     """Read the offsets of `n` values: they begin at 0, do not decrease and end at `n`."""
-    offsets = host_integers(op, "offsets", value)
-    check_shape(op, "offsets", offsets)
+    offsets = host_integers(op, argument, value)
+    check_shape(op, argument, offsets)
     if not len(offsets):
-        raise ValueError(f"{op}: offsets must hold at least the leading 0; got none")
+        raise ValueError(f"{op}: {argument} must hold at least the leading 0; got none")
     if offsets[0] != 0:
-        raise ValueError(f"{op}: offsets must begin at 0; got {offsets[0]}")
+        raise ValueError(f"{op}: {argument} must begin at 0; got {offsets[0]}")
     if (falls := np.flatnonzero(offsets[1:] < offsets[:-1])).size:
         s = int(falls[0]) + 1
         raise ValueError(
-            f"{op}: offsets must not decrease; offsets[{s}] is {offsets[s]} after {offsets[s - 1]}"
+            f"{op}: {argument} must not decrease; {argument}[{s}] is {offsets[s]} after "
+            f"{offsets[s - 1]}"
         )
     if offsets[-1] != n:
-        raise ValueError(f"{op}: offsets must end at {n} (the number of {what}); got {offsets[-1]}")
+        raise ValueError(
+            f"{op}: {argument} must end at {n} (the number of {what}); got {offsets[-1]}"
+        )
     return offsets
 
 

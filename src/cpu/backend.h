@@ -4,7 +4,10 @@
 
 #include "queue.h"
 #include "stepscore/aggregate.h"
+#include "stepscore/group_advantage.h"
+#include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
 #include "stepscore/vote.h"
 
@@ -29,6 +32,22 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
   stepscore::aggregate(values, n, offsets, segments, reductions, count, options, out);
 }
 
+template <class T>
+void scan_returns(const ReturnScan<T>& scan, const Queue&) {
+  stepscore::scan_returns(scan);
+}
+
+template <class T>
+void td_targets(const TargetScan<T>& scan, const Queue&) {
+  stepscore::td_targets(scan);
+}
+
+template <class T>
+void group_advantage(const T* rewards, const int64_t* groups, int64_t n,
+                     const GroupOptions& options, double* differences, T* out, const Queue&) {
+  stepscore::group_advantage(rewards, groups, n, options, differences, out);
+}
+
 constexpr int64_t kVoteWorkspace = 0;
 
 inline void vote(const Ballot& ballot, int64_t, const RuleSet& rules, const VoteOutput& out,
@@ -48,6 +67,16 @@ void find_steps(const Id* token_ids, int64_t, const int64_t* offsets, int64_t se
                 const Separator& separator, const BoundaryOptions& options,
                 const int64_t* step_offsets, int64_t* positions, int64_t, const Queue&) {
   stepscore::find_steps(token_ids, offsets, sequences, separator, options, step_offsets, positions);
+}
+
+inline void add_logits(const LogitBlock& block, const Targets& targets, TokenState* states,
+                       const Queue&) {
+  stepscore::add_logits(block, targets, states);
+}
+
+inline void token_logprob(const TokenState* states, int64_t rows, const TokenOutputs& out,
+                          const Queue&) {
+  stepscore::token_logprob(states, rows, out);
 }
 
 }  // namespace stepscore::backend

@@ -5,7 +5,10 @@
 #include "enqueue.h"
 #include "queue.h"
 #include "stepscore/aggregate.h"
+#include "stepscore/group_advantage.h"
+#include "stepscore/returns.h"
 #include "stepscore/step_boundary.h"
+#include "stepscore/token_logprob.h"
 #include "stepscore/value_head.h"
 #include "stepscore/vote.h"
 
@@ -51,6 +54,29 @@ void aggregate(const T* values, int64_t n, const int64_t* offsets, int64_t segme
   });
 }
 
+template <class T>
+void scan_returns(const ReturnScan<T>& scan, const Queue& queue) {
+  const char* op = name_of(scan.kind);
+  cuda::enqueue(op, "row", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::scan_returns(scan, fault, stream);
+  });
+}
+
+template <class T>
+void td_targets(const TargetScan<T>& scan, const Queue& queue) {
+  cuda::enqueue("td_targets", "row", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::td_targets(scan, fault, stream);
+  });
+}
+
+template <class T>
+void group_advantage(const T* rewards, const int64_t* groups, int64_t n,
+                     const GroupOptions& options, double* differences, T* out, const Queue& queue) {
+  cuda::enqueue("group_advantage", "rollout", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::group_advantage(rewards, groups, n, options, differences, fault, out, stream);
+  });
+}
+
 constexpr int64_t kVoteWorkspace = cuda::kVoteWorkspace;
 
 // `workspace`: float64 [candidates, kVoteWorkspace], on the device.
@@ -90,6 +116,20 @@ void find_steps(const Id* token_ids, int64_t tokens, const int64_t* offsets, int
   cuda::enqueue("find_steps", "sequence", queue, [&](cuda::Stream stream, int64_t*) {
     return cuda::find_steps(token_ids, tokens, offsets, sequences, separator, options, step_offsets,
                             positions, capacity, stream);
+  });
+}
+
+inline void add_logits(const LogitBlock& block, const Targets& targets, TokenState* states,
+                       const Queue& queue) {
+  cuda::enqueue("token_logprob", "target", queue, [&](cuda::Stream stream, int64_t* fault) {
+    return cuda::add_logits(block, targets, states, fault, stream);
+  });
+}
+
+inline void token_logprob(const TokenState* states, int64_t rows, const TokenOutputs& out,
+                          const Queue& queue) {
+  cuda::enqueue("token_logprob", "row", queue, [&](cuda::Stream stream, int64_t*) {
+    return cuda::token_logprob(states, rows, out, stream);
   });
 }
 

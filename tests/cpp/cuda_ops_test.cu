@@ -507,6 +507,284 @@ TEST(aggregate_of_what_the_cpu_refuses) {
   }
 }
 
+// --- returns -----------------------------------------------------------------------------------
+
+constexpr ScanKind kScans[] = {ScanKind::kDiscounted, ScanKind::kAdvantage, ScanKind::kLeast};
+constexpr MaskPolicy kPolicies[] = {MaskPolicy::kCarry, MaskPolicy::kZero, MaskPolicy::kNone,
+                                    MaskPolicy::kReset};
+
+// Rows of tokens on both devices. Padded: all rows have the first size.
+template <class T>
+struct Tokens {
+  std::vector<int64_t> offsets;
+  std::vector<T> rewards, values;
+  std::vector<uint8_t> mask, steps;
+  std::vector<double> gamma, lam;
+  bool padded;
+
+  Tokens(const std::vector<int64_t>& sizes, bool is_padded)
+      : offsets(offsets_of(sizes)), padded(is_padded) {
+    for (int64_t t = 0; t < offsets.back(); ++t) {
+      rewards.push_back(static_cast<T>(uniform(-1.0, 1.0)));
+      values.push_back(static_cast<T>(uniform(-1.0, 1.0)));
+      mask.push_back(whole(0, 3) != 0);
+      steps.push_back(mask.back() != 0 && whole(0, 4) == 0);
+    }
+    for (int64_t row = 0; row < rows(); ++row) {
+      gamma.push_back(uniform(0.5, 1.0));
+      lam.push_back(uniform(0.0, 1.0));
+    }
+  }
+  int64_t rows() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  int64_t width() const { return padded ? offsets[1] : 0; }
+  TokenRows layout(const int64_t* at) const {
+    return {rows(), width(), offsets.back(), padded ? nullptr : at};
+  }
+};
+
+template <class T>
+ReturnScan<T> scan_of(const Tokens<T>& tokens, ScanKind kind, MaskPolicy policy,
+                      const int64_t* offsets, const T* rewards, const T* values,
+                      const uint8_t* mask, const uint8_t* steps, const double* gamma,
+                      const double* lam, T* out, T* returns) {
+  const int64_t width = tokens.width();
+  ReturnScan<T> scan;
+  scan.kind = kind;
+  scan.policy = policy;
+  scan.rows = tokens.layout(offsets);
+  scan.rewards = {rewards, width};
+  scan.values = {values, width};
+  scan.mask = {mask, DType::kBool, width};
+  if (kind == ScanKind::kLeast) scan.steps = {steps, DType::kBool, width};
+  scan.gamma.each = gamma;
+  scan.lam.each = lam;
+  scan.empty_error = false;
+  scan.empty = -2.0;
+  scan.out = {out, width};
+  scan.returns = {returns, width};
+  return scan;
+}
+
+template <class T>
+std::vector<T> scan_on_gpu(const Tokens<T>& tokens, ScanKind kind, MaskPolicy policy,
+                           std::vector<T>* returns, int64_t* fault) {
+  const OnDevice<int64_t> offsets(tokens.offsets);
+  const OnDevice<T> rewards(tokens.rewards), values(tokens.values);
+  const OnDevice<uint8_t> mask(tokens.mask), steps(tokens.steps);
+  const OnDevice<double> gamma(tokens.gamma), lam(tokens.lam);
+  const OnDevice<T> out(tokens.rewards.size()), more(tokens.rewards.size());
+  cuda::FaultCell cell;
+  expect_success(cell.open(nullptr));
+  expect_success(cuda::scan_returns(
+      scan_of(tokens, kind, policy, offsets.get(), rewards.get(), values.get(), mask.get(),
+              steps.get(), gamma.get(), lam.get(), out.get(), more.get()),
+      cell.get(), nullptr));
+  expect_success(cell.read(nullptr, fault));
+  if (kind == ScanKind::kAdvantage) *returns = more.back();
+  return out.back();
+}
+
+template <class T>
+void scans_equal_the_cpu(const Tokens<T>& tokens) {
+  for (const ScanKind kind : kScans) {
+    for (const MaskPolicy policy : kPolicies) {
+      if (kind == ScanKind::kAdvantage && policy == MaskPolicy::kReset) continue;
+      std::vector<T> expected(tokens.rewards.size()), expected_returns(tokens.rewards.size());
+      scan_returns(scan_of(tokens, kind, kind == ScanKind::kLeast ? MaskPolicy::kCarry : policy,
+                           tokens.offsets.data(), tokens.rewards.data(), tokens.values.data(),
+                           tokens.mask.data(), tokens.steps.data(), tokens.gamma.data(),
+                           tokens.lam.data(), expected.data(), expected_returns.data()));
+      int64_t fault = 0;
+      std::vector<T> returns;
+      const std::vector<T> got = scan_on_gpu(
+          tokens, kind, kind == ScanKind::kLeast ? MaskPolicy::kCarry : policy, &returns, &fault);
+      EXPECT(fault == kNoFault, "fault ", fault);
+      for (size_t i = 0; i < got.size(); ++i) {
+        EXPECT(same(got[i], expected[i]), "scan ", static_cast<int>(kind), " policy ",
+               static_cast<int>(policy), ": [", i, "] is ", got[i], ", not ", expected[i]);
+      }
+      for (size_t i = 0; i < returns.size(); ++i) {
+        EXPECT(same(returns[i], expected_returns[i]), "return [", i, "] is ", returns[i]);
+      }
+    }
+  }
+}
+
+TEST(scans_equal_the_cpu_bit_for_bit) {
+  std::vector<int64_t> sizes = {0, 1, 31, 32, 33, 0, 64, 65, 300, 7, 0, 2};
+  for (int i = 0; i < 40; ++i) sizes.push_back(whole(0, 50));
+  scans_equal_the_cpu(Tokens<float>(sizes, false));
+  scans_equal_the_cpu(Tokens<double>(sizes, false));
+  scans_equal_the_cpu(Tokens<float>(std::vector<int64_t>(19, 77), true));
+  scans_equal_the_cpu(Tokens<double>(std::vector<int64_t>(3, 32), true));
+  scans_equal_the_cpu(Tokens<float>(std::vector<int64_t>(5, 0), true));
+}
+
+TEST(scans_of_no_row) {
+  int64_t fault = 0;
+  std::vector<float> returns;
+  const Tokens<float> none({}, false);
+  EXPECT(scan_on_gpu(none, ScanKind::kDiscounted, MaskPolicy::kCarry, &returns, &fault).empty());
+  EXPECT(fault == kNoFault);
+}
+
+// A row that the CPU refuses is NaN, and the others are what they are.
+TEST(scans_of_what_the_cpu_refuses) {
+  for (const ScanKind kind : kScans) {
+    for (int what = 0; what < 4; ++what) {
+      Tokens<float> tokens({40, 3, 70, 5}, false);
+      int64_t fault = 0;
+      std::vector<float> returns;
+      const std::vector<float> good =
+          scan_on_gpu(tokens, kind, MaskPolicy::kCarry, &returns, &fault);
+      tokens.mask[60] = 1;
+      if (what == 0) tokens.rewards[60] = static_cast<float>(kNaN);
+      if (what == 1) tokens.mask[60] = 7;
+      if (what == 2) tokens.gamma[2] = 1.5;
+      if (what == 3) tokens.offsets[2] = tokens.offsets[3] = 900;  // rows 1 to 3 lead outside
+      if (what == 0 && kind == ScanKind::kLeast) tokens.steps[60] = 1;
+      const std::vector<float> got =
+          scan_on_gpu(tokens, kind, MaskPolicy::kCarry, &returns, &fault);
+      EXPECT(fault == (what == 3 ? 1 : 2), "scan ", static_cast<int>(kind), ": fault ", fault);
+      for (size_t i = 0; i < (what == 3 ? 40 : got.size()); ++i) {
+        const bool spoilt = i >= 43 && i < 113;
+        EXPECT(spoilt ? got[i] != got[i] : same(got[i], good[i]), "scan ", static_cast<int>(kind),
+               " [", i, "] is ", got[i]);
+      }
+    }
+  }
+  Tokens<float> tokens({9, 9}, false);
+  for (size_t i = 0; i < 18; ++i) tokens.mask[i] = 1, tokens.steps[i] = i == 7;
+  const OnDevice<int64_t> offsets(tokens.offsets);
+  const OnDevice<float> rewards(tokens.rewards), out(18);
+  const OnDevice<uint8_t> mask(tokens.mask), steps(tokens.steps);
+  const OnDevice<double> gamma(tokens.gamma), lam(tokens.lam);
+  ReturnScan<float> scan =
+      scan_of<float>(tokens, ScanKind::kLeast, MaskPolicy::kCarry, offsets.get(), rewards.get(),
+                     nullptr, mask.get(), steps.get(), gamma.get(), lam.get(), out.get(), nullptr);
+  scan.empty_error = true;
+  int64_t fault = 0;
+  cuda::FaultCell cell;
+  expect_success(cell.open(nullptr));
+  expect_success(cuda::scan_returns(scan, cell.get(), nullptr));
+  expect_success(cell.read(nullptr, &fault));
+  EXPECT(fault == 0 && out.back()[0] != out.back()[0], "fault ", fault);
+}
+
+template <class T>
+void targets_equal_the_cpu(const Tokens<T>& tokens, int64_t n) {
+  const OnDevice<int64_t> offsets(tokens.offsets);
+  const OnDevice<T> rewards(tokens.rewards), values(tokens.values), out(tokens.rewards.size());
+  const OnDevice<uint8_t> mask(tokens.mask);
+  const OnDevice<double> gamma(tokens.gamma);
+  std::vector<T> expected(tokens.rewards.size());
+  const int64_t width = tokens.width();
+  TargetScan<T> scan;
+  scan.rows = tokens.layout(tokens.offsets.data());
+  scan.rewards = {tokens.rewards.data(), width};
+  scan.values = {tokens.values.data(), width};
+  scan.mask = {tokens.mask.data(), DType::kBool, width};
+  scan.gamma.each = tokens.gamma.data();
+  scan.n = n;
+  scan.low = -1.0;
+  scan.high = 1.5;
+  scan.out = {expected.data(), width};
+  td_targets(scan);
+  scan.rows = tokens.layout(offsets.get());
+  scan.rewards.data = rewards.get();
+  scan.values.data = values.get();
+  scan.mask.data = mask.get();
+  scan.gamma.each = gamma.get();
+  scan.out.data = out.get();
+  int64_t fault = 0;
+  cuda::FaultCell cell;
+  expect_success(cell.open(nullptr));
+  expect_success(cuda::td_targets(scan, cell.get(), nullptr));
+  expect_success(cell.read(nullptr, &fault));
+  EXPECT(fault == kNoFault, "fault ", fault);
+  const std::vector<T> got = out.back();
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT(same(got[i], expected[i]), "target [", i, "] is ", got[i], ", not ", expected[i]);
+  }
+}
+
+TEST(targets_equal_the_cpu_bit_for_bit) {
+  for (const int64_t n : {1, 2, 3, 40}) {
+    targets_equal_the_cpu(Tokens<float>({0, 1, 33, 200, 5, 0}, false), n);
+    targets_equal_the_cpu(Tokens<double>(std::vector<int64_t>(7, 61), true), n);
+  }
+}
+
+// --- group_advantage ---------------------------------------------------------------------------
+
+template <class T>
+std::vector<T> compare_on_gpu(const std::vector<T>& rewards, const std::vector<int64_t>& groups,
+                              const GroupOptions& options, int64_t* fault) {
+  const OnDevice<T> device_rewards(rewards), out(rewards.size());
+  const OnDevice<int64_t> device_groups(groups);
+  const OnDevice<double> differences(rewards.size());
+  cuda::FaultCell cell;
+  expect_success(cell.open(nullptr));
+  expect_success(cuda::group_advantage(device_rewards.get(), device_groups.get(),
+                                       static_cast<int64_t>(rewards.size()), options,
+                                       differences.get(), cell.get(), out.get(), nullptr));
+  expect_success(cell.read(nullptr, fault));
+  return out.back();
+}
+
+template <class T>
+void comparisons_equal_the_cpu() {
+  const size_t n = 150;
+  std::vector<T> rewards;
+  std::vector<int64_t> groups;
+  for (size_t i = 0; i < n; ++i) {
+    groups.push_back(whole(0, 30));
+    rewards.push_back(groups.back() == 3 ? T(0.1) : static_cast<T>(uniform(-1.0, 1.0)));
+  }
+  groups[7] = 1000;  // alone
+  for (const Baseline baseline : {Baseline::kMean, Baseline::kLeaveOneOut, Baseline::kNone}) {
+    for (const Spread spread : {Spread::kStd, Spread::kLeaveOneOut, Spread::kBatch,
+                                Spread::kBatchCentred, Spread::kNone}) {
+      for (const Singleton singleton : {Singleton::kZero, Singleton::kReward, Singleton::kNan}) {
+        for (const NanRewards nan : {NanRewards::kPropagate, NanRewards::kDrop}) {
+          GroupOptions options;
+          options.baseline = baseline;
+          options.spread = spread;
+          options.singleton = singleton;
+          options.nan = nan;
+          std::vector<T> spoilt = rewards, expected(n);
+          spoilt[5] = static_cast<T>(kNaN);
+          std::vector<double> differences(n);
+          group_advantage(spoilt.data(), groups.data(), static_cast<int64_t>(n), options,
+                          differences.data(), expected.data());
+          int64_t fault = 0;
+          const std::vector<T> got = compare_on_gpu(spoilt, groups, options, &fault);
+          EXPECT(fault == kNoFault, "fault ", fault);
+          for (size_t i = 0; i < n; ++i) {
+            EXPECT(same(got[i], expected[i]), "rollout ", i, " is ", got[i], ", not ", expected[i]);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(comparisons_equal_the_cpu_bit_for_bit) {
+  comparisons_equal_the_cpu<float>();
+  comparisons_equal_the_cpu<double>();
+}
+
+TEST(comparisons_of_what_the_cpu_refuses) {
+  int64_t fault = 0;
+  EXPECT(compare_on_gpu<float>({}, {}, {}, &fault).empty() && fault == kNoFault);
+  GroupOptions options;
+  options.singleton = Singleton::kError;
+  const std::vector<float> got =
+      compare_on_gpu<float>({1, 2, 3, 4, 5}, {0, 0, 2, 0, -1}, options, &fault);
+  EXPECT(fault == 2, "fault ", fault);
+  for (size_t i = 0; i < 5; ++i) EXPECT((got[i] != got[i]) == (i == 2 || i == 4), i);
+}
+
 // --- vote --------------------------------------------------------------------------------------
 
 // By the scores that they can use: any finite ones, shares, and numbers of at most 0.
@@ -1162,6 +1440,135 @@ TEST(find_steps_of_offsets_that_lead_outside) {
   const Boundaries got = find_on_gpu(tokens, {0, 3, 5, -8, 2}, {&id, 1}, {}, {}, 4);
   EXPECT((got.step_offsets == std::vector<int64_t>{0, 2, 2, 2, 2}));
   EXPECT((got.positions == std::vector<int64_t>{0, 2, -1, -1}));
+}
+
+// --- token_logprob -----------------------------------------------------------------------------
+
+struct TokenCase {
+  int64_t rows, vocabulary;
+  LogitForm form = {};
+  bool biased = false;
+  DType dtype = DType::kFloat32;
+  int64_t columns = 1 << 20;  // of a block
+};
+
+struct TokenNumbers {
+  std::vector<float> logprob, entropy, top_logprob, log_sum_exp;
+  std::vector<int64_t> top_token;
+};
+
+// On both devices: the same products give the same bits.
+void expect_same_tokens(const TokenCase& c, const std::vector<int64_t>& targets,
+                        const std::vector<char>& products) {
+  const size_t size = static_cast<size_t>(c.rows);
+  const std::vector<char> bias_bytes = numbers(DType::kFloat32, c.vocabulary);
+  std::vector<float> bias(static_cast<size_t>(c.vocabulary));
+  std::memcpy(bias.data(), bias_bytes.data(), bias_bytes.size());
+  const OnDevice<char> device_products(products);
+  const OnDevice<float> device_bias(bias);
+  const OnDevice<int64_t> device_targets(targets);
+  std::vector<TokenState> states(size);
+  const OnDevice<TokenState> device_states(size);
+  const OnDevice<int64_t> fault(std::vector<int64_t>{kNoFault});
+  for (int64_t first = 0; first < c.vocabulary; first += c.columns) {
+    const int64_t width = std::min(c.columns, c.vocabulary - first);
+    const auto block = [&](const char* from, const float* offset) {
+      return LogitBlock{{from + first * item_size(c.dtype), c.dtype, c.rows, width, c.vocabulary},
+                        c.biased ? offset + first : nullptr,
+                        c.form,
+                        first};
+    };
+    add_logits(block(products.data(), bias.data()), {targets.data(), c.vocabulary, -100},
+               states.data());
+    expect_success(cuda::add_logits(block(device_products.get(), device_bias.get()),
+                                    {device_targets.get(), c.vocabulary, -100}, device_states.get(),
+                                    fault.get(), nullptr));
+  }
+  EXPECT(fault.back()[0] == kNoFault);
+  TokenNumbers host{std::vector<float>(size), std::vector<float>(size), std::vector<float>(size),
+                    std::vector<float>(size), std::vector<int64_t>(size)};
+  token_logprob(states.data(), c.rows,
+                {host.logprob.data(), host.entropy.data(), host.top_logprob.data(),
+                 host.top_token.data(), host.log_sum_exp.data()});
+  const OnDevice<float> logprob(size), entropy(size), top_logprob(size), log_sum_exp(size);
+  const OnDevice<int64_t> top_token(size);
+  expect_success(cuda::token_logprob(
+      device_states.get(), c.rows,
+      {logprob.get(), entropy.get(), top_logprob.get(), top_token.get(), log_sum_exp.get()},
+      nullptr));
+  const TokenNumbers got{logprob.back(), entropy.back(), top_logprob.back(), log_sum_exp.back(),
+                         top_token.back()};
+  for (size_t i = 0; i < size; ++i) {
+    const bool right =
+        same(got.logprob[i], host.logprob[i]) && same(got.entropy[i], host.entropy[i]) &&
+        same(got.top_logprob[i], host.top_logprob[i]) &&
+        same(got.log_sum_exp[i], host.log_sum_exp[i]) && got.top_token[i] == host.top_token[i];
+    EXPECT(right, "tokens of ", name_of(c.dtype), " [", c.rows, ", ", c.vocabulary, "], row ", i,
+           ": ", got.logprob[i], " and ", host.logprob[i]);
+  }
+}
+
+std::vector<int64_t> some_targets(const TokenCase& c) {
+  std::vector<int64_t> targets;
+  for (int64_t i = 0; i < c.rows; ++i) {
+    targets.push_back(i % 3 == 1 ? -100 : whole(0, c.vocabulary - 1));
+  }
+  return targets;
+}
+
+TEST(tokens_have_the_bits_of_the_cpu) {
+  for (const DType dtype : kReals) {
+    for (const int64_t vocabulary : {1, 32, 33, 511, 512, 513, 4100, 17000}) {
+      for (const bool capped : {false, true}) {
+        const LogitForm form = capped ? LogitForm{0.3f, 30.0f, true} : LogitForm{20.0f, 1.0f};
+        const TokenCase c{3, vocabulary, form, vocabulary % 2 == 1, dtype};
+        expect_same_tokens(c, some_targets(c), numbers(dtype, c.rows * c.vocabulary));
+      }
+    }
+  }
+}
+
+TEST(tokens_of_several_blocks_and_many_rows) {
+  for (const int64_t columns : {512, 1024, 1300}) {
+    const TokenCase c{300, 2700, {9.0f}, true, DType::kBFloat16, columns};
+    expect_same_tokens(c, some_targets(c), numbers(c.dtype, c.rows * c.vocabulary));
+  }
+}
+
+TEST(tokens_of_rows_with_infinities_and_nan) {
+  const TokenCase c{5, 1500, {}, false, DType::kFloat32, 1024};
+  std::vector<char> products = numbers(c.dtype, c.rows * c.vocabulary);
+  const auto set = [&](int64_t row, int64_t from, int64_t to, float value) {
+    for (int64_t v = from; v < to; ++v) {
+      std::memcpy(products.data() + (row * c.vocabulary + v) * 4, &value, 4);
+    }
+  };
+  const float infinity = std::numeric_limits<float>::infinity();
+  set(0, 0, 700, -infinity);
+  set(1, 3, 4, std::numeric_limits<float>::quiet_NaN());
+  set(2, 0, 1500, -infinity);
+  set(3, 9, 10, infinity);
+  set(4, 0, 1500, 0.0f);
+  expect_same_tokens(c, {800, 2, 5, 9, 1499}, products);
+}
+
+TEST(a_target_that_is_no_token_gives_nan_and_the_smallest_row_at_fault) {
+  const std::vector<char> products = numbers(DType::kFloat32, 4 * 40);
+  const OnDevice<char> device_products(products);
+  const OnDevice<int64_t> targets(std::vector<int64_t>{3, 40, -100, -1});
+  const OnDevice<TokenState> states(4);
+  const OnDevice<int64_t> fault(std::vector<int64_t>{kNoFault});
+  expect_success(
+      cuda::add_logits({{device_products.get(), DType::kFloat32, 4, 40, 40}, nullptr, {}, 0},
+                       {targets.get(), 40, -100}, states.get(), fault.get(), nullptr));
+  const OnDevice<float> logprob(4);
+  expect_success(cuda::token_logprob(states.get(), 4, {logprob.get()}, nullptr));
+  const std::vector<float> got = logprob.back();
+  EXPECT(std::isfinite(got[0]) && std::isnan(got[1]) && std::isnan(got[2]) && std::isnan(got[3]));
+  EXPECT(fault.back()[0] == 1);
+  expect_success(cuda::add_logits({{nullptr, DType::kFloat32, 0, 40, 40}, nullptr, {}, 0},
+                                  {nullptr, 40, -100}, nullptr, nullptr, nullptr));
+  expect_success(cuda::token_logprob(nullptr, 0, {}, nullptr));
 }
 
 // --- streams, devices, memory ------------------------------------------------------------------

@@ -16,7 +16,7 @@ from stepscore.cli.main import main
 from stepscore.jobs.doctor import packages
 from stepscore.jobs.self_test import CASES, parts_of, self_test
 
-TYPES = {"AnswerGroups", "VoteResult", "Rule"}  # what ops take and give, and no op
+TYPES = {"AnswerGroups", "VoteResult", "Rule", "TokenLogprob"}  # what ops take and give, and no op
 
 
 def test_every_op_is_tested_on_inputs_that_give_something() -> None:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 import stepscore
 from stepscore import jobs
 from stepscore.evaluation import mean_interval, pass_at_k, prm_at_k, vote_at_k
+from stepscore.rewards import broadcast
+from stepscore.rewards.methods.groups import grpo
 
 Ids = NDArray[np.int64]
 F32 = NDArray[np.float32]
@@ -19,6 +21,11 @@ def names_that_are_none(scores: F32, ids: Ids, offsets: Ids, name: str) -> None:
     stepscore.aggregate(scores, offsets, name)  # E: arg-type
     stepscore.aggregate(scores, offsets, "min", empty="zero")  # E: call-overload
     stepscore.aggregate(scores, offsets, "min", nan="drop")  # E: call-overload
+    stepscore.gae(scores, scores, gamma=1, lam=1, mask_policy="skip")  # E: call-overload
+    stepscore.min_return(scores, empty="zero")  # E: call-overload
+    stepscore.shape_rewards(scores, offsets, "cut")  # E: arg-type
+    stepscore.step_group_advantage(scores, offsets, ids, weighting="token")  # E: call-overload
+    stepscore.group_advantage(scores, ids, baseline="median")  # E: call-overload
     stepscore.vote(ids, scores, offsets, "wieghted")  # E: arg-type
     stepscore.vote(ids, scores, offsets, ["majority", "wieghted"])  # E: list-item
     stepscore.vote(ids, scores, offsets, "weighted", ties="last")  # E: call-overload
@@ -27,6 +34,7 @@ def names_that_are_none(scores: F32, ids: Ids, offsets: Ids, name: str) -> None:
     stepscore.Rule("plurality")  # E: arg-type
     stepscore.value_head(scores, scores, activation="sigmoyd")  # E: call-overload
     stepscore.mlp_head(scores, [(scores, None)], inner="gelu")  # E: call-overload
+    stepscore.token_logprob(scores, scores, ids, product="half")  # E: call-overload
     stepscore.path_attention(scores, scores, scores, offsets, window="all")  # E: call-overload
     stepscore.group_answers(["1"], [0, 1], verify="sympy")  # E: call-overload
     stepscore.same_answer("1", ["1"], verify="sympy")  # E: arg-type
@@ -48,6 +56,12 @@ def names_of_searches_and_estimates(scores: F32, ids: Ids, offsets: Ids) -> None
     vote_at_k(ids, ids, scores, offsets, 1, "wieghted")  # E: arg-type
     vote_at_k(ids, ids, scores, offsets, 1, "weighted", method="fast")  # E: arg-type
     mean_interval(scores, "wilsen")  # E: arg-type
+
+
+def names_of_methods(scores: F32, ids: Ids, offsets: Ids) -> None:
+    broadcast(scores, offsets, ends=ids, outside="zero")  # E: arg-type
+    grpo(scores, ids, compat="openrl")  # E: arg-type
+    grpo(scores, ids, singleton="drop")  # E: arg-type
 
 
 def arrays_that_are_something_else(scores: F32, offsets: Ids) -> list[float]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import stepscore
-from stepscore import jobs
+from stepscore import TokenLogprob, jobs
 from stepscore.evaluation import AtK, Interval, mean_interval, pass_at_k, prm_at_k, vote_at_k
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
+from stepscore.rewards import Method, broadcast, method, place
 
 Ids = NDArray[np.int64]
 F32 = NDArray[np.float32]
@@ -32,6 +33,12 @@ def heads(hidden: F32, weight: F32, half: NDArray[np.float16], ends: Ids) -> F32
     assert_type(stepscore.gated_activation(hidden, hidden, activation="gelu"), F32)
     out = np.empty((len(ends), 1), np.float32)
     return stepscore.value_head(hidden, weight, activation="difference", out=out)
+
+
+def tokens(hidden: F32, lm_head: NDArray[np.float16], ids: Ids) -> TokenLogprob:
+    assert_type(stepscore.token_logprob(hidden, lm_head, ids, temperature=0.7), F32)
+    found: TokenLogprob = stepscore.token_logprob(hidden, lm_head, ids, soft_cap=30.0, top=True)
+    return found
 
 
 def attention(query: F32, key: F32, value: F32, segments: Ids, bounds: Ids) -> F32:
@@ -55,6 +62,28 @@ def aggregates(single: F32, double: F64, anything: NDArray[Any], offsets: Ids) -
     stepscore.aggregate(single, offsets, some)
     stepscore.aggregate(single, offsets, AGGREGATIONS)
     return stepscore.aggregate(anything, offsets, "mean")
+
+
+def credit(steps: F64, offsets: Ids, ends: Ids, mask: NDArray[np.bool_]) -> Method:
+    place(steps, offsets, ends=ends, mask=mask, outcomes=[1.0, 0.0])
+    broadcast(steps, offsets, ends=ends, mask=mask, outside=0.0)
+    assert_type(method("rloo").confidence == "author", bool)
+    return method("grpo")
+
+
+def returns(single: F32, double: F64, mask: NDArray[np.bool_], offsets: Ids) -> F32:
+    assert_type(stepscore.discounted_return(single, gamma=0.9, mask=mask), F32)
+    assert_type(stepscore.min_return(double, offsets=offsets, empty=0.0), F64)
+    assert_type(stepscore.td_targets(single, single, n=2, gamma=1, clip=(0, 1)), F32)
+    stepscore.min_return([0.5, 0.25], offsets=[0, 2]).mean()
+    assert_type(stepscore.whiten(single, mask, ddof=0), F32)
+    assert_type(stepscore.softmin_weights(double, offsets, temperature=0.1), F64)
+    assert_type(stepscore.shape_rewards(single, offsets, ["clip", "delta"], eta=0.5), F32)
+    assert_type(stepscore.gate_rewards(double, [0.5], strict=True), F64)
+    assert_type(stepscore.step_group_advantage(single, offsets, offsets, scale="none"), F32)
+    assert_type(stepscore.group_advantage(single, offsets, scale="none", group_size=8), F32)
+    advantages, _ = stepscore.gae(single, single, gamma=1, lam=[0.9, 1], mask_policy="zero")
+    return advantages
 
 
 def answers(texts: list[str], offsets: Ids) -> tuple[list[str | None], Ids]:

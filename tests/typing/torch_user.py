@@ -21,6 +21,12 @@ def heads(hidden: Tensor, layer: torch.nn.Linear, ends: Tensor) -> Tensor:
     return stepscore.value_head(hidden, weight, bias, activation="difference", out=out)
 
 
+def tokens(hidden: Tensor, layer: torch.nn.Linear, ids: Tensor) -> Tensor:
+    with torch.no_grad():
+        assert_type(stepscore.token_logprob(hidden, layer.weight, ids), Tensor)
+    return stepscore.token_logprob(hidden, layer.weight.detach(), ids, product="input")
+
+
 def attention(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor) -> Tensor:
     assert_type(stepscore.path_attention(query, [key], [value], bounds, scale=0.125), Tensor)
     return stepscore.path_attention(query, key, value, bounds, out=torch.empty_like(query))
@@ -31,6 +37,13 @@ def rewards(token_ids: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
     assert_type(positions, Tensor)
     assert_type(step_offsets, Tensor)
     return stepscore.aggregate(values[positions], step_offsets, "min", empty="nan")
+
+
+def advantages(rewards: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    assert_type(stepscore.whiten(rewards, mask), Tensor)
+    assert_type(stepscore.group_advantage(rewards[:, 0], [0, 0, 1, 1]), Tensor)
+    assert_type(stepscore.discounted_return(rewards, gamma=1.0, mask=mask), Tensor)
+    return stepscore.gae(rewards, values, gamma=1.0, lam=torch.ones(len(rewards)), mask=mask)
 
 
 def votes(ids: Tensor, scores: Tensor, offsets: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import AbstractContextManager, nullcontext
+from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from stepscore.arrays.stream import stream_handle, torch_stream
 Name = TypeVar("Name", bound=str)
 
 _CPU_QUEUE = _core.Queue()
+_REALS = ("float32", "float64", "float16", "bfloat16")
 _INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
 
 
@@ -92,6 +94,42 @@ class Call:
                 )
             return value
         return np.asarray(value, dtype=dtype, order="C")  # ascontiguousarray adds a dimension
+
+    def rows(self, argument: str, value: Any, dtype: str) -> Any:
+        """The array in the dtype, its rows without gaps between items; copied only if need be."""
+        if is_torch(value):
+            with self.on_stream():
+                value = value.to(getattr(sys.modules["torch"], dtype))
+                whole = value.dim() == 0 or value.stride(-1) == 1
+                return value if whole else value.contiguous()
+        if isinstance(value, BorrowedArray):
+            return self.contiguous(argument, value, dtype)
+        value = np.asarray(value, dtype=dtype)
+        whole = value.ndim == 0 or value.strides[-1] == value.itemsize
+        return value if whole else np.asarray(value, order="C")
+
+    def reals(self, **arrays: Any) -> tuple[list[Any], str]:
+        """Arrays of real numbers, as rows of one type: float64 if one of them is, else float32."""
+        taken = {argument: self.array(argument, value) for argument, value in arrays.items()}
+        for argument, value in taken.items():
+            name = dtype_name(value)
+            if name not in _REALS and not (name in _INTEGERS and not self.on_cuda):
+                raise TypeError(
+                    f"{self.op}: {argument} must be float32 or float64; got {name}; convert it"
+                )
+        wide = any(dtype_name(value) == "float64" for value in taken.values())
+        name = "float64" if wide else "float32"
+        return [self.rows(argument, value, name) for argument, value in taken.items()], name
+
+    def mask(self, argument: str, value: Any) -> Any:
+        """Ones and zeros, as rows of a type that the core reads; None for None."""
+        if value is None:
+            return None
+        value = self.array(argument, value)
+        name = dtype_name(value)
+        if name not in ("bool", "int64", "float32", "float64"):
+            name = "float32" if name in _REALS else "int64"
+        return self.rows(argument, value, name)
 
     def view(self, argument: str, value: Any) -> _core.TensorView:
         """What the core is given. The caller keeps `value` alive."""
@@ -185,6 +223,25 @@ class Call:
             return float(value)
         except (TypeError, ValueError):
             raise TypeError(f"{self.op}: {argument} must be a number; got {value!r}") from None
+
+    def whole(self, argument: str, value: Any) -> int:
+        """An integer."""
+        try:
+            return index(value)
+        except TypeError:
+            raise TypeError(f"{self.op}: {argument} must be an integer; got {value!r}") from None
+
+    def empty_value(self, argument: str, value: Any) -> float | None:
+        """What stands where there is nothing: a number, NaN for ``"nan"``, None for ``"error"``."""
+        if value == "nan":
+            return float("nan")
+        if value == "error":
+            return None
+        if isinstance(value, str) or value is None:
+            raise ValueError(
+                f'{self.op}: {argument} must be "nan", "error" or a number; got {value!r}'
+            )
+        return self.number(argument, value)
 
     # --- where it runs ----------------------------------------------------------------------
 

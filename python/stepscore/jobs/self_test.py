@@ -110,6 +110,67 @@ def _aggregate(of: Any, rng: np.random.Generator) -> Any:
     return [of.aggregate(values, offsets, [*how, "odds_mean", "softmin"])]
 
 
+def _padded(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rewards and values of rows of tokens, and a mask with gaps."""
+    return _normal(rng, 11, 70), _normal(rng, 11, 70), rng.random((11, 70)) < 0.8
+
+
+def _discounted_return(of: Any, rng: np.random.Generator) -> Any:
+    rewards, _, mask = _padded(rng)
+    for policy in ("carry", "zero", "none", "reset"):
+        yield of.discounted_return(rewards, gamma=0.9, mask=mask, mask_policy=policy)
+
+
+def _min_return(of: Any, rng: np.random.Generator) -> Any:
+    rewards, values, mask = _padded(rng)
+    yield of.min_return(rewards, mask=mask)
+    yield of.min_return(rewards, step_mask=mask & (values > 0.5), mask=mask, empty=0.0)
+
+
+def _gae(of: Any, rng: np.random.Generator) -> Any:
+    rewards, values, mask = _padded(rng)
+    for policy in ("carry", "zero", "none"):
+        yield of.gae(rewards, values, gamma=0.99, lam=0.9, mask=mask, mask_policy=policy)
+
+
+def _td_targets(of: Any, rng: np.random.Generator) -> Any:
+    rewards, values, mask = _padded(rng)
+    yield of.td_targets(rewards, values, n=3, gamma=0.8, mask=mask, clip=(0, 1))
+
+
+def _group_advantage(of: Any, rng: np.random.Generator) -> Any:
+    rewards, groups = rng.standard_normal(60), rng.integers(0, 20, 60)
+    for baseline in ("mean", "leave_one_out"):
+        for scale in ("std", "leave_one_out", "batch", "batch_centred", "none"):
+            yield of.group_advantage(rewards, groups, baseline=baseline, scale=scale)
+
+
+def _softmin_weights(of: Any, rng: np.random.Generator) -> Any:
+    return [of.softmin_weights(*_segments(rng))]
+
+
+def _shape_rewards(of: Any, rng: np.random.Generator) -> Any:
+    rewards, offsets = _segments(rng)
+    yield of.shape_rewards(rewards, offsets, ["clip", "delta"], eta=0.5)
+    yield of.shape_rewards(rewards, offsets, ["progress", "potential"], gamma=0.9, boundary=0.5)
+
+
+def _gate_rewards(of: Any, rng: np.random.Generator) -> Any:
+    return [of.gate_rewards(_normal(rng, 20, 3), [-0.5, 0.0])]
+
+
+def _step_group_advantage(of: Any, rng: np.random.Generator) -> Any:
+    rewards, offsets = _segments(rng)
+    groups = rng.integers(0, 9, len(offsets) - 1)
+    for weighting in ("step", "trace"):
+        yield of.step_group_advantage(rewards, offsets, groups, weighting=weighting)
+
+
+def _whiten(of: Any, rng: np.random.Generator) -> Any:
+    values, _, mask = _padded(rng)
+    return [of.whiten(values, mask)]
+
+
 def _value_head(of: Any, rng: np.random.Generator) -> Any:
     hidden, weight, bias = _normal(rng, 9, 301), _normal(rng, 2, 301) / 16, _normal(rng, 2)
     for activation in ("identity", "sigmoid", "softmax", "difference"):
@@ -121,6 +182,17 @@ def _mlp_head(of: Any, rng: np.random.Generator) -> Any:
     layers.append((_normal(rng, 2, 33) / 6, _normal(rng, 2)))
     for inner in ("relu", "silu", "tanh"):
         yield of.mlp_head(hidden, layers, inner=inner, activation="softmax")
+
+
+def _token_logprob(of: Any, rng: np.random.Generator) -> Any:
+    # Whole numbers and quarters: the product, which is NumPy's, is exact.
+    hidden, lm_head = rng.integers(-2, 3, (9, 20)), rng.integers(-3, 4, (600, 20)) / 4
+    hidden, lm_head = hidden.astype(np.float32), lm_head.astype(np.float32)
+    targets = rng.integers(0, 590, 9)
+    for soft_cap in (None, 3.0):
+        yield of.token_logprob(
+            hidden, lm_head, targets, soft_cap=soft_cap, vocabulary=590, entropy=True
+        )[:2]
 
 
 def _find_steps(of: Any, rng: np.random.Generator) -> Any:
@@ -262,8 +334,19 @@ def _result_lines(of: Any, rng: np.random.Generator) -> Any:
 
 CASES: dict[str, Callable[[Any, Any], Iterable[Any]]] = {
     "aggregate": _aggregate,
+    "discounted_return": _discounted_return,
+    "min_return": _min_return,
+    "gae": _gae,
+    "td_targets": _td_targets,
+    "group_advantage": _group_advantage,
+    "softmin_weights": _softmin_weights,
+    "shape_rewards": _shape_rewards,
+    "gate_rewards": _gate_rewards,
+    "step_group_advantage": _step_group_advantage,
+    "whiten": _whiten,
     "value_head": _value_head,
     "mlp_head": _mlp_head,
+    "token_logprob": _token_logprob,
     "find_steps": _find_steps,
     "vote": _vote,
     "extract_answers": _extract_answers,

@@ -167,7 +167,7 @@ def aggregate(
         call.view("values", values),
         call.view("offsets", offsets),
         names,
-        _empty_value(call, empty),
+        call.empty_value("empty", empty),
         call.choice("nan", nan, get_args(NanPolicy)) == "propagate",
         call.number("clip", clip),
         call.number("temperature", temperature),
@@ -175,13 +175,3 @@ def aggregate(
         call.queue,
     )
     return written if out is None else out
-
-
-def _empty_value(call: Call, empty: Any) -> float | None:
-    if empty == "nan":
-        return float("nan")
-    if empty == "error":
-        return None
-    if isinstance(empty, str) or empty is None:
-        raise ValueError(f'aggregate: empty must be "nan", "error" or a number; got {empty!r}')
-    return call.number("empty", empty)

@@ -130,6 +130,17 @@ class PrefixTrie:
         return len(self.node_of_token)
 
     @cached_property
+    def token_weights(self) -> NDArray[np.float64]:
+        """One over the number of traces that share the prefix up to each token, ``[tokens]``.
+
+        The weights of the token losses of lambda-GRPO (arXiv 2509.21154): what several traces of a
+        group have in common counts once in it.
+        """
+        weights: NDArray[np.float64] = (1.0 / self.count)[self.node_of_token]
+        weights.setflags(write=False)
+        return weights
+
+    @cached_property
     def run_offsets(self) -> NDArray[np.int64]:
         """Where the runs begin and end, int64 ``[runs + 1]`` over nodes.
 

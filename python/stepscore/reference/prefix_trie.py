@@ -76,6 +76,7 @@ class PrefixTrie:
         self.child_offsets = _int64(np.cumsum([0, *map(len, children)]))
         self.children = _int64([child for siblings in children for child in siblings])
         self.forks = _int64([v for v, siblings in enumerate(children) if len(siblings) > 1])
+        self.token_weights = np.array([1 / len(passing[node]) for node in node_of_token], float)
         self.num_tokens = len(node_of_token)
 
     def __len__(self) -> int:

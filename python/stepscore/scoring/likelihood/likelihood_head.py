@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stepscore.recipes import Recipe
 from stepscore.scoring.forward.number_format import as_loaded
 from stepscore.scoring.forward.packed_traces import PackedTraces
-from stepscore.scoring.likelihood.token_logprob import token_logprob
+from stepscore.scoring.likelihood.output_products import next_token_logprobs
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,5 +51,5 @@ class LikelihoodHead:
         with torch.inference_mode(), as_loaded(device):
             states = hidden.index_select(0, places[:, 0]).to(device)
             targets = places[:, 1].to(device)
-            logprobs = token_logprob(states, self.weight, targets, bias=self.bias)
+            logprobs = next_token_logprobs(states, self.weight, targets, bias=self.bias)
             return logprobs[torch.from_numpy(which.reshape(-1)).to(device), None]

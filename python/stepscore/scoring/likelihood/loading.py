@@ -29,7 +29,7 @@ from stepscore.scoring.forward.placement import input_device
 from stepscore.scoring.forward.sharing import Sharing
 from stepscore.scoring.likelihood.engine import ReferenceModel
 from stepscore.scoring.likelihood.likelihood_head import LikelihoodHead
-from stepscore.scoring.likelihood.token_logprob import rows_move
+from stepscore.scoring.likelihood.output_products import rows_move
 from stepscore.scoring.loaded_weights import LoadedWeights
 
 _REFERENCE = Argument("reference")
