@@ -7,7 +7,8 @@ request. No message is taken apart again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -43,6 +44,19 @@ def told_words(words: Words, spell: Spell) -> str:
     """Write words, every argument among them as `spell` has it."""
     parts = words if isinstance(words, tuple) else (words,)
     return "".join(part if isinstance(part, str) else spell(part) for part in parts)
+
+
+def nearest(name: str, names: Collection[str], cutoff: float = 0.65) -> str | None:
+    """Give what a typo was meant for; None where no name is so near (`difflib`'s ratio)."""
+    near = difflib.get_close_matches(name, list(names), 1, cutoff)
+    return near[0] if near else None
+
+
+def did_you_mean(name: object, names: Collection[str], then: str = "") -> str:
+    """Name what a typo was meant for, and say `then`; `then` alone where nothing is near."""
+    near = nearest(str(name), names)
+    meant = "" if near is None else f"did you mean {near!r}?"
+    return " ".join(part for part in (meant, then) if part)
 
 
 class InputError(ValueError):

@@ -65,7 +65,7 @@ def test_a_policy(
         raise error
 
     monkeypatch.setattr(policies.HuggingFacePolicy, "load", load)
-    options = ["--policy", "m", "--strategy", "best_of_n"]
+    options = ["--policy", "m", "--strategy", "self_consistency"]
     assert main(["search", write(PROBLEM), "-o", str(tmp_path / "o"), *options]) == 2
     spoken = message.replace("--model m", "--policy m")
     assert f"stepscore search: error: {spoken}" in capsys.readouterr().err
@@ -92,7 +92,7 @@ def test_a_name_at_a_server_belongs_to_a_url(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = ["search", write(PROBLEM), "-o", str(tmp_path / "o"), "--strategy", "best_of_n"]
+    given = ["search", write(PROBLEM), "-o", str(tmp_path / "o"), "--strategy", "self_consistency"]
     assert main([*given, *options]) == 2
     assert f"--policy-model: expected {message}" in capsys.readouterr().err
 
@@ -117,7 +117,7 @@ def test_the_timeout_is_that_of_an_attempt_at_a_server(
     threading.Thread(target=server.serve_forever, daemon=True).start()
     options = [
         *("--policy", f"http://127.0.0.1:{server.server_port}/v1", "--policy-model", "m"),
-        *("--strategy", "best_of_n", "--set", "n=2", "--timeout", "0.7", "--retries", "1"),
+        *("--strategy", "self_consistency", "--set", "n=2", "--timeout", "0.7", "--retries", "1"),
     ]
     try:
         assert main(["search", write(PROBLEM), "-o", str(tmp_path / "o"), *options]) == 2

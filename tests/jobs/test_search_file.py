@@ -295,7 +295,10 @@ def test_a_config_is_overridden_by_the_command_line(
         (("--tree", "x.html"), "--tree x.html: expected ID:FILE.html"),
         (("--rule", "mayority"), "--rule mayority: expected one of majority, weighted,"),
         (("--truncate",), "--truncate: expected a score for every step"),
-        (("--config", "/nowhere.yaml"), "--config /nowhere.yaml: expected a file of YAML"),
+        (
+            ("--config", "/nowhere.yaml"),
+            "--config /nowhere.yaml: expected a file of YAML or JSON in UTF-8; got No such file",
+        ),
     ],
 )
 def test_bad_arguments_are_named(
@@ -342,26 +345,51 @@ def test_a_policy_that_cannot_be_had_is_named(
     assert message in capsys.readouterr().err
 
 
+def test_a_strategy_of_two_scorers_is_for_python(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["search", write(*RECORDS), "-o", str(tmp_path / "out.jsonl"), "--model", "lab"]
+    assert main([*given, "--strategy", "outcome_beam", "--policy", "/nowhere"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("stepscore search: error: --strategy: expected a strategy of one scorer")
+
+
 def test_a_strategy_that_needs_a_scorer_says_so(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
     out = str(tmp_path / "out.jsonl")
-    record = {"id": 1, "problem": "12+34-15+61+71-84=?"}
-    given = ["search", write(record), "-o", out, "--strategy", "beam", "--policy", "lab"]
+    # No model of that name can be loaded, and none is.
+    given = ["search", write(*RECORDS), "-o", out, "--strategy", "beam", "--policy", "/nowhere"]
     assert main(given) == 2
-    assert "stepscore search: error: --model: expected a model" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("stepscore search: error: --model: expected a model")
+    assert told.endswith("; pass --model\n")
+    assert "type the same command" not in told
+    assert not list(tmp_path.glob("out.jsonl*"))
 
 
-@pytest.mark.parametrize("content", ["3", "- a\n- b\n", "a: [", b"\xff"])
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ("3", "", "names of options with their values; got int"),
+        ("- a\n- b\n", "", "names of options with their values; got list"),
+        ("seed: 1\na: [", ":2", "YAML; got "),
+        (b"\xff", "", "a file of YAML or JSON in UTF-8; got "),
+        ("seed: 1\nseed: 2\n", "", "every field once; got 'seed' twice"),
+        ("a: &a [1]\nset: [*a, *a]\n", ":2", "no aliases of YAML; got *a"),
+    ],
+)
 def test_a_bad_config_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | bytes
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str | bytes,
+    line: str,
+    message: str,
 ) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert main(["search", "in.jsonl", f"--config={path}"]) == 2
-    assert f"--config {path}: expected" in capsys.readouterr().err
+    assert f"--config {path}{line}: expected {message}" in capsys.readouterr().err
 
 
 def test_bad_records_stop_or_are_listed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import os
@@ -844,7 +845,11 @@ def test_votes_choose() -> None:
         ),
         ({"problems": []}, "problems", "at least one text; got none"),
         ({"problems": ["a", 3]}, "problems[1]", "str; got int"),
-        ({"strategy": "beem"}, "strategy", "one of best_of_n, .*, or a function; got 'beem'"),
+        (
+            {"strategy": "beem"},
+            "strategy",
+            "one of best_of_n, .*, or a function; got 'beem'; did you mean 'beam'.",
+        ),
         (
             {"widht": 3},
             "parameters.widht",
@@ -887,6 +892,45 @@ def test_wrong_arguments(change: dict[str, Any], argument: str, message: str) ->
     assert caught.value.argument is not None
     assert isinstance(caught.value, TypeError) == (message.startswith(("a list,", "str")))
     assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name"),
+    [
+        (strategy, parameter.name)
+        for strategy, function in STRATEGIES.items()
+        for parameter in inspect.signature(function).parameters.values()
+        if str(parameter.annotation).startswith("str")
+    ],
+)
+def test_a_word_that_a_parameter_does_not_know_is_refused(strategy: str, name: str) -> None:
+    with pytest.raises(ValueError, match="'no-such-word'"):
+        run(strategy, **{name: "no-such-word"})
+
+
+@EVERY
+@pytest.mark.parametrize("model", ["policy", "scorer", "value", "judge"])
+def test_a_model_that_is_missing_is_named_before_any_works(strategy: str, model: str) -> None:
+    asked: list[str] = []
+
+    def asks(name: str, answer: Any) -> Any:
+        return None if answer is None else lambda requests: asked.append(name) or answer(requests)
+
+    arguments = Tables().arguments(strategy)
+    names = ("policy", "scorer", "value", "judge")
+    models = {name: asks(name, arguments.get(name)) for name in names}
+    search(PROBLEMS, strategy, **{**arguments, **models})
+    # Only with `beta` does it ask for the second scorer, and learns late that there is none.
+    by_parameter = (strategy, model) == ("best_first", "value")
+    needs = model in asked and not by_parameter
+    asked.clear()
+    without = {**arguments, **models, model: None}
+    if needs:
+        with pytest.raises(InputError, match=f"search: {model}: expected .*, because the"):
+            search(PROBLEMS, strategy, **without)
+        assert not asked
+    elif not by_parameter:
+        search(PROBLEMS, strategy, **without)
 
 
 @pytest.mark.parametrize(
@@ -938,8 +982,8 @@ def test_missing_parameters_and_models() -> None:
     with pytest.raises(InputError) as caught:
         search(PROBLEMS, "outcome_beam", tables.policy, tables.scorer)
     assert str(caught.value) == (
-        "search: value: expected a second scorer, of the outcome, because the strategy reads it; "
-        "got none"
+        "search: value: expected a second scorer, of the outcome, because the strategy asks for "
+        "one; got none; pass value"
     )
     for strategy, name, word in (
         ("feynman_kac", "potential", "diff, max, add, rt"),

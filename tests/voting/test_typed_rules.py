@@ -347,7 +347,10 @@ TYPE_MULTI = "type --rule multi_objective:objective_weights=0.5:0.3:0.2,scale=no
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("majorty", f"expected one of {KNOWN}; got 'majorty'; type one of these"),
+        (
+            "majorty",
+            f"expected one of {KNOWN}; got 'majorty'; did you mean 'majority'? type one of these",
+        ),
         ("majority,borda", f"expected one of {KNOWN}; got 'majority,borda'"),
         ("", f"expected one of {KNOWN}; got ''"),
         (

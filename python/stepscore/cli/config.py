@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from stepscore.errors import Argument, InputError
+from stepscore.files.settings_file import read_yaml
 
 COMMANDS = ("search",)  # that have the option
 
@@ -30,29 +32,17 @@ def with_config(argv: Sequence[str]) -> list[str]:
 
 def _read(path: str) -> dict[Any, Any]:
     try:
-        from yaml import YAMLError, safe_load
-    except ModuleNotFoundError as error:
-        raise _wrong(
-            path, "PyYAML, which reads it", str(error), "type: pip install pyyaml"
-        ) from error
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = safe_load(file)
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise _wrong(path, "a file of YAML", reason, "check it") from error
+        content = read_yaml(Path(path))
+    except InputError as error:
+        raise error.at(where="", argument=Argument("config", error.where)) from error
     if not isinstance(content, dict):
-        raise _wrong(
-            path,
+        raise InputError(
             "names of options with their values",
-            type(content).__name__,
-            "write lines such as 'strategy: beam'",
+            got=type(content).__name__,
+            advice="write lines such as 'strategy: beam'",
+            argument=Argument("config", path),
         )
     return content
-
-
-def _wrong(path: str, expected: str, got: str, advice: str) -> InputError:
-    return InputError(expected, got=got, advice=advice, argument=Argument("config", path))
 
 
 def _as_options(content: dict[Any, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepscore.cli.recipe_options import at_its_place, typed_values
 from stepscore.errors import Argument, InputError
+from stepscore.files.settings_file import read_settings
 
 if TYPE_CHECKING:
     from stepscore.recipes.named_function import NamedFunction
@@ -80,12 +81,12 @@ def typed_family(text: str, option: str) -> TypedFamily:
     Raises:
         InputError: a file that cannot be read.
     """
-    from stepscore.recipes.recipe_files import is_recipe_file, read_recipe_file
+    from stepscore.recipes.recipe_files import is_recipe_file
 
     if not is_recipe_file(text):
         name, _, rest = text.partition(":")
         return TypedFamily(option, text, name, rest)
-    content = read_recipe_file(Path(text).expanduser())
+    content = read_settings(Path(text).expanduser())
     named = content.get(option) if isinstance(content, Mapping) else None
     if not isinstance(named, str):
         return TypedFamily(option, text, "", "", {})

@@ -10,7 +10,7 @@ from stepscore.cli import models, options, vote_options
 from stepscore.cli.families import typed_family
 from stepscore.cli.policy_options import add_attempts, add_policy, add_temperature
 from stepscore.cli.terminal import tell
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.jobs.run import CHUNK_WITH_MODEL, judge_file
 from stepscore.voting import RATINGS
 
@@ -155,7 +155,6 @@ def _family(arguments: argparse.Namespace) -> PairVerifier:
     except ModuleNotFoundError as error:
         raise models.torch_missing(error) from error
     from stepscore.recipes import recipe_names
-    from stepscore.recipes.user_defined_fields import did_you_mean
 
     typed = typed_family(arguments.judge, "judge")
     if not typed.name:
@@ -172,7 +171,7 @@ def _family(arguments: argparse.Namespace) -> PairVerifier:
             got=f"{typed.name!r}, which scores solutions one by one" if other else repr(typed.name),
             advice=f"type stepscore score IN -o OUT --recipe {typed.name} --model MODEL"
             if other
-            else did_you_mean(typed.name, JUDGES).rstrip(),
+            else did_you_mean(typed.name, JUDGES),
             argument=Argument("judge", arguments.judge),
         )
     given = {name: getattr(arguments, name) for name in ("temperature", "max_tokens")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import itertools
 import os
 import re
@@ -40,7 +39,7 @@ from stepscore.cli.terminal import (
     telling_warnings,
 )
 from stepscore.credentials import masked
-from stepscore.errors import InputError
+from stepscore.errors import InputError, did_you_mean, nearest
 from stepscore.jobs.pool import keep_few_kernels
 
 BAD_INPUT = 2
@@ -60,14 +59,24 @@ class _Parser(argparse.ArgumentParser):
             for text in itertools.takewhile(lambda text: text != "--", args):
                 name = text.partition("=")[0]
                 if _OPTION.fullmatch(name) and not any(flag.startswith(name) for flag in known):
-                    near = difflib.get_close_matches(name, known, 1, cutoff=0.75)
-                    advice = f"type {near[0]}" if near else f"{self.prog} --help lists them"
+                    near = nearest(name, known, 0.75)
+                    advice = f"type {near}" if near else f"{self.prog} --help lists them"
                     self.error(f"expected an option of {self.prog}; got {name}; {advice}")
         parsed, rest = super().parse_known_args(args, namespace)
         # A file that may be left out is given to nobody where it stands behind the options.
         if len(rest) == 1 and getattr(parsed, "input", "") is None and rest[0][:1] != "-":
             parsed.input = rest.pop()
         return parsed, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a word that an option, or the place of a command, does not take."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            meant = did_you_mean(value, list(map(str, action.choices or ())))
+            raise argparse.ArgumentError(
+                action, "; ".join(part for part in (error.message, meant) if part)
+            ) from None
 
     def error(self, message: str) -> NoReturn:
         super().error(masked(message))

@@ -31,6 +31,8 @@ from stepscore.jobs.scorers import ModelSource
 from stepscore.jobs.search import Models
 from stepscore.jobs.workers import Workers
 from stepscore.progress import named_when_long
+from stepscore.search.strategies import REGISTRY
+from stepscore.search.strategies.parameters import model_missing
 
 if TYPE_CHECKING:
     from stepscore.scoring import ProcessRewardModel
@@ -246,6 +248,16 @@ def load_models(arguments: argparse.Namespace) -> Models:
     Raises:
         InputError: options that do not fit together, or a model that cannot be loaded.
     """
+    asks = REGISTRY[arguments.strategy].asks
+    if "value" in asks:
+        raise InputError(
+            "a strategy of one scorer, because no option names a second one",
+            got=arguments.strategy,
+            advice="choose another, or call stepscore.search.search with value",
+            argument="strategy",
+        )
+    if "scorer" in asks and arguments.model is None:
+        raise model_missing("scorer").at(where="")
     check_policy(arguments)
     name = arguments.policy
     named = {"policy": name, "policy_model": arguments.policy_model, "top_p": arguments.top_p}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.jobs.file_scores import Layout, LayoutCheck
 from stepscore.voting import DEFAULT_RULES, VoteSettings
 from stepscore.voting.columns import (
@@ -46,7 +46,7 @@ def choose_how(
         raise InputError(
             f"one of {', '.join(columns)} for a file with such scores",
             got=how,
-            advice="pass one of these",
+            advice=did_you_mean(how, columns, "pass one of these"),
             argument="how",
         )
     if how in NEED_PROBABILITIES and not bounded:

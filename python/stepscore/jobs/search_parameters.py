@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.records import quote
 from stepscore.search import STRATEGIES
 
@@ -24,7 +24,7 @@ def parse_parameters(strategy: str, texts: Mapping[str, str]) -> dict[str, Any]:
         raise InputError(
             f"one of {', '.join(STRATEGIES)}",
             got=strategy,
-            advice="pass one of these",
+            advice=did_you_mean(strategy, STRATEGIES, "pass one of these"),
             argument="strategy",
         )
     _, *parameters = inspect.signature(STRATEGIES[strategy]).parameters.values()
@@ -38,7 +38,7 @@ def parse_parameters(strategy: str, texts: Mapping[str, str]) -> dict[str, Any]:
             raise InputError(
                 f"a parameter of {strategy}: {listed}",
                 got=name,
-                advice="pass one of these",
+                advice=did_you_mean(name, known, "pass one of these"),
                 argument=argument,
             )
         kind = str(known[name].annotation) if name in known else _ANY

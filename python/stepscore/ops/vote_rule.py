@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from stepscore import _core
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError, did_you_mean
 
 _MOST = 2**53  # up to here float64 holds every whole number
 
@@ -149,6 +149,7 @@ def check_rule_name(op: str, name: str, index: tuple[int, ...] = ()) -> None:
         raise InputError(
             f"one of {', '.join(RULES)}",
             got=repr(name),
+            advice=did_you_mean(name, RULES),
             argument=Argument("rule", index=index),
             where=op,
         )
@@ -237,7 +238,11 @@ class Rule:
             raise InputTypeError("a name", got=repr(name), argument="name", where="Rule")
         if name not in RULES:
             raise InputError(
-                f"one of {', '.join(RULES)}", got=repr(name), argument="name", where="Rule"
+                f"one of {', '.join(RULES)}",
+                got=repr(name),
+                advice=did_you_mean(name, RULES),
+                argument="name",
+                where="Rule",
             )
         # A plain text, so that the name of a NumPy array reads the same in repr.
         object.__setattr__(self, "name", str(name))
@@ -303,6 +308,7 @@ def _checked(info: RuleInfo, given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in info.parameters:
             known = " and ".join(info.parameters)
             takes = f"{known} and nothing else" if known else "no parameters"
+            advice = did_you_mean(name, info.parameters, advice)
             raise InputError(takes, got=repr(name), advice=advice, where=where)
     values = {}
     for name, parameter in info.parameters.items():
@@ -329,6 +335,7 @@ def _value(parameter: ParameterInfo, value: Any, where: str, advice: str) -> Any
         if not isinstance(value, str):
             raise fault(InputTypeError)
         if value not in parameter.choices:
+            advice = did_you_mean(value, parameter.choices, advice)
             raise fault(InputError)
         return str(value)
     several = parameter.kind in ("reals", "counts")

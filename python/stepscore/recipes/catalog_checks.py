@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from stepscore.errors import InputError
+from stepscore.errors import InputError, did_you_mean
 from stepscore.recipes.recipe import Recipe
 from stepscore.recipes.registry import NOT_READ, named, published
-from stepscore.recipes.user_defined_fields import did_you_mean
 
 
 def a_whole_number(recipe: str, argument: str, value: object, *, least: int) -> int:
@@ -76,11 +75,11 @@ def a_layout(recipe: str, argument: str, like: str) -> Recipe:
         simple = [each for each in published().values() if not named(each).required]
         names = [each.name for each in simple if _reads_one_place(each.make())]
         other = f", {NOT_READ[like][0]}" if str(like) in NOT_READ else ""
-        meant = "" if other else did_you_mean(str(like), names)
+        advice = "pass one that needs no argument and reads one place of every step"
         raise InputError(
             f"one of {', '.join(names)}",
             got=repr(like) + other,
-            advice=f"{meant}pass one that needs no argument and reads one place of every step",
+            advice=advice if other else did_you_mean(like, names, advice),
             argument=argument,
             where=recipe,
         )

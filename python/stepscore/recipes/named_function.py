@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError, did_you_mean
 from stepscore.recipes.argument_values import (
     PYTHON_ONLY,
     UnfitError,
@@ -18,7 +18,7 @@ from stepscore.recipes.argument_values import (
     value_of,
 )
 from stepscore.recipes.recipe_arguments import UNKNOWN, RecipeCall
-from stepscore.recipes.user_defined_fields import Place, check_names, did_you_mean
+from stepscore.recipes.user_defined_fields import Place, check_names
 
 _SHOWN = 60  # characters of a value in a message
 
@@ -81,7 +81,7 @@ class NamedFunction:
                 raise InputTypeError(
                     f"an argument of {self.name!r}",
                     got=repr(name),
-                    advice=f"{did_you_mean(name, taken)}it takes {', '.join(taken) or 'none'}",
+                    advice=did_you_mean(name, taken, f"it takes {', '.join(taken) or 'none'}"),
                     argument=name,
                     where=where,
                 )
@@ -139,7 +139,7 @@ class NamedFunction:
             )
         names = names_of(hint)
         if names and isinstance(value, str):
-            meant = did_you_mean(value, names).rstrip()
+            meant = did_you_mean(value, names)
             raise InputError(expected, got=_shown(value), advice=meant, argument=name, where=where)
         advice = ""
         if expected == "a text" and isinstance(value, (bool, int, float, type(None))):

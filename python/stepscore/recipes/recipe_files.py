@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stepscore.errors import InputError, InputTypeError
+from stepscore.files.settings_file import YAML, read_settings
 from stepscore.recipes.recipe import Recipe
 from stepscore.recipes.registry import named, published, recipe_by_name, recipe_from_entry
 from stepscore.recipes.user_defined_fields import Place
@@ -16,8 +16,7 @@ from stepscore.recipes.user_defined_fields import Place
 # A name, a file, a description or an entry of config.json, a recipe.
 NamedRecipe = str | os.PathLike[str] | Mapping[str, Any] | Recipe
 
-_YAML = (".yaml", ".yml")
-_ENDINGS = (*_YAML, ".json")
+_ENDINGS = (*YAML, ".json")
 
 
 def recipe_from(value: Any) -> Recipe:
@@ -45,7 +44,7 @@ def recipe_from(value: Any) -> Recipe:
         return _from_mapping(value, "recipe")
     if isinstance(value, os.PathLike) or (isinstance(value, str) and is_recipe_file(value)):
         path = Path(os.fspath(value)).expanduser()
-        return _from_mapping(read_recipe_file(path), str(path))
+        return _from_mapping(read_settings(path), str(path))
     if isinstance(value, str):
         return recipe_by_name(value)
     raise InputTypeError(
@@ -84,69 +83,3 @@ def in_file(fault: InputError, content: Mapping[str, Any], source: str) -> Input
     return type(fault)(
         (f"for {field}, ", *expected), got=fault.got, advice=fault.advice, where=source
     )
-
-
-def read_recipe_file(path: Path) -> Any:
-    """Read what a file of YAML or JSON holds.
-
-    Raises:
-        ValueError: no such file, one of another format, a field twice; YAML without PyYAML.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _wrong(path, "a file of YAML or JSON in UTF-8", reason, "check the path") from error
-    return _yaml(path, text) if path.suffix.lower() in _YAML else _json(path, text)
-
-
-def _json(path: Path, text: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        _refuse_twice(path, [name for name, _ in pairs])
-        return dict(pairs)
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        where = Path(f"{path}:{error.lineno}")
-        raise _wrong(where, "JSON", error.msg, "repair it there") from error
-
-
-def _yaml(path: Path, text: str) -> Any:
-    try:
-        import yaml
-    except ModuleNotFoundError as error:
-        raise _wrong(
-            path,
-            "PyYAML, which reads it",
-            str(error),
-            'type: pip install pyyaml, or write the same fields as JSON into a file ".json"',
-        ) from error
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = Path(path if mark is None else f"{path}:{mark.line + 1}")
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise _wrong(where, "YAML", reason, "repair it there") from error
-    # The library takes the last of several equal names, and says nothing.
-    nodes = [tree]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode):
-            _refuse_twice(path, [str(key.value) for key, _ in node.value])
-            nodes += [value for _, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-    return content
-
-
-def _refuse_twice(path: Path, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise _wrong(path, "every field once", f"{twice[0]!r} twice", "remove one of them")
-
-
-def _wrong(where: Path, expected: str, got: str, advice: str) -> InputError:
-    return InputError(expected, got=got, advice=advice, where=str(where))

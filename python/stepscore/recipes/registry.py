@@ -8,13 +8,13 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.recipes import catalog
 from stepscore.recipes.named_function import NamedFunction
 from stepscore.recipes.recipe import Published, Recipe, Tokenizer
 from stepscore.recipes.recipe_arguments import UNKNOWN, path_of
 from stepscore.recipes.user_defined import user_defined
-from stepscore.recipes.user_defined_fields import Place, check_names, did_you_mean
+from stepscore.recipes.user_defined_fields import Place, check_names
 
 # Families that write their verdicts -> their functions in stepscore.scoring.
 WRITTEN_VERDICTS = {
@@ -118,7 +118,7 @@ def recipe_by_name(name: str, **parameters: Any) -> Recipe:
         raise InputError(
             f"one of {', '.join(published())}",
             got=repr(name),
-            advice=f"{did_you_mean(name, [*published(), *NOT_READ])}pass one of these",
+            advice=did_you_mean(name, [*published(), *NOT_READ], "pass one of these"),
             argument="name",
             where="recipe_by_name",
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
-from stepscore.errors import InputError
+from stepscore.errors import InputError, did_you_mean, nearest
 from stepscore.recipes.layouts.steps import shorten
 
 # What a template could only mean as a placeholder, whichever of them it has.
@@ -96,7 +95,7 @@ def check_names(place: Place, given: Collection[Any], names: Collection[str], of
     for name in given:
         if name not in names:
             there = f"{of} has {', '.join(names) or 'none'}"
-            advice = did_you_mean(str(name), names) + there
+            advice = did_you_mean(name, names, there)
             raise place.fault(f"a field of {of}", repr(name), advice)
 
 
@@ -154,7 +153,7 @@ def choice(*names: str) -> Read:
 
     def read(place: Place, value: Any) -> str:
         if value not in names:
-            advice = did_you_mean(str(value), names).rstrip()
+            advice = did_you_mean(value, names)
             raise place.fault(f"one of {', '.join(names)}", repr(value), advice)
         return str(value)
 
@@ -174,9 +173,9 @@ def template(placeholder: str, *others: str) -> Read:
         written = text(place, value)
         listed = " and ".join(f"{{{name}}}" for name in allowed)
         for name in _IN_BRACES.findall(written):
-            near = difflib.get_close_matches(name, allowed, 1, cutoff=0.7)
+            near = nearest(name, allowed, 0.7)
             if name not in allowed and (near or name in _PLACEHOLDERS):
-                meant = f"did you mean {{{near[0]}}}? " if near else ""
+                meant = f"did you mean {{{near}}}? " if near else ""
                 raise place.fault(
                     f"no placeholder but {listed}",
                     f"{{{name}}} in {shorten(written)}",
@@ -195,9 +194,3 @@ def template(placeholder: str, *others: str) -> Read:
         return written
 
     return read
-
-
-def did_you_mean(name: str, names: Collection[str]) -> str:
-    """Name what a typo was meant for, as a sentence with a space behind it; or nothing."""
-    near = difflib.get_close_matches(name, list(names), 1, cutoff=0.6)
-    return f"did you mean {near[0]!r}? " if near else ""

@@ -10,7 +10,7 @@ from typing import SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError, did_you_mean
 from stepscore.lists import as_lists
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
 from stepscore.scoring.arguments import Solution, TraceArguments, check_list
@@ -83,7 +83,9 @@ def check_ranking(call: str, how: object, top_k: object) -> None:
         raise InputError(
             f"one of {', '.join(AGGREGATIONS)}",
             got=repr(how),
-            advice="pass one of these, or None for the recipe's default",
+            advice=did_you_mean(
+                how, AGGREGATIONS, "pass one of these, or None for the recipe's default"
+            ),
             argument="how",
             where=call,
         )

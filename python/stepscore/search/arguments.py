@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError, did_you_mean
 from stepscore.lists import as_list
-from stepscore.search.strategies.registry import STRATEGIES
+from stepscore.search.strategies.parameters import model_missing
+from stepscore.search.strategies.registry import REGISTRY, STRATEGIES
 from stepscore.search.tree import Ids, PendingNodes, Sampling
 
 _WHERE = "search"
@@ -48,10 +49,18 @@ def read_strategy(
         raise InputError(
             f"one of {', '.join(STRATEGIES)}, or a function",
             got=repr(strategy),
+            advice=did_you_mean(strategy, STRATEGIES),
             argument="strategy",
             where=_WHERE,
         )
     return name, function, _bound(name, function, how, parameters)
+
+
+def check_models(strategy: str | Strategy, models: Mapping[str, Any]) -> None:
+    """Refuse a model that is None and that a strategy asks for; of a function nobody knows."""
+    for model in REGISTRY[strategy].asks if isinstance(strategy, str) else ():
+        if models[model] is None:
+            raise model_missing(model)
 
 
 def _bound(
@@ -62,10 +71,12 @@ def _bound(
     names = [p.name for p in known]
     unknown = parameters.keys() - set(names)
     if unknown and len(known) == len(signature):
+        first = min(unknown)
         raise InputError(
             f"a parameter of {name}: {', '.join(names) or 'it has none'}",
-            got=repr(min(unknown)),
-            argument=f"parameters.{min(unknown)}",
+            got=repr(first),
+            advice=did_you_mean(first, names),
+            argument=f"parameters.{first}",
             where=_WHERE,
         )
     given = dict(parameters)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError, did_you_mean
 from stepscore.ops import Rule, vote
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.vote import RuleName
@@ -84,7 +84,11 @@ def read_choice(
         )
     if how not in AGGREGATIONS:
         raise InputError(
-            f"one of {', '.join(AGGREGATIONS)}", got=repr(how), argument="how", where="search"
+            f"one of {', '.join(AGGREGATIONS)}",
+            got=repr(how),
+            advice=did_you_mean(how, AGGREGATIONS),
+            argument="how",
+            where="search",
         )
     if not isinstance(rule, (str, Rule)):
         raise InputTypeError(

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 class PrmScorer:
     """A process reward model that forwards only what is new.
 
-    A step's score is that of `ProcessRewardModel.score` for the whole trace ``"".join(steps)``, to
-    about 1e-6 in float32. The recipe splits that text by itself: where a step of the search holds
-    several of its steps, the last of them counts; where it holds the beginning of one, the score is
-    that of the beginning, ended there. Of a model that gives one score to a solution, a trace gets
-    the score of what stands there so far, as if it were the solution.
+    A step's score is that of `ProcessRewardModel.score` for the whole trace ``"".join(steps)``, in
+    float32 on a CPU bit for bit; ``docs/equal_bits.md`` says how far scores move elsewhere. The
+    recipe splits that text by itself: where a step of the search holds several of its steps, the
+    last of them counts; where it holds the beginning of one, the score is that of the beginning,
+    ended there. Of a model that gives one score to a solution, a trace gets the score of what
+    stands there so far, as if it were the solution.
 
     Traces live in one session of the model. Equal traces are scored once, whichever nodes they
     belong to. Keys and values that were not used for longest, those of abandoned traces first of

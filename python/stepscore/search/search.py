@@ -11,7 +11,13 @@ from typing import Any
 from stepscore.ops import Rule
 from stepscore.ops.vote import RuleName
 from stepscore.policies.requests import Policy
-from stepscore.search.arguments import Strategy, check_least, check_timeout, read_sampling
+from stepscore.search.arguments import (
+    Strategy,
+    check_least,
+    check_models,
+    check_timeout,
+    read_sampling,
+)
 from stepscore.search.choice import Choice, ScoreChoice, elect
 from stepscore.search.driver import Driver, Group, Journal
 from stepscore.search.plan import read_plan
@@ -122,6 +128,8 @@ def search(
     check_timeout(timeout)
     dealt = plan.groups(groups)
     models = {"policy": policy, "scorer": scorer, "value": value, "judge": judge}
+    if journal is None:  # which may have all the answers
+        check_models(strategy, models)
     with ExitStack() as stack:
         kept = None
         if journal is not None:

@@ -17,7 +17,7 @@ from stepscore.scoring.score_options import ScoreOptions
 from stepscore.scoring.together import Call, Part, PreparedScores, read_together
 from stepscore.scoring.turns import in_turn
 from stepscore.server.errors import OverloadedError, UnavailableError
-from stepscore.server.limits import check_prepared, check_texts
+from stepscore.server.limits import check_prepared, check_split, check_texts
 from stepscore.server.line import Alone, Line, Scoring, Taken, Waiting
 from stepscore.server.room import Room
 from stepscore.server.settings import Settings
@@ -217,6 +217,8 @@ class Batcher:
         until: float | None,
     ) -> Answer:
         """Score with a model that writes its verdicts."""
+        reader = replace(self.prm.reader, special_tokens=options.special_tokens)
+        check_split(self.settings, arguments, reader, solutions)
         work = partial(self.prm._score, arguments, problems, solutions, options)
         # About as many as a text has words and signs.
         tokens = sum(map(len, problems)) + sum(len("".join(each)) for each in solutions)

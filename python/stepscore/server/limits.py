@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stepscore.errors import InputError
 from stepscore.scoring.arguments import Solution, TraceArguments
+from stepscore.scoring.solution_reader import SolutionReader
 from stepscore.scoring.together import PreparedScores
 from stepscore.server.errors import too_large
 from stepscore.server.settings import Settings
@@ -39,6 +41,27 @@ def check_texts(
             raise too_large(
                 "max_characters", settings.max_characters, characters, arguments.solution(place)
             )
+
+
+def check_split(
+    settings: Settings,
+    arguments: TraceArguments,
+    reader: SolutionReader,
+    solutions: Sequence[Solution],
+) -> None:
+    """Refuse texts that a model reads as more steps than a solution may have.
+
+    Raises:
+        TooLargeError: with the field.
+    """
+    for place, solution in enumerate(solutions):
+        if not isinstance(solution, str):
+            continue  # `check_texts` has counted them
+        try:
+            steps, _ = reader.steps_of(solution)
+        except InputError:
+            continue  # who scores it says what is wrong with it, or keeps its place
+        _check_steps(settings, arguments, place, len(reader.as_read(steps)))
 
 
 def check_prepared(settings: Settings, arguments: TraceArguments, call: PreparedScores) -> None:

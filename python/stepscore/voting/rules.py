@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.ops.aggregate import AGGREGATIONS
 from stepscore.ops.vote_rule import RULES, ParameterInfo, Rule, RuleName
 from stepscore.voting.columns import GIVEN, NEED_PROBABILITIES
@@ -143,7 +143,11 @@ def parse_rule(text: str) -> TypedRule:
         raise InputError(
             f"one of {', '.join(RULES)}",
             got=repr(name),
-            advice=("type one of these, and ", Argument("rule"), " again for a second"),
+            advice=(
+                did_you_mean(name, RULES, "type one of these, and "),
+                Argument("rule"),
+                " again for a second",
+            ),
             argument=Argument("rule", text),
         )
     known = typed_parameters(name)

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from stepscore.errors import InputError
+from stepscore.errors import InputError, did_you_mean
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -85,7 +85,11 @@ def both_orders(shown_first: Any, shown_second: Any, how: BothOrders = "average"
     first, second = np.asarray(shown_first, np.float64), np.asarray(shown_second, np.float64)
     if how not in BOTH_ORDERS:
         raise InputError(
-            f"one of {', '.join(BOTH_ORDERS)}", got=repr(how), argument="how", where="both_orders"
+            f"one of {', '.join(BOTH_ORDERS)}",
+            got=repr(how),
+            advice=did_you_mean(how, BOTH_ORDERS),
+            argument="how",
+            where="both_orders",
         )
     if first.shape != second.shape:
         raise InputError(

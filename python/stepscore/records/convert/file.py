@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.files import LineReader, WholeFile, check_different
 from stepscore.records.convert.layout import Layout, wrong
 from stepscore.records.convert.registry import LAYOUTS, layout_of
@@ -89,7 +89,12 @@ def convert(
         InputError: an unknown layout, or a file in another one; the message names the line.
     """
     if layout is not None and layout not in LAYOUTS:
-        raise InputError(f"one of {', '.join(LAYOUTS)}", got=repr(layout), argument="layout")
+        raise InputError(
+            f"one of {', '.join(LAYOUTS)}",
+            got=repr(layout),
+            advice=did_you_mean(layout, LAYOUTS),
+            argument="layout",
+        )
     check_different({"source": source, "target": target})
     with WholeFile(target, overwrite=overwrite) as out, LineReader(source) as lines:
         values = json_values(lines)

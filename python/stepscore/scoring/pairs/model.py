@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from stepscore.errors import Argument, InputError, InputTypeError
+from stepscore.errors import Argument, InputError, InputTypeError, did_you_mean
 from stepscore.lists import as_lists
 from stepscore.policies.texts import GeneratedText, TextPolicy, TextRequest
 from stepscore.scoring.arguments import Solution
@@ -311,6 +311,7 @@ def _check_how(call: str, how: object) -> None:
     raise InputError(
         f"one of {', '.join(TOURNAMENTS)}, or a function of comparisons",
         got=repr(how),
+        advice=did_you_mean(how, TOURNAMENTS),
         argument="how",
         where=call,
     )

@@ -6,10 +6,9 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Literal
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, nearest
 from stepscore.policies.texts import GeneratedText, TextPolicy, Turn
 from stepscore.recipes import Recipe
 from stepscore.scoring.score_options import check_choice
@@ -300,9 +299,9 @@ def refuse_strays(call: str, argument: str, template: str, names: Sequence[str])
         names: the placeholders that are filled in.
     """
     for name in _IN_BRACES.findall(template):
-        near = get_close_matches(name, names, 1, cutoff=0.7)
+        near = nearest(name, names, 0.7)
         if name not in names and (near or name in _PLACEHOLDERS):
-            meant = f"did you mean {{{near[0]}}}? " if near else ""
+            meant = f"did you mean {{{near}}}? " if near else ""
             raise InputError(
                 f"no placeholder but {' and '.join(f'{{{each}}}' for each in names)}",
                 got=f"{{{name}}}, which would be told as it stands",

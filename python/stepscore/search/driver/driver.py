@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
-from stepscore.errors import Argument, InputError
 from stepscore.search.driver.batches import RequestBatch
 from stepscore.search.driver.calls import call_model, check_expand, check_judge, check_score
 from stepscore.search.driver.groups import Group
 from stepscore.search.driver.journal import Journal
 from stepscore.search.driver.threads import start_thread
+from stepscore.search.strategies.parameters import model_missing
 
 _CHECKS: dict[str, Callable[[Any, Any], Any]] = {
     "policy": check_expand,
@@ -107,13 +107,7 @@ class Driver:
         """Begin the next call of a model, unless it is at one."""
         if self._waiting[model] and model not in self._busy:
             if self._models[model] is None:
-                raise InputError(
-                    "a model, because the strategy asks for one",
-                    got="none",
-                    advice=("pass ", Argument(model)),
-                    argument=model,
-                    where="search",
-                )
+                raise model_missing(model)
             self._busy.add(model)
             group, batch = self._waiting[model].popleft()
             start_thread(self._call, group, batch)

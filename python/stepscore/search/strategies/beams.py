@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stepscore.errors import InputError
 from stepscore.ops.frontier import drop_duplicates
-from stepscore.search.strategies.parameters import check_choice, check_multiple
+from stepscore.search.strategies.parameters import check_choice, check_multiple, model_missing
 from stepscore.search.tree import Ids, PendingNodes, Reals, Tree
+
+BETA_ON = ("process", "outcome")  # of `outcome_beam` and `best_first`
 
 
 def beam(
@@ -38,6 +39,7 @@ def beam(
     scores is unspecified, and the beams that ended are repeated up to n, which changes no winner.
     """
     check_multiple(n=n, m=m)
+    check_choice("duplicates", duplicates, ("keep", "drop"))
     beams, ended = tree.replicate(tree.roots, n), tree.join()
     for level in range(depth):
         last = level == depth - 1
@@ -162,6 +164,8 @@ def outcome_beam(
     before it. ``beta_on="outcome"`` follows the description of others, ``finished="leave"`` nobody.
     """
 
+    check_choice("beta_on", beta_on, BETA_ON)
+
     def worth(nodes: Ids) -> Reals:
         tree.worth[nodes] = process_and_outcome(tree, nodes, beta, beta_on, how)
         return tree.worth[nodes]
@@ -261,10 +265,5 @@ def process_and_outcome(tree: Tree, nodes: Ids, beta: float, beta_on: str, how: 
     """The score f of `outcome_beam` and `best_first`."""
     process, outcome = tree.values(nodes, how), tree.outcome[nodes]
     if np.isnan(outcome).any():
-        raise InputError(
-            "a second scorer, of the outcome, because the strategy reads it",
-            got="none",
-            argument="value",
-            where="search",
-        )
+        raise model_missing("value")
     return outcome + beta * process if beta_on == "process" else process + beta * outcome

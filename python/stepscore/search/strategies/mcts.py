@@ -9,7 +9,7 @@ import numpy as np
 
 from stepscore.ops import TreeSearch
 from stepscore.ops.tree_search_rules import SelectionRule
-from stepscore.search.strategies.beams import process_and_outcome
+from stepscore.search.strategies.beams import BETA_ON, process_and_outcome
 from stepscore.search.strategies.parameters import check_choice
 from stepscore.search.tree import Ids, PendingNodes, Tree
 
@@ -191,6 +191,7 @@ def best_first(
 
     Source: A*; f as BiRM (chenwxOggai/BiRM) is described by others, which calls it A*-guided.
     """
+    check_choice("beta_on", beta_on, BETA_ON)
     waiting, ended = tree.roots, tree.join()
     values = np.zeros(len(waiting))
     for _ in range(expansions):

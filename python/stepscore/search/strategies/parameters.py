@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepscore.errors import InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.search.tree import Reals
 
 
@@ -18,12 +18,25 @@ def check_multiple(**pair: int) -> None:
         )
 
 
+def model_missing(model: str) -> InputError:
+    """Say that the strategy asks for a model that is not there."""
+    what = "a second scorer, of the outcome" if model == "value" else "a model"
+    return InputError(
+        f"{what}, because the strategy asks for one",
+        got="none",
+        advice=("pass ", Argument(model)),
+        argument=model,
+        where="search",
+    )
+
+
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a word that a parameter does not know."""
     if value not in choices:
         raise InputError(
             f"one of {', '.join(choices)}",
             got=repr(value),
+            advice=did_you_mean(value, choices),
             argument=f"parameters.{name}",
             where="search",
         )

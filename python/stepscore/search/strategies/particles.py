@@ -51,6 +51,7 @@ def particles(
     EntropicParticleFiltering) with its clip; probabilistic-inference-scaling (arXiv 2502.01618)
     for n, depth and T.
     """
+    check_choice("finished", finished, ("compete", "leave"))
     moving, resting = tree.replicate(tree.roots, n), tree.join()
     for t in range(depth):
         moving = yield from tree.step(moving)

@@ -27,10 +27,12 @@ class StrategyInfo:
     Attributes:
         run: (tree, parameters) -> its candidates, when the models have answered.
         rule: the vote by which they choose the answer where nothing else is said.
+        asks: the models that it cannot do without, as `search` names them.
     """
 
     run: Callable[..., PendingNodes]
     rule: RuleName = "best_of_n"
+    asks: tuple[str, ...] = ("policy", "scorer")
 
     @property
     def name(self) -> str:
@@ -43,12 +45,12 @@ REGISTRY: Mapping[str, StrategyInfo] = MappingProxyType(
         info.name: info
         for info in (
             StrategyInfo(best_of_n),
-            StrategyInfo(self_consistency, rule="majority"),
+            StrategyInfo(self_consistency, rule="majority", asks=("policy",)),
             StrategyInfo(adaptive_n, rule="weighted"),
             StrategyInfo(beam),
             StrategyInfo(beam_with_finished),
             StrategyInfo(step_beam),
-            StrategyInfo(outcome_beam),
+            StrategyInfo(outcome_beam, asks=("policy", "scorer", "value")),
             StrategyInfo(dvts),
             StrategyInfo(lookahead_beam),
             StrategyInfo(rebase, rule="weighted"),
@@ -65,7 +67,7 @@ REGISTRY: Mapping[str, StrategyInfo] = MappingProxyType(
             StrategyInfo(refine),
             StrategyInfo(mcts),
             StrategyInfo(best_first),
-            StrategyInfo(omega_prm, rule="majority"),
+            StrategyInfo(omega_prm, rule="majority", asks=("policy", "judge")),
         )
     }
 )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from starlette.responses import Response
 
-from stepscore.errors import Argument, InputError
+from stepscore.errors import Argument, InputError, did_you_mean
 from stepscore.ops.aggregate import AGGREGATIONS, Aggregation
 from stepscore.scoring.arguments import Solution, score_arguments
 from stepscore.scoring.ranking import rank_arguments, rank_scores
@@ -180,5 +180,6 @@ def _check_names(how: list[str]) -> None:
             raise InputError(
                 f"one of {', '.join(AGGREGATIONS)}",
                 got=repr(name),
+                advice=did_you_mean(name, AGGREGATIONS),
                 argument=Argument("how", index=(place,)),
             )
