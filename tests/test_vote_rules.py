@@ -159,7 +159,8 @@ FAULTS: dict[str, tuple[Any, type[Exception], str]] = {
     "unknown parameter": (
         lambda: Rule("borda", powr=2),
         ValueError,
-        "Rule('borda'): expected power and nothing else; got 'powr'; for example Rule('borda')",
+        "Rule('borda'): expected power and nothing else; got 'powr'; did you mean 'power'? for "
+        "example Rule('borda')",
     ),
     "no parameters": (
         lambda: Rule("majority", power=2),
